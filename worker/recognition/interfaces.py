@@ -1,0 +1,114 @@
+"""The two models of a pack, and the values that pass between them. The docstrings are the contract."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: An upright picture: uint8, shape (height, width, 3), channels in the order blue, green, red.
+Image = NDArray[np.uint8]
+#: Five points (x, y) in pixels of the upright picture: left eye, right eye, nose, left and right corner
+#: of the mouth as the viewer sees them. float32, shape (5, 2).
+Landmarks = NDArray[np.float32]
+#: One face each, aligned for the recognizer: uint8 BGR, shape (112, 112, 3).
+Crop = NDArray[np.uint8]
+#: One unit vector a row: float32, shape (n, dimension).
+Embeddings = NDArray[np.float32]
+
+#: Side of an aligned crop in pixels, as ArcFace and SFace were trained.
+CROP_SIZE_PIXELS = 112
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A rectangle in pixels of the upright picture; left < right, top < bottom."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+    def overlap(self, other: "Box") -> float:
+        """Intersection over union, 0..1."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        if width <= 0 or height <= 0:
+            return 0.0
+        shared = width * height
+        return shared / (self.width * self.height + other.width * other.height - shared)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """One face as the detector saw it. `score` is the detector's own confidence in 0..1."""
+
+    box: Box
+    landmarks: Landmarks
+    score: float
+
+
+class Detector(Protocol):
+    """Finds faces."""
+
+    def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
+        """Return one list per image, in the order given; best score first; empty when there is no face.
+
+        Blocks while the model runs. Boxes lie inside their image.
+        """
+        ...
+
+
+class Recognizer(Protocol):
+    """Describes aligned faces."""
+
+    dimension: int
+
+    def embed(self, crops: Sequence[Crop]) -> Embeddings:
+        """Return one unit vector per crop, in the order given; shape (0, dimension) for none.
+
+        Blocks while the model runs. A crop's embedding does not depend on its neighbours.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pack:
+    """A face model, loaded: detector, recognizer, and what a gallery filled by them must remember."""
+
+    name: str
+    #: SHA-256 over the pack's files, in hexadecimal; the same on every machine.
+    fingerprint: str
+    licence: str
+    detector: Detector
+    recognizer: Recognizer
+    #: The similarity (cosine) from which on two faces are shown as a match unless the caller says otherwise.
+    match_similarity: float
+    #: Execution providers that are really active, e.g. ("CPUExecutionProvider",).
+    providers: tuple[str, ...]
+    #: One sentence shown wherever the pack is active; empty when there is nothing to warn of.
+    warning: str = ""
+
+    @property
+    def dimension(self) -> int:
+        return self.recognizer.dimension
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Face:
+    """A detected face with its embedding (float32, shape (dimension,), unit length) and quality in 0..1."""
+
+    box: Box
+    landmarks: Landmarks
+    score: float
+    quality: float
+    embedding: NDArray[np.float32]

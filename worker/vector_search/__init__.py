@@ -1,0 +1,1 @@
+"""Where embeddings live: one contract (`interfaces`), Milvus behind it (`core`), and an exact stand-in (`memory`)."""

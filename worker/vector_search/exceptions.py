@@ -1,0 +1,42 @@
+"""What the vector store raises. Every pymilvus and gRPC error becomes one of these, at the border.
+
+* VectorSearchError
+  + StoreUnavailable      retry later: no connection, or the breaker is open
+  + StoreTimeout          retry later: no answer within the timeout
+  + StoreRejected         refuse: the server says that the request is wrong
+  + CollectionMissing     refuse: an operator must act
+  + InvalidEmbedding      refuse: NaN, zero length, or not as many values as the collection holds
+  + InvalidId             refuse: not an id that facequeue made
+"""
+
+from worker.errors import FaceQueueError
+
+
+class VectorSearchError(FaceQueueError):
+    code = "store"
+
+
+class StoreUnavailable(VectorSearchError):
+    code = "store_unavailable"
+    retryable = True
+
+
+class StoreTimeout(VectorSearchError):
+    code = "store_timeout"
+    retryable = True
+
+
+class StoreRejected(VectorSearchError):
+    code = "store_rejected"
+
+
+class CollectionMissing(VectorSearchError):
+    code = "collection_missing"
+
+
+class InvalidEmbedding(VectorSearchError):
+    code = "invalid_embedding"
+
+
+class InvalidId(VectorSearchError):
+    code = "invalid_id"

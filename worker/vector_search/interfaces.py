@@ -1,0 +1,128 @@
+"""What facequeue asks of a vector database. The docstrings are the contract; `tests/contract` holds every
+implementation to it.
+
+Similarity is always the cosine, -1..1, larger is closer, whatever the server calls its metric. Ids are made by
+facequeue itself: lower-case UUIDs. Anything else is refused with `InvalidId`, because ids become part of filter
+expressions. Every method blocks for at most its configured timeout, raises `worker.errors.NotOpen` before `open()` and after
+`close()`, and otherwise only what `exceptions.py` draws.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: float32, shape (dimension,), unit length.
+Embedding = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceRecord:
+    """One row: a face of a photo of a gallery."""
+
+    face_id: str
+    photo_id: str
+    gallery_id: str
+    embedding: Embedding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceHit:
+    """One answer to one embedding."""
+
+    face_id: str
+    photo_id: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchQuery:
+    """Many embeddings (float32, shape (n, dimension), unit length) against one gallery.
+
+    `limit` is the most hits per embedding, 1..1000; hits below `min_similarity` are left out.
+    """
+
+    gallery_id: str
+    embeddings: NDArray[np.float32]
+    limit: int = 10
+    min_similarity: float = -1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionInfo:
+    """What stands on the server."""
+
+    name: str
+    dimension: int
+    fingerprint: str
+    index_type: str
+    row_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreHealth:
+    """One look at the store. `detail` is a sentence for a person when something is wrong, else empty."""
+
+    is_healthy: bool
+    connection_status: str  # "connected" | "disconnected"
+    collection_status: str  # "loaded" | "released" | "missing" | "unknown"
+    latency_ms: float | None
+    detail: str = ""
+
+
+class VectorStore(Protocol):
+    """One collection, filled by one pack. Safe to share between threads after `open()`."""
+
+    def open(self) -> None:
+        """Connect; create the collection when it is missing; load it; check its fingerprint.
+
+        Raises StoreUnavailable (retryable), ModelMismatch (the collection was filled by another pack).
+        Calling it again while open does nothing.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give everything back. Safe to call twice, and before open()."""
+        ...
+
+    def upsert(self, records: Sequence[FaceRecord]) -> None:
+        """Write all rows, replacing those with the same face id; when it returns they survive a crash.
+
+        Of two records with one face id the last one wins. Raises InvalidEmbedding for NaN, zero or
+        wrongly sized vectors before anything is sent.
+        """
+        ...
+
+    def search(self, query: SearchQuery) -> list[list[FaceHit]]:
+        """Return one list per embedding, in the order given: most similar first, ties by face id."""
+        ...
+
+    def delete_photos(self, *, gallery_id: str, photo_ids: Collection[str]) -> None:
+        """Delete every face of these photos and read back that they are gone. Unknown photos are no error."""
+        ...
+
+    def delete_stale_faces(self, *, gallery_id: str, kept: Mapping[str, Collection[str]]) -> None:
+        """For each photo id of `kept`, delete its faces that are not in the ids given."""
+        ...
+
+    def count(self, *, gallery_id: str | None = None) -> int:
+        """Return the number of faces, of one gallery or of all, as a reader that has just written sees it."""
+        ...
+
+    def fetch(self, face_ids: Collection[str]) -> dict[str, Embedding]:
+        """Return the embeddings of those ids that exist."""
+        ...
+
+    def iterate(self, *, gallery_id: str | None = None) -> Iterator[FaceRecord]:
+        """Yield every row once, in no particular order, in bounded memory."""
+        ...
+
+    def info(self) -> CollectionInfo:
+        """Describe the collection as it stands on the server."""
+        ...
+
+    def health(self) -> StoreHealth:
+        """Look at the server now. Never raises; blocks for at most the health timeout."""
+        ...

@@ -1,1 +1,278 @@
-"""FaceSearchService: what the web calls. Sends tasks by name; imports no model and no Milvus."""
+"""What the web calls: FaceSearchService for searches, and three plain functions for bulk work.
+
+Sends tasks by name; imports no model and no Milvus.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, NamedTuple, Self
+
+import redis
+import redis.asyncio
+from cachetools import TTLCache
+from kombu.exceptions import OperationalError
+from pydantic import BaseModel, ConfigDict
+
+from tasks import health, names, queues
+from tasks.app import app
+from tasks.config import QueueConfig
+from tasks.errors import NoAnswer, QueueUnavailable
+from tasks.inspection import queue_length
+from tasks.messages import ErrorInfo, IndexRequest, Message, PhotoRef, RemoveRequest, SearchRequest, SearchResult
+from tasks.metrics import MetricsSummary, SearchMetrics
+from tasks.results import Meta, ResultListener
+from tasks.uploads import UploadWriter
+from worker.errors import NotOpen
+
+#: Publishing is blocking I/O. It runs on these threads, never on the event loop; a message takes about 1 ms.
+PUBLISHER_THREADS: Final = 4
+#: Connections to redis-cache; a query image is handed over in milliseconds, further ones wait for their turn.
+CACHE_CONNECTIONS: Final = 8
+
+
+class HealthReport(BaseModel):
+    """The service as its workers describe it. Reading it costs a few Redis commands and never touches Milvus."""
+
+    model_config = ConfigDict(frozen=True)
+
+    is_healthy: bool
+    connection_status: str  # of the search workers to Milvus: "connected" | "disconnected" | "unknown"
+    collection_status: str  # "loaded" | "released" | "missing" | "unknown"
+    workers: tuple[health.WorkerReport, ...]
+    #: One sentence each; empty when the service is healthy.
+    problems: tuple[str, ...]
+
+
+class _UnderWay(NamedTuple):
+    started: float  # time.monotonic()
+    timeout_seconds: float
+
+
+class FaceSearchService:
+    """Searches from an event loop. One for each process: `async with FaceSearchService() as service`."""
+
+    def __init__(self, config: QueueConfig | None = None) -> None:
+        self._config = config or QueueConfig.from_django()
+        self._metrics = SearchMetrics()
+        self._under_way: TTLCache[str, _UnderWay] = TTLCache(maxsize=10_000, ttl=3600)
+        self._is_open = False
+
+    async def __aenter__(self) -> Self:
+        self._cache = redis.asyncio.Redis(
+            connection_pool=redis.asyncio.BlockingConnectionPool.from_url(
+                self._config.redis_cache_url,
+                max_connections=CACHE_CONNECTIONS,
+                timeout=5.0,
+                socket_timeout=2.0,
+                socket_connect_timeout=1.0,
+            )
+        )
+        self._uploads = UploadWriter(self._cache)
+        self._listener = ResultListener(self._config.redis_url)
+        await self._listener.open()
+        self._publishers = ThreadPoolExecutor(PUBLISHER_THREADS, thread_name_prefix="publish")
+        self._is_open = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._is_open = False
+        await self._listener.close()
+        await self._cache.aclose()
+        self._publishers.shutdown(wait=False)
+
+    async def search_faces_in_image(
+        self,
+        image: bytes,
+        *,
+        gallery_id: str,
+        limit: int = 10,
+        min_similarity: float | None = None,
+        timeout_seconds: float = 30.0,
+    ) -> SearchResult:
+        """Search the gallery for every face of the image and wait for the answer.
+
+        `min_similarity` None asks for the pack's own threshold. A picture that is none comes back as
+        `SearchResult.error`; what the service itself cannot do is raised: QueueUnavailable, NoAnswer.
+        """
+        job_id = await self.start_search(
+            image,
+            gallery_id=gallery_id,
+            limit=limit,
+            min_similarity=min_similarity,
+            timeout_seconds=timeout_seconds,
+        )
+        result = await self.wait_for_search(job_id, timeout_seconds=timeout_seconds)
+        if result is None:
+            raise NoAnswer(f"No search worker answered within {timeout_seconds:g} seconds.")
+        return result
+
+    async def start_search(
+        self,
+        image: bytes,
+        *,
+        gallery_id: str,
+        limit: int = 10,
+        min_similarity: float | None = None,
+        timeout_seconds: float = 30.0,
+    ) -> str:
+        """Hand the image to the search workers and return the job's id at once.
+
+        A search that no worker began within `timeout_seconds` is dropped. Raises QueueUnavailable.
+        """
+        if not self._is_open:
+            raise NotOpen("Write `async with FaceSearchService() as service:` around the call.")
+        job_id = str(uuid.uuid4())
+        upload_key = await self._uploads.put(
+            image, ttl_seconds=timeout_seconds + self._config.query_image_grace_seconds
+        )
+        request = SearchRequest(
+            target=self._config.target,
+            gallery_id=gallery_id,
+            upload_key=upload_key,
+            limit=limit,
+            min_similarity=min_similarity,
+        )
+        queue = queues.search_queue(self._config.target.pack)
+        send = partial(_send, names.SEARCH_FACES, request, queue=queue, task_id=job_id, expires=timeout_seconds)
+        self._under_way[job_id] = _UnderWay(started=time.monotonic(), timeout_seconds=timeout_seconds)
+        await asyncio.get_running_loop().run_in_executor(self._publishers, send)
+        return job_id
+
+    async def wait_for_search(self, job_id: str, *, timeout_seconds: float) -> SearchResult | None:
+        """Return the answer, or None when there is none in time. Holds no thread. Raises QueueUnavailable."""
+        meta = await self._listener.wait(job_id, timeout_seconds=timeout_seconds)
+        result = None if meta is None else _search_result(meta)
+        self._measure(job_id, result)
+        return result
+
+    def _measure(self, job_id: str, result: SearchResult | None) -> None:
+        """Count a search of this process once it is answered or its time is up."""
+        under_way = self._under_way.get(job_id)
+        if under_way is None:
+            return
+        seconds = time.monotonic() - under_way.started
+        if result is not None or seconds >= under_way.timeout_seconds:
+            del self._under_way[job_id]
+            self._metrics.record(response_time_ms=seconds * 1000, failed=result is None or result.error is not None)
+
+    @property
+    def waiting(self) -> int:
+        """How many searches this process waits for now."""
+        return self._listener.waiting
+
+    async def health_check(self) -> HealthReport:
+        """Read what the workers say of themselves. Never raises for a service that is down: it says so."""
+        try:
+            keys = [key async for key in self._cache.scan_iter(match=health.KEY_PREFIX + "*", count=1000)]
+            values = await self._cache.mget(sorted(keys)) if keys else []
+        except redis.RedisError:
+            return _unreachable("redis-cache does not answer.")
+        workers = tuple(health.WorkerReport.model_validate_json(value) for value in values if value)
+        return _judge(workers, self._config)
+
+    def get_metrics_summary(self) -> MetricsSummary:
+        """Summarise the searches that this process has started and waited for."""
+        return self._metrics.summary()
+
+
+_service: FaceSearchService | None = None
+
+
+def set_face_search(service: FaceSearchService | None) -> None:
+    """Name the process' service; the ASGI lifespan calls this."""
+    global _service
+    _service = service
+
+
+def face_search() -> FaceSearchService:
+    """Return the process' opened service. Raises NotOpen outside a web process."""
+    if _service is None:
+        raise NotOpen("This process has no open FaceSearchService: run it under ASGI, or open one yourself.")
+    return _service
+
+
+# -- bulk work: called by services after commit, from synchronous code --------------------------------------
+
+
+def enqueue_index(*, gallery_id: str, photos: Sequence[PhotoRef]) -> None:
+    """Ask the index workers for one chunk of photos. Raises QueueUnavailable."""
+    target = QueueConfig.from_django().target
+    request = IndexRequest(target=target, gallery_id=gallery_id, photos=tuple(photos))
+    _send(names.INDEX_PHOTOS, request, queue=queues.index_queue(target.pack), ignore_result=True)
+
+
+def enqueue_removal(*, gallery_id: str, photo_ids: Sequence[str]) -> None:
+    """Ask an index worker to delete the faces of these photos. Raises QueueUnavailable."""
+    target = QueueConfig.from_django().target
+    request = RemoveRequest(target=target, gallery_id=gallery_id, photo_ids=tuple(photo_ids))
+    _send(names.REMOVE_PHOTOS, request, queue=queues.index_queue(target.pack), ignore_result=True)
+
+
+def index_queue_length() -> int:
+    """Return how many index messages wait for a worker. Raises QueueUnavailable."""
+    return queue_length(queues.index_queue(QueueConfig.from_django().target.pack))
+
+
+# -- helpers --------------------------------------------------------------------------------------------------
+
+
+def _send(name: str, message: Message, *, queue: str, **options: Any) -> None:
+    """Publish one message. The arguments are kept out of events and logs: only their kind is shown."""
+    try:
+        app.send_task(
+            name,
+            kwargs={"message": message.to_json()},
+            queue=queue,
+            argsrepr="()",
+            kwargsrepr=f"{{{type(message).__name__}}}",
+            **options,
+        )
+    except (OperationalError, redis.RedisError, OSError) as error:
+        raise QueueUnavailable("The queue does not answer: Redis is down or busy.") from error
+
+
+def _search_result(meta: Meta) -> SearchResult:
+    """Translate what Celery stored into the answer."""
+    if meta["status"] == "SUCCESS":
+        return SearchResult.from_json(meta["result"])
+    if meta["status"] == "REVOKED":
+        error = ErrorInfo(code="search_expired", message="The search waited too long for a worker. Please try again.")
+    else:
+        error = ErrorInfo(code="internal", message="The search failed in the worker; its log says why.")
+    return SearchResult(error=error)
+
+
+def _unreachable(problem: str) -> HealthReport:
+    return HealthReport(
+        is_healthy=False,
+        connection_status="unknown",
+        collection_status="unknown",
+        workers=(),
+        problems=(problem,),
+    )
+
+
+def _judge(workers: tuple[health.WorkerReport, ...], config: QueueConfig) -> HealthReport:
+    """Tell from the reports whether each queue has a healthy worker."""
+    problems = [f"{worker.name}: {worker.problem}" for worker in workers if not worker.is_healthy]
+    for queue in (*queues.gpu_queues(config.target.pack), queues.RECORDS):
+        if not any(queue in worker.queues and worker.is_healthy for worker in workers):
+            problems.append(f"No healthy worker consumes the queue {queue}.")
+    search_queue = queues.search_queue(config.target.pack)
+    # One worker that reaches the collection is enough to answer searches: show the best report.
+    searchers = sorted(
+        (worker for worker in workers if search_queue in worker.queues),
+        key=lambda worker: (worker.is_healthy, worker.collection_status == "loaded"),
+    )
+    best = searchers[-1] if searchers else None
+    return HealthReport(
+        is_healthy=not problems,
+        connection_status=best.connection_status if best else "unknown",
+        collection_status=best.collection_status if best else "unknown",
+        workers=workers,
+        problems=tuple(problems),
+    )

@@ -8,15 +8,13 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MESSAGE_VERSION = 1
-
 
 class Message(BaseModel):
     """The base: frozen, JSON in both directions."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    version: Literal[1] = MESSAGE_VERSION
+    version: Literal[1] = 1
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
@@ -162,8 +160,9 @@ class PhotoOutcomeInfo(BaseModel):
 
 
 class Outcomes(Message):
-    """What an index task hands to the records worker."""
+    """What an index task hands to the records worker: the outcomes of one gallery's photos."""
 
+    gallery_id: str
     outcomes: tuple[PhotoOutcomeInfo, ...]
 
 

@@ -1,4 +1,4 @@
-"""Queues and routes in one place. A GPU queue carries its pack's name, so that workers of two packs live side by side."""
+"""Queue names in one place. A GPU queue carries its pack's name, so that workers of two packs live side by side."""
 
 from typing import Final
 

@@ -1,5 +1,6 @@
 """Every setting, read from the environment once. `docs/operations.md` lists the variables."""
 
+import re
 import secrets
 from pathlib import Path
 
@@ -29,6 +30,10 @@ DATA_DIR = Path(env.str("FACEQUEUE_DATA_DIR", default=str(BASE_DIR / "var"))).re
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 PORTS = LocalPorts(web=env.int("PORT", default=8000))
 
+#: Services that the environment says are elsewhere; `manage.py up` does not start those here.
+EXTERNAL_SERVICES = frozenset(
+    name for name in ("REDIS_URL", "REDIS_CACHE_URL", "MILVUS_URI") if env.str(name, default="")
+)
 REDIS_URL = env.str("REDIS_URL", default=f"redis://127.0.0.1:{PORTS.redis}/0")
 REDIS_CACHE_URL = env.str("REDIS_CACHE_URL", default=f"redis://127.0.0.1:{PORTS.redis_cache}/0")
 MILVUS_URI = env.str("MILVUS_URI", default=f"http://127.0.0.1:{PORTS.milvus}")
@@ -43,13 +48,15 @@ FACE_CONFIG = {
     "MAX_IMAGE_PIXELS": env.int("FACE_MAX_IMAGE_PIXELS", default=40_000_000),
     "MIN_FACE_SCORE": env.float("FACE_MIN_SCORE", default=0.5),
 }
+#: The pack's name in queues, messages and pages; FACE_PACK may also be the path of a folder.
+PACK_NAME = Path(FACE_CONFIG["PACK"]).name
 MILVUS_CONFIG = {
     "URI": MILVUS_URI,
     "TOKEN": env.str("MILVUS_TOKEN", default=""),
     "TIMEOUT": env.float("MILVUS_TIMEOUT", default=10.0),
 }
 COLLECTION_CONFIG = {
-    "NAME": env.str("MILVUS_COLLECTION", default=f"faces_{FACE_CONFIG['PACK']}"),
+    "NAME": env.str("MILVUS_COLLECTION", default="faces_" + re.sub(r"\W", "_", PACK_NAME)),
 }
 PERFORMANCE_CONFIG = {
     "BATCH_SIZE": env.int("MILVUS_BATCH_SIZE", default=1000),
@@ -73,6 +80,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_htmx",
+    "ninja",  # serves the API's documentation pages from here, not from a CDN
     "webapp.accounts",
     "webapp.gallery",
     "webapp.search",
@@ -80,7 +88,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "webapp.config.middleware.StaticFilesMiddleware",  # WhiteNoise's own would hold a thread per open request
+    "webapp.config.middleware.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -88,6 +97,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "webapp.config.middleware.ProblemMiddleware",
 ]
 ROOT_URLCONF = "webapp.config.urls"
 ASGI_APPLICATION = "webapp.config.asgi.application"
@@ -127,13 +137,14 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "webapp" / "static"]
 MEDIA_ROOT = DATA_DIR / "photos"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+WHITENOISE_USE_FINDERS = True  # straight from the apps' folders: no collectstatic step to forget
+WHITENOISE_AUTOREFRESH = False
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -151,3 +162,84 @@ INDEX_CHUNK_SIZE = env.int("INDEX_CHUNK_SIZE", default=8)
 INDEX_LEASE_SECONDS = env.float("INDEX_LEASE_SECONDS", default=120.0)
 #: A photo that was sent this often without an outcome has failed.
 INDEX_MAX_ATTEMPTS = env.int("INDEX_MAX_ATTEMPTS", default=10)
+
+# -- Celery -----------------------------------------------------------------------------------------------
+# These are the settings of the web, beat and Flower. A worker process lays CELERY_WORKER_ROLE over them when
+# it starts (tasks/lifecycle.py), however it was started: the web must answer quickly when Redis does not, a
+# worker must outlast it. docs/operations.md explains each choice.
+
+#: A message that a dead worker held is delivered again after this long. The same for every role: the
+#: shortest value of any consumer would win. Every task must end well within it.
+VISIBILITY_TIMEOUT_SECONDS = env.int("VISIBILITY_TIMEOUT_SECONDS", default=600)
+
+CELERY_BROKER_URL = REDIS_URL
+CELERY_RESULT_BACKEND = REDIS_URL
+CELERY_ACCEPT_CONTENT = ["json"]  # never pickle: a message must not be able to run code
+CELERY_RESULT_ACCEPT_CONTENT = ["json"]
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_RESULT_EXPIRES = 3600  # seconds; a search result is personal data and nobody asks for it later
+CELERY_RESULT_EXTENDED = False  # results carry no copy of the arguments
+CELERY_RESULT_BACKEND_ALWAYS_RETRY = True  # a result must not be lost because Redis restarts as a task ends
+CELERY_RESULT_BACKEND_MAX_RETRIES = 20
+CELERY_TASK_ACKS_LATE = True  # a killed worker's task is delivered again
+CELERY_TASK_RETRY_ON_WORKER_LOST = True  # counted against max_retries, unlike a requeue of a poison task
+CELERY_TASK_REJECT_ON_WORKER_LOST = False
+CELERY_TASK_TRACK_STARTED = False  # a STARTED result would be one more write per search
+CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for Redis for ever, it does not give up
+CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 2.0
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+    "socket_timeout": 1.0,
+    "socket_connect_timeout": 1.0,
+    "socket_keepalive": True,
+    "retry_on_timeout": False,  # a request that waits for a frozen Redis twice helps nobody
+}
+CELERY_REDIS_SOCKET_TIMEOUT = 2.0
+CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 1.0
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # with late acks a worker reserves only what it runs
+CELERY_WORKER_SEND_TASK_EVENTS = True  # Flower shows what the workers do
+CELERY_WORKER_POOL_START_METHOD = "spawn"  # Django, gRPC and onnxruntime do not survive a fork
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.float("WORKER_SOFT_SHUTDOWN_SECONDS", default=20.0)
+CELERY_WORKER_HIJACK_ROOT_LOGGER = True
+CELERY_BEAT_ENABLE_REMOTE_CONTROL = True  # `manage.py doctor` asks beat whether its clock still ticks
+
+CELERY_WORKER_ROLE = {
+    "broker_transport_options": {
+        "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+        "unacked_restore_interval": 5,  # look for abandoned messages every 5 s, not every 100 s
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 5.0,  # without it a half-open connection silences the worker for ever
+        "socket_connect_timeout": 3.0,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "retry_on_timeout": True,  # closes the gap between popping a message and noting it as unacked
+    },
+    "task_publish_retry_policy": {"max_retries": 10, "interval_start": 0.1, "interval_max": 2.0},
+    "redis_socket_timeout": 10.0,
+    "redis_retry_on_timeout": True,
+    "redis_backend_health_check_interval": 10,
+    "broker_pool_acquire_timeout": 20.0,
+}
+
+# -- logging ------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    # A bad upload is a 4xx answer with a sentence, not an event for the operator.
+    "loggers": {"django.request": {"level": "ERROR"}},
+}
+
+# -- uploads ------------------------------------------------------------------------------------------------
+
+#: A request body up to this size stays in memory. It must hold the largest query image and its form around it:
+#: Django spools a larger body to a temporary file, and a query image never touches a disk.
+FILE_UPLOAD_MAX_MEMORY_SIZE = FACE_CONFIG["MAX_IMAGE_BYTES"] + 64 * 1024
+#: How many photos one upload may carry.
+DATA_UPLOAD_MAX_NUMBER_FILES = 1000

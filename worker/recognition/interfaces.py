@@ -112,3 +112,30 @@ class Face:
     score: float
     quality: float
     embedding: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFace:
+    """A detected face, aligned but not described yet; all that must be kept of its picture. Quality in 0..1."""
+
+    detection: Detection
+    crop: Crop
+    quality: float
+
+
+class Engine(Protocol):
+    """What FaceIndex asks of `engine.FaceEngine`; it stands here so that FaceIndex needs no model library."""
+
+    @property
+    def is_open(self) -> bool: ...
+
+    @property
+    def pack(self) -> Pack: ...
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def find(self, image: Image) -> list[FoundFace]: ...
+
+    def describe(self, found: Sequence[Sequence[FoundFace]]) -> list[list[Face]]: ...

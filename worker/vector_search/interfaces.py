@@ -3,8 +3,9 @@ implementation to it.
 
 Similarity is always the cosine, -1..1, larger is closer, whatever the server calls its metric. Ids are made by
 facequeue itself: lower-case UUIDs. Anything else is refused with `InvalidId`, because ids become part of filter
-expressions. Every method blocks for at most its configured timeout, raises `worker.errors.NotOpen` before `open()` and after
-`close()`, and otherwise only what `exceptions.py` draws.
+expressions. Each call to the server ends within its configured timeout (a long list of rows takes several calls).
+Every method raises `worker.errors.NotOpen` before `open()` and after `close()`, and otherwise only what
+`exceptions.py` draws.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

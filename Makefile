@@ -1,0 +1,47 @@
+# `make` lists the targets. Everything lives in .venv and var/; `make clean` forgets both.
+PY := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-long check format bench lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup:  ## make .venv with the pinned dependencies; find or install redis-server
+	@scripts/setup.sh
+
+demo: setup  ## run everything with a sample gallery and search it; ONCE=1 stops after the table
+	@exec $(PY) manage.py demo $(if $(filter 1,$(ONCE)),--once)
+
+up: setup  ## run every process of the Procfile, without samples
+	@exec $(PY) manage.py up
+
+test: setup  ## the whole test suite
+	$(PY) -m pytest
+
+test-long: setup  ## the parts of the suite that take minutes
+	$(PY) -m pytest -m long
+
+check: setup  ## format, lint, types, import contracts, fast tests
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+	$(PY) -m pytest -q -m "not services and not acceptance and not browser and not long"
+
+format: setup  ## format the code
+	$(PY) -m ruff check --fix-only --quiet .
+	$(PY) -m ruff format .
+
+bench: setup  ## the benchmarks: tables of ratios measured in one run
+	$(PY) -m benchmarks.search_overhead
+
+# The files carry no index address; --universal makes one file serve every platform and Python.
+LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
+
+lock: setup  ## pin the dependencies of pyproject.toml into requirements/*.txt
+	$(LOCK) -o requirements/base.txt
+	$(LOCK) --extra dev -c requirements/base.txt -o requirements/dev.txt
+
+clean:  ## forget .venv and all local state
+	rm -rf .venv var

@@ -1,0 +1,52 @@
+#!/bin/sh
+# Make this checkout runnable: .venv with the pinned dependencies, and a redis-server.
+# Safe to run again; does nothing when nothing changed. Needs Python 3.11 or newer.
+set -eu
+cd "$(dirname "$0")/.."
+
+PYTHON=${PYTHON:-python3}
+REQUIREMENTS=requirements/dev.txt
+STAMP=.venv/installed
+
+# as_root COMMAND...: run it as root when that needs no password; fail otherwise.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@" 2>/dev/null; fi
+}
+
+# install_packages NAME...: Debian's packages, when this is Debian and we may.
+install_packages() {
+    command -v apt-get >/dev/null 2>&1 || return 1
+    echo "Installing $* ..."
+    as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
+}
+
+"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
+    echo "facequeue needs Python 3.11 or newer; set PYTHON to one." >&2
+    exit 1
+}
+
+if ! command -v redis-server >/dev/null 2>&1; then
+    install_packages redis-server || {
+        echo "redis-server is missing: install it (Debian: apt install redis-server, macOS: brew install redis)." >&2
+        exit 1
+    }
+fi
+
+WANTED=$(cksum "$REQUIREMENTS")
+[ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$WANTED" ] && exit 0
+
+if [ ! -x .venv/bin/pip ]; then
+    echo "Making .venv ..."
+    rm -rf .venv
+    # Debian keeps the venv module in a package of its own.
+    "$PYTHON" -m venv .venv 2>/dev/null || {
+        install_packages python3-venv && rm -rf .venv && "$PYTHON" -m venv .venv
+    } || {
+        echo "Python's venv module is missing: install it (Debian: apt install python3-venv)." >&2
+        exit 1
+    }
+fi
+echo "Installing the dependencies into .venv ..."
+# --no-deps: the file names every dependency already, and pip would ask for opencv's desktop build again.
+.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$REQUIREMENTS"
+echo "$WANTED" >"$STAMP"

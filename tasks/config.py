@@ -1,0 +1,27 @@
+"""What this package takes from Django's settings, in one frozen value."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from django.conf import settings
+
+from tasks.messages import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueConfig:
+    """Where the queue is, and which model and collection messages are for."""
+
+    redis_url: str
+    redis_cache_url: str
+    target: Target
+    #: How long after its deadline a query image is kept for a worker that is just reading it.
+    query_image_grace_seconds: float = 5.0
+
+    @classmethod
+    def from_django(cls) -> Self:
+        return cls(
+            redis_url=settings.REDIS_URL,
+            redis_cache_url=settings.REDIS_CACHE_URL,
+            target=Target(pack=settings.PACK_NAME, collection=settings.COLLECTION_CONFIG["NAME"]),
+        )

@@ -1,0 +1,158 @@
+"""What a worker process opens and closes, and when.
+
+It follows from the queues that the worker consumes: a process with a GPU queue opens one FaceIndex for all its
+threads, the records worker opens none. Celery's `worker_process_init` is not sent to a threads pool, so the engine
+opens on the worker's own start signal, before the first message is taken.
+"""
+
+import logging
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import redis
+from celery.signals import celeryd_init, worker_init, worker_shutdown
+from django.conf import settings
+
+from tasks.health import HealthReporter, WorkerReport
+from tasks.queues import gpu_queues
+from tasks.uploads import UploadReader
+from worker.errors import FaceQueueError, NotOpen
+
+if TYPE_CHECKING:
+    from worker.face_index import FaceIndex
+    from worker.vector_search.interfaces import VectorStore
+
+logger = logging.getLogger(__name__)
+
+#: How long a starting worker waits for Milvus before it gives up, in seconds.
+OPEN_TIMEOUT_SECONDS: Final = 60.0
+OPEN_RETRY_SECONDS: Final = 1.0
+
+
+class WorkerState:
+    """What this process holds. One per process, filled by the signals below."""
+
+    def __init__(self) -> None:
+        self._face_index: FaceIndex | None = None
+        self._uploads: UploadReader | None = None
+        self._reporter: HealthReporter | None = None
+        self.name = ""
+        self.queues: tuple[str, ...] = ()
+
+    @property
+    def face_index(self) -> "FaceIndex":
+        if self._face_index is None:
+            raise NotOpen("This worker holds no FaceIndex: it consumes no search or index queue.")
+        return self._face_index
+
+    @property
+    def uploads(self) -> UploadReader:
+        if self._uploads is None:
+            raise NotOpen("This worker reads no query images: it consumes no search queue.")
+        return self._uploads
+
+    def open(self, name: str, queues: tuple[str, ...]) -> None:
+        self.name, self.queues = name, queues
+        cache = redis.Redis.from_url(
+            settings.REDIS_CACHE_URL, socket_timeout=5.0, socket_connect_timeout=3.0, health_check_interval=10
+        )
+        if set(queues) & set(gpu_queues(settings.PACK_NAME)):
+            self._face_index = open_face_index()
+            self._uploads = UploadReader(cache)
+        self._reporter = HealthReporter(cache, name, self.describe)
+        self._reporter.open()
+
+    def close(self) -> None:
+        if self._reporter is not None:
+            self._reporter.close()
+            self._reporter = None
+        if self._face_index is not None:
+            self._face_index.close()
+            self._face_index = None
+
+    def describe(self) -> WorkerReport:
+        """Say what this worker is and how it is."""
+        if self._face_index is None:
+            return WorkerReport(name=self.name, pid=os.getpid(), queues=self.queues, is_healthy=True)
+        pack, health = self._face_index.pack, self._face_index.store_health()
+        return WorkerReport(
+            name=self.name,
+            pid=os.getpid(),
+            queues=self.queues,
+            is_healthy=health.is_healthy,
+            problem=health.detail,
+            pack=pack.name,
+            fingerprint=pack.fingerprint,
+            dimension=pack.dimension,
+            providers=pack.providers,
+            warning=pack.warning,
+            connection_status=health.connection_status,
+            collection=settings.COLLECTION_CONFIG["NAME"],
+            collection_status=health.collection_status,
+            store_latency_ms=health.latency_ms,
+        )
+
+
+state = WorkerState()
+
+
+def open_face_index() -> "FaceIndex":
+    """Open the FaceIndex that the settings describe, waiting for a Milvus that is still starting.
+
+    Blocks for seconds. Raises ConfigError, PackError, and StoreUnavailable once OPEN_TIMEOUT_SECONDS are over.
+    """
+    # Imported here and not above: beat and Flower import every task module, and must not load a model library.
+    from worker.config import FaceConfig
+    from worker.face_index import FaceIndex
+    from worker.recognition.engine import FaceEngine
+    from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
+    from worker.vector_search.core import VectorSearchService
+
+    config = FaceConfig.from_settings(settings.FACE_CONFIG)
+    engine = FaceEngine(config)
+    engine.open()
+    store = VectorSearchService(
+        milvus=MilvusConfig.from_settings(settings.MILVUS_CONFIG),
+        collection=CollectionConfig.from_settings(settings.COLLECTION_CONFIG),
+        performance=PerformanceConfig.from_settings(settings.PERFORMANCE_CONFIG),
+        dimension=engine.pack.dimension,
+        fingerprint=engine.pack.fingerprint,
+    )
+    _open_when_reachable(store)
+    return FaceIndex(engine, store, limits=config.image_limits)
+
+
+def _open_when_reachable(store: "VectorStore") -> None:
+    deadline = time.monotonic() + OPEN_TIMEOUT_SECONDS
+    while True:
+        try:
+            store.open()
+            return
+        except FaceQueueError as error:
+            if not error.retryable or time.monotonic() > deadline:
+                raise
+            logger.info("Waiting for Milvus: %s", error)
+            time.sleep(OPEN_RETRY_SECONDS)
+
+
+@celeryd_init.connect
+def use_worker_settings(conf: Any, **_: Any) -> None:
+    """Lay the workers' own settings over the web's, however this worker was started."""
+    conf.update(settings.CELERY_WORKER_ROLE)
+
+
+@worker_init.connect
+def open_worker(sender: Any, **_: Any) -> None:
+    """Open what this worker's queues need; a worker that cannot work must not take messages."""
+    try:
+        state.open(sender.hostname, tuple(sender.app.amqp.queues.consume_from))
+    except FaceQueueError as error:
+        # Celery logs and ignores an exception in a signal handler; only leaving stops the start.
+        sys.exit(f"{sender.hostname} cannot start ({error.code}): {error}")
+
+
+@worker_shutdown.connect
+def close_worker(**_: Any) -> None:
+    state.close()

@@ -1,0 +1,49 @@
+"""The search task: thin. It fetches the query image, asks the FaceIndex, and returns a message."""
+
+import logging
+import time
+from typing import Any
+
+from celery import shared_task
+
+from tasks import names
+from tasks.lifecycle import state
+from tasks.messages import BoxInfo, ErrorInfo, FaceMatches, Match, SearchRequest, SearchResult
+from tasks.targets import check_target, parse
+from worker.errors import FaceQueueError
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name=names.SEARCH_FACES)
+def search_faces(message: dict[str, Any]) -> dict[str, Any]:
+    """Answer a SearchRequest with a SearchResult. What goes wrong travels as `error`, never as an exception."""
+    started = time.monotonic()
+    try:
+        result = _search(parse(SearchRequest, message))
+    except FaceQueueError as error:
+        logger.info("Search refused: %s", error.code)
+        result = SearchResult(error=ErrorInfo(code=error.code, message=str(error)))
+    return result.model_copy(update={"worker_ms": (time.monotonic() - started) * 1000}).to_json()
+
+
+def _search(request: SearchRequest) -> SearchResult:
+    check_target(request.target)
+    answer = state.face_index.search(
+        state.uploads.get(request.upload_key),
+        gallery_id=request.gallery_id,
+        limit=request.limit,
+        min_similarity=request.min_similarity,
+    )
+    state.uploads.discard(request.upload_key)
+    faces = tuple(
+        FaceMatches(
+            box=BoxInfo.model_validate(found.face.box, from_attributes=True),
+            score=found.face.score,
+            quality=found.face.quality,
+            matches=tuple(Match.model_validate(hit, from_attributes=True) for hit in found.matches),
+        )
+        for found in answer.faces
+    )
+    reason = None if faces else ErrorInfo(code="no_face_found", message="No face was found in the picture.")
+    return SearchResult(faces=faces, reason=reason, width=answer.width, height=answer.height)

@@ -1,0 +1,63 @@
+"""worker-index is killed in the middle of an import: every photo is indexed once a worker is back."""
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.acceptance.conftest import IMPATIENT, SERVERS, WORKERS, all_face_ids, create_user
+from tests.service import RunningService
+from tests.web_client import WebClient
+from webapp.operations import samples
+
+pytestmark = pytest.mark.acceptance
+
+PHOTOS = 40
+GALLERY = "killed"
+
+
+@pytest.fixture
+def service(tmp_path):
+    environment = IMPATIENT | {"INDEX_CHUNK_SIZE": "4"}
+    with RunningService(tmp_path, processes=[*SERVERS, "web", *WORKERS, "beat"], environment=environment) as running:
+        create_user(running)
+        running.wait_until(lambda: running.manage("doctor", check=False).returncode == 0, "doctor is content")
+        yield running
+
+
+def many_portraits(folder: Path) -> None:
+    """Write photos that all hold a face and all differ."""
+    source = next(path for path in samples.sample_pictures() if path.name == samples.PORTRAIT)
+    with Image.open(source) as opened:
+        portrait = opened.convert("RGB").crop((100, 0, 400, 300))
+    for number in range(PHOTOS):
+        out = io.BytesIO()
+        portrait.rotate(number % 7 - 3).save(out, format="JPEG", quality=60 + number % 30)
+        (folder / f"portrait-{number:03}.jpg").write_bytes(out.getvalue() + bytes([number]))
+
+
+def test_every_photo_is_indexed_once_a_worker_is_back(service: RunningService, tmp_path: Path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    many_portraits(folder)
+    service.manage("import_photos", str(folder), "--gallery", GALLERY, "--create")
+    alice = WebClient(service.url)
+    gallery = alice.get("/galleries")[0]["id"]
+
+    service.wait_until(lambda: alice.progress(gallery)["indexed"] > 0, "the import has begun")
+    killed = service.process("worker-index").pid
+    service.kill("worker-index")
+    assert alice.progress(gallery)["pending"] > 0, "the import was over before the kill"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(killed, 0)
+
+    service.start("worker-index")
+    service.wait_until(lambda: alice.progress(gallery)["pending"] == 0, "no photo is pending", seconds=150)
+    progress = alice.progress(gallery)
+    assert progress["indexed"] == PHOTOS, progress
+    face_ids = all_face_ids(service)
+    rows = sum(photo["face_count"] for photo in alice.photos(gallery).values())
+    assert rows == len(set(face_ids)) == len(face_ids)
+    alice.close()

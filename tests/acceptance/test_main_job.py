@@ -1,0 +1,161 @@
+"""Photos go into a gallery, a face is searched, the right photos come back: through every real process."""
+
+import io
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.acceptance.conftest import all_face_ids
+from tests.service import RunningService
+from tests.web_client import WebClient
+from webapp.operations import samples
+
+pytestmark = pytest.mark.acceptance
+
+Wait = Callable[[WebClient, str], None]
+
+
+def sample_files() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in samples.sample_pictures()}
+
+
+def png(width: int, height: int, mode: str = "RGB") -> bytes:
+    out = io.BytesIO()
+    Image.new(mode, (width, height)).save(out, format="PNG")
+    return out.getvalue()
+
+
+def bad_files() -> dict[str, bytes]:
+    return {
+        "words.jpg": b"these are words, not a picture",
+        "empty.jpg": b"",
+        "cut.png": sample_files()["coffee.png"][:5000],
+        "bomb.png": png(20_000, 20_000, mode="1"),
+        "drawing.svg": b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
+        "dot.png": png(1, 1),
+    }
+
+
+def test_a_changed_portrait_is_found_among_uploaded_photos(alice: WebClient, wait_until_indexed: Wait):
+    gallery = alice.create_gallery(f"found {uuid.uuid4()}")
+    uploaded = alice.upload(gallery, sample_files())
+    assert {file["result"] for file in uploaded} == {"added"}
+    wait_until_indexed(alice, gallery)
+
+    answer = alice.search(gallery, samples.portrait_query())
+    assert answer.status_code == 200, answer.text
+    [face] = answer.json()["faces"]
+    best = face["matches"][0]
+    assert best["photo"] == samples.PORTRAIT
+    assert best["similarity"] > 0.4
+    assert best["photo_id"] == alice.photos(gallery)[samples.PORTRAIT]["id"]
+
+
+def test_one_bad_photo_never_fails_its_neighbours(alice: WebClient, wait_until_indexed: Wait):
+    gallery = alice.create_gallery(f"bad {uuid.uuid4()}")
+    alice.upload(gallery, bad_files() | {"astronaut.png": sample_files()["astronaut.png"]})
+    wait_until_indexed(alice, gallery)
+    photos = alice.photos(gallery)
+    assert {name: photo["code"] for name, photo in photos.items()} == {
+        "words.jpg": "not_an_image",
+        "empty.jpg": "image_empty",
+        "cut.png": "image_truncated",
+        "bomb.png": "image_too_large",
+        "drawing.svg": "image_unsupported",
+        "dot.png": "no_face_found",
+        "astronaut.png": "",
+    }
+    assert photos["astronaut.png"]["state"] == "indexed"
+    assert all(photo["message"] for name, photo in photos.items() if name != "astronaut.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "code"),
+    [
+        ("words.jpg", 400, "not_an_image"),
+        ("empty.jpg", 400, "image_empty"),
+        ("cut.png", 400, "image_truncated"),
+        ("bomb.png", 413, "image_too_large"),
+        ("drawing.svg", 400, "image_unsupported"),
+    ],
+)
+def test_a_bad_query_image_gets_a_code_and_a_sentence(alice: WebClient, name: str, status: int, code: str):
+    gallery = alice.create_gallery(f"query {uuid.uuid4()}")
+    answer = alice.search(gallery, bad_files()[name])
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.json()["message"].endswith(".")
+
+
+def test_a_query_without_a_face_has_no_matches_and_a_reason(alice: WebClient):
+    gallery = alice.create_gallery(f"faceless {uuid.uuid4()}")
+    answer = alice.search(gallery, sample_files()["coffee.png"])
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["faces"] == []
+    assert answer.json()["reason"]["code"] == "no_face_found"
+
+
+def test_a_deleted_photo_is_found_no_more_and_leaves_no_face(
+    alice: WebClient, service: RunningService, wait_until_indexed: Wait
+):
+    gallery = alice.create_gallery(f"deleted {uuid.uuid4()}")
+    before = set(all_face_ids(service))
+    alice.upload(gallery, {"astronaut.png": sample_files()["astronaut.png"]})
+    wait_until_indexed(alice, gallery)
+    assert set(all_face_ids(service)) - before
+    alice.delete_photo(alice.photos(gallery)["astronaut.png"]["id"])
+    service.wait_until(lambda: sum(alice.progress(gallery).values()) == 0, "the photo is gone")
+    assert set(all_face_ids(service)) == before
+    answer = alice.search(gallery, samples.portrait_query())
+    assert [face["matches"] for face in answer.json()["faces"]] == [[]]
+
+
+def test_the_commands_import_and_search_a_folder(service: RunningService, tmp_path: Path):
+    for name, content in (sample_files() | bad_files()).items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "notes.txt").write_text("not imported")
+    name = f"commands {uuid.uuid4()}"
+    done = service.manage("import_photos", str(tmp_path), "--gallery", name, "--create", "--wait")
+    assert "indexed" in done.stdout
+    again = service.manage("import_photos", str(tmp_path), "--gallery", name, "--wait", "--json")
+    assert json.loads(again.stdout)["added"] == 0
+
+    query = tmp_path / "query.jpg"
+    query.write_bytes(samples.portrait_query())
+    found = json.loads(service.manage("search_photo", str(query), "--gallery", name, "--json").stdout)
+    assert found["reason"] is None
+    match = found["faces"][0]["matches"][0]
+    assert match["photo"] == samples.PORTRAIT
+    assert set(match) == {"photo", "photo_id", "face_id", "similarity"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        pytest.param(["import_photos", "{folder}/nowhere", "--gallery", "x"], "nowhere", id="no such folder"),
+        pytest.param(["import_photos", "{folder}", "--gallery", "x", "--create"], "picture", id="no pictures"),
+        pytest.param(["search_photo", "{folder}/words.dat", "--gallery", "none such"], "gallery", id="no such gallery"),
+        pytest.param(["search_photo", "{folder}/nowhere.jpg", "--gallery", "x"], "nowhere.jpg", id="no such file"),
+    ],
+)
+def test_a_command_that_cannot_work_says_why_in_one_sentence(
+    service: RunningService, tmp_path: Path, arguments: list[str], sentence: str
+):
+    (tmp_path / "words.dat").write_bytes(b"words")
+    done = service.manage(*[argument.format(folder=tmp_path) for argument in arguments], check=False)
+    assert done.returncode != 0
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_search_with_a_file_that_is_no_picture_says_so(service: RunningService, alice: WebClient, tmp_path: Path):
+    name = f"words {uuid.uuid4()}"
+    alice.create_gallery(name)
+    (tmp_path / "words.jpg").write_bytes(b"words")
+    done = service.manage("search_photo", str(tmp_path / "words.jpg"), "--gallery", name, check=False)
+    assert done.returncode != 0
+    assert "picture" in done.stderr
+    assert "Traceback" not in done.stderr

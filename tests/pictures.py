@@ -1,0 +1,135 @@
+"""Pictures for tests: those that come with installed packages, loaded by path, and small ones made here.
+
+No copy of a photo is committed. Pictures are BGR uint8, as the worker sees them, unless bytes are asked for.
+"""
+
+import struct
+import zlib
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from worker.recognition.interfaces import CROP_SIZE_PIXELS, Crop, Image
+
+#: Path of each sample below its package.
+_SAMPLES = {
+    "astronaut": ("skimage", "data/astronaut.png"),
+    "chelsea": ("skimage", "data/chelsea.png"),  # a cat
+    "coffee": ("skimage", "data/coffee.png"),
+    "rocket": ("skimage", "data/rocket.jpg"),
+    "six_people": ("insightface", "data/images/t1.jpg"),
+    "tom_hanks": ("insightface", "data/images/Tom_Hanks_54745.png"),
+    "mask_black": ("insightface", "data/images/mask_black.jpg"),
+    "mask_blue": ("insightface", "data/images/mask_blue.jpg"),
+    "mask_green": ("insightface", "data/images/mask_green.jpg"),
+    "mask_white": ("insightface", "data/images/mask_white.jpg"),
+}
+LFW_FACES = 100
+
+
+def package_file(package: str, path: str) -> Path:
+    """Return the path of a file of an installed package, without importing the package."""
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / path
+
+
+def sample_file(name: str) -> Path:
+    return package_file(*_SAMPLES[name])
+
+
+def sample_bytes(name: str) -> bytes:
+    return sample_file(name).read_bytes()
+
+
+def sample(name: str) -> Image:
+    return from_pillow(Pillow.open(sample_file(name)))
+
+
+def lfw_crops() -> list[Crop]:
+    """Return the 100 LFW faces that scikit-image ships (25 x 25, grey), magnified to aligned crops."""
+    faces = np.load(package_file("skimage", "data/lfw_subset.npy"))[:LFW_FACES]
+    grey = np.rint(faces * 255).clip(0, 255).astype(np.uint8)
+    side = (CROP_SIZE_PIXELS, CROP_SIZE_PIXELS)
+    return [cv2.cvtColor(cv2.resize(face, side, interpolation=cv2.INTER_CUBIC), cv2.COLOR_GRAY2BGR) for face in grey]
+
+
+def pasted(crop: Image, *, canvas_pixels: int = 224) -> Image:
+    """Return the crop in the middle of a canvas that goes on in the colours of its border."""
+    margin = (canvas_pixels - crop.shape[0]) // 2
+    return cv2.copyMakeBorder(crop, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+
+
+def varied(
+    image: Image,
+    *,
+    degrees: float = 0.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+    light: float = 1.0,
+    contrast: float = 1.0,
+    jpeg_quality: int | None = None,
+) -> Image:
+    """Return the picture turned about its middle, moved (pixels), relit (factors) and saved as JPEG."""
+    height, width = image.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    matrix[:, 2] += shift
+    turned = cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    mean = turned.mean()
+    relit = (((turned - mean) * contrast + mean) * light).clip(0, 255).astype(np.uint8)
+    if jpeg_quality is None:
+        return relit
+    return from_pillow(Pillow.open(BytesIO(saved(relit, "JPEG", quality=jpeg_quality))))
+
+
+def saved(image: Image, file_format: str, **options: object) -> bytes:
+    """Return a BGR picture as a file of that format."""
+    return pillow_bytes(Pillow.fromarray(np.ascontiguousarray(image[:, :, ::-1])), file_format, **options)
+
+
+def pillow_bytes(picture: Pillow.Image, file_format: str, **options: object) -> bytes:
+    file = BytesIO()
+    picture.save(file, file_format, **options)
+    return file.getvalue()
+
+
+def from_pillow(picture: Pillow.Image) -> Image:
+    return np.ascontiguousarray(np.asarray(picture.convert("RGB"))[:, :, ::-1])
+
+
+def gradient_picture(width: int = 48, height: int = 32) -> Image:
+    """Return a small colourful picture in which no two corners look alike."""
+    across = np.linspace(0, 255, width)[None, :].repeat(height, axis=0)
+    down = np.linspace(0, 255, height)[:, None].repeat(width, axis=1)
+    return np.stack([across, down, 255 - (across + down) / 2], axis=2).astype(np.uint8)
+
+
+def huge_png(side_pixels: int = 20_000) -> bytes:
+    """Return a PNG of a few KB whose grey pixels would fill side_pixels squared bytes."""
+    header = struct.pack(">IIBBBBB", side_pixels, side_pixels, 1, 0, 0, 0, 0)
+    row = b"\0" + bytes(side_pixels // 8)
+    deflate = zlib.compressobj(9)
+    pixels = b"".join(deflate.compress(row) for _ in range(side_pixels)) + deflate.flush()
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
+
+
+def png_16_bit(values: NDArray[np.uint16]) -> bytes:
+    """Return a 16-bit grey PNG."""
+    height, width = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + _chunk(b"IDAT", zlib.compress(rows))
+        + _chunk(b"IEND", b"")
+    )
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

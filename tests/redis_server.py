@@ -1,0 +1,46 @@
+"""A real Redis for tests: on a free port, in its own folder, stopped by its own process id."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import redis
+
+from tests.servers import free_port, stop
+
+START_SECONDS = 10.0
+
+
+def start_redis(folder: Path, port: int) -> subprocess.Popen[str]:
+    """Start a Redis with an append-only file and return when it answers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    process = subprocess.Popen(
+        [
+            *("redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)),
+            *("--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"),
+            *("--logfile", str(folder / "redis.log")),
+        ],
+        text=True,
+    )
+    client = redis.Redis(port=port)
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(redis.ConnectionError):
+            if client.ping():
+                return process
+        time.sleep(0.05)
+    stop(process)
+    raise RuntimeError(f"redis-server did not start: {(folder / 'redis.log').read_text()}")
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run a Redis; yield its URL and its process."""
+    port = free_port()
+    process = start_redis(folder, port)
+    try:
+        yield f"redis://127.0.0.1:{port}/0", process
+    finally:
+        stop(process)

@@ -1,0 +1,141 @@
+"""The whole service for tests: the Procfile's own command lines, each process started and stopped by itself."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Self
+
+import httpx
+from django.conf import settings
+
+from tests.ports import free_port_block
+from webapp.config.ports import LocalPorts
+from webapp.operations import local
+
+START_SECONDS = 90.0
+STOP_SECONDS = 30.0
+
+
+class RunningService:
+    """Processes of the Procfile on free ports with their state in `folder`. Use as a context manager."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        processes: Iterable[str],
+        environment: dict[str, str] | None = None,
+        ports: LocalPorts | None = None,
+    ) -> None:
+        self.folder = folder
+        self.ports = ports or LocalPorts(web=free_port_block())
+        self.environment = local.process_environment(self.ports, folder) | (environment or {})
+        self._commands = {process.name: process.command for process in local.local_processes(self.ports)}
+        self._names = list(processes)
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.web}"
+
+    @property
+    def redis_url(self) -> str:
+        return f"redis://127.0.0.1:{self.ports.redis}/0"
+
+    @property
+    def redis_cache_url(self) -> str:
+        return f"redis://127.0.0.1:{self.ports.redis_cache}/0"
+
+    @property
+    def milvus_uri(self) -> str:
+        return f"http://127.0.0.1:{self.ports.milvus}"
+
+    def __enter__(self) -> Self:
+        try:
+            self.manage("migrate", "--verbosity", "0")
+            for name in self._names:
+                self.start(name)
+            if "web" in self._names:
+                self.wait_until(self.answers, "the web process answers")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Workers first: a worker that loses Redis waits for it instead of stopping.
+        order = sorted(self._running, key=lambda name: name in ("redis", "redis-cache", "milvus"))
+        for name in order:
+            self._running[name].send_signal(signal.SIGCONT)
+            self.stop(name)
+
+    def start(self, name: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", self._commands[name]],
+                env=self.environment,
+                cwd=settings.BASE_DIR,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._running[name] = process
+        return process
+
+    def process(self, name: str) -> subprocess.Popen[bytes]:
+        return self._running[name]
+
+    def kill(self, name: str) -> None:
+        """SIGKILL the process and its children, as a crash or the kernel would."""
+        process = self._running.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def stop(self, name: str) -> int:
+        """SIGTERM the process and wait for it; return its exit status."""
+        process = self._running.pop(name)
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        return process.returncode
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a management command against this service."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            env=self.environment,
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+        return done
+
+    def answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health/live", timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def wait_until(self, condition: Callable[[], bool], what: str, *, seconds: float = START_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if condition():
+                return
+            ended = [name for name, process in self._running.items() if process.poll() is not None]
+            assert not ended, f"{ended[0]} ended while waiting until {what}: {self.log(ended[0])[-2000:]}"
+            time.sleep(0.2)
+        logs = "\n".join(f"--- {name}\n{self.log(name)[-1500:]}" for name in self._running)
+        raise AssertionError(f"Not within {seconds:g} s: {what}\n{logs}")

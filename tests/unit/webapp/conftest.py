@@ -1,0 +1,195 @@
+"""Fixtures of the Django side. No Redis: the boundary, tasks.client, is replaced by recorders."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from tasks import client as tasks_client
+from tasks.client import HealthReport
+from tasks.errors import QueueUnavailable
+from tasks.messages import BoxInfo, FaceInfo, PhotoOutcomeInfo, PhotoRef, SearchResult
+from webapp.gallery import services
+from webapp.gallery.models import Gallery, Photo
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A file, not memory: the tests of races use several connections."""
+    from django.db import connections
+
+    path = tmp_path_factory.mktemp("database") / "test.sqlite3"
+    connections["default"].settings_dict["TEST"]["NAME"] = str(path)
+
+
+@pytest.fixture(autouse=True)
+def quick_and_temporary(settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path / "photos"
+    settings.STORAGES = settings.STORAGES | {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@dataclass
+class FakeQueue:
+    """Records what would be sent; with `is_down` it fails as Redis would."""
+
+    indexed: list[tuple[str, list[PhotoRef]]] = field(default_factory=list)
+    removed: list[tuple[str, list[str]]] = field(default_factory=list)
+    length: int = 0
+    is_down: bool = False
+
+    def enqueue_index(self, *, gallery_id: str, photos: Sequence[PhotoRef]) -> None:
+        self._check()
+        self.indexed.append((gallery_id, list(photos)))
+
+    def enqueue_removal(self, *, gallery_id: str, photo_ids: Sequence[str]) -> None:
+        self._check()
+        self.removed.append((gallery_id, list(photo_ids)))
+
+    def index_queue_length(self) -> int:
+        self._check()
+        return self.length
+
+    def _check(self) -> None:
+        if self.is_down:
+            raise QueueUnavailable("The queue does not answer.")
+
+    @property
+    def indexed_ids(self) -> list[str]:
+        return [photo.photo_id for _, photos in self.indexed for photo in photos]
+
+    @property
+    def removed_ids(self) -> list[str]:
+        return [photo_id for _, photo_ids in self.removed for photo_id in photo_ids]
+
+
+@pytest.fixture(autouse=True)
+def queue(monkeypatch: pytest.MonkeyPatch) -> FakeQueue:
+    fake = FakeQueue()
+    for name in ("enqueue_index", "enqueue_removal", "index_queue_length"):
+        monkeypatch.setattr(tasks_client, name, getattr(fake, name))
+    return fake
+
+
+@dataclass
+class FakeFaceSearch:
+    """Answers every search with `result`; None is a search that nobody has answered yet."""
+
+    result: SearchResult | None = None
+    is_down: bool = False
+    is_healthy: bool = True
+    started: list[dict[str, Any]] = field(default_factory=list)
+    waited: list[float] = field(default_factory=list)
+
+    async def start_search(self, image: bytes, **options: Any) -> str:
+        self._check()
+        self.started.append({"image": image, **options})
+        return str(uuid.uuid4())
+
+    async def wait_for_search(self, job_id: str, *, timeout_seconds: float) -> SearchResult | None:
+        self._check()
+        self.waited.append(timeout_seconds)
+        return self.result
+
+    async def search_faces_in_image(self, image: bytes, **options: Any) -> SearchResult:
+        await self.start_search(image, **options)
+        assert self.result is not None
+        return self.result
+
+    async def health_check(self) -> HealthReport:
+        return HealthReport(
+            is_healthy=self.is_healthy,
+            connection_status="connected" if self.is_healthy else "disconnected",
+            collection_status="loaded",
+            workers=(),
+            problems=() if self.is_healthy else ("No healthy worker consumes the queue search.starter.",),
+        )
+
+    async def __aenter__(self) -> "FakeFaceSearch":
+        self._check()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    def _check(self) -> None:
+        if self.is_down:
+            raise QueueUnavailable("The queue does not answer.")
+
+
+@pytest.fixture
+def face_search(monkeypatch: pytest.MonkeyPatch) -> FakeFaceSearch:
+    fake = FakeFaceSearch()
+    monkeypatch.setattr("webapp.search.services.face_search", lambda: fake)
+    monkeypatch.setattr("webapp.operations.selectors.face_search", lambda: fake)
+    return fake
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    return User.objects.create_user("ada", password="lovelace")
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    return User.objects.create_user("eve", password="eve")
+
+
+@pytest.fixture
+def gallery(user: User) -> Gallery:
+    return services.gallery_create(owner=user, name="Friends")
+
+
+@pytest.fixture
+def their_gallery(stranger: User) -> Gallery:
+    return services.gallery_create(owner=stranger, name="Secrets")
+
+
+def upload(content: bytes = b"picture", name: str = "ada.jpg") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, content)
+
+
+def add_photo(gallery: Gallery, content: bytes = b"picture", name: str = "ada.jpg") -> Photo:
+    """Add a photo as an upload does; it is pending."""
+    (photo,) = services.photos_add(gallery=gallery, files=[upload(content, name)]).added
+    return photo
+
+
+def face_info(face_id: str | None = None, *, left: float = 10.5) -> FaceInfo:
+    return FaceInfo(
+        face_id=face_id or str(uuid.uuid4()),
+        box=BoxInfo(left=left, top=20, right=left + 30, bottom=60),
+        landmarks=((1, 2), (3, 4), (5, 6), (7, 8), (9, 10)),
+        score=0.9,
+        quality=0.7,
+    )
+
+
+def indexed(photo: Photo, *faces: FaceInfo) -> PhotoOutcomeInfo:
+    return PhotoOutcomeInfo(
+        photo_id=str(photo.id),
+        state="indexed" if faces else "no_faces",
+        width=640,
+        height=480,
+        image_format="JPEG",
+        faces=faces,
+    )
+
+
+def failed(photo: Photo, code: str = "not_an_image") -> PhotoOutcomeInfo:
+    return PhotoOutcomeInfo(photo_id=str(photo.id), state="failed", code=code, message="This file is not a picture.")
+
+
+def add_indexed_photo(gallery: Gallery, *faces: FaceInfo, content: bytes = b"picture", name: str = "ada.jpg") -> Photo:
+    photo = add_photo(gallery, content, name)
+    services.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, *(faces or (face_info(),)))])
+    photo.refresh_from_db()
+    return photo

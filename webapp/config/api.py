@@ -1,0 +1,88 @@
+"""The JSON API under /api/v1/: who may ask, and how errors are answered. The routes live in each app's api.py."""
+
+import logging
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.openapi.docs import Swagger
+
+from webapp.accounts.session_auth import SessionAuth
+from webapp.gallery.api import router as gallery_router
+from webapp.problems import DATABASE_UNAVAILABLE, Problem, not_found
+from webapp.search.api import router as search_router
+
+logger = logging.getLogger(__name__)
+
+
+class Documentation(Swagger):
+    """The documentation page; Swagger styles its elements inline, which our page policy forbids elsewhere."""
+
+    def render_page(self, request: HttpRequest, api: NinjaAPI, **kwargs: Any) -> HttpResponse:
+        response = super().render_page(request, api, **kwargs)
+        response["Content-Security-Policy"] = (
+            "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+        )
+        return response
+
+
+api = NinjaAPI(
+    title="facequeue",
+    version="1",
+    description="Galleries, photos and face searches. Every error is `{code, message}`.",
+    auth=SessionAuth(),
+    docs=Documentation(),
+    docs_decorator=login_required,
+)
+api.add_router("", gallery_router)
+api.add_router("", search_router)
+
+
+def _answer(request: HttpRequest, problem: Problem) -> HttpResponse:
+    response = api.create_response(request, problem.as_json(), status=problem.status)
+    if problem.retry_after_seconds is not None:
+        response["Retry-After"] = str(problem.retry_after_seconds)
+    return response
+
+
+@api.exception_handler(Problem)
+def _problem(request: HttpRequest, error: Problem) -> HttpResponse:
+    return _answer(request, error)
+
+
+@api.exception_handler(Http404)
+def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+    return _answer(request, not_found("thing"))
+
+
+@api.exception_handler(AuthenticationError)
+def _not_logged_in(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+    return _answer(request, Problem("not_logged_in", "Please log in first.", status=401))
+
+
+@api.exception_handler(HttpError)
+def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    code = "csrf" if error.status_code == 403 else "bad_request"
+    return _answer(request, Problem(code, error.message, status=error.status_code))
+
+
+@api.exception_handler(ValidationError)
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    first = error.errors[0]
+    message = f"{first['loc'][-1]}: {first['msg']}."
+    return _answer(request, Problem("invalid_request", message, status=422))
+
+
+@api.exception_handler(OperationalError)
+def _database_down(request: HttpRequest, error: OperationalError) -> HttpResponse:
+    logger.error("The database does not answer: %s", error)
+    return _answer(request, Problem("database_unavailable", DATABASE_UNAVAILABLE))
+
+
+@api.exception_handler(Exception)
+def _internal(request: HttpRequest, error: Exception) -> HttpResponse:
+    logger.error("%s %s failed.", request.method, request.path, exc_info=error)
+    return _answer(request, Problem("internal", "Something went wrong here; the log of the service says what."))

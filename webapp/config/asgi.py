@@ -1,0 +1,58 @@
+"""The ASGI entry: Django behind a lifespan that opens and closes the process' FaceSearchService."""
+
+import itertools
+import os
+from typing import Any, Final
+
+import django
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
+from django.core.handlers.asgi import ASGIHandler
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
+
+#: Threads for the synchronous parts of requests (middleware, the ORM) in one web process.
+SYNC_THREADS: Final = 8
+
+
+class SharedThreadsASGIHandler(ASGIHandler):
+    """Django's handler with a fixed number of threads, however many requests are open.
+
+    Django gives each request a thread of its own for its synchronous parts and keeps it until the request ends:
+    200 searches that wait for their answer would hold 200 idle threads. Here requests take turns on a few. Each
+    part is short, and a database transaction never spans two of them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._contexts = itertools.cycle([ThreadSensitiveContext() for _ in range(SYNC_THREADS)])
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        SyncToAsync.thread_sensitive_context.set(next(self._contexts))
+        await self.handle(scope, receive, send)
+
+
+django.setup(set_prefix=False)
+
+# Their modules read the settings, so they are imported after setup.
+from tasks.client import FaceSearchService, set_face_search  # noqa: E402
+from webapp.search.uploads import RefuseLargeQueries  # noqa: E402
+
+_handler = RefuseLargeQueries(SharedThreadsASGIHandler())
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+    else:
+        await _handler(scope, receive, send)
+
+
+async def _lifespan(receive: Any, send: Any) -> None:
+    """Hold the service open between the server's startup and shutdown messages."""
+    await receive()
+    async with FaceSearchService() as service:
+        set_face_search(service)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        set_face_search(None)
+    await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,148 @@
+"""The API of galleries and photos."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest
+from ninja import File, Query, Router, Schema, Status
+from ninja.files import UploadedFile
+from ninja.security import django_auth
+
+from webapp.gallery import selectors, services
+from webapp.gallery.models import Gallery, Photo
+
+#: Photos on a page of the list.
+PAGE_SIZE = 100
+
+# The session's authentication in its synchronous form: these operations run in a thread as a whole.
+router = Router(auth=django_auth, tags=["galleries"])
+
+
+Page = Annotated[int, Query(ge=1)]
+
+
+class ErrorOut(Schema):
+    code: str
+    message: str
+
+
+class GalleryIn(Schema):
+    name: str
+
+
+class GalleryOut(Schema):
+    id: UUID
+    name: str
+    created: datetime
+
+
+class FileOut(Schema):
+    """What became of one uploaded file: `added`, `already_there` or `refused`."""
+
+    filename: str
+    result: str
+    photo_id: UUID | None = None
+    state: str = ""
+    code: str = ""
+    message: str = ""
+
+
+class UploadOut(Schema):
+    files: list[FileOut]
+    #: Not empty when the photos are saved and will be indexed once the queue is back.
+    warning: str
+
+
+class PhotoOut(Schema):
+    id: UUID
+    filename: str
+    state: str
+    code: str
+    message: str
+    width: int | None
+    height: int | None
+    image_format: str
+    face_count: int
+    created: datetime
+
+
+class PhotoPage(Schema):
+    photos: list[PhotoOut]
+    page: int
+    pages: int
+    total: int
+
+
+class ProgressOut(Schema):
+    pending: int
+    indexed: int
+    no_faces: int
+    failed: int
+    deleting: int
+
+
+class DeletionOut(Schema):
+    photo_id: UUID
+    state: str
+    warning: str
+
+
+@router.post("/galleries", response={201: GalleryOut, (400, 409): ErrorOut})
+def create_gallery(request: HttpRequest, data: GalleryIn) -> Status[Gallery]:
+    """Create a gallery."""
+    return Status(201, services.gallery_create(owner=request.user, name=data.name))
+
+
+@router.get("/galleries", response=list[GalleryOut])
+def list_galleries(request: HttpRequest) -> list[Gallery]:
+    """List your galleries."""
+    return list(selectors.galleries_for(request.user))
+
+
+@router.post("/galleries/{uuid:gallery_id}/photos", response={202: UploadOut, 404: ErrorOut})
+def add_photos(request: HttpRequest, gallery_id: UUID, files: File[list[UploadedFile]]) -> Status[UploadOut]:
+    """Add photos. They are indexed afterwards: see the progress. The same content is added once."""
+    gallery = selectors.gallery_for(request.user, gallery_id)
+    added = services.photos_add(gallery=gallery, files=files)
+    return Status(202, UploadOut(files=[_file_out(file) for file in added.files], warning=added.warning))
+
+
+@router.get("/galleries/{uuid:gallery_id}/photos", response={200: PhotoPage, 404: ErrorOut})
+def list_photos(request: HttpRequest, gallery_id: UUID, state: Photo.State | None = None, page: Page = 1) -> PhotoPage:
+    """List the gallery's photos, newest first; `state` leaves out the others."""
+    gallery = selectors.gallery_for(request.user, gallery_id)
+    paginator = Paginator(selectors.photos_of(gallery, state=state or ""), PAGE_SIZE)
+    photos = paginator.page(page).object_list if page <= paginator.num_pages else []
+    return PhotoPage(
+        photos=[PhotoOut.from_orm(photo) for photo in photos],
+        page=page,
+        pages=paginator.num_pages,
+        total=paginator.count,
+    )
+
+
+@router.get("/galleries/{uuid:gallery_id}/progress", response={200: ProgressOut, 404: ErrorOut})
+def progress(request: HttpRequest, gallery_id: UUID) -> dict[str, int]:
+    """Count the gallery's photos by state."""
+    return selectors.progress_of(selectors.gallery_for(request.user, gallery_id))
+
+
+@router.delete("/photos/{uuid:photo_id}", response={202: DeletionOut, 404: ErrorOut})
+def delete_photo(request: HttpRequest, photo_id: UUID) -> Status[DeletionOut]:
+    """Delete a photo. It is out of sight at once and gone when its faces are gone."""
+    photo = selectors.photo_for(request.user, photo_id)
+    warning = services.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
+    return Status(202, DeletionOut(photo_id=photo_id, state=Photo.State.DELETING, warning=warning))
+
+
+def _file_out(file: services.AddedFile) -> FileOut:
+    return FileOut(
+        filename=file.filename,
+        result=file.result,
+        photo_id=file.photo.id if file.photo else None,
+        state=file.photo.state if file.photo else "",
+        code=file.code,
+        message=file.message,
+    )

@@ -1,0 +1,63 @@
+"""What the gallery's commands share: finding a gallery by name, and sentences instead of tracebacks."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.management.base import CommandError
+from django.db import DatabaseError
+
+from webapp.gallery.models import Gallery
+from webapp.problems import Problem
+from worker.errors import FaceQueueError
+
+
+@contextmanager
+def expected_failures() -> Iterator[None]:
+    """Turn what can go wrong on a good day into one sentence and a non-zero exit."""
+    try:
+        yield
+    except Problem as problem:
+        raise CommandError(problem.message) from None
+    except FaceQueueError as error:
+        raise CommandError(str(error) or f"The face search failed ({error.code}).") from None
+    except DatabaseError as error:
+        raise CommandError(
+            f"The database does not answer as expected ({error}). Is it running, and is it migrated "
+            "(`python manage.py migrate`)?"
+        ) from None
+
+
+def gallery_named(name: str, owner: str | None) -> Gallery:
+    """Return the one gallery of that name. `owner` is a user name; it is needed when several users have one."""
+    found = Gallery.objects.filter(name=name, deleting=False).select_related("owner")
+    if owner is not None:
+        found = found.filter(owner_id=user_named(owner).pk)
+    galleries = list(found)
+    if not galleries:
+        whose = f" of {owner}" if owner else ""
+        raise CommandError(
+            f"There is no gallery “{name}”{whose}; `import_photos DIR --gallery NAME --create` makes one."
+        )
+    if len(galleries) > 1:
+        owners = ", ".join(sorted(gallery.owner.get_username() for gallery in galleries))
+        raise CommandError(f"Several users have a gallery “{name}”; choose one with --owner ({owners}).")
+    return galleries[0]
+
+
+def user_named(username: str) -> AbstractBaseUser:
+    user = get_user_model().objects.filter(username=username).first()
+    if user is None:
+        raise CommandError(f"There is no user “{username}”; `python manage.py createsuperuser` makes one.")
+    return user
+
+
+def only_user() -> AbstractBaseUser:
+    """Return the user a new gallery belongs to when nobody is named: the only one there is."""
+    users = list(get_user_model().objects.filter(is_active=True)[:2])
+    if not users:
+        raise CommandError("There is no user yet to own a gallery; `python manage.py createsuperuser` makes one.")
+    if len(users) > 1:
+        raise CommandError("Several users could own the new gallery; choose one with --owner.")
+    return users[0]

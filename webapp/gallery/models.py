@@ -1,0 +1,111 @@
+"""Galleries, their photos, and the faces in them. The rows are the truth; queue messages are only transport."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+
+class Gallery(models.Model):
+    """A named set of photos: the unit of access and of search."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # PROTECT: deleting a user must not leave faces behind in the vector store.
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="galleries")
+    name = models.CharField(max_length=100)
+    #: Set once its owner has deleted it; the row goes with its last photo.
+    deleting = models.BooleanField(default=False)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "galleries"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "name"], condition=Q(deleting=False), name="gallery_name_once_per_owner"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Photo(models.Model):
+    """One image file in a gallery."""
+
+    class State(models.TextChoices):
+        PENDING = "pending", "pending"
+        INDEXED = "indexed", "indexed"
+        NO_FACES = "no_faces", "no faces"
+        FAILED = "failed", "failed"
+        DELETING = "deleting", "deleting"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    gallery = models.ForeignKey(Gallery, on_delete=models.PROTECT, related_name="photos")
+    #: The name the photo came with. Shown, never used as a path.
+    filename = models.CharField(max_length=255)
+    #: `<gallery id>/<photo id>`, made by the server.
+    file = models.FileField(max_length=100)
+    sha256 = models.CharField(max_length=64)
+    byte_size = models.PositiveBigIntegerField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    #: Why the photo is not indexed: a stable code and one sentence.
+    code = models.CharField(max_length=50, blank=True)
+    message = models.TextField(blank=True)
+    #: Pixels of the upright picture; None until a worker has decoded it.
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
+    #: What the worker found in the file, e.g. "JPEG"; empty until then.
+    image_format = models.CharField(max_length=20, blank=True)
+    #: How often the photo was sent to the index queue without an outcome.
+    attempts = models.PositiveIntegerField(default=0)
+    #: When it was last sent to be indexed or removed.
+    enqueued_at = models.DateTimeField(null=True, blank=True)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created", "id"]
+        constraints = [
+            # A photo on its way out does not stop anybody from adding the same file again.
+            models.UniqueConstraint(
+                fields=["gallery", "sha256"], condition=~Q(state="deleting"), name="photo_content_once_per_gallery"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["gallery", "state"], name="photo_gallery_state"),
+            models.Index(fields=["state", "enqueued_at"], name="photo_state_enqueued"),
+        ]
+
+    def __str__(self) -> str:
+        return self.filename
+
+
+class Face(models.Model):
+    """One detected face. Its embedding lives in the vector store under the same id, which the worker gives."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="faces")
+    #: The box, in pixels of the upright picture.
+    left = models.FloatField()
+    top = models.FloatField()
+    right = models.FloatField()
+    bottom = models.FloatField()
+    #: Five (x, y) points in pixels of the upright picture.
+    landmarks = models.JSONField(default=list)
+    score = models.FloatField()
+    quality = models.FloatField()
+
+    class Meta:
+        ordering = ["left", "id"]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top

@@ -1,0 +1,101 @@
+"""Reads of galleries and photos. Every one starts at what the user may see; anything else is not found."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Count, Q, QuerySet
+
+from webapp.gallery.dispatch import chunks
+from webapp.gallery.models import Face, Gallery, Photo
+from webapp.problems import not_found
+
+#: How the worker's name of a format reads as a content type. A photo of any other format is not served.
+CONTENT_TYPES = {
+    "JPEG": "image/jpeg",
+    "MPO": "image/jpeg",  # what many phones write: a JPEG with a second picture behind it
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+    "TIFF": "image/tiff",
+    "AVIF": "image/avif",
+}
+
+#: A query with more values than this is cut in pieces: SQLite takes a limited number of them.
+IDS_PER_QUERY = 500
+
+Viewer = AbstractBaseUser | AnonymousUser
+
+
+def galleries_for(user: Viewer) -> QuerySet[Gallery]:
+    """The user's galleries with their number of photos as `photo_count`."""
+    kept = Q(photos__isnull=False) & ~Q(photos__state=Photo.State.DELETING)
+    return _galleries(user).annotate(photo_count=Count("photos", filter=kept)).order_by("name")
+
+
+def gallery_for(user: Viewer, gallery_id: UUID | str) -> Gallery:
+    """Raises not_found for another user's gallery as for none."""
+    gallery = _galleries(user).filter(id=gallery_id).first()
+    if gallery is None:
+        raise not_found("gallery")
+    return gallery
+
+
+def photo_for(user: Viewer, photo_id: UUID) -> Photo:
+    """Raises not_found for another user's photo, as for one that is gone or going."""
+    photo = (
+        Photo.objects.filter(id=photo_id, gallery__in=_galleries(user))
+        .exclude(state=Photo.State.DELETING)
+        .select_related("gallery")
+        .first()
+    )
+    if photo is None:
+        raise not_found("photo")
+    return photo
+
+
+def photos_of(gallery: Gallery, *, state: str = "") -> QuerySet[Photo]:
+    """The gallery's photos, newest first, with their number of faces as `face_count`."""
+    # Counting groups the rows, and a grouped query has no order unless it says so.
+    photos = gallery.photos.annotate(face_count=Count("faces")).order_by("-created", "id")
+    return photos.filter(state=state) if state else photos
+
+
+def progress_of(gallery: Gallery) -> dict[str, int]:
+    """How many photos are in each state; every state is named."""
+    counts = gallery.photos.order_by().values_list("state").annotate(Count("id"))
+    return {str(state): 0 for state in Photo.State} | dict(counts)
+
+
+def is_settled(progress: dict[str, int]) -> bool:
+    """Whether nothing changes any more without somebody acting."""
+    return progress[Photo.State.PENDING] == 0 and progress[Photo.State.DELETING] == 0
+
+
+def content_type_of(photo: Photo) -> str | None:
+    """The content type to serve the photo with, None when no worker has recognised it as a picture."""
+    return CONTENT_TYPES.get(photo.image_format.upper())
+
+
+def photos_by_id(gallery: Gallery, photo_ids: Iterable[str]) -> dict[str, Photo]:
+    """Those of the photos that the gallery has and that nobody has deleted."""
+    found: dict[str, Photo] = {}
+    for ids in chunks(photo_ids, IDS_PER_QUERY):
+        rows = gallery.photos.filter(id__in=ids).exclude(state=Photo.State.DELETING)
+        found |= {str(photo.id): photo for photo in rows}
+    return found
+
+
+def faces_by_id(face_ids: Iterable[str]) -> dict[str, Face]:
+    """Those of the faces that have a row. Ask with ids that the user may see."""
+    found: dict[str, Face] = {}
+    for ids in chunks(face_ids, IDS_PER_QUERY):
+        found |= {str(face.id): face for face in Face.objects.filter(id__in=ids)}
+    return found
+
+
+def _galleries(user: Viewer) -> QuerySet[Gallery]:
+    if not user.is_authenticated:
+        return Gallery.objects.none()
+    return Gallery.objects.filter(owner_id=user.pk, deleting=False)

@@ -1,0 +1,184 @@
+"""The pages of galleries and photos."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from webapp.gallery import selectors, services
+from webapp.gallery.models import Gallery, Photo
+from webapp.problems import Problem, not_found
+
+#: Photos on a page of the grid.
+PAGE_SIZE = 60
+#: At most this many refused files are told one by one.
+REFUSALS_SHOWN = 10
+#: htmx stops polling when it reads this status.
+STOP_POLLING = 286
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def gallery_list(request: HttpRequest) -> HttpResponse:
+    """List the galleries; POST creates one."""
+    problem = None
+    name = request.POST.get("name", "")
+    if request.method == "POST":
+        try:
+            gallery = services.gallery_create(owner=request.user, name=name)
+            return redirect("gallery_detail", gallery.id)
+        except Problem as error:
+            problem = error
+    galleries = selectors.galleries_for(request.user)
+    context = {"galleries": galleries, "problem": problem, "name": name}
+    return render(request, "gallery/gallery_list.html", context, status=problem.status if problem else 200)
+
+
+@login_required
+@require_GET
+def gallery_detail(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
+    gallery = selectors.gallery_for(request.user, gallery_id)
+    return render(request, "gallery/gallery_detail.html", _grid_context(request, gallery))
+
+
+@login_required
+@require_GET
+def gallery_grid(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
+    """The part of the gallery's page that changes, for htmx to poll until nothing is pending."""
+    gallery = selectors.gallery_for(request.user, gallery_id)
+    context = _grid_context(request, gallery)
+    status = STOP_POLLING if context["is_settled"] else 200
+    return render(request, "gallery/_grid.html", context, status=status)
+
+
+def _grid_context(request: HttpRequest, gallery: Gallery) -> dict[str, Any]:
+    progress = selectors.progress_of(gallery)
+    state = request.GET.get("state", "")
+    photos = selectors.photos_of(gallery, state=state if state in Photo.State else "")
+    return {
+        "gallery": gallery,
+        "page": Paginator(photos, PAGE_SIZE).get_page(request.GET.get("page")),
+        "state": state if state in Photo.State else "",
+        "progress": [(choice, progress[choice]) for choice in Photo.State if progress[choice]],
+        "failed_count": progress[Photo.State.FAILED],
+        "total": sum(progress.values()),
+        "is_settled": selectors.is_settled(progress),
+    }
+
+
+@login_required
+@require_POST
+def photos_upload(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
+    gallery = selectors.gallery_for(request.user, gallery_id)
+    files = request.FILES.getlist("photos")
+    if not files:
+        messages.error(request, "Please choose at least one photo.")
+        return redirect("gallery_detail", gallery.id)
+    outcome = services.photos_add(gallery=gallery, files=files)
+    _tell(request, outcome)
+    return redirect("gallery_detail", gallery.id)
+
+
+def _tell(request: HttpRequest, outcome: services.PhotosAdded) -> None:
+    if outcome.added:
+        messages.success(request, f"{_photos(len(outcome.added))} added.")
+    if outcome.already_there:
+        messages.info(request, f"{_photos(len(outcome.already_there))} already here.")
+    for file in outcome.refused[:REFUSALS_SHOWN]:
+        messages.error(request, f"{file.filename}: {file.message}")
+    if len(outcome.refused) > REFUSALS_SHOWN:
+        messages.error(request, f"{len(outcome.refused) - REFUSALS_SHOWN} further files were refused as well.")
+    _warn(request, outcome.warning)
+
+
+def _photos(count: int) -> str:
+    return "1 photo" if count == 1 else f"{count} photos"
+
+
+def _warn(request: HttpRequest, warning: str) -> None:
+    if warning:
+        messages.warning(request, warning)
+
+
+@login_required
+@require_POST
+def failed_retry(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
+    gallery = selectors.gallery_for(request.user, gallery_id)
+    count, warning = services.failed_photos_retry(gallery=gallery)
+    messages.info(request, f"{_photos(count)} sent again.")
+    _warn(request, warning)
+    return redirect("gallery_detail", gallery.id)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def gallery_delete(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
+    """Ask first; POST deletes the gallery with all its photos."""
+    gallery = selectors.gallery_for(request.user, gallery_id)
+    if request.method == "GET":
+        return render(request, "gallery/gallery_delete.html", {"gallery": gallery, "total": gallery.photos.count()})
+    warning = services.gallery_delete(gallery=gallery)
+    messages.success(request, f"The gallery “{gallery.name}” is deleted.")
+    _warn(request, warning)
+    return redirect("gallery_list")
+
+
+@login_required
+@require_GET
+def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
+    """A photo with its faces drawn; `?face=` marks one of them."""
+    photo = selectors.photo_for(request.user, photo_id)
+    context = {"photo": photo, "faces": photo.faces.all(), "marked": request.GET.get("face", "")}
+    return render(request, "gallery/photo_detail.html", context)
+
+
+@login_required
+@require_GET
+def photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponse:
+    """The photo's bytes, as they came, for those who may see it and only as the picture that a worker found in them.
+
+    The file is a stranger's: the browser is told to take it as that picture or not at all.
+    """
+    photo = selectors.photo_for(request.user, photo_id)
+    content_type = selectors.content_type_of(photo)
+    if content_type is None:
+        raise not_found("picture")
+    etag = f'"{photo.sha256}"'
+    response: HttpResponse
+    if request.headers.get("If-None-Match") == etag:
+        response = HttpResponseNotModified()
+    else:
+        try:
+            with photo.file.open("rb") as file:
+                response = HttpResponse(file.read(), content_type=content_type)
+        except FileNotFoundError:
+            raise not_found("picture") from None
+    response["ETag"] = etag
+    response["Cache-Control"] = "private, max-age=300"
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return response
+
+
+@login_required
+@require_POST
+def photo_retry(request: HttpRequest, photo_id: UUID) -> HttpResponse:
+    photo = selectors.photo_for(request.user, photo_id)
+    _, warning = services.failed_photos_retry(gallery=photo.gallery, photo_ids=[photo.id])
+    _warn(request, warning)
+    return redirect("gallery_detail", photo.gallery_id)
+
+
+@login_required
+@require_POST
+def photo_delete(request: HttpRequest, photo_id: UUID) -> HttpResponse:
+    photo = selectors.photo_for(request.user, photo_id)
+    warning = services.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
+    messages.success(request, f"{photo.filename} is being deleted.")
+    _warn(request, warning)
+    return redirect("gallery_detail", photo.gallery_id)

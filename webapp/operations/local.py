@@ -1,0 +1,107 @@
+"""The processes of the Procfile on this machine: which ones, with which environment, on which ports."""
+
+import os
+import secrets
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from django.conf import settings
+from honcho.environ import parse_procfile
+
+from webapp.config.ports import LocalPorts
+
+#: Processes that the environment can replace by a service elsewhere, and the variable that does so.
+REPLACEABLE: Final = {"redis": "REDIS_URL", "redis-cache": "REDIS_CACHE_URL", "milvus": "MILVUS_URI"}
+FLOWER_USER: Final = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalProcess:
+    """One line of the Procfile; `port` is the one it listens on, None when it listens on none."""
+
+    name: str
+    command: str
+    port: int | None
+
+
+def local_processes(ports: LocalPorts) -> list[LocalProcess]:
+    """Return the Procfile's processes, without those that the environment says are elsewhere."""
+    listens = {
+        "redis": ports.redis,
+        "redis-cache": ports.redis_cache,
+        "milvus": ports.milvus,
+        "web": ports.web,
+        "flower": ports.flower,
+    }
+    procfile = parse_procfile((settings.BASE_DIR / "Procfile").read_text())
+    return [
+        LocalProcess(name=name, command=command, port=listens.get(name))
+        for name, command in procfile.processes.items()
+        if REPLACEABLE.get(name) not in settings.EXTERNAL_SERVICES
+    ]
+
+
+def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
+    """Return the environment of the Procfile's processes: this one's, and what their command lines name.
+
+    Makes the folders that they need under `data_dir`.
+    """
+    for folder in ("redis", "milvus", "photos", "packs"):
+        (data_dir / folder).mkdir(parents=True, exist_ok=True)
+    here = Path(sys.executable).parent  # the virtual environment's programs first, activated or not
+    defaults = {
+        "WEB_HOST": "127.0.0.1",
+        "SEARCH_CONCURRENCY": "8",
+        "INDEX_CONCURRENCY": "2",
+        "RECORDS_CONCURRENCY": "2",
+        "FLOWER_READ_ONLY": "true",
+        "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{flower_password(data_dir)}",
+        "PYTHONUNBUFFERED": "1",
+        # Each model run and each BLAS call would otherwise start a thread per core in every worker thread.
+        "OMP_NUM_THREADS": "1",
+    }
+    derived = {
+        "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONPATH": str(settings.BASE_DIR),
+        "DJANGO_SETTINGS_MODULE": "webapp.config.settings",
+        "FACEQUEUE_DATA_DIR": str(data_dir),
+        "PACK_NAME": settings.PACK_NAME,
+        "PORT": str(ports.web),
+        "REDIS_PORT": str(ports.redis),
+        "REDIS_CACHE_PORT": str(ports.redis_cache),
+        "MILVUS_PORT": str(ports.milvus),
+        "FLOWER_PORT": str(ports.flower),
+    }
+    return defaults | dict(os.environ) | derived
+
+
+def flower_password(data_dir: Path) -> str:
+    """Return Flower's password, made at the first start and kept in the data directory."""
+    path = data_dir / "flower_password"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(12))
+    return path.read_text()
+
+
+def taken_ports(processes: list[LocalProcess]) -> str:
+    """Say in one sentence which ports something else listens on already; empty when all are free."""
+    taken = [process for process in processes if process.port is not None and _is_taken(process.port)]
+    if not taken:
+        return ""
+    ports = ", ".join(f"{process.port} ({process.name})" for process in taken)
+    return f"Already in use: port {ports}. Stop what listens there, or set another PORT."
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        # A port in TIME_WAIT after a restart is free for a server; one that somebody listens on is not.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+        return False

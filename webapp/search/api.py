@@ -1,0 +1,106 @@
+"""The API of searches. Held requests wait on the event loop: no thread, no connection, no transaction."""
+
+from typing import Annotated, Any
+from urllib.parse import quote
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from ninja import File, Query, Router, Schema, Status
+from ninja.files import UploadedFile
+
+from webapp.accounts.session_auth import SessionAuth
+from webapp.gallery.api import ErrorOut
+from webapp.search.selectors import answer_as_json
+from webapp.search.services import search_start, search_wait
+from webapp.search.tokens import SearchJob, search_job
+from webapp.search.uploads import query_image, use_memory
+
+router = Router(tags=["searches"])
+
+Wait = Annotated[float, Query(ge=0, description="Seconds to hold the request until the answer is there.")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Most matches per face.")]
+Similarity = Annotated[float | None, Query(ge=-1, le=1, description="Weakest match; empty asks for the pack's own.")]
+
+
+class QuerySessionAuth(SessionAuth):
+    """SessionAuth for an operation that takes a query image: its body is parsed into memory only."""
+
+    async def __call__(self, request: HttpRequest) -> Any:
+        await use_memory(request)
+        return await super().__call__(request)
+
+
+class BoxOut(Schema):
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class MatchOut(Schema):
+    photo: str
+    photo_id: UUID
+    face_id: UUID
+    similarity: float
+
+
+class FaceOut(Schema):
+    box: BoxOut
+    score: float
+    quality: float
+    matches: list[MatchOut]
+
+
+class AnswerOut(Schema):
+    """The answer: the faces of the query image with their matches, or a reason why there are none."""
+
+    faces: list[FaceOut]
+    reason: ErrorOut | None
+
+
+class JobOut(Schema):
+    """The search goes on; ask for it under its job id."""
+
+    job: str
+
+
+ANSWERS: Any = {
+    200: AnswerOut,
+    202: JobOut,
+    (400, 404, 410, 413, 503, 504): ErrorOut,
+}
+
+
+@router.post("/galleries/{uuid:gallery_id}/searches", response=ANSWERS, auth=QuerySessionAuth())
+async def start_search(
+    request: HttpRequest,
+    response: HttpResponse,
+    gallery_id: UUID,
+    image: File[UploadedFile],
+    wait: Wait = 0,
+    limit: Limit = 10,
+    min_similarity: Similarity = None,
+) -> Status[Any]:
+    """Search the gallery for every face of an image. The image is kept in memory only, until it is searched."""
+    user = await request.auser()
+    job = await search_start(
+        image=query_image(image), user=user, gallery_id=gallery_id, limit=limit, min_similarity=min_similarity
+    )
+    return await _answer(request, response, job, wait)
+
+
+@router.get("/searches/{str:job}", response=ANSWERS)
+async def get_search(request: HttpRequest, response: HttpResponse, job: str, wait: Wait = 0) -> Status[Any]:
+    """Ask for the answer of a search."""
+    user = await request.auser()
+    return await _answer(request, response, search_job(job, user_id=user.pk), wait)
+
+
+async def _answer(request: HttpRequest, response: HttpResponse, job: SearchJob, wait: float) -> Status[Any]:
+    user = await request.auser()
+    answer = await search_wait(job=job, user=user, wait_seconds=wait) if wait or request.method == "GET" else None
+    if answer is not None:
+        return Status(200, answer_as_json(answer))
+    token = job.to_token()
+    response["Location"] = f"/api/v1/searches/{quote(token)}"
+    return Status(202, {"job": token})

@@ -1,0 +1,8 @@
+from django.urls import path
+
+from webapp.search import views
+
+urlpatterns = [
+    path("galleries/<uuid:gallery_id>/search/", views.search_page, name="search"),
+    path("searches/<str:job>/", views.search_result, name="search_result"),
+]

@@ -1,0 +1,49 @@
+"""How good a picture of a face is, as one number in 0..1: for sorting, and for choosing what to enrol.
+
+Three shares in 0..1, each 1 for a perfect face, and their geometric mean, so that one bad share spoils the whole.
+"""
+
+import numpy as np
+
+from worker.recognition.interfaces import CROP_SIZE_PIXELS, Box, Crop, Landmarks
+
+#: The variance of the Laplacian at which a face is half sharp. The measure is from J. Pech-Pacheco et al., "Diatom
+#: autofocusing in brightfield microscopy", ICPR 2000; 100 is the usual border between blurred and sharp for 8 bits.
+HALF_SHARP_VARIANCE = 100.0
+#: Where a frontal face has its nose between the line of the eyes and that of the mouth: in ArcFace's template.
+_FRONTAL_NOSE_HEIGHT = 0.495
+
+
+def quality(*, box: Box, landmarks: Landmarks, crop: Crop) -> float:
+    """Return the quality in 0..1 of a face with this box and landmarks (in pixels) and this aligned crop."""
+    return float(np.cbrt(sharpness(crop) * pose(landmarks) * size(box)))
+
+
+def sharpness(crop: Crop) -> float:
+    """Return 0 for a crop of one colour, 0.5 at HALF_SHARP_VARIANCE, towards 1 for ever finer detail."""
+    grey = crop.astype(np.float64).mean(axis=2)
+    inner = grey[1:-1, 1:-1]
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
+    variance = float(laplacian.var())
+    return variance / (variance + HALF_SHARP_VARIANCE)
+
+
+def pose(landmarks: Landmarks) -> float:
+    """Return 1 for a face that looks into the camera, 0 for one turned or bent so far that the nose leaves the face.
+
+    Turned: how far the nose is from the middle of the eyes, along the line of the eyes, in distances between the
+    eyes. Bent: how far its height between eyes and mouth is from the template's. A tilted head costs nothing.
+    """
+    left_eye, right_eye, nose, left_mouth, right_mouth = landmarks.astype(np.float64)
+    eyes, mouth = (left_eye + right_eye) / 2, (left_mouth + right_mouth) / 2
+    across, down = right_eye - left_eye, mouth - eyes
+    if not across.any() or not down.any():
+        return 0.0
+    turned = abs(float((nose - eyes) @ across / (across @ across)))
+    bent = abs(float((nose - eyes) @ down / (down @ down)) - _FRONTAL_NOSE_HEIGHT)
+    return max(0.0, 1 - 2 * turned) * max(0.0, 1 - 2 * bent)
+
+
+def size(box: Box) -> float:
+    """Return 1 for a face at least as large as the crop, less for one that had to be magnified."""
+    return min(1.0, box.width / CROP_SIZE_PIXELS, box.height / CROP_SIZE_PIXELS)

@@ -1,0 +1,43 @@
+"""The only place that writes filter expressions.
+
+Milvus Lite has no filter templates, so ids become part of the text: each is checked first to be a lower-case
+UUID, which holds no quote and no backslash. No other value ever gets in.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from worker.vector_search.checks import checked_id, checked_ids
+
+#: Ids per expression: some 20 kB of text, well under any server's limit.
+IDS_PER_FILTER = 500
+
+
+def in_gallery(gallery_id: str) -> str:
+    return f'gallery_id == "{checked_id(gallery_id)}"'
+
+
+def after_face(face_id: str) -> str:
+    """Faces whose id comes after this one, for reading page by page."""
+    return f'face_id > "{checked_id(face_id)}"'
+
+
+def any_of_faces(face_ids: Iterable[str]) -> Iterator[str]:
+    """Yield as many filters as it takes to name all of the faces; none for none."""
+    return _any_of("face_id", face_ids)
+
+
+def any_of_photos(photo_ids: Iterable[str]) -> Iterator[str]:
+    """Yield as many filters as it takes to name all of the photos; none for none."""
+    return _any_of("photo_id", photo_ids)
+
+
+def all_of(*filters: str) -> str:
+    """Join filters; empty ones ask for nothing."""
+    return " and ".join(each for each in filters if each)
+
+
+def _any_of(field: str, values: Iterable[str]) -> Iterator[str]:
+    ids = checked_ids(values)
+    for start in range(0, len(ids), IDS_PER_FILTER):
+        quoted = ", ".join(f'"{each}"' for each in ids[start : start + IDS_PER_FILTER])
+        yield f"{field} in [{quoted}]"

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, Self
 import redis
 import redis.asyncio
 from cachetools import TTLCache
+from celery.result import denied_join_result
 from kombu.exceptions import OperationalError
 from pydantic import BaseModel, ConfigDict
 
@@ -72,6 +73,10 @@ class FaceSearchService:
             )
         )
         self._uploads = UploadWriter(self._cache)
+        # Celery would subscribe to every task it sends, with a connection per publishing thread; the listener has
+        # one for all. It also makes AsyncResult.get() an error: nothing in this process may block on a result.
+        self._no_blocking_results = denied_join_result()
+        self._no_blocking_results.__enter__()
         self._listener = ResultListener(self._config.redis_url)
         await self._listener.open()
         self._publishers = ThreadPoolExecutor(PUBLISHER_THREADS, thread_name_prefix="publish")
@@ -80,6 +85,7 @@ class FaceSearchService:
 
     async def __aexit__(self, *_: object) -> None:
         self._is_open = False
+        self._no_blocking_results.__exit__(None, None, None)
         await self._listener.close()
         await self._cache.aclose()
         self._publishers.shutdown(wait=False)

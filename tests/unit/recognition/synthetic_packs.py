@@ -65,9 +65,7 @@ def _level(stride: int, heads: list[str], initializers: list[onnx.TensorProto]) 
     for head in heads[1:]:
         constant = values[head].astype(np.float32)[None]
         initializers.append(numpy_helper.from_array(constant, f"{head}_value_{stride}"))
-        nodes.append(
-            helper.make_node("Add", [f"zero_{stride}", f"{head}_value_{stride}"], [f"{head}_{stride}"])
-        )
+        nodes.append(helper.make_node("Add", [f"zero_{stride}", f"{head}_value_{stride}"], [f"{head}_{stride}"]))
     return nodes
 
 

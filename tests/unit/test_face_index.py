@@ -1,0 +1,433 @@
+"""FaceIndex: search, add and remove, on the starter pack and the exact store in memory."""
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import pictures
+from worker.config import FaceConfig, ImageLimits
+from worker.errors import ImageError, ModelMismatch, NotOpen
+from worker.face_index import FaceIndex, PhotoStorageUnavailable, PhotoToIndex, face_ids
+from worker.recognition.engine import FaceEngine
+from worker.recognition.interfaces import Box, FoundFace, Image
+from worker.vector_search.exceptions import StoreUnavailable
+from worker.vector_search.interfaces import FaceHit, SearchQuery
+from worker.vector_search.memory import InMemoryVectorStore
+
+GALLERY, OTHER_GALLERY = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
+TOM = pictures.sample_bytes("tom_hanks")
+NOBODY = pictures.saved(pictures.gradient_picture(), "PNG")
+BROKEN = TOM[: len(TOM) // 2]
+ENGINE = FaceEngine(FaceConfig(packs_dir=Path("unused")))
+
+
+def astronaut(**changes: object) -> bytes:
+    """Return the astronaut's portrait, cut close, as a file."""
+    face = pictures.sample("astronaut")[:300, 60:380]
+    return pictures.saved(pictures.varied(face, **changes), "JPEG", quality=60)  # type: ignore[arg-type]
+
+
+def two_people() -> bytes:
+    """Return a file with Tom Hanks on the left and the astronaut on the right."""
+    left = np.pad(pictures.sample("tom_hanks"), ((94, 94), (64, 64), (0, 0)), mode="edge")
+    return pictures.saved(np.hstack([left, pictures.sample("astronaut")[:300, 60:380]]), "PNG")
+
+
+def photo(
+    number: int, data: bytes | Exception, *, gallery_id: str = GALLERY, known: dict[str, Box] | None = None
+) -> PhotoToIndex:
+    def read() -> bytes:
+        if isinstance(data, Exception):
+            raise data
+        return data
+
+    return PhotoToIndex(photo_id=photo_id(number), gallery_id=gallery_id, read=read, known_faces=known or {})
+
+
+def photo_id(number: int) -> str:
+    return str(uuid.UUID(int=1000 + number))
+
+
+class WatchedStore(InMemoryVectorStore):
+    """Counts the calls that the contract counts."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self.calls: list[str] = []
+
+    def search(self, query: SearchQuery) -> list[list[FaceHit]]:
+        self.calls.append("search")
+        return super().search(query)
+
+    def upsert(self, records: Sequence[object]) -> None:
+        self.calls.append("upsert")
+        super().upsert(records)  # type: ignore[arg-type]
+
+    def delete_stale_faces(self, **options: object) -> None:  # type: ignore[override]
+        self.calls.append("delete_stale_faces")
+        super().delete_stale_faces(**options)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def engine() -> FaceEngine:
+    ENGINE.open()
+    return ENGINE
+
+
+@pytest.fixture
+def store(engine: FaceEngine) -> WatchedStore:
+    return WatchedStore(name="faces", dimension=engine.pack.dimension, fingerprint=engine.pack.fingerprint)
+
+
+@pytest.fixture
+def index(engine: FaceEngine, store: WatchedStore) -> Iterator[FaceIndex]:
+    index = FaceIndex(engine, store)
+    index.open()
+    yield index
+    store.close()  # and not the index: its engine is shared by all tests
+
+
+def search(index: FaceIndex, data: bytes, **options: object):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    arguments = {"gallery_id": GALLERY, "limit": 5, "min_similarity": None, **options}
+    return index.search(data, **arguments)  # type: ignore[arg-type]
+
+
+class TestOpening:
+    def test_before_open_it_says_so(self) -> None:
+        closed = FaceIndex(FaceEngine(ENGINE.config), InMemoryVectorStore(name="x", dimension=512, fingerprint="f"))
+
+        with pytest.raises(NotOpen):
+            search(closed, TOM)
+        with pytest.raises(NotOpen):
+            closed.add([photo(1, TOM)])
+        assert not closed.healthy()
+        closed.close()
+
+    def test_opened_it_is_healthy_and_closed_twice_it_is_not(self, engine: FaceEngine, store: WatchedStore) -> None:
+        own = FaceEngine(engine.config)
+        index = FaceIndex(own, store)
+        index.open()
+        assert index.healthy()
+
+        index.close()
+        index.close()
+
+        assert not index.healthy()
+        assert not own.is_open
+
+    def test_when_the_store_does_not_open_nothing_stays_open(self, engine: FaceEngine) -> None:
+        server: dict = {}  # type: ignore[type-arg]
+        InMemoryVectorStore(name="faces", dimension=512, fingerprint="another pack", server=server).open()
+        own = FaceEngine(engine.config)
+        store = InMemoryVectorStore(name="faces", dimension=512, fingerprint=engine.pack.fingerprint, server=server)
+
+        with pytest.raises(ModelMismatch):
+            FaceIndex(own, store).open()
+
+        assert not own.is_open
+
+
+class TestSearch:
+    def test_a_portrait_is_found_again_after_crop_light_turn_and_jpeg(self, index: FaceIndex) -> None:
+        [added, _] = index.add([photo(1, pictures.sample_bytes("astronaut")), photo(2, TOM)])
+
+        answer = search(index, astronaut(light=0.8, contrast=1.2, degrees=4))
+
+        assert (answer.width, answer.height) == (320, 300)
+        [face] = answer.faces
+        [match] = face.matches
+        assert match.face_id == added.faces[0].face_id
+        assert match.photo_id == photo_id(1)
+
+    def test_all_faces_of_a_picture_are_one_call_of_the_store(self, index: FaceIndex, store: WatchedStore) -> None:
+        index.add([photo(1, astronaut()), photo(2, TOM)])
+        store.calls.clear()
+
+        answer = search(index, two_people())
+
+        assert store.calls == ["search"]
+        assert sorted(face.matches[0].photo_id for face in answer.faces) == [photo_id(1), photo_id(2)]
+
+    def test_only_the_largest_face_is_searched_when_asked(self, index: FaceIndex) -> None:
+        every = search(index, two_people()).faces
+        [largest] = search(index, two_people(), faces="largest").faces
+
+        assert len(every) == 2
+        assert largest.face.box.width == max(face.face.box.width for face in every)
+
+    def test_a_picture_without_a_face_asks_the_store_nothing(self, index: FaceIndex, store: WatchedStore) -> None:
+        answer = search(index, NOBODY)
+
+        assert answer.faces == ()
+        assert (answer.width, answer.height) == (48, 32)
+        assert store.calls == []
+
+    def test_the_similarity_asked_for_replaces_the_packs_own(self, index: FaceIndex) -> None:
+        index.add([photo(1, astronaut())])
+
+        assert search(index, TOM).faces[0].matches == ()
+        assert len(search(index, TOM, min_similarity=-1.0).faces[0].matches) == 1
+
+    def test_another_gallery_is_not_searched(self, index: FaceIndex) -> None:
+        index.add([photo(1, TOM)])
+
+        assert search(index, TOM, gallery_id=OTHER_GALLERY).faces[0].matches == ()
+
+    @pytest.mark.parametrize(
+        ("data", "code"), [(b"", "image_empty"), (b"text", "not_an_image"), (BROKEN, "image_truncated")]
+    )
+    def test_a_bad_picture_is_an_image_error(self, index: FaceIndex, data: bytes, code: str) -> None:
+        with pytest.raises(ImageError) as caught:
+            search(index, data)
+
+        assert caught.value.code == code
+
+
+class TestAdd:
+    def test_every_photo_has_its_outcome_in_the_order_given(self, index: FaceIndex, store: WatchedStore) -> None:
+        outcomes = index.add(
+            [
+                photo(1, BROKEN),
+                photo(2, TOM),
+                photo(3, NOBODY),
+                photo(4, FileNotFoundError("gone")),
+                photo(5, b""),
+                photo(6, pictures.huge_png()),
+            ]
+        )
+
+        assert [(outcome.photo_id, outcome.state, outcome.code) for outcome in outcomes] == [
+            (photo_id(1), "failed", "image_truncated"),
+            (photo_id(2), "indexed", ""),
+            (photo_id(3), "no_faces", "no_face_found"),
+            (photo_id(4), "failed", "photo_missing"),
+            (photo_id(5), "failed", "image_empty"),
+            (photo_id(6), "failed", "image_too_large"),
+        ]
+        assert all(outcome.message.endswith(".") for outcome in outcomes if outcome.state != "indexed")
+        assert store.count(gallery_id=GALLERY) == 1
+
+    def test_an_outcome_tells_size_format_and_faces(self, index: FaceIndex) -> None:
+        [tom, nobody, broken] = index.add([photo(1, TOM), photo(2, NOBODY), photo(3, BROKEN)])
+
+        assert (tom.width, tom.height, tom.image_format) == (112, 112, "PNG")
+        assert len(tom.faces) == 1
+        assert (nobody.width, nobody.height) == (48, 32)
+        assert (broken.width, broken.height) == (None, None)
+
+    def test_all_rows_are_written_in_one_call_and_stale_ones_deleted_afterwards(
+        self, index: FaceIndex, store: WatchedStore
+    ) -> None:
+        index.add([photo(1, TOM), photo(2, astronaut()), photo(3, two_people())])
+
+        assert store.calls == ["upsert", "delete_stale_faces"]
+        assert store.count() == 4
+
+    def test_adding_twice_gives_the_same_ids_and_the_same_rows(self, index: FaceIndex, store: WatchedStore) -> None:
+        photos = [photo(1, TOM), photo(2, two_people())]
+
+        first, second = index.add(photos), index.add(photos)
+
+        assert [face.face_id for outcome in first for face in outcome.faces] == [
+            face.face_id for outcome in second for face in outcome.faces
+        ]
+        assert store.count() == 3
+
+    def test_a_face_found_again_keeps_the_id_that_the_database_knows(self, index: FaceIndex) -> None:
+        known = str(uuid.UUID(int=77))
+        [first] = index.add([photo(1, TOM)])
+        box = first.faces[0].face.box
+        moved = Box(left=box.left + 5, top=box.top - 3, right=box.right + 5, bottom=box.bottom - 3)
+
+        [second] = index.add([photo(1, TOM, known={known: moved})])
+
+        assert [face.face_id for face in second.faces] == [known]
+
+    def test_what_an_earlier_run_found_and_this_one_did_not_is_deleted(
+        self, index: FaceIndex, store: WatchedStore
+    ) -> None:
+        index.add([photo(1, TOM), photo(2, TOM)])
+
+        index.add([photo(1, NOBODY)])
+
+        assert [row.photo_id for row in store.iterate()] == [photo_id(2)]
+
+    def test_a_photo_that_fails_keeps_the_faces_it_had(self, index: FaceIndex, store: WatchedStore) -> None:
+        index.add([photo(1, TOM)])
+
+        index.add([photo(1, BROKEN)])
+
+        assert store.count() == 1
+
+    def test_photos_of_two_galleries_stay_apart(self, index: FaceIndex, store: WatchedStore) -> None:
+        index.add([photo(1, TOM), photo(2, TOM, gallery_id=OTHER_GALLERY)])
+
+        assert store.count(gallery_id=GALLERY) == store.count(gallery_id=OTHER_GALLERY) == 1
+
+    def test_nothing_to_add_is_no_error(self, index: FaceIndex, store: WatchedStore) -> None:
+        assert index.add([]) == []
+        assert store.calls == []
+
+    @pytest.mark.parametrize("error", [PermissionError("no"), TimeoutError("late"), OSError("network")])
+    def test_a_storage_in_trouble_is_no_photos_fault(
+        self, index: FaceIndex, store: WatchedStore, error: OSError
+    ) -> None:
+        with pytest.raises(PhotoStorageUnavailable) as caught:
+            index.add([photo(1, TOM), photo(2, error)])
+
+        assert caught.value.retryable
+        assert store.calls == []
+
+    def test_a_store_in_trouble_is_no_photos_fault(
+        self, index: FaceIndex, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unavailable(_: object) -> None:
+            raise StoreUnavailable("down")
+
+        monkeypatch.setattr(store, "upsert", unavailable)
+
+        with pytest.raises(StoreUnavailable):
+            index.add([photo(1, TOM)])
+
+    def test_a_picture_that_the_model_cannot_stand_fails_alone(
+        self, index: FaceIndex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ENGINE, "find", failing_on(lambda image: image.shape[0] == 32))
+
+        outcomes = index.add([photo(1, NOBODY), photo(2, TOM)])
+
+        assert [(outcome.state, outcome.code) for outcome in outcomes] == [("failed", "bad_image"), ("indexed", "")]
+
+    def test_a_model_that_stands_no_picture_is_no_photos_fault(
+        self, index: FaceIndex, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ENGINE, "find", failing_on(lambda image: True))
+
+        with pytest.raises(RuntimeError, match="device lost"):
+            index.add([photo(1, NOBODY), photo(2, TOM), photo(3, BROKEN)])
+
+        assert store.calls == []
+
+    def test_one_photo_is_held_decoded_at_a_time(self, index: FaceIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+        events: list[str] = []
+        real = ENGINE.find
+        monkeypatch.setattr(ENGINE, "find", lambda image: events.append("find") or real(image))
+
+        def reading(number: int) -> PhotoToIndex:
+            return PhotoToIndex(
+                photo_id=photo_id(number), gallery_id=GALLERY, read=lambda: events.append("read") or NOBODY
+            )
+
+        index.add([reading(1), reading(2)])
+
+        assert events == ["read", "find", "read", "find"]
+
+
+def failing_on(is_bad: Callable[[Image], bool]) -> Callable[[Image], list[FoundFace]]:
+    real = ENGINE.find
+
+    def find(image: Image) -> list[FoundFace]:
+        if is_bad(image):
+            raise RuntimeError("device lost")
+        return real(image)
+
+    return find
+
+
+class TestRemove:
+    def test_a_removed_photo_is_never_found_again(self, index: FaceIndex, store: WatchedStore) -> None:
+        index.add([photo(1, TOM), photo(2, astronaut())])
+
+        index.remove(gallery_id=GALLERY, photo_ids=[photo_id(1), photo_id(9)])
+
+        assert search(index, TOM).faces[0].matches == ()
+        assert store.count() == 1
+
+
+boxes = st.builds(
+    lambda left, top, width, height: Box(left=left, top=top, right=left + width, bottom=top + height),
+    st.integers(0, 40),
+    st.integers(0, 40),
+    st.integers(1, 40),
+    st.integers(1, 40),
+)
+
+
+class TestFaceIds:
+    @given(st.lists(boxes, max_size=6), st.lists(boxes, max_size=6))
+    def test_ids_are_all_different_repeatable_and_kept_only_for_overlapping_boxes(
+        self, found: list[Box], known: list[Box]
+    ) -> None:
+        by_id = {str(uuid.UUID(int=number)): box for number, box in enumerate(known)}
+
+        ids = face_ids(photo_id(1), found, by_id)
+
+        assert len(set(ids)) == len(found)
+        assert face_ids(photo_id(1), found, by_id) == ids
+        assert all(str(uuid.UUID(face_id)) == face_id for face_id in ids)
+        for face_id, box in zip(ids, found, strict=True):
+            if face_id in by_id:
+                assert box.overlap(by_id[face_id]) >= 0.5
+
+    @given(st.lists(boxes, min_size=1, max_size=6, unique=True))
+    def test_indexing_again_with_what_was_found_keeps_every_id(self, found: list[Box]) -> None:
+        ids = face_ids(photo_id(1), found, {})
+
+        assert face_ids(photo_id(1), found, dict(zip(ids, found, strict=True))) == ids
+
+    def test_two_faces_that_round_to_one_box_have_two_ids(self) -> None:
+        one = Box(left=1.1, top=1, right=9, bottom=9)
+        other = Box(left=0.9, top=1, right=9, bottom=9)
+
+        assert len(set(face_ids(photo_id(1), [one, other, one], {}))) == 3
+
+    def test_a_known_id_goes_to_the_box_that_overlaps_it_most(self) -> None:
+        known = str(uuid.UUID(int=5))
+        near, nearer = (Box(left=left, top=0, right=left + 10, bottom=10) for left in (2, 1))
+
+        ids = face_ids(photo_id(1), [near, nearer], {known: Box(left=0, top=0, right=10, bottom=10)})
+
+        assert ids[1] == known
+        assert ids[0] != known
+
+    def test_the_same_box_in_another_photo_is_another_face(self) -> None:
+        box = Box(left=0, top=0, right=10, bottom=10)
+
+        assert face_ids(photo_id(1), [box], {}) != face_ids(photo_id(2), [box], {})
+
+
+def test_the_limits_of_the_index_hold_for_its_photos_and_its_queries(engine: FaceEngine, store: WatchedStore) -> None:
+    index = FaceIndex(engine, store, limits=ImageLimits(max_pixels=100))
+    store.open()
+
+    assert index.add([photo(1, TOM)])[0].code == "image_too_large"
+    with pytest.raises(ImageError):
+        search(index, TOM)
+
+
+def test_the_astronaut_is_first_among_all_samples_and_a_hundred_others(index: FaceIndex, engine: FaceEngine) -> None:
+    names = ["astronaut", "tom_hanks", "six_people", "mask_black", "mask_blue", "mask_green", "mask_white"]
+    samples = [photo(number, pictures.sample_bytes(name)) for number, name in enumerate(names)]
+    lfw = [
+        photo(100 + number, pictures.saved(pictures.pasted(crop, canvas_pixels=160), "PNG"))
+        for number, crop in enumerate(pictures.lfw_crops())
+    ]
+    indexed = sum(outcome.state == "indexed" for outcome in index.add(samples + lfw))
+    print(f"\nphotos with a face: {indexed} of {len(samples) + len(lfw)}")
+    assert indexed > 60
+
+    for degrees, light, contrast in ((4, 0.75, 1.2), (-4, 1.25, 0.8), (0, 0.7, 0.7), (4, 1.3, 1.3)):
+        query = astronaut(degrees=degrees, light=light, contrast=contrast)
+        best, second = max(
+            (face.matches for face in search(index, query, limit=2, min_similarity=-1.0).faces),
+            key=lambda matches: matches[0].similarity,
+        )
+        print(f"{degrees} degrees: {best.similarity:.3f}, next {second.similarity:.3f}")
+
+        assert best.photo_id == photo_id(0)
+        assert best.similarity > engine.pack.match_similarity > second.similarity

@@ -102,9 +102,10 @@ class FaceIndex:
     """Face engine and vector store, opened and closed together. Safe to share between threads after `open()`."""
 
     def __init__(self, engine: Engine, store: VectorStore, *, limits: ImageLimits | None = None) -> None:
+        """`limits` are the engine's own configuration's unless given."""
         self._engine = engine
         self._store = store
-        self._limits = limits or ImageLimits()
+        self._limits = limits or engine.config.image_limits
 
     def open(self) -> None:
         """Load the models, then connect the store; blocks for seconds.

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,7 @@ def index(engine: FaceEngine, store: WatchedStore) -> Iterator[FaceIndex]:
     store.close()  # and not the index: its engine is shared by all tests
 
 
-def search(index: FaceIndex, data: bytes, **options: object):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def search(index: FaceIndex, data: bytes, **options: object):  # type: ignore[no-untyped-def]
     arguments = {"gallery_id": GALLERY, "limit": 5, "min_similarity": None, **options}
     return index.search(data, **arguments)  # type: ignore[arg-type]
 
@@ -401,13 +402,15 @@ class TestFaceIds:
         assert face_ids(photo_id(1), [box], {}) != face_ids(photo_id(2), [box], {})
 
 
-def test_the_limits_of_the_index_hold_for_its_photos_and_its_queries(engine: FaceEngine, store: WatchedStore) -> None:
-    index = FaceIndex(engine, store, limits=ImageLimits(max_pixels=100))
-    store.open()
+def test_the_limits_of_the_configuration_hold_for_photos_and_for_queries(store: WatchedStore) -> None:
+    strict = FaceEngine(replace(ENGINE.config, image_limits=ImageLimits(max_pixels=100)))
+    index = FaceIndex(strict, store)
+    index.open()
 
     assert index.add([photo(1, TOM)])[0].code == "image_too_large"
     with pytest.raises(ImageError):
         search(index, TOM)
+    index.close()
 
 
 def test_the_astronaut_is_first_among_all_samples_and_a_hundred_others(index: FaceIndex, engine: FaceEngine) -> None:

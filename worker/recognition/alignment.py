@@ -35,13 +35,18 @@ def similarity_transform(source: Landmarks, target: Landmarks) -> NDArray[np.flo
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
-def aligned_crop(image: Image, landmarks: Landmarks) -> Crop:
-    """Return the face as ArcFace wants it: uint8 BGR, shape (112, 112, 3); black where the picture ends."""
+def aligned_crop(image: Image, landmarks: Landmarks, *, repeat_edges: bool = False) -> Crop:
+    """Return the face as ArcFace wants it: uint8 BGR, shape (112, 112, 3).
+
+    Where the picture ends the crop is black, as InsightFace's models were trained, or goes on in the colours of the
+    picture's edge.
+    """
     matrix = similarity_transform(landmarks, ARCFACE_LANDMARKS)
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if 0 < scale * _SHRINK_FROM < 1:
         image, matrix = _shrunk(image, matrix, scale)
-    crop = cv2.warpAffine(image, matrix, (CROP_SIZE_PIXELS, CROP_SIZE_PIXELS), flags=cv2.INTER_LINEAR)
+    border = cv2.BORDER_REPLICATE if repeat_edges else cv2.BORDER_CONSTANT
+    crop = cv2.warpAffine(image, matrix, (CROP_SIZE_PIXELS, CROP_SIZE_PIXELS), borderMode=border)
     return np.asarray(crop, np.uint8)
 
 

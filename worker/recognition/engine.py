@@ -65,11 +65,12 @@ class FaceEngine:
 
     def find(self, image: Image) -> list[FoundFace]:
         """Return the faces of one picture that score at least `min_face_score`, aligned, best score first."""
-        [detections] = self.pack.detector.detect([image])
+        pack = self.pack
+        [detections] = pack.detector.detect([image])
         found = []
         for detection in detections:
             if detection.score >= self.config.min_face_score:
-                crop = aligned_crop(image, detection.landmarks)
+                crop = aligned_crop(image, detection.landmarks, repeat_edges=pack.repeat_edges)
                 worth = quality(box=detection.box, landmarks=detection.landmarks, crop=crop)
                 found.append(FoundFace(detection=detection, crop=crop, quality=worth))
         return found

@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.config import FaceConfig
+
 #: An upright picture: uint8, shape (height, width, 3), channels in the order blue, green, red.
 Image = NDArray[np.uint8]
 #: Five points (x, y) in pixels of the upright picture: left eye, right eye, nose, left and right corner
@@ -95,6 +97,8 @@ class Pack:
     match_similarity: float
     #: Execution providers that are really active, e.g. ("CPUExecutionProvider",).
     providers: tuple[str, ...]
+    #: Whether a crop goes on in the colours of the picture's edge where the picture ends; else it is black there.
+    repeat_edges: bool = False
     #: One sentence shown wherever the pack is active; empty when there is nothing to warn of.
     warning: str = ""
 
@@ -125,6 +129,9 @@ class FoundFace:
 
 class Engine(Protocol):
     """What FaceIndex asks of `engine.FaceEngine`; it stands here so that FaceIndex needs no model library."""
+
+    @property
+    def config(self) -> FaceConfig: ...
 
     @property
     def is_open(self) -> bool: ...

@@ -50,6 +50,8 @@ def load_starter_pack(config: FaceConfig) -> Pack:
         recognizer=GradientRecognizer(session),
         match_similarity=MATCH_SIMILARITY,
         providers=tuple(session.get_providers()),
+        # A black edge across a tightly cut portrait would be its strongest gradient, and missing in the whole picture.
+        repeat_edges=True,
         warning=WARNING,
     )
 

@@ -78,6 +78,13 @@ def test_shrinking_first_does_not_move_the_face() -> None:
     assert np.abs(small_crop - large_crop).mean() < 3
 
 
+def test_where_the_picture_ends_the_crop_may_go_on_in_the_colours_of_its_edge() -> None:
+    image = np.full((90, 90, 3), 200, np.uint8)
+
+    assert aligned_crop(image, ARCFACE_LANDMARKS).min() == 0
+    assert aligned_crop(image, ARCFACE_LANDMARKS, repeat_edges=True).min() == 200
+
+
 def test_a_face_outside_the_picture_is_black() -> None:
     image = np.full((50, 50, 3), 200, np.uint8)
 

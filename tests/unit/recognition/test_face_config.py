@@ -33,7 +33,7 @@ def test_what_is_left_out_has_the_defaults_of_the_class() -> None:
 
 
 def test_an_unknown_key_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match="'PACKS'.*PACKS_DIR"):
+    with pytest.raises(ConfigError, match=r"'PACKS'.*PACKS_DIR"):
         FaceConfig.from_settings({**SETTINGS, "PACKS": "x"})
 
 

@@ -1,0 +1,63 @@
+"""The health report is what the workers say, and silence is not health."""
+
+import pytest
+
+from tasks.client import _judge
+from tasks.config import QueueConfig
+from tasks.health import WorkerReport
+from tasks.messages import Target
+
+CONFIG = QueueConfig(
+    redis_url="redis://127.0.0.1:1/0",
+    redis_cache_url="redis://127.0.0.1:1/0",
+    target=Target(pack="starter", collection="faces_starter"),
+)
+
+
+def worker(name: str, *queues: str, is_healthy: bool = True, collection_status: str = "loaded") -> WorkerReport:
+    return WorkerReport(
+        name=name,
+        pid=1,
+        queues=queues,
+        is_healthy=is_healthy,
+        problem="" if is_healthy else "Milvus does not answer.",
+        connection_status="connected" if is_healthy else "disconnected",
+        collection_status=collection_status,
+    )
+
+
+SEARCH = worker("search@a", "search.starter")
+INDEX = worker("index@a", "index.starter")
+RECORDS = worker("records@a", "records")
+
+
+def test_a_healthy_worker_for_each_queue_is_a_healthy_service():
+    report = _judge((SEARCH, INDEX, RECORDS), CONFIG)
+    assert report.is_healthy
+    assert (report.connection_status, report.collection_status, report.problems) == ("connected", "loaded", ())
+
+
+@pytest.mark.parametrize(
+    ("present", "missing"),
+    [
+        pytest.param((INDEX, RECORDS), "search.starter", id="no search worker"),
+        pytest.param((SEARCH, RECORDS), "index.starter", id="no index worker"),
+        pytest.param((SEARCH, INDEX), "records", id="no records worker"),
+    ],
+)
+def test_a_queue_without_a_worker_is_named(present, missing):
+    report = _judge(present, CONFIG)
+    assert not report.is_healthy
+    assert any(missing in problem for problem in report.problems)
+
+
+def test_a_worker_of_another_pack_does_not_count():
+    other = worker("search@b", "search.buffalo_l")
+    assert not _judge((other, INDEX, RECORDS), CONFIG).is_healthy
+
+
+def test_one_sick_worker_is_named_while_another_still_serves():
+    sick = worker("search@b", "search.starter", is_healthy=False)
+    report = _judge((sick, SEARCH, INDEX, RECORDS), CONFIG)
+    assert report.connection_status == "connected"
+    assert any("search@b" in problem for problem in report.problems)

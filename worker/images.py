@@ -76,9 +76,9 @@ def decode(data: bytes, *, limits: ImageLimits) -> DecodedImage:
             orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
         with _coded(UnsupportedImage(f"Pictures in the colour mode {picture.mode} are not supported.")):
             rgb = _rgb(picture)
-        if orientation in _UPRIGHT:
-            rgb = rgb.transpose(_UPRIGHT[orientation])
-        pixels = np.ascontiguousarray(np.asarray(rgb)[:, :, ::-1])
+            if orientation in _UPRIGHT:
+                rgb = rgb.transpose(_UPRIGHT[orientation])
+            pixels = np.ascontiguousarray(np.asarray(rgb)[:, :, ::-1])
     # A phone's JPEG with a second picture inside (a depth map, a preview) calls itself MPO.
     return DecodedImage(pixels=pixels, format="JPEG" if picture.format == "MPO" else str(picture.format))
 

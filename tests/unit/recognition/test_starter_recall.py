@@ -59,9 +59,9 @@ def test_a_varied_portrait_is_found_again_among_a_hundred(pack: Pack, known: Emb
 
     assert at_rank_one >= 98
     assert low > high + 0.1
-    # The pack's own threshold shows nearly every genuine match and nearly no stranger.
-    assert (genuine >= pack.match_similarity).mean() >= 0.97
-    assert (others >= pack.match_similarity).mean() <= 0.002
+    # The pack's own threshold shows nearly every genuine match and no stranger.
+    assert (genuine >= pack.match_similarity).mean() >= 0.94
+    assert (others >= pack.match_similarity).mean() <= 0.0005
 
 
 def test_the_extremes_of_every_single_change_stay_above_the_threshold(pack: Pack, known: Embeddings) -> None:

@@ -41,6 +41,7 @@ LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 
 lock: setup  ## pin the dependencies of pyproject.toml into requirements/*.txt
 	$(LOCK) -o requirements/base.txt
+	$(LOCK) --extra postgres -c requirements/base.txt -o requirements/postgres.txt
 	$(LOCK) --extra dev -c requirements/base.txt -o requirements/dev.txt
 
 clean:  ## forget .venv and all local state

@@ -3,13 +3,33 @@
 import re
 import secrets
 from pathlib import Path
+from typing import TypeVar
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from webapp.config.ports import LocalPorts
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
+
+
+Number = TypeVar("Number", int, float)
+
+
+def _number(name: str, default: Number, *, lowest: float = 0, highest: float = float("inf")) -> Number:
+    """Return the variable as a number of the default's type."""
+    text = env.str(name, default="")
+    if not text:
+        return default
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    try:
+        value = type(default)(text)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be {kind}, not {text!r}.") from None
+    if not lowest <= value <= highest:
+        raise ImproperlyConfigured(f"{name} must be {kind} from {lowest:g} to {highest:g}, not {text!r}.")
+    return value
 
 
 def _secret(path: Path) -> str:
@@ -28,7 +48,7 @@ def _secret(path: Path) -> str:
 #: All state of this checkout: database, photos, Redis' and Milvus' files, secrets, packs.
 DATA_DIR = Path(env.str("FACEQUEUE_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 DATA_DIR.mkdir(parents=True, exist_ok=True)
-PORTS = LocalPorts(web=env.int("PORT", default=8000))
+PORTS = LocalPorts(web=_number("PORT", 8000, lowest=1, highest=65535 - 4))  # four more follow
 
 #: Services that the environment says are elsewhere; `manage.py up` does not start those here.
 EXTERNAL_SERVICES = frozenset(
@@ -44,24 +64,24 @@ FACE_CONFIG = {
     "PACK": env.str("FACE_PACK", default="starter"),
     "PACKS_DIR": env.str("FACE_PACKS_DIR", default=str(DATA_DIR / "packs")),
     "PROVIDERS": env.list("FACE_PROVIDERS", default=["CPUExecutionProvider"]),
-    "MAX_IMAGE_BYTES": env.int("FACE_MAX_IMAGE_BYTES", default=20 * 1024 * 1024),
-    "MAX_IMAGE_PIXELS": env.int("FACE_MAX_IMAGE_PIXELS", default=40_000_000),
-    "MIN_FACE_SCORE": env.float("FACE_MIN_SCORE", default=0.5),
+    "MAX_IMAGE_BYTES": _number("FACE_MAX_IMAGE_BYTES", 20 * 1024 * 1024),
+    "MAX_IMAGE_PIXELS": _number("FACE_MAX_IMAGE_PIXELS", 40_000_000),
+    "MIN_FACE_SCORE": _number("FACE_MIN_SCORE", 0.5),
 }
 #: The pack's name in queues, messages and pages; FACE_PACK may also be the path of a folder.
 PACK_NAME = Path(FACE_CONFIG["PACK"]).name
 MILVUS_CONFIG = {
     "URI": MILVUS_URI,
     "TOKEN": env.str("MILVUS_TOKEN", default=""),
-    "TIMEOUT": env.float("MILVUS_TIMEOUT", default=10.0),
+    "TIMEOUT": _number("MILVUS_TIMEOUT", 10.0),
 }
 COLLECTION_CONFIG = {
     "NAME": env.str("MILVUS_COLLECTION", default="faces_" + re.sub(r"\W", "_", PACK_NAME)),
 }
 PERFORMANCE_CONFIG = {
-    "BATCH_SIZE": env.int("MILVUS_BATCH_SIZE", default=1000),
-    "SEARCH_TIMEOUT": env.float("MILVUS_SEARCH_TIMEOUT", default=5.0),
-    "INSERT_TIMEOUT": env.float("MILVUS_INSERT_TIMEOUT", default=30.0),
+    "BATCH_SIZE": _number("MILVUS_BATCH_SIZE", 1000),
+    "SEARCH_TIMEOUT": _number("MILVUS_SEARCH_TIMEOUT", 5.0),
+    "INSERT_TIMEOUT": _number("MILVUS_INSERT_TIMEOUT", 30.0),
 }
 
 # -- Django -----------------------------------------------------------------------------------------------
@@ -153,15 +173,15 @@ X_FRAME_OPTIONS = "DENY"
 # -- search in the web --------------------------------------------------------------------------------------
 
 #: A search nobody has answered after this many seconds has expired.
-SEARCH_TIMEOUT_SECONDS = env.float("SEARCH_TIMEOUT_SECONDS", default=30.0)
+SEARCH_TIMEOUT_SECONDS = _number("SEARCH_TIMEOUT_SECONDS", 30.0)
 #: The longest `?wait=` that a request may ask for.
-SEARCH_MAX_WAIT_SECONDS = env.float("SEARCH_MAX_WAIT_SECONDS", default=30.0)
+SEARCH_MAX_WAIT_SECONDS = _number("SEARCH_MAX_WAIT_SECONDS", 30.0)
 #: How many photos one index message carries.
-INDEX_CHUNK_SIZE = env.int("INDEX_CHUNK_SIZE", default=8)
+INDEX_CHUNK_SIZE = _number("INDEX_CHUNK_SIZE", 8)
 #: A photo that is still pending after this many seconds, with an empty index queue, is sent again.
-INDEX_LEASE_SECONDS = env.float("INDEX_LEASE_SECONDS", default=120.0)
+INDEX_LEASE_SECONDS = _number("INDEX_LEASE_SECONDS", 120.0)
 #: A photo that was sent this often without an outcome has failed.
-INDEX_MAX_ATTEMPTS = env.int("INDEX_MAX_ATTEMPTS", default=10)
+INDEX_MAX_ATTEMPTS = _number("INDEX_MAX_ATTEMPTS", 10)
 
 # -- Celery -----------------------------------------------------------------------------------------------
 # These are the settings of the web, beat and Flower. A worker process lays CELERY_WORKER_ROLE over them when
@@ -170,7 +190,7 @@ INDEX_MAX_ATTEMPTS = env.int("INDEX_MAX_ATTEMPTS", default=10)
 
 #: A message that a dead worker held is delivered again after this long. The same for every role: the
 #: shortest value of any consumer would win. Every task must end well within it.
-VISIBILITY_TIMEOUT_SECONDS = env.int("VISIBILITY_TIMEOUT_SECONDS", default=600)
+VISIBILITY_TIMEOUT_SECONDS = _number("VISIBILITY_TIMEOUT_SECONDS", 600)
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_RESULT_BACKEND = REDIS_URL
@@ -202,7 +222,7 @@ CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 1.0
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # with late acks a worker reserves only what it runs
 CELERY_WORKER_SEND_TASK_EVENTS = True  # Flower shows what the workers do
 CELERY_WORKER_POOL_START_METHOD = "spawn"  # Django, gRPC and onnxruntime do not survive a fork
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.float("WORKER_SOFT_SHUTDOWN_SECONDS", default=20.0)
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = _number("WORKER_SOFT_SHUTDOWN_SECONDS", 20.0)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True
 CELERY_BEAT_ENABLE_REMOTE_CONTROL = True  # `manage.py doctor` asks beat whether its clock still ticks
 

@@ -37,6 +37,9 @@ _BORDER_SHARE = 0.15
 #: Steps of the first look: from one window size to the next, and from one place to the next (in pixels of the
 #: cascade's own window).
 _COARSE_SIZE_STEP, _COARSE_PLACE_STEP = 1.15, 1.5
+#: At most so many candidates, those with the most yeses, are looked at closely: a group photo has 10 to 40, and a
+#: picture made to have thousands must not hold a worker.
+_MOST_CANDIDATES = 100
 #: The second look: a candidate is magnified to this side, in a patch with as much around it as a turn needs.
 _CLOSE_SIDE_PIXELS, _CLOSE_PATCH_PIXELS = 36, 68
 _CLOSE_SIZE_STEP, _CLOSE_PLACE_STEP = 1.1, 0.75
@@ -70,7 +73,8 @@ class CascadeDetector:
         border = round(_BORDER_SHARE * min(grey.shape))
         wide = np.asarray(cv2.copyMakeBorder(grey, border, border, border, border, cv2.BORDER_REPLICATE), np.float32)
         coarse = self._yeses(wide, _COARSE_SIZE_STEP, _COARSE_PLACE_STEP, _CASCADE_SIDE_PIXELS, min(wide.shape))
-        faces = [self._look_closely(wide, group.mean(axis=0)) for group in _grouped(coarse)]
+        candidates = sorted(_grouped(coarse), key=len, reverse=True)[:_MOST_CANDIDATES]
+        faces = [self._look_closely(wide, group.mean(axis=0)) for group in candidates]
         found: list[Detection] = []
         for face in sorted(filter(None, faces), key=lambda face: -face.yeses):
             detection = face.detection(border=border, shrink=shrink, image=image)

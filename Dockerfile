@@ -1,0 +1,13 @@
+# One image for every process; docker-compose.yml says which one each container runs.
+FROM python:3.11-slim-bookworm
+WORKDIR /app
+COPY requirements/postgres.txt requirements/
+RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements/postgres.txt
+COPY manage.py Procfile ./
+COPY worker worker
+COPY tasks tasks
+COPY webapp webapp
+RUN useradd --system --create-home facequeue && mkdir /data && chown facequeue /data
+USER facequeue
+ENV FACEQUEUE_DATA_DIR=/data PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 DJANGO_SETTINGS_MODULE=webapp.config.settings
+VOLUME /data

@@ -4,11 +4,13 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from tests import pictures
 from worker.config import FaceConfig
+from worker.recognition import cascade_detector
 from worker.recognition.gradient_graph import gradient_histogram_graph
 from worker.recognition.interfaces import Box, Detection, Image, Pack
 from worker.recognition.packs import load_pack
@@ -88,8 +90,6 @@ def test_landmarks_turn_with_a_tilted_head(pack: Pack, degrees: float) -> None:
 
 @pytest.mark.parametrize("factor", [0.5, 2.0, 4.0])
 def test_the_box_is_in_pixels_of_the_picture_whatever_its_size(pack: Pack, factor: float) -> None:
-    import cv2
-
     image = cv2.resize(pictures.sample("astronaut"), None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     found = confident(pack, image)
     wanted = Box(**{side: getattr(ASTRONAUT, side) * factor for side in ("left", "top", "right", "bottom")})
@@ -110,6 +110,17 @@ def test_boxes_lie_inside_their_picture(pack: Pack) -> None:
             assert 0 <= face.box.left < face.box.right <= image.shape[1]
             assert 0 <= face.box.top < face.box.bottom <= image.shape[0]
             assert 0 < face.score < 1
+
+
+def test_a_picture_made_to_look_full_of_faces_is_looked_at_in_bounded_time(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cascade_detector, "_MOST_CANDIDATES", 5)
+    face = cv2.resize(pictures.sample("astronaut")[55:185, 160:290], (32, 32), interpolation=cv2.INTER_AREA)
+
+    [found] = pack.detector.detect([np.tile(face, (6, 6, 1))])
+
+    assert len(found) == 5
 
 
 def test_threads_that_share_the_detector_see_what_one_alone_sees(pack: Pack) -> None:

@@ -37,7 +37,14 @@ Meta = dict[str, Any]
 class ResultListener:
     """Waits for task results. Belongs to one event loop; `open()` and `close()` it there."""
 
-    def __init__(self, redis_url: str, *, socket_timeout_seconds: float = 2.0) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        *,
+        socket_timeout_seconds: float = 2.0,
+        poll_interval_seconds: float = POLL_INTERVAL_SECONDS,
+    ) -> None:
+        self._poll_interval_seconds = poll_interval_seconds
         # Two connections for reading keys, whatever the number of waiters, and one for the subscription.
         # Each asks once and answers: the caller's own deadline is the retry.
         no_retry = Retry(ExponentialBackoff(), 0)
@@ -141,6 +148,6 @@ class ResultListener:
     async def _poll(self) -> None:
         """The safety net under a subscription that is open but silent."""
         while True:
-            await asyncio.sleep(POLL_INTERVAL_SECONDS)
+            await asyncio.sleep(self._poll_interval_seconds)
             with suppress(QueueUnavailable):  # the subscription's own reconnect reports it
                 await self._deliver_stored(list(self._waiters))

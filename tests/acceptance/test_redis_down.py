@@ -1,0 +1,49 @@
+"""Redis goes away and comes back: uploads are kept, searches say so, and everything goes on by itself."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import IMPATIENT, SERVERS, WORKERS, create_user
+from tests.service import RunningService
+from tests.web_client import WebClient
+from webapp.operations import samples
+
+pytestmark = pytest.mark.acceptance
+
+
+@pytest.fixture
+def service(tmp_path: Path):
+    with RunningService(tmp_path, processes=[*SERVERS, "web", *WORKERS, "beat"], environment=IMPATIENT) as running:
+        create_user(running)
+        running.wait_until(lambda: running.manage("doctor", check=False).returncode == 0, "doctor is content")
+        yield running
+
+
+def test_a_photo_uploaded_while_redis_is_down_is_indexed_once_it_is_back(service: RunningService, tmp_path: Path):
+    alice = WebClient(service.url)
+    gallery = alice.create_gallery("patience")
+    service.stop("redis")
+
+    portrait = next(path for path in samples.sample_pictures() if path.name == samples.PORTRAIT)
+    [uploaded] = alice.upload(gallery, {portrait.name: portrait.read_bytes()})
+    assert uploaded["result"] == "added"
+
+    answer = alice.search(gallery, samples.portrait_query())
+    assert (answer.status_code, answer.json()["code"]) == (503, "queue_unavailable")
+    assert "Retry-After" in answer.headers
+    query = tmp_path / "query.jpg"
+    query.write_bytes(samples.portrait_query())
+    done = service.manage("search_photo", str(query), "--gallery", "patience", check=False)
+    assert done.returncode != 0
+    assert "Redis" in done.stderr
+    assert "Traceback" not in done.stderr
+    diagnosis = service.manage("doctor", check=False)
+    assert diagnosis.returncode != 0
+    assert "WRONG  redis " in diagnosis.stdout
+
+    service.start("redis")
+    service.wait_until(lambda: alice.progress(gallery)["indexed"] == 1, "the photo is indexed", seconds=120)
+    matches = alice.search(gallery, samples.portrait_query()).json()["faces"][0]["matches"]
+    assert matches[0]["photo"] == samples.PORTRAIT
+    alice.close()

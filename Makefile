@@ -15,7 +15,8 @@ demo: setup  ## run everything with a sample gallery and search it; ONCE=1 stops
 up: setup  ## run every process of the Procfile, without samples
 	@exec $(PY) manage.py up
 
-test: setup  ## the whole test suite
+test:  ## set up from bare, then the whole test suite
+	@WITH_BROWSER=1 scripts/setup.sh
 	$(PY) -m pytest
 
 test-long: setup  ## the parts of the suite that take minutes

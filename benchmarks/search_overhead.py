@@ -48,13 +48,12 @@ def _measure(folder: Path, searches: int) -> dict[str, list[float]]:
 
     from django.conf import settings
 
-    from tests.acceptance.conftest import SERVERS, WORKERS, create_user
-    from tests.service import RunningService
+    from tests.service import SERVERS, WORKERS, RunningService
     from tests.web_client import WebClient
     from webapp.operations import samples
 
     with RunningService(folder, processes=[*SERVERS, "web", *WORKERS], ports=settings.PORTS) as service:
-        create_user(service)
+        service.create_user()
         alice = WebClient(service.url)
         gallery = alice.create_gallery("bench")
         alice.upload(gallery, {path.name: path.read_bytes() for path in samples.sample_pictures()})

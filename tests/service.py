@@ -11,13 +11,21 @@ from typing import Self
 
 import httpx
 from django.conf import settings
+from pymilvus import MilvusClient
 
 from tests.ports import free_port_block
+from tests.web_client import PASSWORD, USERNAME
 from webapp.config.ports import LocalPorts
 from webapp.operations import local
 
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0
+
+SERVERS = ("redis", "redis-cache", "milvus")
+WORKERS = ("worker-search", "worker-index", "worker-records")
+EVERYTHING = (*SERVERS, "web", *WORKERS, "beat")
+#: Faults must heal within a test's patience, not within an operator's.
+IMPATIENT = {"INDEX_LEASE_SECONDS": "8", "VISIBILITY_TIMEOUT_SECONDS": "60"}
 
 
 class RunningService:
@@ -33,7 +41,7 @@ class RunningService:
     ) -> None:
         self.folder = folder
         self.ports = ports or LocalPorts(web=free_port_block())
-        self.environment = local.process_environment(self.ports, folder) | (environment or {})
+        self.environment = local.process_environment(self.ports, folder) | IMPATIENT | (environment or {})
         self._commands = {process.name: process.command for process in local.local_processes(self.ports)}
         self._names = list(processes)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -122,6 +130,25 @@ class RunningService:
         )
         assert not check or done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
         return done
+
+    def create_user(self) -> None:
+        """Make the user that `WebClient` logs in as."""
+        self.environment["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
+        self.manage("createsuperuser", "--noinput", "--username", USERNAME, "--email", "alice@example.org")
+
+    def wait_until_healthy(self) -> None:
+        self.wait_until(lambda: self.manage("doctor", check=False).returncode == 0, "doctor is content")
+
+    def all_face_ids(self) -> list[str]:
+        """Ask Milvus itself, past our own code, for the id of every face."""
+        client = MilvusClient(self.milvus_uri)
+        try:
+            collection = f"faces_{self.environment['PACK_NAME']}"
+            client.load_collection(collection)
+            rows = client.query(collection, filter='face_id != ""', output_fields=["face_id"], limit=16384)
+            return [row["face_id"] for row in rows]
+        finally:
+            client.close()
 
     def answers(self) -> bool:
         try:

@@ -8,7 +8,6 @@ import psutil
 import pytest
 import redis
 
-from tests.acceptance.conftest import create_user
 from tests.service import RunningService
 from tests.web_client import WebClient
 from webapp.operations import samples
@@ -25,7 +24,7 @@ WAIT_SECONDS = 15
 def service(tmp_path):
     """No workers: nobody will ever answer."""
     with RunningService(tmp_path, processes=["redis", "redis-cache", "web"]) as running:
-        create_user(running)
+        running.create_user()
         yield running
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.acceptance.conftest import IMPATIENT, SERVERS, WORKERS, all_face_ids, create_user
-from tests.service import RunningService
+from tests.service import EVERYTHING, RunningService
 from tests.web_client import WebClient
 from webapp.operations import samples
 
@@ -20,10 +19,9 @@ GALLERY = "killed"
 
 @pytest.fixture
 def service(tmp_path):
-    environment = IMPATIENT | {"INDEX_CHUNK_SIZE": "4"}
-    with RunningService(tmp_path, processes=[*SERVERS, "web", *WORKERS, "beat"], environment=environment) as running:
-        create_user(running)
-        running.wait_until(lambda: running.manage("doctor", check=False).returncode == 0, "doctor is content")
+    with RunningService(tmp_path, processes=EVERYTHING, environment={"INDEX_CHUNK_SIZE": "4"}) as running:
+        running.create_user()
+        running.wait_until_healthy()
         yield running
 
 
@@ -57,7 +55,7 @@ def test_every_photo_is_indexed_once_a_worker_is_back(service: RunningService, t
     service.wait_until(lambda: alice.progress(gallery)["pending"] == 0, "no photo is pending", seconds=150)
     progress = alice.progress(gallery)
     assert progress["indexed"] == PHOTOS, progress
-    face_ids = all_face_ids(service)
+    face_ids = service.all_face_ids()
     rows = sum(photo["face_count"] for photo in alice.photos(gallery).values())
     assert rows == len(set(face_ids)) == len(face_ids)
     alice.close()

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.acceptance.conftest import all_face_ids
 from tests.service import RunningService
 from tests.web_client import WebClient
 from webapp.operations import samples
@@ -102,13 +101,13 @@ def test_a_deleted_photo_is_found_no_more_and_leaves_no_face(
     alice: WebClient, service: RunningService, wait_until_indexed: Wait
 ):
     gallery = alice.create_gallery(f"deleted {uuid.uuid4()}")
-    before = set(all_face_ids(service))
+    before = set(service.all_face_ids())
     alice.upload(gallery, {"astronaut.png": sample_files()["astronaut.png"]})
     wait_until_indexed(alice, gallery)
-    assert set(all_face_ids(service)) - before
+    assert set(service.all_face_ids()) - before
     alice.delete_photo(alice.photos(gallery)["astronaut.png"]["id"])
     service.wait_until(lambda: sum(alice.progress(gallery).values()) == 0, "the photo is gone")
-    assert set(all_face_ids(service)) == before
+    assert set(service.all_face_ids()) == before
     answer = alice.search(gallery, samples.portrait_query())
     assert [face["matches"] for face in answer.json()["faces"]] == [[]]
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import IMPATIENT, SERVERS, WORKERS, create_user
-from tests.service import RunningService
+from tests.service import EVERYTHING, RunningService
 from tests.web_client import WebClient
 from webapp.operations import samples
 
@@ -14,9 +13,9 @@ pytestmark = pytest.mark.acceptance
 
 @pytest.fixture
 def service(tmp_path: Path):
-    with RunningService(tmp_path, processes=[*SERVERS, "web", *WORKERS, "beat"], environment=IMPATIENT) as running:
-        create_user(running)
-        running.wait_until(lambda: running.manage("doctor", check=False).returncode == 0, "doctor is content")
+    with RunningService(tmp_path, processes=EVERYTHING) as running:
+        running.create_user()
+        running.wait_until_healthy()
         yield running
 
 

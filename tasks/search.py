@@ -15,7 +15,7 @@ from worker.errors import FaceQueueError
 logger = logging.getLogger(__name__)
 
 
-@shared_task(name=names.SEARCH_FACES)
+@shared_task(name=names.SEARCH_FACES, resultrepr_maxsize=1)
 def search_faces(message: dict[str, Any]) -> dict[str, Any]:
     """Answer a SearchRequest with a SearchResult. What goes wrong travels as `error`, never as an exception."""
     started = time.monotonic()

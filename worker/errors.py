@@ -8,6 +8,7 @@
     - PackMissing, PackDamaged, ModelMismatch
   + NotOpen                      refuse: a bug; the resource was used before open()
   + Busy                         slow down: ask again later
+  + PhotoStorageUnavailable      retry later: the photos' storage does not answer
   + VectorSearchError            see worker/vector_search/exceptions.py
 
 `code` is stable: it travels in messages, rows and answers. The text of the error is one sentence for
@@ -87,4 +88,11 @@ class Busy(FaceQueueError):
     """The work was not accepted because too much is waiting already."""
 
     code = "busy"
+    retryable = True
+
+
+class PhotoStorageUnavailable(FaceQueueError):
+    """The photos' storage did not answer; the photo itself may be fine."""
+
+    code = "photo_storage_unavailable"
     retryable = True

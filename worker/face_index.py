@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from worker.config import ImageLimits
-from worker.errors import FaceQueueError, ImageError
+from worker.errors import FaceQueueError, ImageError, PhotoStorageUnavailable
 from worker.images import decode
 from worker.recognition.interfaces import Box, Engine, Face, FoundFace, Pack
 from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery, StoreHealth, VectorStore
@@ -20,13 +20,6 @@ PhotoState = Literal["indexed", "no_faces", "failed"]
 SAME_FACE_OVERLAP = 0.5
 #: The root of ids that derive from a photo and a box. Changing it would give every face a new id.
 _FACE_IDS = uuid.UUID("5b0f4b62-2f5e-5d0a-9d0c-6f5c3f7f2a11")
-
-
-class PhotoStorageUnavailable(FaceQueueError):
-    """The photos' storage did not answer; the photo itself may be fine."""
-
-    code = "photo_storage_unavailable"
-    retryable = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

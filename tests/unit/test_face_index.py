@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests import pictures
 from worker.config import FaceConfig, ImageLimits
-from worker.errors import ImageError, ModelMismatch, NotOpen
-from worker.face_index import FaceIndex, PhotoStorageUnavailable, PhotoToIndex, face_ids
+from worker.errors import ImageError, ModelMismatch, NotOpen, PhotoStorageUnavailable
+from worker.face_index import FaceIndex, PhotoToIndex, face_ids
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Box, FoundFace, Image
 from worker.vector_search.exceptions import StoreUnavailable

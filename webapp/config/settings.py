@@ -136,6 +136,10 @@ TEMPLATES = [
     }
 ]
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+# Opening a connection costs more than a query. They are kept by the web's few shared threads (webapp/config/asgi.py),
+# so there are as many as threads; without sharing each request would leave one behind.
+DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
+DATABASES["default"].setdefault("CONN_HEALTH_CHECKS", True)
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Several processes write: readers must not block them (WAL), and a writer waits for its turn at the
     # start of its transaction instead of failing in the middle of it (IMMEDIATE).

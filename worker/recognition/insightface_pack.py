@@ -14,7 +14,7 @@ from insightface.model_zoo import SCRFD, ArcFaceONNX, get_model
 from worker.config import FaceConfig
 from worker.errors import PackDamaged, PackMissing
 from worker.recognition.interfaces import CROP_SIZE_PIXELS, Box, Crop, Detection, Embeddings, Image, Pack
-from worker.recognition.packs import WANTED_FILES, fingerprint
+from worker.recognition.pack_files import WANTED_FILES, fingerprint
 from worker.recognition.providers import checked_providers, on_requested_providers, session_options
 
 #: Every picture is letterboxed to this one square. SCRFD was trained on it, and a fixed size means one session.

@@ -3,16 +3,12 @@
 A pack is a folder of ONNX files in InsightFace's layout, or the built-in `starter`.
 """
 
-import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 
 from worker.config import FaceConfig
 from worker.errors import PackMissing
 from worker.recognition.interfaces import Pack
-
-STARTER = "starter"
-WANTED_FILES = "two ONNX files: a detector (SCRFD, e.g. det_10g.onnx) and a recognizer (ArcFace, e.g. w600k_r50.onnx)"
+from worker.recognition.pack_files import STARTER, WANTED_FILES
 
 
 def load_pack(config: FaceConfig) -> Pack:
@@ -44,20 +40,3 @@ def find_folder(config: FaceConfig) -> Path:
     if not folder.is_dir():
         raise PackMissing(f"There is no folder {folder} for the pack {config.pack!r}. Put into it {WANTED_FILES}.")
     return folder
-
-
-def fingerprint(parts: Mapping[str, bytes | Path]) -> str:
-    """Return the SHA-256, in hexadecimal, over the names and contents of a pack's parts.
-
-    Each part goes in as its name's and its content's own digests, in order of the names, so neither the machine nor
-    the order of files in a folder shows, and no content can pass for another's name.
-    """
-    whole = hashlib.sha256()
-    for name, content in sorted(parts.items()):
-        whole.update(hashlib.sha256(name.encode()).digest())
-        if isinstance(content, Path):
-            with content.open("rb") as file:
-                whole.update(hashlib.file_digest(file, "sha256").digest())
-        else:
-            whole.update(hashlib.sha256(content).digest())
-    return whole.hexdigest()

@@ -11,7 +11,7 @@ from worker.config import FaceConfig
 from worker.recognition.cascade_detector import CascadeDetector
 from worker.recognition.gradient_graph import DIMENSION, INPUT_NAME, OUTPUT_NAME, gradient_histogram_graph
 from worker.recognition.interfaces import Crop, Embeddings, Pack
-from worker.recognition.packs import STARTER, fingerprint
+from worker.recognition.pack_files import STARTER, fingerprint
 from worker.recognition.providers import open_session
 
 #: Crops in one run: more gain no speed and cost 3 MiB each while the gradients are in memory.

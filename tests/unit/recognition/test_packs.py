@@ -9,7 +9,8 @@ import pytest
 from tests.unit.recognition.synthetic_packs import detector_graph, make_pack, recognizer_graph
 from worker.config import FaceConfig
 from worker.errors import ConfigError, PackDamaged, PackMissing
-from worker.recognition.packs import fingerprint, load_pack
+from worker.recognition.pack_files import fingerprint
+from worker.recognition.packs import load_pack
 
 
 def config(packs_dir: Path, pack: str = "small", **others: object) -> FaceConfig:

@@ -53,7 +53,8 @@ class Command(BaseCommand):
             summary = _summary(gallery, content, added, photo_ids)
         self._print(summary, as_json=options["json"])
         if added.warning:
-            raise CommandError(QUEUE_DOWN)
+            rest = len(content.pictures) - len(added.files)
+            raise CommandError(QUEUE_DOWN + (f" Run the command again for the other {rest} pictures." if rest else ""))
         if not finished:
             raise CommandError(
                 f"No worker answered within {options['timeout']:g} seconds; {summary['outcomes']['pending']} photos "

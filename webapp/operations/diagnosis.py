@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
+from django.core.files.storage import default_storage, storages
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
@@ -115,7 +115,7 @@ def _database() -> Finding:
 
 def _storage() -> Finding:
     """Write a small file and take it away again: only that shows that photos can be kept."""
-    kind = type(default_storage._wrapped).__name__ if hasattr(default_storage, "_wrapped") else "storage"
+    kind = type(storages["default"]).__name__
     try:
         name = default_storage.save(f"doctor/{uuid.uuid4()}", ContentFile(b"facequeue"))
         default_storage.delete(name)

@@ -9,23 +9,22 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import redis
 import redis.asyncio
 from cachetools import TTLCache
 from celery.result import denied_join_result
-from kombu.exceptions import OperationalError
 from pydantic import BaseModel, ConfigDict
 
 from tasks import health, names, queues
-from tasks.app import app
 from tasks.config import QueueConfig
-from tasks.errors import NoAnswer, QueueUnavailable
+from tasks.errors import NoAnswer
 from tasks.inspection import queue_length
-from tasks.messages import ErrorInfo, IndexRequest, Message, PhotoRef, RemoveRequest, SearchRequest, SearchResult
+from tasks.messages import ErrorInfo, IndexRequest, PhotoRef, RemoveRequest, SearchRequest, SearchResult
 from tasks.metrics import MetricsSummary, SearchMetrics
 from tasks.results import Meta, ResultListener
+from tasks.sending import send
 from tasks.uploads import UploadWriter
 from worker.errors import NotOpen
 
@@ -143,9 +142,9 @@ class FaceSearchService:
             min_similarity=min_similarity,
         )
         queue = queues.search_queue(self._config.target.pack)
-        send = partial(_send, names.SEARCH_FACES, request, queue=queue, task_id=job_id, expires=timeout_seconds)
+        publish = partial(send, names.SEARCH_FACES, request, queue=queue, task_id=job_id, expires=timeout_seconds)
         self._under_way[job_id] = _UnderWay(started=time.monotonic(), timeout_seconds=timeout_seconds)
-        await asyncio.get_running_loop().run_in_executor(self._publishers, send)
+        await asyncio.get_running_loop().run_in_executor(self._publishers, publish)
         return job_id
 
     async def wait_for_search(self, job_id: str, *, timeout_seconds: float) -> SearchResult | None:
@@ -208,14 +207,14 @@ def enqueue_index(*, gallery_id: str, photos: Sequence[PhotoRef]) -> None:
     """Ask the index workers for one chunk of photos. Raises QueueUnavailable."""
     target = QueueConfig.from_django().target
     request = IndexRequest(target=target, gallery_id=gallery_id, photos=tuple(photos))
-    _send(names.INDEX_PHOTOS, request, queue=queues.index_queue(target.pack), ignore_result=True)
+    send(names.INDEX_PHOTOS, request, queue=queues.index_queue(target.pack), ignore_result=True)
 
 
 def enqueue_removal(*, gallery_id: str, photo_ids: Sequence[str]) -> None:
     """Ask an index worker to delete the faces of these photos. Raises QueueUnavailable."""
     target = QueueConfig.from_django().target
     request = RemoveRequest(target=target, gallery_id=gallery_id, photo_ids=tuple(photo_ids))
-    _send(names.REMOVE_PHOTOS, request, queue=queues.index_queue(target.pack), ignore_result=True)
+    send(names.REMOVE_PHOTOS, request, queue=queues.index_queue(target.pack), ignore_result=True)
 
 
 def index_queue_length() -> int:
@@ -224,21 +223,6 @@ def index_queue_length() -> int:
 
 
 # -- helpers --------------------------------------------------------------------------------------------------
-
-
-def _send(name: str, message: Message, *, queue: str, **options: Any) -> None:
-    """Publish one message. The arguments are kept out of events and logs: only their kind is shown."""
-    try:
-        app.send_task(
-            name,
-            kwargs={"message": message.to_json()},
-            queue=queue,
-            argsrepr="()",
-            kwargsrepr=f"{{{type(message).__name__}}}",
-            **options,
-        )
-    except (OperationalError, redis.RedisError, OSError) as error:
-        raise QueueUnavailable("The queue does not answer: Redis is down or busy.") from error
 
 
 def _search_result(meta: Meta) -> SearchResult:

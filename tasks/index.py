@@ -10,13 +10,11 @@ from celery import Task, shared_task
 from django.core.files.storage import default_storage
 
 from tasks import names, queues
-from tasks.app import app
 from tasks.lifecycle import state
 from tasks.messages import (
     BoxInfo,
     FaceInfo,
     IndexRequest,
-    Message,
     Outcomes,
     PhotoOutcomeInfo,
     PhotoRef,
@@ -24,6 +22,7 @@ from tasks.messages import (
     RemoveRequest,
 )
 from tasks.retry import retry_or_raise
+from tasks.sending import send
 from tasks.targets import check_target, parse
 from worker.errors import FaceQueueError
 from worker.face_index import IndexedFace, PhotoOutcome, PhotoToIndex
@@ -37,11 +36,10 @@ def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         request = parse(IndexRequest, message)
         check_target(request.target)
         outcomes = state.face_index.add([_photo(request.gallery_id, photo) for photo in request.photos])
+        report = Outcomes(gallery_id=request.gallery_id, outcomes=tuple(map(_outcome_info, outcomes)))
+        send(names.RECORD_OUTCOMES, report, queue=queues.RECORDS, ignore_result=True)
     except FaceQueueError as error:
         retry_or_raise(self, error)
-    _report(
-        names.RECORD_OUTCOMES, Outcomes(gallery_id=request.gallery_id, outcomes=tuple(map(_outcome_info, outcomes)))
-    )
 
 
 @shared_task(name=names.REMOVE_PHOTOS, bind=True, ignore_result=True)
@@ -51,20 +49,10 @@ def remove_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         request = parse(RemoveRequest, message)
         check_target(request.target)
         state.face_index.remove(gallery_id=request.gallery_id, photo_ids=request.photo_ids)
+        report = Removals(photo_ids=request.photo_ids)
+        send(names.RECORD_REMOVALS, report, queue=queues.RECORDS, ignore_result=True)
     except FaceQueueError as error:
         retry_or_raise(self, error)
-    _report(names.RECORD_REMOVALS, Removals(photo_ids=request.photo_ids))
-
-
-def _report(name: str, message: Message) -> None:
-    app.send_task(
-        name,
-        kwargs={"message": message.to_json()},
-        queue=queues.RECORDS,
-        ignore_result=True,
-        argsrepr="()",
-        kwargsrepr=f"{{{type(message).__name__}}}",
-    )
 
 
 def _read(storage_key: str) -> bytes:

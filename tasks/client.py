@@ -22,11 +22,11 @@ from tasks.config import QueueConfig
 from tasks.errors import NoAnswer
 from tasks.inspection import queue_length
 from tasks.messages import ErrorInfo, IndexRequest, PhotoRef, RemoveRequest, SearchRequest, SearchResult
-from tasks.metrics import MetricsSummary, SearchMetrics
 from tasks.results import Meta, ResultListener
 from tasks.sending import send
 from tasks.uploads import UploadWriter
 from worker.errors import NotOpen
+from worker.metrics import MetricsSummary, SearchMetrics
 
 #: Publishing is blocking I/O. It runs on these threads, never on the event loop; a message takes about 1 ms.
 PUBLISHER_THREADS: Final = 4
@@ -252,6 +252,8 @@ def _judge(workers: tuple[health.WorkerReport, ...], config: QueueConfig) -> Hea
     for queue in (*queues.gpu_queues(config.target.pack), queues.RECORDS):
         if not any(queue in worker.queues and worker.is_healthy for worker in workers):
             problems.append(f"No healthy worker consumes the queue {queue}.")
+    # A worker that serves but has something to say, such as what its index loses, does not make the service unready.
+    remarks = [f"{worker.name}: {worker.problem}" for worker in workers if worker.is_healthy and worker.problem]
     search_queue = queues.search_queue(config.target.pack)
     # One worker that reaches the collection is enough to answer searches: show the best report.
     searchers = sorted(
@@ -264,5 +266,5 @@ def _judge(workers: tuple[health.WorkerReport, ...], config: QueueConfig) -> Hea
         connection_status=best.connection_status if best else "unknown",
         collection_status=best.collection_status if best else "unknown",
         workers=workers,
-        problems=tuple(problems),
+        problems=(*problems, *remarks),
     )

@@ -12,11 +12,15 @@ from typing import Final
 import redis
 from pydantic import BaseModel, ConfigDict
 
+from worker.metrics import MetricsSummary
+
 logger = logging.getLogger(__name__)
 
 KEY_PREFIX: Final = "facequeue:worker:"
-REPORT_INTERVAL_SECONDS: Final = 3.0
-REPORT_TTL_SECONDS: Final = 12
+#: A report outlives this many intervals: one that comes late is no silence.
+REPORT_TTL_INTERVALS: Final = 4
+#: How long a stopping worker waits for a report that is just being made, in seconds.
+JOIN_SECONDS: Final = 3.0
 
 
 class WorkerReport(BaseModel):
@@ -41,6 +45,10 @@ class WorkerReport(BaseModel):
     collection_status: str = ""
     face_count: int | None = None
     store_latency_ms: float | None = None
+    #: The share of true matches that searches return, 0..1; None when it has not been measured.
+    match_recall: float | None = None
+    #: The searches of the vector store in this process; None when ENABLE_METRICS is off.
+    metrics: MetricsSummary | None = None
 
 
 def report_key(worker_name: str) -> str:
@@ -48,15 +56,18 @@ def report_key(worker_name: str) -> str:
 
 
 class HealthReporter:
-    """Publishes a report every few seconds from its own thread.
+    """Publishes a report every `interval_seconds` (HEALTH_CHECK_INTERVAL) from its own thread.
 
     If the thread or the process dies the report expires, so silence is never mistaken for health.
     """
 
-    def __init__(self, cache: redis.Redis, name: str, describe: Callable[[], WorkerReport]) -> None:
+    def __init__(
+        self, cache: redis.Redis, name: str, describe: Callable[[], WorkerReport], *, interval_seconds: float
+    ) -> None:
         self._cache = cache
         self._name = name
         self._describe = describe
+        self._interval_seconds = interval_seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health-reporter", daemon=True)
 
@@ -67,7 +78,7 @@ class HealthReporter:
         """Stop, and take the report back: a worker that left on purpose is gone at once."""
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=REPORT_INTERVAL_SECONDS)
+            self._thread.join(timeout=JOIN_SECONDS)
         try:
             self._cache.delete(report_key(self._name))
         except redis.RedisError as error:
@@ -76,8 +87,9 @@ class HealthReporter:
     def _run(self) -> None:
         while not self._stopping.is_set():
             report = self._describe()
+            ttl_ms = round(REPORT_TTL_INTERVALS * self._interval_seconds * 1000)
             try:
-                self._cache.set(report_key(self._name), report.model_dump_json(), ex=REPORT_TTL_SECONDS)
+                self._cache.set(report_key(self._name), report.model_dump_json(), px=ttl_ms)
             except redis.RedisError as error:
                 logger.warning("The health report could not be published: %s", error)
-            self._stopping.wait(REPORT_INTERVAL_SECONDS)
+            self._stopping.wait(self._interval_seconds)

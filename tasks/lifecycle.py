@@ -19,10 +19,12 @@ from tasks.health import HealthReporter, WorkerReport
 from tasks.queues import gpu_queues
 from tasks.uploads import UploadReader
 from worker.errors import FaceQueueError, NotOpen
+from worker.vector_search.config import MonitoringConfig
 
 if TYPE_CHECKING:
     from worker.face_index import FaceIndex
     from worker.vector_search.interfaces import VectorStore
+    from worker.vector_search.monitoring import MetricsCollector
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class WorkerState:
         self._face_index: FaceIndex | None = None
         self._uploads: UploadReader | None = None
         self._reporter: HealthReporter | None = None
+        self._metrics: MetricsCollector | None = None
         self.name = ""
         self.queues: tuple[str, ...] = ()
 
@@ -58,10 +61,14 @@ class WorkerState:
         cache = redis.Redis.from_url(
             settings.REDIS_CACHE_URL, socket_timeout=5.0, socket_connect_timeout=3.0, health_check_interval=10
         )
+        monitoring = MonitoringConfig.from_settings(settings.MONITORING_CONFIG)
         if set(queues) & set(gpu_queues(settings.PACK_NAME)):
-            self._face_index = open_face_index()
+            self._metrics = _metrics(monitoring)
+            self._face_index = open_face_index(self._metrics)
             self._uploads = UploadReader(cache)
-        self._reporter = HealthReporter(cache, name, self.describe)
+        self._reporter = HealthReporter(
+            cache, name, self.describe, interval_seconds=monitoring.health_check_interval_seconds
+        )
         self._reporter.open()
 
     def close(self) -> None:
@@ -74,15 +81,20 @@ class WorkerState:
 
     def describe(self) -> WorkerReport:
         """Say what this worker is and how it is."""
-        if self._face_index is None:
+        if self._face_index is None or self._metrics is None:
             return WorkerReport(name=self.name, pid=os.getpid(), queues=self.queues, is_healthy=True)
+        # Imported here for the same reason as in open_face_index().
+        from worker.vector_search.recall import recall_problem
+
+        self._metrics.log_summary_when_due()
         pack, health = self._face_index.pack, self._face_index.store_health()
+        match_recall = self._face_index.match_recall
         return WorkerReport(
             name=self.name,
             pid=os.getpid(),
             queues=self.queues,
             is_healthy=health.is_healthy,
-            problem=health.detail,
+            problem=health.detail or recall_problem(match_recall),
             pack=pack.name,
             fingerprint=pack.fingerprint,
             dimension=pack.dimension,
@@ -92,13 +104,21 @@ class WorkerState:
             collection=settings.COLLECTION_CONFIG["NAME"],
             collection_status=health.collection_status,
             store_latency_ms=health.latency_ms,
+            match_recall=match_recall,
+            metrics=self._metrics.summary(),
         )
 
 
 state = WorkerState()
 
 
-def open_face_index() -> "FaceIndex":
+def _metrics(monitoring: MonitoringConfig) -> "MetricsCollector":
+    from worker.vector_search.monitoring import MetricsCollector
+
+    return MetricsCollector(monitoring)
+
+
+def open_face_index(metrics: "MetricsCollector") -> "FaceIndex":
     """Open the FaceIndex that the settings describe, waiting for a Milvus that is still starting.
 
     Blocks for seconds. Raises ConfigError, PackError, and StoreUnavailable once OPEN_TIMEOUT_SECONDS are over.
@@ -107,21 +127,40 @@ def open_face_index() -> "FaceIndex":
     from worker.config import FaceConfig
     from worker.face_index import FaceIndex
     from worker.recognition.engine import FaceEngine
+    from worker.vector_search.cache import CachedVectorStore, CacheManager
     from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
     from worker.vector_search.core import VectorSearchService
+    from worker.vector_search.monitoring import MonitoredVectorStore
+    from worker.vector_search.recall import RecallWatch
 
     config = FaceConfig.from_settings(settings.FACE_CONFIG)
     engine = FaceEngine(config)
     engine.open()
-    store = VectorSearchService(
+    collection = CollectionConfig.from_settings(settings.COLLECTION_CONFIG)
+    performance = PerformanceConfig.from_settings(settings.PERFORMANCE_CONFIG)
+    store: VectorStore = VectorSearchService(
         milvus=MilvusConfig.from_settings(settings.MILVUS_CONFIG),
-        collection=CollectionConfig.from_settings(settings.COLLECTION_CONFIG),
-        performance=PerformanceConfig.from_settings(settings.PERFORMANCE_CONFIG),
+        collection=collection,
+        performance=performance,
         dimension=engine.pack.dimension,
         fingerprint=engine.pack.fingerprint,
     )
+    recall = RecallWatch(store)
+    cache = None
+    if performance.enable_caching:
+        cache = CacheManager(
+            settings.REDIS_CACHE_URL,
+            collection=collection.name,
+            fingerprint=engine.pack.fingerprint,
+            ttl_seconds=performance.cache_ttl_seconds,
+            max_entries=performance.cache_max_size,
+            recorder=metrics,
+        )
+        store = CachedVectorStore(store, cache)
+    store = MonitoredVectorStore(store, metrics)  # outermost: it measures what a caller sees, the cache included
     _open_when_reachable(store)
-    return FaceIndex(engine, store, limits=config.image_limits)
+    recall.open()
+    return FaceIndex(engine, store, limits=config.image_limits, cache=cache, recall=recall)
 
 
 def _open_when_reachable(store: "VectorStore") -> None:

@@ -61,3 +61,10 @@ def test_one_sick_worker_is_named_while_another_still_serves():
     report = _judge((sick, SEARCH, INDEX, RECORDS), CONFIG)
     assert report.connection_status == "connected"
     assert any("search@b" in problem for problem in report.problems)
+
+
+def test_a_worker_whose_index_loses_matches_is_named_and_the_service_stays_ready():
+    lossy = SEARCH.model_copy(update={"problem": "Searches find only 63.4% of the matches.", "match_recall": 0.634})
+    report = _judge((lossy, INDEX, RECORDS), CONFIG)
+    assert report.is_healthy
+    assert report.problems == ("search@a: Searches find only 63.4% of the matches.",)

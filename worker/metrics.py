@@ -1,4 +1,8 @@
-"""What this process has seen of its searches: counts and the times of the last thousand."""
+"""What a process has seen of its searches: counts, and the times of the last thousand.
+
+One place for both sides: `tasks/client.py` measures from sending a search to its answer, the worker
+(`vector_search/monitoring.py`) each search of the vector store.
+"""
 
 import threading
 from collections import deque
@@ -12,7 +16,11 @@ WINDOW: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsSummary:
-    """Times are from sending a search to its answer, in milliseconds; 0.0 before the first one."""
+    """Times are in milliseconds, of searches that failed as well; 0.0 before the first search.
+
+    `cache_hit_rate_percent` is the share of look-ups in the cache that found something; None where nothing has been
+    looked up.
+    """
 
     total_searches: int
     failed_searches: int
@@ -21,16 +29,19 @@ class MetricsSummary:
     p50_response_time_ms: float
     p95_response_time_ms: float
     p99_response_time_ms: float
+    cache_hit_rate_percent: float | None = None
 
 
 class SearchMetrics:
-    """Counts searches. Safe to share between threads."""
+    """Counts searches and look-ups in a cache. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._total = 0
         self._failed = 0
         self._times_ms: deque[float] = deque(maxlen=WINDOW)
+        self._lookups = 0
+        self._lookups_hit = 0
 
     def record(self, *, response_time_ms: float, failed: bool) -> None:
         with self._lock:
@@ -38,9 +49,15 @@ class SearchMetrics:
             self._failed += failed
             self._times_ms.append(response_time_ms)
 
+    def record_lookup(self, *, hit: bool) -> None:
+        with self._lock:
+            self._lookups += 1
+            self._lookups_hit += hit
+
     def summary(self) -> MetricsSummary:
         with self._lock:
             total, failed, times_ms = self._total, self._failed, list(self._times_ms)
+            lookups, lookups_hit = self._lookups, self._lookups_hit
         # quantiles() needs two points; one time is every percentile of itself.
         cuts = quantiles(times_ms * 2 if len(times_ms) == 1 else times_ms, n=100) if times_ms else [0.0] * 99
         return MetricsSummary(
@@ -51,4 +68,5 @@ class SearchMetrics:
             p50_response_time_ms=cuts[49],
             p95_response_time_ms=cuts[94],
             p99_response_time_ms=cuts[98],
+            cache_hit_rate_percent=100.0 * lookups_hit / lookups if lookups else None,
         )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.metrics import SearchMetrics
+from worker.metrics import SearchMetrics
 
 
 def test_before_the_first_search_everything_is_zero():
@@ -27,3 +27,11 @@ def test_failures_are_a_share_of_all_searches():
     assert summary.error_rate_percent == pytest.approx(25.0)
     assert summary.p50_response_time_ms == pytest.approx(49.5, abs=1)
     assert summary.p95_response_time_ms == pytest.approx(94.5, abs=1)
+
+
+def test_the_hit_rate_is_unknown_until_somebody_has_looked_into_the_cache():
+    metrics = SearchMetrics()
+    assert metrics.summary().cache_hit_rate_percent is None
+    for hit in (True, False, False, False):
+        metrics.record_lookup(hit=hit)
+    assert metrics.summary().cache_hit_rate_percent == 25.0

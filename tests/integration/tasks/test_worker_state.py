@@ -1,0 +1,113 @@
+"""What a GPU worker opens: a FaceIndex on real servers, with its cache and its metrics as the settings say."""
+
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+
+from tasks.health import WorkerReport, report_key
+from tasks.lifecycle import WorkerState, open_worker
+from tests import pictures
+from tests.redis_server import redis_server
+from tests.servers import embedded_milvus
+from worker.face_index import PhotoToIndex
+
+pytestmark = pytest.mark.services
+
+GALLERY = str(uuid.uuid4())
+TOM = pictures.sample_bytes("tom_hanks")
+QUEUES = ("search.starter",)
+
+
+@pytest.fixture(scope="module")
+def milvus_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with embedded_milvus(tmp_path_factory.mktemp("milvus")) as (uri, _process):
+        yield uri
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[redis.Redis]:
+    with redis_server(tmp_path) as (url, _process), redis.Redis.from_url(url) as client:
+        yield client
+
+
+@pytest.fixture
+def configured(settings: Any, milvus_uri: str, cache: redis.Redis) -> Any:
+    port = cache.connection_pool.connection_kwargs["port"]
+    settings.REDIS_CACHE_URL = f"redis://127.0.0.1:{port}/0"
+    settings.MILVUS_CONFIG = {**settings.MILVUS_CONFIG, "URI": milvus_uri}
+    settings.COLLECTION_CONFIG = {**settings.COLLECTION_CONFIG, "NAME": f"faces_{uuid.uuid4().hex}"}
+    return settings
+
+
+def add_and_search_twice(state: WorkerState) -> list[str]:
+    """Return the photos that the searches found."""
+    photo_id = str(uuid.uuid4())
+    state.face_index.add([PhotoToIndex(photo_id=photo_id, gallery_id=GALLERY, read=lambda: TOM)])
+    answers = [state.face_index.search(TOM, gallery_id=GALLERY, limit=5, min_similarity=None) for _ in range(2)]
+    assert answers[0].faces[0].matches == answers[1].faces[0].matches
+    return [match.photo_id for answer in answers for match in answer.faces[0].matches]
+
+
+def test_a_worker_caches_and_reports_its_searches(configured: Any, cache: redis.Redis) -> None:
+    configured.MONITORING_CONFIG = {**configured.MONITORING_CONFIG, "HEALTH_CHECK_INTERVAL": 0.1}
+    state = WorkerState()
+    state.open("search@a", QUEUES)
+    try:
+        assert len(add_and_search_twice(state)) == 2
+        report = state.describe()
+        assert report.metrics is not None
+        assert report.metrics.total_searches == 2
+        # The second search found the faces of its picture; matches settle for some seconds after a write.
+        assert report.metrics.cache_hit_rate_percent == 25.0
+        assert cache.keys("facequeue:cache:*:faces:*")
+        published = WorkerReport.model_validate_json(cache.get(report_key("search@a")))  # type: ignore[arg-type]
+        assert published.metrics is not None
+    finally:
+        state.close()
+
+
+def test_switched_off_the_cache_sends_redis_no_command_at_all(configured: Any, cache: redis.Redis) -> None:
+    configured.PERFORMANCE_CONFIG = {**configured.PERFORMANCE_CONFIG, "ENABLE_CACHING": False}
+    configured.MONITORING_CONFIG = {**configured.MONITORING_CONFIG, "HEALTH_CHECK_INTERVAL": 3600}
+    state = WorkerState()
+    state.open("search@a", QUEUES)
+    try:
+        while cache.get(report_key("search@a")) is None:
+            pass  # the one command that a worker sends without having been asked anything
+        cache.config_resetstat()
+        assert len(add_and_search_twice(state)) == 2
+
+        assert set(cache.info("commandstats")) <= {"cmdstat_config|resetstat", "cmdstat_info"}
+        assert state.describe().metrics.cache_hit_rate_percent is None  # type: ignore[union-attr]
+    finally:
+        state.close()
+
+
+def test_without_metrics_the_report_has_none(configured: Any) -> None:
+    configured.MONITORING_CONFIG = {**configured.MONITORING_CONFIG, "ENABLE_METRICS": False}
+    state = WorkerState()
+    state.open("search@a", QUEUES)
+    try:
+        add_and_search_twice(state)
+        assert state.describe().metrics is None
+    finally:
+        state.close()
+
+
+def test_tracing_without_its_package_stops_the_start_with_a_sentence(
+    configured: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured.MONITORING_CONFIG = {**configured.MONITORING_CONFIG, "ENABLE_TRACING": True}
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    queues = SimpleNamespace(consume_from=QUEUES)
+
+    with pytest.raises(SystemExit) as left:
+        open_worker(SimpleNamespace(hostname="search@a", app=SimpleNamespace(amqp=SimpleNamespace(queues=queues))))
+
+    assert "facequeue[tracing]" in str(left.value)

@@ -1,0 +1,289 @@
+"""MetricsCollector: what the vector search does, as Prometheus metrics, a summary, log lines and spans.
+
+It listens at the edge, through MonitoredVectorStore, and counts what the cache reports. No embedding and no image
+reaches it: it is told ids, numbers of things and times. Whatever goes wrong in here is logged, never raised.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol, TypeVar, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+from worker.errors import ConfigError, FaceQueueError
+from worker.metrics import MetricsSummary, SearchMetrics
+from worker.vector_search.config import MonitoringConfig
+from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery, VectorStore
+from worker.vector_search.wrapped import WrappedVectorStore
+
+logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+#: Every metric there is. Prometheus shows them under METRIC_PREFIX, counters with `_total` at the end.
+MetricName = Literal[
+    # Histogram: a search of the store, cached or not, from the call to its answer or error
+    "search_seconds",
+    # Counter: searches that raised
+    "search_failures",
+    # Counter: query embeddings in all searches
+    "search_embeddings",
+    # Counter: matches in all answers
+    "search_matches",
+    # Histogram: an upsert or a delete, from the call to its end or error
+    "write_seconds",
+    # Counter: writes that raised
+    "write_failures",
+    # Counter: rows in all upserts
+    "write_faces",
+    # Counters: the faces of a query image were in the cache, or not
+    "cache_faces_hits",
+    "cache_faces_misses",
+    # Counters: the matches of a query were in the cache, or not
+    "cache_matches_hits",
+    "cache_matches_misses",
+    # Counter: Redis did not answer the cache; for a search this is also a miss
+    "cache_failures",
+]
+METRIC_PREFIX: Final = "facequeue_vector_"
+
+#: Buckets of the histograms in seconds: from a search in memory to the longest timeout of a write.
+BUCKETS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+Operation = Literal["search", "upsert", "delete_faces", "delete_photos", "delete_stale_faces"]
+
+
+class Recorder(Protocol):
+    """Takes measurements. Never raises."""
+
+    def record(self, name: MetricName, value: float = 1) -> None:
+        """Add to a counter, or note one observation of a histogram in seconds."""
+        ...
+
+
+class NullRecorder:
+    """Records nothing: the default wherever a Recorder may be given."""
+
+    def record(self, name: MetricName, value: float = 1) -> None:
+        pass
+
+
+@dataclass(slots=True)
+class WatchedCall:
+    """One call under way; whoever makes it notes how many matches it had."""
+
+    operation: Operation
+    #: What was asked: ids and numbers, as the log and the span show them.
+    asked: Mapping[str, object]
+    matches: int = 0
+    #: The error's code; empty when there was none.
+    failure: str = ""
+    seconds: float = 0.0
+
+
+class MetricsCollector:
+    """A Recorder with a summary. Safe to share between threads."""
+
+    def __init__(self, config: MonitoringConfig) -> None:
+        """Raises ConfigError when ENABLE_TRACING is on and OpenTelemetry is not installed."""
+        self._config = config
+        self._log_level = logging.getLevelNamesMapping()[config.log_level]
+        self._tracer = _tracer() if config.enable_tracing else None
+        self._searches = SearchMetrics()
+        self._registry = CollectorRegistry()
+        self._metrics = {name: self._metric(name) for name in get_args(MetricName)} if config.enable_metrics else {}
+        self._summary_due = time.monotonic() + config.metrics_interval_seconds
+        self._searches_logged = 0
+
+    def record(self, name: MetricName, value: float = 1) -> None:
+        self._quietly(self._record, name, value)
+
+    def summary(self) -> MetricsSummary | None:
+        """Summarise the searches of this process; None when ENABLE_METRICS is off."""
+        return self._searches.summary() if self._config.enable_metrics else None
+
+    def exposition(self) -> bytes:
+        """Return all metrics in Prometheus' text format; empty when ENABLE_METRICS is off."""
+        return generate_latest(self._registry)
+
+    def log_summary_when_due(self) -> None:
+        """Log the summary if METRICS_INTERVAL has passed since the last time and there was a search since."""
+        summary = self.summary()
+        if summary is None or time.monotonic() < self._summary_due:
+            return
+        self._summary_due = time.monotonic() + self._config.metrics_interval_seconds
+        if summary.total_searches == self._searches_logged:
+            return
+        self._searches_logged = summary.total_searches
+        rate = summary.cache_hit_rate_percent
+        logger.info(
+            "%d searches, %.1f %% failed, average %.1f ms, p50 %.1f ms, p95 %.1f ms, p99 %.1f ms, %s",
+            *(summary.total_searches, summary.error_rate_percent, summary.avg_response_time_ms),
+            *(summary.p50_response_time_ms, summary.p95_response_time_ms, summary.p99_response_time_ms),
+            "no cache" if rate is None else f"cache hit rate {rate:.1f} %",
+        )
+
+    @contextmanager
+    def watch(self, operation: Operation, asked: Callable[[], Mapping[str, object]]) -> Iterator[WatchedCall]:
+        """Around one call of a store: time it, count it, log it and span it as configured.
+
+        `asked()` says what was asked, in ids and numbers of things only.
+        """
+        call = WatchedCall(operation, self._quietly(asked) or {})
+        span = ExitStack()
+        self._quietly(self._begin, call, span)
+        started = time.perf_counter()
+        try:
+            yield call
+        except BaseException as error:
+            call.failure = error.code if isinstance(error, FaceQueueError) else "internal"
+            raise
+        finally:
+            call.seconds = time.perf_counter() - started
+            self._quietly(self._end, call)
+            self._quietly(span.close)
+
+    # -- hooks: each may fail without harm ---------------------------------------------------------------------
+
+    def _quietly(self, hook: Callable[..., Answer], *arguments: object) -> Answer | None:
+        """Return what the hook returns, or None when it fails."""
+        try:
+            return hook(*arguments)
+        except Exception as error:  # noqa: BLE001  monitoring must not harm what it watches
+            # No text and no traceback: an error of somebody else's code may quote the values that it was given.
+            name = getattr(hook, "__qualname__", type(hook).__name__)
+            logger.error("Monitoring failed in %s (%s).", name, type(error).__name__)
+            return None
+
+    def _begin(self, call: WatchedCall, span: ExitStack) -> None:
+        if self._config.log_requests:
+            logger.log(self._log_level, "%s began: %s", call.operation, _text(call.asked))
+        if self._tracer is not None:
+            _begin_span(self._tracer, call, span)
+
+    def _end(self, call: WatchedCall) -> None:
+        if self._config.log_responses:
+            logger.log(self._log_level, "%s %s after %.1f ms", call.operation, _outcome(call), call.seconds * 1000)
+        failed = bool(call.failure)
+        if call.operation == "search":
+            self._searches.record(response_time_ms=call.seconds * 1000, failed=failed)
+            self._record("search_seconds", call.seconds)
+            self._record("search_failures", failed)
+            self._record("search_embeddings", _number(call.asked.get("embeddings")))
+            self._record("search_matches", call.matches)
+        else:
+            self._record("write_seconds", call.seconds)
+            self._record("write_failures", failed)
+        if call.operation == "upsert":
+            self._record("write_faces", _number(call.asked.get("faces")))
+
+    def _record(self, name: MetricName, value: float) -> None:
+        if name.startswith(("cache_faces", "cache_matches")):
+            self._searches.record_lookup(hit=name.endswith("_hits"))
+        metric = self._metrics.get(name)
+        if isinstance(metric, Histogram):
+            metric.observe(value)
+        elif metric is not None:
+            metric.inc(value)
+
+    def _metric(self, name: MetricName) -> Counter | Histogram:
+        text = f"See MetricName {name!r} in worker/vector_search/monitoring.py."
+        if name.endswith("_seconds"):
+            return Histogram(METRIC_PREFIX + name, text, registry=self._registry, buckets=BUCKETS_SECONDS)
+        return Counter(METRIC_PREFIX + name, text, registry=self._registry)
+
+
+class MonitoredVectorStore(WrappedVectorStore):
+    """A VectorStore whose searches and writes a MetricsCollector watches."""
+
+    def __init__(self, inner: VectorStore, collector: MetricsCollector) -> None:
+        super().__init__(inner)
+        self._collector = collector
+
+    def search(self, query: SearchQuery) -> list[list[FaceHit]]:
+        def asked() -> Mapping[str, object]:
+            return {
+                "gallery": query.gallery_id,
+                "embeddings": len(query.embeddings),
+                "limit": query.limit,
+                "min_similarity": query.min_similarity,
+            }
+
+        with self._collector.watch("search", asked) as call:
+            found = self._inner.search(query)
+            call.matches = sum(map(len, found))
+            return found
+
+    def upsert(self, records: Sequence[FaceRecord]) -> None:
+        with self._collector.watch("upsert", lambda: {"faces": len(records)}):
+            self._inner.upsert(records)
+
+    def delete_faces(self, *, gallery_id: str, face_ids: Collection[str]) -> None:
+        with self._collector.watch("delete_faces", lambda: {"gallery": gallery_id, "faces": len(face_ids)}):
+            self._inner.delete_faces(gallery_id=gallery_id, face_ids=face_ids)
+
+    def delete_photos(self, *, gallery_id: str, photo_ids: Collection[str]) -> None:
+        with self._collector.watch("delete_photos", lambda: {"gallery": gallery_id, "photos": len(photo_ids)}):
+            self._inner.delete_photos(gallery_id=gallery_id, photo_ids=photo_ids)
+
+    def delete_stale_faces(self, *, gallery_id: str, kept: Mapping[str, Collection[str]]) -> None:
+        with self._collector.watch("delete_stale_faces", lambda: {"gallery": gallery_id, "photos": len(kept)}):
+            self._inner.delete_stale_faces(gallery_id=gallery_id, kept=kept)
+
+
+# -- helpers ----------------------------------------------------------------------------------------------------
+
+
+def _tracer() -> Any:
+    try:
+        from opentelemetry import trace  # only in the extra `tracing`
+    except ImportError as error:
+        raise ConfigError(
+            "ENABLE_TRACING is True; it must be False unless the extra `tracing` is installed: "
+            "pip install 'facequeue[tracing]'."
+        ) from error
+    return trace.get_tracer("facequeue")
+
+
+def _begin_span(tracer: Any, call: WatchedCall, spans: ExitStack) -> None:
+    span = spans.enter_context(
+        tracer.start_as_current_span(
+            f"vector_search.{call.operation}",
+            attributes={f"facequeue.{name}": _plain(value) for name, value in call.asked.items()},
+            # What an error says is for the log; the span gets its code.
+            record_exception=False,
+            set_status_on_exception=False,
+        )
+    )
+    spans.callback(_describe_end, span, call)
+
+
+def _describe_end(span: Any, call: WatchedCall) -> None:
+    from opentelemetry.trace import StatusCode
+
+    span.set_attribute("facequeue.matches", call.matches)
+    if call.failure:
+        span.set_attribute("facequeue.error", call.failure)
+        span.set_status(StatusCode.ERROR)
+
+
+def _outcome(call: WatchedCall) -> str:
+    if call.failure:
+        return f"failed with {call.failure}"
+    return f"answered: matches={call.matches}" if call.operation == "search" else "done"
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, int | float) else 0
+
+
+def _plain(value: object) -> str | int | float:
+    """Return a number as it is and anything else as a short text: an id comes from outside and is not checked yet."""
+    return value if isinstance(value, int | float) else ascii(value)[:80]
+
+
+def _text(asked: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={_plain(value)}" for name, value in asked.items())

@@ -1,0 +1,48 @@
+"""A VectorStore around another one: what `cache.py` and `monitoring.py` build on."""
+
+from collections.abc import Collection, Iterator
+
+from worker.vector_search.interfaces import (
+    CollectionInfo,
+    Embedding,
+    FaceHit,
+    FaceRecord,
+    SearchQuery,
+    StoreHealth,
+    VectorStore,
+)
+
+
+class WrappedVectorStore:
+    """Hands what only looks on to `inner`. The search and every write are left to the subclass.
+
+    Each method is written out, and the writes are not: a subclass that lacks a method of the contract is no
+    VectorStore to the type checker, so that none can forget a write of which the cache must know.
+    """
+
+    def __init__(self, inner: VectorStore) -> None:
+        self._inner = inner
+
+    def open(self) -> None:
+        self._inner.open()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def exact_search(self, query: SearchQuery) -> list[list[FaceHit]]:
+        return self._inner.exact_search(query)
+
+    def count(self, *, gallery_id: str | None = None) -> int:
+        return self._inner.count(gallery_id=gallery_id)
+
+    def fetch(self, face_ids: Collection[str]) -> dict[str, Embedding]:
+        return self._inner.fetch(face_ids)
+
+    def iterate(self, *, gallery_id: str | None = None) -> Iterator[FaceRecord]:
+        return self._inner.iterate(gallery_id=gallery_id)
+
+    def info(self) -> CollectionInfo:
+        return self._inner.info()
+
+    def health(self) -> StoreHealth:
+        return self._inner.health()

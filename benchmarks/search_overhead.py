@@ -43,6 +43,7 @@ def _measure(folder: Path, searches: int) -> dict[str, list[float]]:
     os.environ["PORT"] = str(free_port_block())
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["LOG_LEVEL"] = "WARNING"
+    os.environ["ENABLE_CACHING"] = "false"  # the same search again and again would not be one
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
     django.setup()
 
@@ -67,8 +68,10 @@ async def _take_turns(alice: Any, gallery: str, image: bytes, searches: int) -> 
 
     from tasks.client import FaceSearchService
     from tasks.lifecycle import open_face_index
+    from worker.vector_search.config import MonitoringConfig
+    from worker.vector_search.monitoring import MetricsCollector
 
-    index = open_face_index()
+    index = open_face_index(MetricsCollector(MonitoringConfig()))
     async with (
         FaceSearchService() as service,
         httpx.AsyncClient(base_url=alice.http.base_url, cookies=dict(alice.http.cookies), timeout=60) as http,

@@ -1,0 +1,100 @@
+"""At the default settings searches find what exact search would show, on a real server and on the embedded one."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pymilvus import MilvusClient
+
+from benchmarks.vector_search import let_the_index_stand
+from benchmarks.vectors import DIMENSION, Faces, clustered_faces, exact_answers
+from tests.servers import embedded_milvus, milvus_server
+from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
+from worker.vector_search.core import VectorSearchService
+from worker.vector_search.interfaces import FaceRecord, SearchQuery
+from worker.vector_search.recall import ENOUGH_MATCH_RECALL, MATCH_LIMIT, measure_match_recall, share_found
+
+pytestmark = pytest.mark.services
+
+GALLERY = str(uuid.uuid4())
+SERVERS = {"embedded": embedded_milvus, "milvus": milvus_server}
+
+
+@pytest.fixture(params=SERVERS)
+def uri(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    with SERVERS[request.param](tmp_path) as (uri, _process):
+        yield uri
+
+
+def opened_store(uri: str, **collection: str) -> VectorSearchService:
+    store = VectorSearchService(
+        milvus=MilvusConfig(uri=uri),
+        collection=CollectionConfig(name="faces", **collection),
+        performance=PerformanceConfig(),
+        dimension=DIMENSION,
+        fingerprint="f" * 64,
+    )
+    store.open()
+    return store
+
+
+def fill(store: VectorSearchService, faces: Faces) -> None:
+    """Write the faces under their row numbers as ids, a few thousand in each call, as an import does."""
+    for start in range(0, len(faces.embeddings), 5000):
+        store.upsert(
+            [
+                FaceRecord(
+                    face_id=str(uuid.UUID(int=row)),
+                    photo_id=str(uuid.UUID(int=row)),
+                    gallery_id=GALLERY,
+                    embedding=embedding,
+                )
+                for row, embedding in enumerate(faces.embeddings[start : start + 5000], start=start)
+            ]
+        )
+
+
+def match_recall(store: VectorSearchService, faces: Faces) -> float:
+    """Search for all queries, ten in each call."""
+    found = [
+        [uuid.UUID(hit.face_id).int for hit in hits]
+        for queries in np.split(faces.queries, 10)
+        for hits in store.search(SearchQuery(gallery_id=GALLERY, embeddings=queries, limit=MATCH_LIMIT))
+    ]
+    return share_found(found, exact_answers(faces).matches())
+
+
+@pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.long)])
+def test_searches_lose_almost_no_match_right_after_the_last_upsert_and_once_the_index_stands(uri: str, count: int):
+    faces = clustered_faces(count, queries=100)
+    with closing(opened_store(uri)) as store, closing(MilvusClient(uri)) as client:
+        fill(store, faces)
+        assert match_recall(store, faces) >= ENOUGH_MATCH_RECALL
+
+        let_the_index_stand(client, "faces")
+        assert match_recall(store, faces) >= ENOUGH_MATCH_RECALL
+        assert measure_match_recall(store) == pytest.approx(match_recall(store, faces), abs=0.01)
+
+
+def test_a_server_that_answers_from_an_interim_index_is_told_by_measuring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As a stock Milvus does; exact search, the default, loses nothing even there."""
+    monkeypatch.setenv("QUERYNODE_SEGCORE_INTERIMINDEX_ENABLEINDEX", "true")
+    faces = clustered_faces(20_000, queries=100)
+    with milvus_server(tmp_path) as (uri, _process):
+        with closing(opened_store(uri, index_type="HNSW")) as store:
+            fill(store, faces)
+            measured = measure_match_recall(store)
+            assert measured is not None
+            assert measured < ENOUGH_MATCH_RECALL
+            assert match_recall(store, faces) < ENOUGH_MATCH_RECALL
+        with closing(MilvusClient(uri)) as client:
+            client.drop_collection("faces")
+        with closing(opened_store(uri, index_type="FLAT")) as store:
+            fill(store, faces)
+            assert measure_match_recall(store) == 1.0
+            assert match_recall(store, faces) == 1.0

@@ -1,5 +1,7 @@
 # `make` lists the targets. Everything lives in .venv and var/; `make clean` forgets both.
 PY := .venv/bin/python
+# Most of the suite waits for real servers, so more processes than cores are of use; a file stays in one of them.
+TEST_PROCESSES ?= 3
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test test-long check format bench lock clean
 
@@ -17,7 +19,7 @@ up: setup  ## run every process of the Procfile, without samples
 
 test:  ## set up from bare, then the whole test suite
 	@WITH_BROWSER=1 scripts/setup.sh
-	$(PY) -m pytest
+	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 test-long: setup  ## the parts of the suite that take minutes
 	$(PY) -m pytest -m long
@@ -35,6 +37,7 @@ format: setup  ## format the code
 
 bench: setup  ## the benchmarks: tables of ratios measured in one run
 	$(PY) -m benchmarks.search_overhead
+	$(PY) -m benchmarks.vector_search
 
 # The files carry no index address; --universal makes one file serve every platform and Python.
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -7,13 +7,13 @@ import socket
 BLOCK = 5
 
 
-def free_port_block() -> int:
-    """Return the first of five consecutive ports that nobody listened on a moment ago."""
+def free_port_block(size: int = BLOCK) -> int:
+    """Return the first of `size` consecutive ports that nobody listened on a moment ago."""
     for _ in range(200):
-        first = random.randrange(20_000, 32_000, BLOCK)
-        if all(_is_free(port) for port in range(first, first + BLOCK)):
+        first = random.randrange(20_000, 32_000, size)
+        if all(_is_free(port) for port in range(first, first + size)):
             return first
-    raise RuntimeError("No five free ports in a row were found.")
+    raise RuntimeError(f"No {size} free ports in a row were found.")
 
 
 def _is_free(port: int) -> bool:

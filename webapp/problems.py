@@ -22,6 +22,7 @@ STATUS_BY_CODE = {
     "store_timeout": 503,
     "database_unavailable": 503,
     "collection_missing": 503,
+    "collection_not_loaded": 503,
     "model_mismatch": 503,
     "not_open": 503,
     "no_answer": 504,

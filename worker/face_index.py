@@ -12,7 +12,10 @@ from worker.config import ImageLimits
 from worker.errors import FaceQueueError, ImageError, PhotoStorageUnavailable
 from worker.images import decode
 from worker.recognition.interfaces import Box, Engine, Face, FoundFace, Pack
+from worker.vector_search.cache import CacheManager, QueryFaces
+from worker.vector_search.exceptions import CapacityReached
 from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery, StoreHealth, VectorStore
+from worker.vector_search.recall import RecallWatch
 
 PhotoState = Literal["indexed", "no_faces", "failed"]
 
@@ -94,11 +97,24 @@ class _Looked:
 class FaceIndex:
     """Face engine and vector store, opened and closed together. Safe to share between threads after `open()`."""
 
-    def __init__(self, engine: Engine, store: VectorStore, *, limits: ImageLimits | None = None) -> None:
-        """`limits` are the engine's own configuration's unless given."""
+    def __init__(
+        self,
+        engine: Engine,
+        store: VectorStore,
+        *,
+        limits: ImageLimits | None = None,
+        cache: CacheManager | None = None,
+        recall: RecallWatch | None = None,
+    ) -> None:
+        """`limits` are the engine's own configuration's unless given; a `cache` keeps the faces of query images.
+
+        `recall` measures what the store's index loses, from whenever it is opened until this is closed.
+        """
         self._engine = engine
         self._store = store
         self._limits = limits or engine.config.image_limits
+        self._cache = cache
+        self._recall = recall
 
     def open(self) -> None:
         """Load the models, then connect the store; blocks for seconds.
@@ -114,6 +130,8 @@ class FaceIndex:
 
     def close(self) -> None:
         """Give everything back. Safe to call twice, and before open()."""
+        if self._recall is not None:
+            self._recall.close()
         try:
             self._store.close()
         finally:
@@ -127,6 +145,11 @@ class FaceIndex:
     def store_health(self) -> StoreHealth:
         """Look at the store now. Never raises; blocks for at most the health timeout."""
         return self._store.health()
+
+    @property
+    def match_recall(self) -> float | None:
+        """The share of true matches that searches return, 0..1, as measured last; None when it is not known."""
+        return None if self._recall is None else self._recall.latest
 
     def healthy(self) -> bool:
         """Return whether a search would be answered now. Never raises; blocks for at most the health timeout."""
@@ -147,25 +170,20 @@ class FaceIndex:
         for the largest face only. Raises NotOpen, ImageError, and what `VectorStore.search` raises.
         """
         match_similarity = self._engine.pack.match_similarity
-        picture = decode(image, limits=self._limits)
-        height, width = picture.pixels.shape[:2]
-        found = self._engine.find(picture.pixels)
-        if faces == "largest" and found:
-            found = [max(found, key=lambda face: face.detection.box.width * face.detection.box.height)]
-        [described] = self._engine.describe([found])
-        if not described:
-            return SearchAnswer(faces=(), width=width, height=height)
+        seen = self._seen(image, faces)
+        if not seen.faces:
+            return SearchAnswer(faces=(), width=seen.width, height=seen.height)
         query = SearchQuery(
             gallery_id=gallery_id,
-            embeddings=np.stack([face.embedding for face in described]),
+            embeddings=np.stack([face.embedding for face in seen.faces]),
             limit=limit,
             min_similarity=match_similarity if min_similarity is None else min_similarity,
         )
         searched = tuple(
             SearchedFace(face=face, matches=tuple(hits))
-            for face, hits in zip(described, self._store.search(query), strict=True)
+            for face, hits in zip(seen.faces, self._store.search(query), strict=True)
         )
-        return SearchAnswer(faces=searched, width=width, height=height)
+        return SearchAnswer(faces=searched, width=seen.width, height=seen.height)
 
     def add(self, photos: Sequence[PhotoToIndex]) -> list[PhotoOutcome]:
         """Index the photos and return one outcome each, in the order given. Running it twice changes nothing.
@@ -173,7 +191,8 @@ class FaceIndex:
         One photo is decoded at a time, and of it only the aligned faces are kept. All faces are described in one run
         and written in one call; what an earlier run had found in a photo and this one did not is deleted
         afterwards. A photo that cannot be read as a picture fails alone and its old faces are left as they are.
-        Raises NotOpen, PhotoStorageUnavailable, what the store raises, and what the model raises when it fails on
+        So does one whose faces no longer fit into the collection (`capacity_reached`).
+        Raises NotOpen, PhotoStorageUnavailable, what else the store raises, and what the model raises when it fails on
         every picture: then it is not the pictures' fault.
         """
         looked = [self._look(photo) for photo in photos]
@@ -183,12 +202,27 @@ class FaceIndex:
             _with_faces(look.outcome, photo, faces)
             for look, photo, faces in zip(looked, photos, described, strict=True)
         ]
-        self._write(photos, outcomes)
-        return outcomes
+        return self._written(photos, outcomes)
 
     def remove(self, *, gallery_id: str, photo_ids: Collection[str]) -> None:
         """Delete every face of these photos; unknown photos are no error. Raises what the store raises."""
         self._store.delete_photos(gallery_id=gallery_id, photo_ids=photo_ids)
+
+    def _seen(self, image: bytes, faces: Literal["all", "largest"]) -> QueryFaces:
+        """Return the described faces of a query image, out of the cache when an earlier search has seen it."""
+        if self._cache is None:
+            return self._see(image, faces)
+        variant = f"{faces}:{self._engine.config.min_face_score}"
+        return self._cache.faces(image, variant=variant, find=lambda: self._see(image, faces))
+
+    def _see(self, image: bytes, faces: Literal["all", "largest"]) -> QueryFaces:
+        picture = decode(image, limits=self._limits)
+        height, width = picture.pixels.shape[:2]
+        found = self._engine.find(picture.pixels)
+        if faces == "largest" and found:
+            found = [max(found, key=lambda face: face.detection.box.width * face.detection.box.height)]
+        [described] = self._engine.describe([found])
+        return QueryFaces(faces=tuple(described), width=width, height=height)
 
     def _look(self, photo: PhotoToIndex) -> _Looked:
         """Read, decode and look at one photo; what is the photo's own fault becomes a failed outcome."""
@@ -213,6 +247,17 @@ class FaceIndex:
             message = "The face model could not work on this picture."
             outcome = replace(outcome, code=ImageError.code, message=message)
             return _Looked(outcome=outcome, model_error=error)
+
+    def _written(self, photos: Sequence[PhotoToIndex], outcomes: Sequence[PhotoOutcome]) -> list[PhotoOutcome]:
+        """Write all photos in one call; when the collection is full, one by one, so that what fits still gets in."""
+        try:
+            self._write(photos, outcomes)
+        except CapacityReached as error:
+            if len(photos) == 1:
+                return [replace(outcomes[0], state="failed", code=error.code, message=str(error), faces=())]
+            pairs = zip(photos, outcomes, strict=True)
+            return [self._written([photo], [outcome])[0] for photo, outcome in pairs]
+        return list(outcomes)
 
     def _write(self, photos: Sequence[PhotoToIndex], outcomes: Sequence[PhotoOutcome]) -> None:
         records: list[FaceRecord] = []

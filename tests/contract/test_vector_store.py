@@ -448,6 +448,25 @@ def test_several_workers_may_open_a_new_collection_at_once(make_store: MakeStore
 # -- together ------------------------------------------------------------------------------------------------
 
 
+def test_what_one_client_writes_and_deletes_every_other_one_sees_at_once(
+    make_store: MakeStore, store: VectorStore
+) -> None:
+    reader = make_store()
+    reader.open()
+
+    for _ in range(5):
+        photo, other = str(uuid.uuid4()), str(uuid.uuid4())
+        kept, stale, deleted = face(photo_id=photo), face(photo_id=photo), face(photo_id=other)
+        store.upsert([kept, stale, deleted])
+        assert set(ids(search(reader, unit(1))[0])) == {kept.face_id, stale.face_id, deleted.face_id}
+
+        store.delete_stale_faces(gallery_id=GALLERY, kept={photo: [kept.face_id]})
+        assert set(ids(search(reader, unit(1))[0])) == {kept.face_id, deleted.face_id}
+
+        store.delete_photos(gallery_id=GALLERY, photo_ids=[photo, other])
+        assert search(reader, unit(1)) == [[]]
+
+
 def test_eight_readers_beside_a_writer_always_see_the_faces_that_were_there_before(store: VectorStore) -> None:
     settled = faces(40, gallery_id=OTHER_GALLERY)
     store.upsert(settled)

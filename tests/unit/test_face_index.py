@@ -1,5 +1,7 @@
 """FaceIndex: search, add and remove, on the starter pack and the exact store in memory."""
 
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -16,9 +18,11 @@ from worker.errors import ImageError, ModelMismatch, NotOpen, PhotoStorageUnavai
 from worker.face_index import FaceIndex, PhotoToIndex, face_ids
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Box, FoundFace, Image
+from worker.vector_search.cache import QueryFaces
 from worker.vector_search.exceptions import StoreUnavailable
 from worker.vector_search.interfaces import FaceHit, SearchQuery
 from worker.vector_search.memory import InMemoryVectorStore
+from worker.vector_search.recall import RecallWatch
 
 GALLERY, OTHER_GALLERY = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 TOM = pictures.sample_bytes("tom_hanks")
@@ -121,6 +125,24 @@ class TestOpening:
         assert not index.healthy()
         assert not own.is_open
 
+    def test_what_searches_lose_is_measured_until_it_closes(self, engine: FaceEngine, store: WatchedStore) -> None:
+        assert FaceIndex(engine, store).match_recall is None
+
+        store.open()
+        watch = RecallWatch(store, interval_seconds=0.001)
+        index = FaceIndex(FaceEngine(engine.config), store, recall=watch)
+        index.open()
+        index.add([photo(1, TOM)])
+        watch.open()
+        (thread,) = (each for each in threading.enumerate() if each.name == "recall-watch")
+        deadline = time.monotonic() + 10
+        while index.match_recall != 1.0:
+            assert time.monotonic() < deadline
+
+        index.close()
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+
     def test_when_the_store_does_not_open_nothing_stays_open(self, engine: FaceEngine) -> None:
         server: dict = {}  # type: ignore[type-arg]
         InMemoryVectorStore(name="faces", dimension=512, fingerprint="another pack", server=server).open()
@@ -189,6 +211,38 @@ class TestSearch:
         assert caught.value.code == code
 
 
+class StubCache:
+    """Keeps what it is asked to, and notes the variants."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[bytes, str], QueryFaces] = {}
+
+    def faces(self, image: bytes, *, variant: str, find: Callable[[], QueryFaces]) -> QueryFaces:
+        if (image, variant) not in self.kept:
+            self.kept[image, variant] = find()
+        return self.kept[image, variant]
+
+
+class TestSearchWithACache:
+    def test_a_picture_is_looked_at_once_for_all_and_once_for_the_largest_face(
+        self, engine: FaceEngine, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cache = StubCache()
+        index = FaceIndex(engine, store, cache=cache)  # type: ignore[arg-type]
+        index.open()
+        looks: list[Image] = []
+        find = engine.find
+        monkeypatch.setattr(engine, "find", lambda image: looks.append(image) or find(image))
+
+        first, again = search(index, two_people()), search(index, two_people())
+        largest = search(index, two_people(), faces="largest")
+
+        assert first == again
+        assert (len(first.faces), len(largest.faces), len(looks)) == (2, 1, 2)
+        assert [variant for _, variant in cache.kept] == ["all:0.5", "largest:0.5"]
+        store.close()
+
+
 class TestAdd:
     def test_every_photo_has_its_outcome_in_the_order_given(self, index: FaceIndex, store: WatchedStore) -> None:
         outcomes = index.add(
@@ -228,6 +282,29 @@ class TestAdd:
 
         assert store.calls == ["upsert", "delete_stale_faces"]
         assert store.count() == 4
+
+    def test_photos_that_no_longer_fit_fail_with_a_sentence_and_those_that_do_are_indexed(
+        self, engine: FaceEngine
+    ) -> None:
+        pack = engine.pack
+        store = InMemoryVectorStore(
+            name="faces", dimension=pack.dimension, fingerprint=pack.fingerprint, max_capacity=2
+        )
+        store.open()
+        index = FaceIndex(engine, store)
+        index.add([photo(1, TOM)])
+
+        outcomes = index.add([photo(1, TOM), photo(2, two_people()), photo(3, NOBODY), photo(4, astronaut())])
+
+        assert [(outcome.state, outcome.code) for outcome in outcomes] == [
+            ("indexed", ""),
+            ("failed", "capacity_reached"),
+            ("no_faces", "no_face_found"),
+            ("indexed", ""),
+        ]
+        assert "2 more do not fit" in outcomes[1].message
+        assert outcomes[1].faces == ()
+        assert {row.photo_id for row in store.iterate()} == {photo_id(1), photo_id(4)}
 
     def test_adding_twice_gives_the_same_ids_and_the_same_rows(self, index: FaceIndex, store: WatchedStore) -> None:
         photos = [photo(1, TOM), photo(2, two_people())]

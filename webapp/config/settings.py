@@ -1,9 +1,10 @@
 """Every setting, read from the environment once. `docs/operations.md` lists the variables."""
 
+import json
 import re
 import secrets
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -30,6 +31,32 @@ def _number(name: str, default: Number, *, lowest: float = 0, highest: float = f
     if not lowest <= value <= highest:
         raise ImproperlyConfigured(f"{name} must be {kind} from {lowest:g} to {highest:g}, not {text!r}.")
     return value
+
+
+def _flag(name: str, default: bool) -> bool:
+    """Return the variable as true or false."""
+    text = env.str(name, default="").lower()
+    if text not in ("", "true", "false"):
+        raise ImproperlyConfigured(f"{name} must be true or false, not {text!r}.")
+    return text == "true" if text else default
+
+
+def _json_object(name: str) -> dict[str, Any]:
+    """Return the variable, a JSON object, as a dictionary; empty when it is not set."""
+    text = env.str(name, default="") or "{}"
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ImproperlyConfigured(f'{name} must be a JSON object such as {{"nprobe": 256}}, not {text!r}.')
+    return value
+
+
+def _milvus_texts(*keys: str) -> dict[str, str]:
+    """Return those of the keys whose variable, MILVUS_<key>, is set; the worker has the defaults of the others."""
+    texts = {key: env.str(f"MILVUS_{key}", default="") for key in keys}
+    return {key: text for key, text in texts.items() if text}
 
 
 def _secret(path: Path) -> str:
@@ -72,16 +99,40 @@ FACE_CONFIG = {
 PACK_NAME = Path(FACE_CONFIG["PACK"]).name
 MILVUS_CONFIG = {
     "URI": MILVUS_URI,
-    "TOKEN": env.str("MILVUS_TOKEN", default=""),
+    **_milvus_texts("TOKEN", "USER", "PASSWORD", "DATABASE", "CONNECTION_ALIAS"),
+    **_milvus_texts("CA_PEM_PATH", "CLIENT_PEM_PATH", "CLIENT_KEY_PATH", "SERVER_PEM_PATH", "SERVER_NAME"),
     "TIMEOUT": _number("MILVUS_TIMEOUT", 10.0),
+    "MAX_RETRIES": _number("MILVUS_MAX_RETRIES", 2),
+    "RETRY_DELAY": _number("MILVUS_RETRY_DELAY", 0.25),
 }
 COLLECTION_CONFIG = {
     "NAME": env.str("MILVUS_COLLECTION", default="faces_" + re.sub(r"\W", "_", PACK_NAME)),
+    **_milvus_texts("METRIC_TYPE", "INDEX_TYPE"),
+    "INDEX_PARAMS": _json_object("MILVUS_INDEX_PARAMS"),
+    "SEARCH_PARAMS": _json_object("MILVUS_SEARCH_PARAMS"),
+    "AUTO_CREATE": _flag("MILVUS_AUTO_CREATE", True),
+    "AUTO_LOAD": _flag("MILVUS_AUTO_LOAD", True),
+    "MAX_CAPACITY": _number("MILVUS_MAX_CAPACITY", 0) or None,
 }
 PERFORMANCE_CONFIG = {
+    "CONNECTION_POOL_SIZE": _number("MILVUS_CONNECTION_POOL_SIZE", 8),
+    "MAX_CONNECTIONS": _number("MILVUS_MAX_CONNECTIONS", 8),
     "BATCH_SIZE": _number("MILVUS_BATCH_SIZE", 1000),
     "SEARCH_TIMEOUT": _number("MILVUS_SEARCH_TIMEOUT", 5.0),
     "INSERT_TIMEOUT": _number("MILVUS_INSERT_TIMEOUT", 30.0),
+    "HEALTH_TIMEOUT": _number("MILVUS_HEALTH_TIMEOUT", 2.0),
+    "ENABLE_CACHING": _flag("ENABLE_CACHING", True),
+    "CACHE_TTL": _number("CACHE_TTL", 300.0),
+    "CACHE_MAX_SIZE": _number("CACHE_MAX_SIZE", 10_000),
+}
+MONITORING_CONFIG = {
+    "ENABLE_METRICS": _flag("ENABLE_METRICS", True),
+    "ENABLE_TRACING": _flag("ENABLE_TRACING", False),
+    "LOG_LEVEL": env.str("MONITORING_LOG_LEVEL", default="INFO"),
+    "LOG_REQUESTS": _flag("LOG_REQUESTS", False),
+    "LOG_RESPONSES": _flag("LOG_RESPONSES", False),
+    "METRICS_INTERVAL": _number("METRICS_INTERVAL", 60.0),
+    "HEALTH_CHECK_INTERVAL": _number("HEALTH_CHECK_INTERVAL", 3.0),
 }
 
 # -- Django -----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.errors import NotOpen
-from worker.vector_search.exceptions import InvalidEmbedding, InvalidId, StoreRejected
+from worker.vector_search.exceptions import CapacityReached, InvalidEmbedding, InvalidId, StoreRejected
 from worker.vector_search.interfaces import Embedding, FaceHit, FaceRecord, SearchQuery
 
 #: The most hits that one embedding may ask for: the contract's own bound, well under Milvus' 16384.
@@ -45,12 +45,11 @@ def checked_records(records: Sequence[FaceRecord], *, dimension: int) -> list[Fa
 
     Raises InvalidId, InvalidEmbedding.
     """
-    latest = {record.face_id: record for record in records}
     for record in records:
         for value in (record.face_id, record.photo_id, record.gallery_id):
             checked_id(value)
         _check_shape(np.shape(record.embedding), (dimension,))
-    rows = list(latest.values())
+    rows = list({record.face_id: record for record in records}.values())
     if not rows:
         return []
     _check_unit_length(_as_float32([record.embedding for record in records]))
@@ -89,6 +88,21 @@ def ranked(hits: Iterable[FaceHit], query: SearchQuery) -> list[FaceHit]:
 def rounded_similarity(cosine: float) -> float:
     """Return the similarity as hits carry it: -1..1, six decimals."""
     return round(min(1.0, max(-1.0, float(cosine))), SIMILARITY_DECIMALS)
+
+
+def unit(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Divide by the lengths: the contract lets them be 1 within a rounding, and a product must be the exact cosine."""
+    divided: NDArray[np.float32] = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return divided
+
+
+def check_capacity(*, present: int, added: int, max_capacity: int, name: str) -> None:
+    """Refuse, with CapacityReached, what would make the collection larger than it may be."""
+    if added > 0 and present + added > max_capacity:
+        raise CapacityReached(
+            f"Collection {name!r} holds {present} of at most {max_capacity} faces; {added} more do not fit, and none "
+            "of them was written. Raise MAX_CAPACITY, or delete photos."
+        )
 
 
 def not_open(name: str) -> NotOpen:

@@ -1,25 +1,25 @@
-"""One long-lived connection to Milvus: shared by threads, reopened in a forked child, bounded in time."""
+"""A few long-lived connections to Milvus: shared by threads, reopened in a forked child, bounded in time."""
 
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
-import grpc
 from pybreaker import CircuitBreaker, CircuitBreakerError
 from pymilvus import DataType, MilvusClient
 from pymilvus.client.types import LoadState
 from pymilvus.exceptions import MilvusException
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay, wait_exponential_jitter
 
-from worker.errors import NotOpen
+from worker.errors import Busy, NotOpen
 from worker.vector_search.config import MilvusConfig, PerformanceConfig
 from worker.vector_search.exceptions import StoreTimeout, StoreUnavailable, VectorSearchError
 from worker.vector_search.interfaces import StoreHealth
-from worker.vector_search.translation import is_released, translated
+from worker.vector_search.translation import FOREIGN_ERRORS, is_released, translated
 
 __all__ = ["ConnectionManager", "DataType", "MilvusClient"]
 
@@ -38,10 +38,11 @@ GRPC_OPTIONS = {
     "grpc.max_reconnect_backoff_ms": 200,
 }
 
-#: The pause before the same call is made again: longer than gRPC waits before it reconnects, doubled each time, and
-#: with a random part, so that the callers of a restarted server do not all come at once.
-FIRST_RETRY_SECONDS = 0.25
+#: The pause before the same call is made again doubles each time up to this. It has a random part as long as the
+#: first pause, so that the callers of a restarted server do not all come at once.
 LONGEST_RETRY_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
 
 # pymilvus logs each failed call as an error with its traceback. Each of them is raised as well, in our words, and
 # whoever catches it decides what is worth a line.
@@ -53,45 +54,90 @@ def _is_not_availability(error: BaseException) -> bool:
 
 
 @dataclass(slots=True)
-class _ProcessConnection:
+class _Connection:
+    """A place in the pool: its client, made when it is first needed, and the calls under way on it."""
+
+    client: MilvusClient | None = None
+    calls: int = 0
+
+
+class _Process:
     """What one process holds. Locks and channels do not survive a fork: a child starts with a fresh one."""
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    client: MilvusClient | None = None
-    breaker: CircuitBreaker = field(
-        default_factory=lambda: CircuitBreaker(
+    def __init__(self, performance: PerformanceConfig) -> None:
+        self.pool = [_Connection() for _ in range(performance.connection_pool_size)]
+        self.pool_lock = threading.Lock()
+        # One at a time: pymilvus connects under a lock of its own, for which a caller would wait beyond its timeout.
+        self.connecting = threading.Lock()
+        self.turns = threading.BoundedSemaphore(performance.max_connections)
+        self._next = threading.Lock()
+        self.breaker = CircuitBreaker(
             fail_max=BREAKER_FAILURES,
             reset_timeout=BREAKER_SECONDS,
             exclude=[_is_not_availability],
             throw_new_error_on_trip=False,
         )
-    )
+
+    def take_turn(self, timeout_seconds: float) -> bool:
+        """Wait for a turn; False when there was none in time.
+
+        Only one waits at the semaphore itself: it gives a turn that becomes free to whoever comes back for the next
+        one, and eight busy readers kept a writer waiting for half a minute.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        if not self._next.acquire(timeout=timeout_seconds):
+            return False
+        try:
+            return self.turns.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        finally:
+            self._next.release()
+
+    @contextmanager
+    def borrowed(self) -> Iterator[_Connection]:
+        """Take the connection with the fewest calls, rather one that is made than one that is not."""
+        with self.pool_lock:
+            connection = min(self.pool, key=lambda each: (each.calls, each.client is None))
+            connection.calls += 1
+        try:
+            yield connection
+        finally:
+            with self.pool_lock:
+                connection.calls -= 1
 
 
 class ConnectionManager:
-    """Makes calls to Milvus: each within its timeout, retried while there is no server, its errors translated."""
+    """Makes calls to Milvus: each within its timeout, retried while there is no server, its errors translated.
+
+    Safe to share between threads: up to CONNECTION_POOL_SIZE connections carry up to MAX_CONNECTIONS calls at a time.
+    """
 
     def __init__(self, *, milvus: MilvusConfig, performance: PerformanceConfig) -> None:
         self._milvus = milvus
         self._performance = performance
         self._is_open = False
-        self._by_process: dict[int, _ProcessConnection] = {}
+        self._by_process: dict[int, _Process] = {}
 
     def open(self) -> None:
         """Connect. Raises StoreUnavailable, StoreTimeout, StoreRejected (the token). Does nothing when open."""
         self._is_open = True
         try:
-            self._client(self._milvus.timeout_seconds)
+            with self._process().borrowed() as connection:
+                self._client(connection, time.monotonic() + self._milvus.timeout_seconds)
         except VectorSearchError:
             self._is_open = False
             raise
 
     def close(self) -> None:
-        """Close this process' connection; a forked child's end never closes its parent's. Safe to call twice."""
+        """Close this process' connections; a forked child's end never closes its parent's. Safe to call twice."""
         self._is_open = False
-        connection = self._by_process.pop(os.getpid(), None)
-        if connection is not None and connection.client is not None:
-            connection.client.close()
+        process = self._by_process.pop(os.getpid(), None)
+        if process is None:
+            return
+        with process.connecting:
+            for connection in process.pool:
+                if connection.client is not None:
+                    connection.client.close()
+                    connection.client = None
 
     def call(
         self,
@@ -103,19 +149,25 @@ class ConnectionManager:
         """Return `operation(client, seconds left)`; the operation must hand the seconds on as `timeout=`.
 
         A collection named by `reload` which the server has released is loaded, and the operation is made again.
-        Raises NotOpen, and what `exceptions.py` draws.
+        Raises NotOpen, Busy (MAX_CONNECTIONS calls were under way for all of the time), and what `exceptions.py` draws.
         """
         deadline = time.monotonic() + timeout_seconds
+        process = self._process()
+        if not process.take_turn(timeout_seconds):
+            raise Busy(f"{self._performance.max_connections} calls to the vector store are under way; ask again later.")
         # Not `breaker.call()`: it holds a lock for as long as the call takes, so that threads would wait in line.
         try:
-            with self._connection().breaker.calling():
-                answer: Answer = self._retrying(timeout_seconds)(self._attempt, operation, deadline, reload)
+            retrying = self._retrying(_seconds_left(deadline))
+            with process.breaker.calling():
+                answer: Answer = retrying(self._attempt, operation, deadline, reload)
                 return answer
         except CircuitBreakerError as error:
             raise StoreUnavailable("The vector store could not be reached just now; ask again in a moment.") from error
+        finally:
+            process.turns.release()
 
     def health(self, collection: str) -> StoreHealth:
-        """Look at the server now, past the breaker. Never raises; blocks for at most the health timeout."""
+        """Look at the server now, past the breaker and the bound. Never raises; blocks for at most HEALTH_TIMEOUT."""
         started = time.monotonic()
         deadline = started + self._performance.health_timeout_seconds
         try:
@@ -128,49 +180,60 @@ class ConnectionManager:
                 connection_status="disconnected",
                 collection_status="unknown",
                 latency_ms=None,
-                detail=str(error),
+                detail=f"{self._milvus.connection_alias}: {error}",
             )
         status, detail = {
             LoadState.Loaded: ("loaded", ""),
             LoadState.NotExist: ("missing", f"The vector store has no collection {collection!r}."),
-        }.get(state, ("released", f"Collection {collection!r} is not loaded; the next call loads it."))
+        }.get(state, ("released", f"Collection {collection!r} is not loaded."))
         return StoreHealth(
             is_healthy=not detail,
             connection_status="connected",
             collection_status=status,
             latency_ms=(time.monotonic() - started) * 1000,
-            detail=detail,
+            detail=f"{self._milvus.connection_alias}: {detail}" if detail else "",
         )
 
-    def _connection(self) -> _ProcessConnection:
+    def _process(self) -> _Process:
         if not self._is_open:
             raise NotOpen("The connection to Milvus is not open: call open() on it first.")
-        return self._by_process.setdefault(os.getpid(), _ProcessConnection())
+        # Not setdefault() alone: it would make a pool and a breaker for each call, only to throw them away.
+        process = self._by_process.get(os.getpid())
+        return process or self._by_process.setdefault(os.getpid(), _Process(self._performance))
 
-    def _client(self, timeout_seconds: float) -> MilvusClient:
-        """Return this process' client, connecting when it has none yet."""
-        connection = self._connection()
+    def _client(self, connection: _Connection, deadline: float) -> MilvusClient:
+        """Return the connection's client, connecting when it has none yet."""
         if connection.client is not None:
             return connection.client
-        if not connection.lock.acquire(timeout=timeout_seconds):
+        connecting = self._process().connecting
+        if not connecting.acquire(timeout=_seconds_left(deadline)):
             raise StoreTimeout("The vector store gave no answer in time.")
         try:
             if connection.client is None:
-                connection.client = self._connect(timeout_seconds)
+                connection.client = self._connect(_seconds_left(deadline))
+                logger.info("Connection %s to %s is open.", self._milvus.connection_alias, self._milvus.address)
             return connection.client
         finally:
-            connection.lock.release()
+            connecting.release()
 
     def _connect(self, timeout_seconds: float) -> MilvusClient:
+        milvus = self._milvus
         try:
             client = MilvusClient(
-                uri=self._milvus.uri,
-                token=self._milvus.token,
+                uri=milvus.address,
+                token=milvus.credentials,
+                db_name=milvus.database,
+                secure=milvus.is_secure,
+                ca_pem_path=milvus.ca_pem_path,
+                client_pem_path=milvus.client_pem_path,
+                client_key_path=milvus.client_key_path,
+                server_pem_path=milvus.server_pem_path,
+                server_name=milvus.server_name,
                 timeout=timeout_seconds,
                 dedicated=True,  # The shared one would hand a forked child its parent's channel.
                 grpc_options=GRPC_OPTIONS,
             )
-        except (MilvusException, grpc.RpcError) as error:
+        except FOREIGN_ERRORS as error:
             raise translated(error) from error
         # By default pymilvus answers an unreachable server with its own retries and a new channel, with a lock held
         # and outside the call's timeout. Handing the error back at once leaves retrying to this class and
@@ -179,10 +242,11 @@ class ConnectionManager:
         return client
 
     def _retrying(self, timeout_seconds: float) -> Retrying:
+        first_seconds = self._milvus.retry_delay_seconds
         return Retrying(
-            stop=stop_after_attempt(1 + self._performance.max_retries) | stop_before_delay(timeout_seconds),
+            stop=stop_after_attempt(1 + self._milvus.max_retries) | stop_before_delay(timeout_seconds),
             wait=wait_exponential_jitter(
-                multiplier=FIRST_RETRY_SECONDS, max=LONGEST_RETRY_SECONDS, jitter=FIRST_RETRY_SECONDS
+                multiplier=first_seconds, max=max(first_seconds, LONGEST_RETRY_SECONDS), jitter=first_seconds
             ),
             retry=retry_if_exception_type(StoreUnavailable),
             reraise=True,
@@ -191,17 +255,18 @@ class ConnectionManager:
     def _attempt(
         self, operation: Callable[[MilvusClient, float], Answer], deadline: float, reload: str | None
     ) -> Answer:
-        client = self._client(_seconds_left(deadline))
-        try:
+        with self._process().borrowed() as connection:
+            client = self._client(connection, deadline)
             try:
+                try:
+                    return operation(client, _seconds_left(deadline))
+                except MilvusException as error:
+                    if reload is None or not is_released(error):
+                        raise
+                client.load_collection(reload, timeout=_seconds_left(deadline))
                 return operation(client, _seconds_left(deadline))
-            except MilvusException as error:
-                if reload is None or not is_released(error):
-                    raise
-            client.load_collection(reload, timeout=_seconds_left(deadline))
-            return operation(client, _seconds_left(deadline))
-        except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError) as error:
-            raise translated(error) from error
+            except FOREIGN_ERRORS as error:
+                raise translated(error) from error
 
 
 def _hand_back(error: Exception) -> bool:

@@ -1,6 +1,7 @@
 """VectorSearchService: the VectorStore contract on a Milvus server."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from worker.vector_search import filters
 from worker.vector_search.checks import (
+    check_capacity,
     checked_id,
     checked_ids,
     checked_query,
@@ -15,11 +17,14 @@ from worker.vector_search.checks import (
     not_open,
     ranked,
     rounded_similarity,
+    unit,
 )
 from worker.vector_search.collection import STRONG, MilvusCollection
-from worker.vector_search.config import METRIC, CollectionConfig, MilvusConfig, PerformanceConfig
+from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
 from worker.vector_search.connection import ConnectionManager
-from worker.vector_search.exceptions import StoreUnavailable
+from worker.vector_search.exact import exact_hits
+from worker.vector_search.exceptions import CollectionNotLoaded, StoreUnavailable
+from worker.vector_search.indexes import METRICS
 from worker.vector_search.interfaces import CollectionInfo, Embedding, FaceHit, FaceRecord, SearchQuery, StoreHealth
 
 #: Embeddings per search call: with 1000 hits each, an answer of some 10 MB.
@@ -41,6 +46,8 @@ class VectorSearchService:
         dimension: int,
         fingerprint: str,
     ) -> None:
+        """Keep the settings. Raises ConfigError when DIMENSION is not the pack's `dimension`."""
+        collection.check_dimension(dimension)
         self._milvus = milvus
         self._config = collection
         self._performance = performance
@@ -53,6 +60,7 @@ class VectorSearchService:
             fingerprint=fingerprint,
             timeout_seconds=milvus.timeout_seconds,
         )
+        self._reload = collection.name if collection.auto_load else None
         self._is_open = False
 
     def open(self) -> None:
@@ -79,12 +87,22 @@ class VectorSearchService:
                 "face_id": each.face_id,
                 "photo_id": each.photo_id,
                 "gallery_id": each.gallery_id,
-                "embedding": each.embedding,
+                "embedding": self._measurable(each.embedding[np.newaxis])[0],
             }
             for each in checked_records(records, dimension=self._dimension)
         ]
+        self._check_capacity([row["face_id"] for row in rows])
         for start in range(0, len(rows), self._performance.batch_size):
             self._write("upsert", data=rows[start : start + self._performance.batch_size])
+        self._wait_until_found(row["face_id"] for row in rows[-1:])
+
+    def delete_faces(self, *, gallery_id: str, face_ids: Collection[str]) -> None:
+        self._check_open()
+        checked_id(gallery_id)
+        wanted = [filters.all_of(filters.in_gallery(gallery_id), each) for each in filters.any_of_faces(face_ids)]
+        self._delete_faces(self._matching(wanted))
+        if self._matching(wanted):
+            raise StoreUnavailable("Deleted faces are still in the vector store; delete them again.")
 
     def delete_photos(self, *, gallery_id: str, photo_ids: Collection[str]) -> None:
         self._check_open()
@@ -99,7 +117,10 @@ class VectorSearchService:
         checked_id(gallery_id)
         wanted = {checked_id(photo_id): set(checked_ids(face_ids)) for photo_id, face_ids in kept.items()}
         found = self._faces_of(gallery_id, wanted)
-        self._delete_faces(face_id for face_id, photo_id in found.items() if face_id not in wanted[photo_id])
+        stale = [face_id for face_id, photo_id in found.items() if face_id not in wanted[photo_id]]
+        self._delete_faces(stale)
+        if self._matching(filters.any_of_faces(stale)):
+            raise StoreUnavailable("Stale faces are still in the vector store; delete them again.")
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -110,6 +131,11 @@ class VectorSearchService:
         for start in range(0, len(embeddings), EMBEDDINGS_PER_SEARCH):
             found += self._search(embeddings[start : start + EMBEDDINGS_PER_SEARCH], query)
         return found
+
+    def exact_search(self, query: SearchQuery) -> list[list[FaceHit]]:
+        self._check_open()
+        embeddings = checked_query(query, dimension=self._dimension)
+        return exact_hits(self._pages(_scope(query.gallery_id)), embeddings, query)
 
     def count(self, *, gallery_id: str | None = None) -> int:
         self._check_open()
@@ -149,24 +175,26 @@ class VectorSearchService:
             raise not_open(self._config.name)
 
     def _search(self, embeddings: NDArray[np.float32], query: SearchQuery) -> list[list[FaceHit]]:
-        params = dict(self._config.search_params)
-        if "ef" in params:  # HNSW refuses to look at fewer candidates than it shall return.
-            params["ef"] = max(params["ef"], query.limit)
+        metric = self._config.metric_type
         found = self._connection.call(
             lambda client, seconds: client.search(
                 self._config.name,
-                data=list(embeddings),
+                data=list(self._measurable(embeddings)),
                 anns_field="embedding",
                 filter=filters.in_gallery(query.gallery_id),
                 limit=query.limit,
                 output_fields=["photo_id"],
-                search_params={"metric_type": METRIC, "params": params},
+                search_params={"metric_type": metric, "params": self._config.search_params_for(query.limit)},
                 timeout=seconds,
             ),
             timeout_seconds=self._performance.search_timeout_seconds,
-            reload=self._config.name,
+            reload=self._reload,
         )
-        return [ranked((_hit(each) for each in hits), query) for hits in found]
+        return [ranked((_hit(each, metric) for each in hits), query) for hits in found]
+
+    def _measurable(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the embeddings so that the metric gives the cosine: COSINE itself divides by the lengths."""
+        return embeddings if self._config.metric_type == "COSINE" else unit(embeddings)
 
     def _query(self, filter_: str, fields: list[str], **options: Any) -> list[dict[str, Any]]:
         return self._connection.call(
@@ -174,27 +202,49 @@ class VectorSearchService:
                 client.query(self._config.name, filter=filter_, output_fields=fields, timeout=seconds, **options)
             ),
             timeout_seconds=self._milvus.timeout_seconds,
-            reload=self._config.name,
+            reload=self._reload,
         )
 
     def _write(self, method: str, **options: Any) -> None:
         self._connection.call(
             lambda client, seconds: getattr(client, method)(self._config.name, timeout=seconds, **options),
             timeout_seconds=self._performance.insert_timeout_seconds,
-            reload=self._config.name,
+            reload=self._reload,
         )
+
+    def _wait_until_found(self, written: Iterable[str]) -> None:
+        """Return when searches find the faces that were just written.
+
+        They do not wait for that themselves: it takes up to 0.4 s on a Milvus server. Once this read has waited, every
+        search of any process finds the rows, and none that misses them is kept in a cache.
+        """
+        with suppress(CollectionNotLoaded):  # Then nobody searches it, and loading it will bring the rows.
+            self._matching(filters.any_of_faces(written))
 
     def _faces_of(self, gallery_id: str, photo_ids: Collection[str]) -> dict[str, str]:
         """Return the photo id of each face of these photos, as a reader that has just written sees them."""
+        gallery = filters.in_gallery(gallery_id)
+        return self._matching(filters.all_of(gallery, each) for each in filters.any_of_photos(photo_ids))
+
+    def _matching(self, wanted: Iterable[str]) -> dict[str, str]:
+        """Return the photo id by face id of the rows that one of the filters lets through."""
         return {
             row["face_id"]: row["photo_id"]
-            for each in filters.any_of_photos(photo_ids)
-            for row in self._query(
-                filters.all_of(filters.in_gallery(gallery_id), each),
-                ["face_id", "photo_id"],
-                consistency_level=STRONG,
-            )
+            for each in wanted
+            for row in self._query(each, ["face_id", "photo_id"], consistency_level=STRONG)
         }
+
+    def _check_capacity(self, face_ids: list[str]) -> None:
+        """Refuse the write before any of its batches is sent; rows that are there already take no new place.
+
+        Writers do not wait for each other: together they may go over by what they were writing at that moment.
+        """
+        if self._config.max_capacity is None:
+            return
+        present, added = self.count(), len(face_ids)
+        if present + added > self._config.max_capacity:
+            added -= len(self._matching(filters.any_of_faces(face_ids)))
+        check_capacity(present=present, added=added, max_capacity=self._config.max_capacity, name=self._config.name)
 
     def _delete_faces(self, face_ids: Iterable[str]) -> None:
         # By primary key: a delete by any other field works on what the server has seen so far, which may be less.
@@ -224,12 +274,12 @@ def _scope(gallery_id: str | None) -> str:
     return "" if gallery_id is None else filters.in_gallery(gallery_id)
 
 
-def _hit(found: Any) -> FaceHit:
+def _hit(found: Any, metric: str) -> FaceHit:
     # Milvus Lite gives the primary key under its field's name, a server under "id"; the attribute knows both.
     return FaceHit(
         face_id=found.id,
         photo_id=found["entity"]["photo_id"],
-        similarity=rounded_similarity(found["distance"]),
+        similarity=rounded_similarity(METRICS[metric](found["distance"])),
     )
 
 

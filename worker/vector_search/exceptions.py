@@ -3,8 +3,10 @@
 * VectorSearchError
   + StoreUnavailable      retry later: no connection, or the breaker is open
   + StoreTimeout          retry later: no answer within the timeout
+  + CollectionNotLoaded   retry later: the server holds the collection but has not loaded it
   + StoreRejected         refuse: the server says that the request is wrong
   + CollectionMissing     refuse: an operator must act
+  + CapacityReached       refuse: the collection is full; an operator must act
   + InvalidEmbedding      refuse: NaN, zero length, or not as many values as the collection holds
   + InvalidId             refuse: not an id that facequeue made
 """
@@ -26,12 +28,21 @@ class StoreTimeout(VectorSearchError):
     retryable = True
 
 
+class CollectionNotLoaded(VectorSearchError):
+    code = "collection_not_loaded"
+    retryable = True
+
+
 class StoreRejected(VectorSearchError):
     code = "store_rejected"
 
 
 class CollectionMissing(VectorSearchError):
     code = "collection_missing"
+
+
+class CapacityReached(VectorSearchError):
+    code = "capacity_reached"
 
 
 class InvalidEmbedding(VectorSearchError):

@@ -79,8 +79,12 @@ class VectorStore(Protocol):
     def open(self) -> None:
         """Connect; create the collection when it is missing; load it; check its fingerprint.
 
-        Raises StoreUnavailable (retryable), ModelMismatch (the collection was filled by another pack).
-        Calling it again while open does nothing.
+        Raises StoreUnavailable (retryable), ModelMismatch (the collection was filled by another pack), ConfigError
+        (the server has no such index, or the collection has another one), CollectionMissing (it may not be created:
+        AUTO_CREATE is off). Calling it again while open does nothing.
+
+        With AUTO_LOAD off it loads nothing, and what reads or writes rows raises CollectionNotLoaded (retryable) until
+        somebody has loaded the collection. (Milvus Lite loads a collection by itself when it creates it.)
         """
         ...
 
@@ -91,13 +95,35 @@ class VectorStore(Protocol):
     def upsert(self, records: Sequence[FaceRecord]) -> None:
         """Write all rows, replacing those with the same face id; when it returns they survive a crash.
 
-        Of two records with one face id the last one wins. Raises InvalidEmbedding for NaN, zero or
-        wrongly sized vectors before anything is sent.
+        Any number of rows, sent in batches of BATCH_SIZE. Of two records with one face id the last one wins. A face
+        id is one row of the whole collection: written with another gallery, it moves there. Raises InvalidEmbedding
+        for NaN, zero or wrongly sized vectors, and CapacityReached when the rows that are new would make the
+        collection larger than MAX_CAPACITY, both before anything is sent. An error after that may leave some batches
+        written: write the same rows again.
         """
         ...
 
     def search(self, query: SearchQuery) -> list[list[FaceHit]]:
-        """Return one list per embedding, in the order given: most similar first, ties by face id."""
+        """Return one list per embedding, in the order given: most similar first, ties by face id.
+
+        With an approximate index the best may be missing; what was written in the last moment may be, too. Raises
+        InvalidEmbedding, StoreRejected (the limit).
+        """
+        ...
+
+    def exact_search(self, query: SearchQuery) -> list[list[FaceHit]]:
+        """Return what `search` would return if it lost nothing, for measuring what it does lose.
+
+        Looks at every row of the gallery, in bounded memory: as slow as `iterate`, some seconds for 100,000 faces,
+        each page within its own timeout. Raises what `search` raises.
+        """
+        ...
+
+    def delete_faces(self, *, gallery_id: str, face_ids: Collection[str]) -> None:
+        """Delete these faces of the gallery and read back that they are gone.
+
+        Unknown faces, and those of another gallery, are no error and stay as they are.
+        """
         ...
 
     def delete_photos(self, *, gallery_id: str, photo_ids: Collection[str]) -> None:
@@ -113,7 +139,10 @@ class VectorStore(Protocol):
         ...
 
     def fetch(self, face_ids: Collection[str]) -> dict[str, Embedding]:
-        """Return the embeddings of those ids that exist."""
+        """Return the embeddings (float32, shape (dimension,)) of those ids that exist, in whatever gallery.
+
+        The ids must come from rows that the caller may see: nothing here keeps galleries apart.
+        """
         ...
 
     def iterate(self, *, gallery_id: str | None = None) -> Iterator[FaceRecord]:

@@ -4,11 +4,22 @@ Told apart by what the caller should do. What nobody has foreseen counts as retr
 refusal would be for ever.
 """
 
+import re
+
 import grpc
-from pymilvus.exceptions import ConnectError, DescribeCollectionException, MilvusException, MilvusUnavailableException
+from pymilvus.exceptions import (
+    CollectionNotExistException,
+    ConnectError,
+    ConnectionNotExistException,
+    DescribeCollectionException,
+    MilvusException,
+    MilvusUnavailableException,
+    SchemaMismatchRetryableException,
+)
 
 from worker.vector_search.exceptions import (
     CollectionMissing,
+    CollectionNotLoaded,
     StoreRejected,
     StoreTimeout,
     StoreUnavailable,
@@ -30,14 +41,22 @@ _REJECTED_STATUSES = frozenset(
 )
 
 #: Milvus' own codes: an older and a newer one for "no such collection"; an illegal argument (older), a clashing
-#: index (older), a missing index, and the newer server's range for wrong parameters.
+#: index (older), a missing index, a missing database, and the newer server's range for wrong parameters.
 _MISSING_CODES = frozenset({4, 100})
-_REJECTED_CODES = frozenset({6, 35, 700, *range(1100, 1200)})
+_REJECTED_CODES = frozenset({6, 35, 700, 800, *range(1100, 1200)})
+
+#: What Milvus Lite says under its code for anything, and what Milvus 2.3 says without a code.
+_REJECTED_TEXT = re.compile("already exist|invalid index|database.*(does not exist|not found)", re.IGNORECASE)
 
 #: "Not loaded" and "not fully loaded".
 _RELEASED_CODES = frozenset({101, 103})
 
-#: The classes that a server's answer or the network is behind; the others are pymilvus' own checks of its arguments.
+#: What a call may raise that is not ours.
+FOREIGN_ERRORS = (MilvusException, grpc.RpcError, grpc.FutureTimeoutError, grpc.FutureCancelledError)
+
+#: The classes that a server's answer or the network is behind; the others are pymilvus' own checks of its arguments,
+#: except for these: a collection that it has just found missing, and what it would do better when it is asked again.
+_BETTER_LATER = (ConnectionNotExistException, SchemaMismatchRetryableException)
 _FROM_OUTSIDE = (MilvusException, ConnectError, DescribeCollectionException, MilvusUnavailableException)
 
 #: Enough of a server's sentence to understand it.
@@ -63,6 +82,10 @@ def translated(error: Exception) -> VectorSearchError:
         return StoreRejected(f"The vector store refuses the request: {status.name.lower().replace('_', ' ')}.")
     if status is not None or not isinstance(error, MilvusException):
         return StoreUnavailable("The vector store cannot be reached.")
+    if isinstance(error, CollectionNotExistException):
+        return CollectionMissing("The vector store has no such collection.")
+    if isinstance(error, _BETTER_LATER):
+        return StoreUnavailable("The vector store cannot answer now; ask again.")
     if type(error) not in _FROM_OUTSIDE:
         # No text: pymilvus' own checks may quote the value that they refuse.
         return StoreRejected(f"The vector store's client refuses the request ({type(error).__name__}).")
@@ -72,7 +95,8 @@ def translated(error: Exception) -> VectorSearchError:
 def _status(error: Exception) -> grpc.StatusCode | None:
     """Return the gRPC status behind an error; pymilvus keeps it as its code or as its cause."""
     for each in (error, error.__cause__):
-        code = each.code() if isinstance(each, grpc.RpcError) else getattr(each, "code", None)
+        code = getattr(each, "code", None)  # pymilvus' is a value, gRPC's a method, and its base class has none.
+        code = code() if callable(code) else code
         if isinstance(code, grpc.StatusCode):
             return code
     return None
@@ -80,9 +104,11 @@ def _status(error: Exception) -> grpc.StatusCode | None:
 
 def _from_answer(error: MilvusException) -> VectorSearchError:
     text = str(error.message)[:_MOST_CHARACTERS]
+    if is_released(error):
+        return CollectionNotLoaded("The vector store holds the collection but has not loaded it.")
     if error.code in _MISSING_CODES:
         return CollectionMissing(f"The vector store has no such collection: {text}")
-    if error.code in _REJECTED_CODES or error.is_input_error or "already exist" in text.lower():
+    if error.code in _REJECTED_CODES or error.is_input_error or _REJECTED_TEXT.search(text):
         return StoreRejected(f"The vector store refuses the request: {text}")
     if text.startswith("[") and ("Retry timeout" in text or "Retry run out" in text):
         return StoreTimeout("The vector store gave no answer in time.")

@@ -10,8 +10,8 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,12 +69,12 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def make_store(server: Server) -> Iterator[Callable[[PerformanceConfig], VectorSearchService]]:
+def make_store(server: Server) -> Iterator["MakeStore"]:
     made: list[VectorSearchService] = []
 
-    def make(performance: PerformanceConfig) -> VectorSearchService:
+    def make(performance: PerformanceConfig, **milvus: Any) -> VectorSearchService:
         store = VectorSearchService(
-            milvus=MilvusConfig(uri=server.uri, timeout_seconds=10),
+            milvus=MilvusConfig(uri=server.uri, timeout_seconds=10, **milvus),
             collection=CollectionConfig(name="faces"),
             performance=performance,
             dimension=DIMENSION,
@@ -89,7 +89,7 @@ def make_store(server: Server) -> Iterator[Callable[[PerformanceConfig], VectorS
         store.close()
 
 
-MakeStore = Callable[[PerformanceConfig], VectorSearchService]
+MakeStore = Callable[..., VectorSearchService]
 
 
 def faces(count: int, *, seed: int = 0) -> list[FaceRecord]:
@@ -264,7 +264,7 @@ def test_a_restarted_server_is_used_again_by_the_same_client(server: Server, mak
 
 def test_every_call_to_a_frozen_server_ends_within_its_timeout(server: Server, make_store: MakeStore) -> None:
     (record,) = records = faces(1)
-    store = make_store(replace(FAST, max_retries=5))
+    store = make_store(FAST, max_retries=5)
     manager = ConnectionManager(milvus=MilvusConfig(uri=server.uri, timeout_seconds=TIMEOUT_SECONDS), performance=FAST)
     store.upsert(records)
 
@@ -320,7 +320,7 @@ def test_the_breaker_refuses_at_once_what_would_find_no_server_and_lets_the_next
     server: Server, make_store: MakeStore
 ) -> None:
     (record,) = records = faces(1)
-    store = make_store(replace(FAST, max_retries=0))
+    store = make_store(FAST, max_retries=0)
     store.upsert(records)
     server.end(signal.SIGKILL)
 
@@ -339,7 +339,7 @@ def test_a_call_that_finds_no_server_is_made_again_as_often_as_configured_and_no
     server: Server, max_retries: int
 ) -> None:
     manager = ConnectionManager(
-        milvus=MilvusConfig(uri=server.uri), performance=PerformanceConfig(max_retries=max_retries)
+        milvus=MilvusConfig(uri=server.uri, max_retries=max_retries), performance=PerformanceConfig()
     )
     manager.open()
     server.end(signal.SIGKILL)
@@ -373,21 +373,26 @@ def test_a_forked_child_opens_a_connection_of_its_own(server: Server, make_store
     (record,) = records = faces(1)
     store = make_store(PATIENT)
     store.upsert(records)
-    parents_client = store._connection._client(5)
+    parents_clients = clients_of(store)
 
     child = os.fork()
     if child == 0:  # The child says what it found by its exit code, and never returns to pytest.
         try:
             found = search_for(store, record)
-            own_client = store._connection._client(5)
+            own_clients = clients_of(store)
             store.close()
-            os._exit(0 if found == record.face_id and own_client is not parents_client else 1)
+            os._exit(0 if found == record.face_id and own_clients.isdisjoint(parents_clients) else 1)
         except BaseException:
             traceback.print_exc()
             os._exit(2)
 
     assert exit_code_of(child, seconds=30) == 0
     assert search_for(store, record) == record.face_id
+
+
+def clients_of(store: VectorSearchService) -> set[object]:
+    """Return the connections that this process holds."""
+    return {each.client for each in store._connection._process().pool if each.client is not None}
 
 
 def exit_code_of(child: int, *, seconds: float) -> int:

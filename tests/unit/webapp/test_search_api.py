@@ -216,7 +216,7 @@ def test_a_token_carries_the_job() -> None:
     assert search_job(JOB.to_token(), user_id=7) == JOB
 
 
-@pytest.mark.parametrize("token", ["", "x", "a:b:c", JOB.job_id])
+@pytest.mark.parametrize("token", ["", "x", "a:b:c", pytest.param(JOB.job_id, id="the bare job id")])
 def test_something_that_is_no_token_is_not_found(token: str) -> None:
     with pytest.raises(Problem, match="no such search"):
         search_job(token, user_id=7)

@@ -1,0 +1,44 @@
+"""Exact search: every row is looked at. The in-memory store answers so, and recall is measured against it."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.vector_search.checks import SIMILARITY_DECIMALS, ranked, rounded_similarity, unit
+from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery
+
+#: Rows compared at a time: a table of some 4 kB per embedding that is searched.
+ROWS_PER_STEP = 1000
+
+
+def exact_hits(rows: Iterable[FaceRecord], embeddings: NDArray[np.float32], query: SearchQuery) -> list[list[FaceHit]]:
+    """Return, for each of the query's embeddings (float32, shape (n, dimension)), its hits among the rows.
+
+    Memory is bounded by ROWS_PER_STEP rows and the hits, however many rows there are.
+    """
+    queries = unit(embeddings)
+    best: list[list[FaceHit]] = [[] for _ in queries]
+    for step in _steps(rows):
+        table = queries @ unit(np.stack([row.embedding for row in step])).T
+        best = [
+            ranked([*hits, *_candidates(step, cosines, query)], query)
+            for hits, cosines in zip(best, table, strict=True)
+        ]
+    return best
+
+
+def _candidates(rows: list[FaceRecord], cosines: NDArray[np.float32], query: SearchQuery) -> Iterator[FaceHit]:
+    """Yield the hits that may be among the best: all that tie with the last of them, as they are told apart by id."""
+    last = min(query.limit, len(rows))
+    least = np.partition(cosines, -last)[-last] - 2 * 10.0**-SIMILARITY_DECIMALS
+    for index in np.flatnonzero(cosines >= least):
+        row = rows[index]
+        yield FaceHit(face_id=row.face_id, photo_id=row.photo_id, similarity=rounded_similarity(cosines[index]))
+
+
+def _steps(rows: Iterable[FaceRecord]) -> Iterator[list[FaceRecord]]:
+    remaining = iter(rows)
+    while step := list(islice(remaining, ROWS_PER_STEP)):
+        yield step

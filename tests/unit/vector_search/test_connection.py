@@ -12,7 +12,7 @@ import pytest
 from pymilvus.client.types import LoadState
 from pymilvus.exceptions import MilvusException
 
-from worker.errors import Busy
+from worker.errors import Busy, NotOpen
 from worker.vector_search import connection
 from worker.vector_search.config import MilvusConfig, PerformanceConfig
 from worker.vector_search.connection import ConnectionManager
@@ -251,3 +251,56 @@ def test_the_alias_names_the_server_in_logs_and_in_its_health_and_no_password_ge
     assert "Connection north to http://milvus:1 is open." in caplog.text
     assert manager.health("faces").detail == "north: Collection 'faces' is not loaded."
     assert "geheim" not in caplog.text
+
+
+def test_the_latency_of_a_look_is_in_milliseconds(
+    make_manager: Callable[..., ConnectionManager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(_self: FakeClient, _collection: str, timeout: float) -> dict[str, LoadState]:
+        time.sleep(0.05)
+        return {"state": LoadState.Loaded}
+
+    monkeypatch.setattr(FakeClient, "get_load_state", slow)
+
+    latency_ms = make_manager().health("faces").latency_ms
+
+    assert latency_ms is not None
+    assert 50.0 <= latency_ms < 50_000.0
+
+
+def test_a_look_hands_on_no_more_than_the_health_timeout(
+    make_manager: Callable[..., ConnectionManager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def look(_self: FakeClient, _collection: str, timeout: float) -> dict[str, LoadState]:
+        given.append(timeout)
+        return {"state": LoadState.Loaded}
+
+    monkeypatch.setattr(FakeClient, "get_load_state", look)
+
+    make_manager(health_seconds=1.5).health("faces")
+
+    assert 0.0 < given[0] <= 1.5
+
+
+def test_a_manager_that_could_not_open_or_is_closed_is_not_open(
+    make_manager: Callable[..., ConnectionManager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_self: FakeClient, **_options: Any) -> None:
+        raise MilvusException(code=2, message="Fail connecting to server")
+
+    closed = make_manager()
+    closed.close()
+    with monkeypatch.context() as without_server:
+        without_server.setattr(FakeClient, "__init__", refuse)
+        refused = ConnectionManager(milvus=MilvusConfig(uri="http://milvus:1"), performance=PerformanceConfig())
+        with pytest.raises(StoreUnavailable):
+            refused.open()
+    for manager in (
+        closed,
+        refused,
+        ConnectionManager(milvus=MilvusConfig(uri="http://m:1"), performance=PerformanceConfig()),
+    ):
+        with pytest.raises(NotOpen):
+            manager.call(lambda _client, _seconds: None, timeout_seconds=SECONDS)

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 from pymilvus import MilvusClient
-from pymilvus.exceptions import MilvusException
 
 from tests.ports import free_port_block
+from worker.vector_search.translation import FOREIGN_ERRORS
 
 #: The engine's imports alone take seconds on a busy machine.
 START_SECONDS = 60.0
@@ -191,11 +191,11 @@ def _milvus_answers(uri: str, health_url: str) -> bool:
             if health.read() != b"OK":
                 return False
         client = MilvusClient(uri, timeout=2, dedicated=True)
-    except (OSError, MilvusException):
+    except (OSError, *FOREIGN_ERRORS):
         return False
     try:
         client.list_collections(timeout=2)
-    except MilvusException:
+    except FOREIGN_ERRORS:
         return False
     finally:
         client.close()

@@ -11,13 +11,13 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pymilvus import MilvusClient
-from pymilvus.exceptions import MilvusException
 
 from tests.ports import free_port_block
 from tests.servers import MILVUS_PORTS, require_milvus, start_embedded_milvus, start_milvus, stop
@@ -26,6 +26,7 @@ from worker.vector_search.connection import BREAKER_FAILURES
 from worker.vector_search.core import VectorSearchService
 from worker.vector_search.exceptions import StoreTimeout, StoreUnavailable, VectorSearchError
 from worker.vector_search.interfaces import FaceRecord, SearchQuery
+from worker.vector_search.translation import FOREIGN_ERRORS
 
 pytestmark = pytest.mark.services
 
@@ -200,16 +201,13 @@ def wait_until_a_new_client_is_answered(server: Server) -> None:
     """Return when the server answers somebody who has never known it otherwise, also about the rows."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        client = MilvusClient(server.uri, timeout=5, dedicated=True)
         try:
-            client.load_collection(COLLECTION, timeout=5)
-            client.query(COLLECTION, output_fields=["count(*)"], consistency_level="Strong", timeout=5)
-        except MilvusException:
-            assert time.monotonic() < deadline, "the server did not come back"
-        else:
+            with closing(MilvusClient(server.uri, timeout=5, dedicated=True)) as client:
+                client.load_collection(COLLECTION, timeout=5)
+                client.query(COLLECTION, output_fields=["count(*)"], consistency_level="Strong", timeout=5)
             return
-        finally:
-            client.close()
+        except FOREIGN_ERRORS:
+            assert time.monotonic() < deadline, "the server did not come back"
 
 
 # -- a frozen server -----------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import json
 import re
-import secrets
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +9,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from webapp.config.ports import LocalPorts
+from webapp.config.secret_files import kept_secret
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -57,17 +57,6 @@ def _milvus_texts(*keys: str) -> dict[str, str]:
     """Return those of the keys whose variable, MILVUS_<key>, is set; the worker has the defaults of the others."""
     texts = {key: env.str(f"MILVUS_{key}", default="") for key in keys}
     return {key: text for key, text in texts.items() if text}
-
-
-def _secret(path: Path) -> str:
-    """Return the secret kept at `path`, made at the first start and readable by its owner only."""
-    try:
-        return path.read_text()
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600, exist_ok=True)
-        path.write_text(secrets.token_urlsafe(50))
-        return path.read_text()
 
 
 # -- where things are -------------------------------------------------------------------------------------
@@ -137,7 +126,7 @@ MONITORING_CONFIG = {
 
 # -- Django -----------------------------------------------------------------------------------------------
 
-SECRET_KEY = env.str("SECRET_KEY", default="") or _secret(DATA_DIR / "secret_key")
+SECRET_KEY = env.str("SECRET_KEY", default="") or kept_secret(DATA_DIR / "secret_key", length_bytes=50)
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])

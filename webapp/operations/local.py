@@ -1,7 +1,6 @@
 """The processes of the Procfile on this machine: which ones, with which environment, on which ports."""
 
 import os
-import secrets
 import socket
 import sys
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from django.conf import settings
 from honcho.environ import parse_procfile
 
 from webapp.config.ports import LocalPorts
+from webapp.config.secret_files import kept_secret
 
 #: Processes that the environment can replace by a service elsewhere, and the variable that does so.
 REPLACEABLE: Final = {"redis": "REDIS_URL", "redis-cache": "REDIS_CACHE_URL", "milvus": "MILVUS_URI"}
@@ -79,12 +79,8 @@ def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
 
 
 def flower_password(data_dir: Path) -> str:
-    """Return Flower's password, made at the first start and kept in the data directory."""
-    path = data_dir / "flower_password"
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(12))
-    return path.read_text()
+    """Return Flower's password on this machine."""
+    return kept_secret(data_dir / "flower_password", length_bytes=12)
 
 
 def taken_ports(processes: list[LocalProcess]) -> str:

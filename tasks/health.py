@@ -43,7 +43,6 @@ class WorkerReport(BaseModel):
     connection_status: str = ""
     collection: str = ""
     collection_status: str = ""
-    face_count: int | None = None
     store_latency_ms: float | None = None
     #: The share of true matches that searches return, 0..1; None when it has not been measured.
     match_recall: float | None = None

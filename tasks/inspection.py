@@ -20,9 +20,6 @@ class RedisStatus:
 
     version: str
     eviction_policy: str
-    append_only: bool
-    used_memory_bytes: int
-    max_memory_bytes: int
 
 
 def redis_status(url: str) -> RedisStatus:
@@ -37,9 +34,6 @@ def redis_status(url: str) -> RedisStatus:
     return RedisStatus(
         version=info["redis_version"],
         eviction_policy=info["maxmemory_policy"],
-        append_only=bool(info["aof_enabled"]),
-        used_memory_bytes=info["used_memory"],
-        max_memory_bytes=info["maxmemory"],
     )
 
 

@@ -100,8 +100,6 @@ class SearchResult(Message):
     #: Size of the upright query image in pixels, for drawing its boxes.
     width: int | None = None
     height: int | None = None
-    #: Time spent in the worker, for the metrics summary.
-    worker_ms: float | None = None
 
 
 # -- index -----------------------------------------------------------------------------------------------

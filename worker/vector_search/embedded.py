@@ -4,10 +4,11 @@
 
 Milvus Lite 3.2.2 is a sound engine for one client. Behind its own server, with several clients, it corrupts its
 write-ahead log (80 of 9600 rows were left after a kill), hides rows from readers while it flushes (a reader
-counted 2500 rows, then 0), and can open one collection twice; it searches fresh rows slowly, dies of SIGTERM
-without closing, and listens on every address, without a password. This module builds the server from the engine's
-own servicer and mends these: one writer at a time and no reader beside it, small flushes, a clean end, the loopback
-address.
+counted 2500 rows, then 0), and can open one collection twice; killed while it writes an index file, it leaves half of
+one, and the collection cannot be loaded any more; it searches fresh rows slowly, dies of SIGTERM without closing, and
+listens on every address, without a password. This module builds the server from the engine's own servicer and mends
+these: one writer at a time and no reader beside it, index files that are whole or not there, small flushes, a clean
+end, the loopback address.
 """
 
 import argparse
@@ -30,6 +31,10 @@ os.environ.setdefault("MILVUS_LITE_MEMTABLE_MEMORY_LIMIT_BYTES", str(8 * 1024 * 
 import grpc
 from milvus_lite import Collection, DataDirLockedError, MilvusLite
 from milvus_lite.adapter.grpc.servicer import MilvusServicer
+from milvus_lite.index.brute_force import BruteForceIndex
+from milvus_lite.index.faiss_hnsw import FaissHnswIndex
+from milvus_lite.index.faiss_ivf_flat import FaissIvfFlatIndex
+from milvus_lite.index.faiss_ivf_sq8 import FaissIvfSq8Index
 from pymilvus.grpc_gen import milvus_pb2_grpc
 
 #: Calls that touch no collection.
@@ -75,6 +80,25 @@ CLOSE_SECONDS = 2.0
 SIGNAL_STEP_SECONDS = 0.2
 
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
+
+
+#: The engine's classes for INDEXES_OF_MILVUS_LITE, which write their files in place.
+INDEX_CLASSES = (BruteForceIndex, FaissHnswIndex, FaissIvfFlatIndex, FaissIvfSq8Index)
+
+Save = Callable[[Any, str], None]
+
+
+def save_whole(save: Save) -> Save:
+    """Return a `save(index, path)` after which the file at `path` is whole, or as it was, whenever the process ends."""
+
+    def saved_whole(index: Any, path: str) -> None:
+        part = f"{path}.part"
+        save(index, part)
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+
+    return saved_whole
 
 
 class StartRefused(Exception):
@@ -162,6 +186,8 @@ class EmbeddedMilvus:
     def open(self) -> None:
         """Serve. Raises StartRefused when the folder or the port is another's."""
         _check_port_is_free(self._host, self._port)
+        for kind in INDEX_CLASSES:
+            kind.save = save_whole(kind.save)
         try:
             self._database = Database(self._data_dir)
         except DataDirLockedError as error:

@@ -2,12 +2,19 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
+from typing import BinaryIO
 
+import numpy as np
 import pytest
 from milvus_lite.adapter.grpc.servicer import MilvusServicer
+from milvus_lite.index.brute_force import BruteForceIndex
+from milvus_lite.index.factory import build_index_from_spec
+from milvus_lite.index.spec import IndexSpec
 
-from worker.vector_search.embedded import FREE, READS, Guard, Turns
+from worker.vector_search.embedded import FREE, INDEX_CLASSES, READS, Guard, Turns, save_whole
+from worker.vector_search.indexes import INDEXES_OF_MILVUS_LITE
 
 PATIENCE_SECONDS = 5.0
 
@@ -113,3 +120,38 @@ def test_a_call_that_nobody_waits_for_is_not_made() -> None:
 def test_every_call_that_is_let_in_beside_others_is_one_that_the_engine_has() -> None:
     assert set(dir(MilvusServicer)) >= READS | FREE
     assert not {name for name in READS if name.startswith(("Create", "Drop", "Alter", "Insert", "Upsert", "Delete"))}
+
+
+def test_an_index_file_is_whole_or_as_it_was_wherever_its_writer_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "segment.embedding.flat.idx"
+    save = save_whole(BruteForceIndex.save)
+
+    def half(file: BinaryIO, vectors: np.ndarray, **_: object) -> None:
+        file.write(vectors.tobytes()[:10])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", half)
+        with pytest.raises(KeyboardInterrupt):
+            save(BruteForceIndex(np.ones((3, 4), np.float32), "COSINE"), str(path))
+        assert not path.exists()
+
+    save(BruteForceIndex(np.ones((3, 4), np.float32), "COSINE"), str(path))
+    assert BruteForceIndex.load(str(path), "COSINE", 4).num_vectors == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", half)
+        with pytest.raises(KeyboardInterrupt):
+            save(BruteForceIndex(np.zeros((9, 4), np.float32), "COSINE"), str(path))
+
+    assert BruteForceIndex.load(str(path), "COSINE", 4).num_vectors == 3
+
+
+@pytest.mark.parametrize("index_type", sorted(INDEXES_OF_MILVUS_LITE))
+def test_every_index_that_may_be_set_is_written_whole(index_type: str) -> None:
+    spec = IndexSpec("embedding", index_type, "COSINE", {"nlist": 1, "M": 8, "efConstruction": 16}, {})
+
+    index = build_index_from_spec(spec, np.eye(16, dtype=np.float32))
+
+    assert isinstance(index, INDEX_CLASSES)

@@ -37,6 +37,8 @@ format: setup  ## format the code
 
 bench: setup  ## the benchmarks: tables of ratios measured in one run
 	$(PY) -m benchmarks.search_overhead
+	$(PY) -m benchmarks.engine
+	$(PY) -m benchmarks.reduced_decoding
 	$(PY) -m benchmarks.vector_search
 
 # The files carry no index address; --universal makes one file serve every platform and Python.

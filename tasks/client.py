@@ -21,7 +21,7 @@ from tasks import health, names, queues
 from tasks.config import QueueConfig
 from tasks.errors import NoAnswer
 from tasks.inspection import queue_length
-from tasks.messages import ErrorInfo, IndexRequest, PhotoRef, RemoveRequest, SearchRequest, SearchResult
+from tasks.messages import ErrorInfo, IndexRequest, PhotoRef, RemoveRequest, SearchedFaces, SearchRequest, SearchResult
 from tasks.results import Meta, ResultListener
 from tasks.sending import send
 from tasks.uploads import UploadWriter
@@ -96,9 +96,10 @@ class FaceSearchService:
         gallery_id: str,
         limit: int = 10,
         min_similarity: float | None = None,
+        faces: SearchedFaces = "all",
         timeout_seconds: float = 30.0,
     ) -> SearchResult:
-        """Search the gallery for every face of the image and wait for the answer.
+        """Search the gallery for every face of the image, or for its largest, and wait for the answer.
 
         `min_similarity` None asks for the pack's own threshold. A picture that is none comes back as
         `SearchResult.error`; what the service itself cannot do is raised: QueueUnavailable, NoAnswer.
@@ -108,6 +109,7 @@ class FaceSearchService:
             gallery_id=gallery_id,
             limit=limit,
             min_similarity=min_similarity,
+            faces=faces,
             timeout_seconds=timeout_seconds,
         )
         result = await self.wait_for_search(job_id, timeout_seconds=timeout_seconds)
@@ -122,6 +124,7 @@ class FaceSearchService:
         gallery_id: str,
         limit: int = 10,
         min_similarity: float | None = None,
+        faces: SearchedFaces = "all",
         timeout_seconds: float = 30.0,
     ) -> str:
         """Hand the image to the search workers and return the job's id at once.
@@ -140,6 +143,7 @@ class FaceSearchService:
             upload_key=upload_key,
             limit=limit,
             min_similarity=min_similarity,
+            faces=faces,
         )
         queue = queues.search_queue(self._config.target.pack)
         publish = partial(send, names.SEARCH_FACES, request, queue=queue, task_id=job_id, expires=timeout_seconds)

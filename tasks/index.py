@@ -24,8 +24,8 @@ from tasks.messages import (
 from tasks.retry import retry_or_raise
 from tasks.sending import send
 from tasks.targets import check_target, parse
+from worker.bulk import IndexedFace, PhotoOutcome, PhotoToIndex
 from worker.errors import FaceQueueError
-from worker.face_index import IndexedFace, PhotoOutcome, PhotoToIndex
 from worker.recognition.interfaces import Box
 
 

@@ -93,8 +93,8 @@ class WorkerState:
             name=self.name,
             pid=os.getpid(),
             queues=self.queues,
-            is_healthy=health.is_healthy,
-            problem=health.detail or recall_problem(match_recall),
+            is_healthy=health.is_healthy and self._face_index.models_are_healthy,
+            problem=_model_problem(self._face_index) or health.detail or recall_problem(match_recall),
             pack=pack.name,
             fingerprint=pack.fingerprint,
             dimension=pack.dimension,
@@ -110,6 +110,10 @@ class WorkerState:
 
 
 state = WorkerState()
+
+
+def _model_problem(index: "FaceIndex") -> str:
+    return "" if index.models_are_healthy else "A thread that runs a model has died: restart this worker."
 
 
 def _metrics(monitoring: MonitoringConfig) -> "MetricsCollector":

@@ -56,6 +56,10 @@ class Target(BaseModel):
 # -- search ----------------------------------------------------------------------------------------------
 
 
+#: Which faces of a query image are searched.
+SearchedFaces = Literal["all", "largest"]
+
+
 class SearchRequest(Message):
     """Search one gallery by one query image, which waits in the upload store under `upload_key`."""
 
@@ -65,6 +69,7 @@ class SearchRequest(Message):
     limit: int = Field(ge=1, le=1000)
     #: None asks for the pack's own threshold.
     min_similarity: float | None = Field(default=None, ge=-1, le=1)
+    faces: SearchedFaces = "all"
 
 
 class Match(BaseModel):

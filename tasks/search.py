@@ -9,7 +9,8 @@ from tasks import names
 from tasks.lifecycle import state
 from tasks.messages import BoxInfo, ErrorInfo, FaceMatches, Match, SearchRequest, SearchResult
 from tasks.targets import check_target, parse
-from worker.errors import FaceQueueError
+from worker.bulk import why_no_face
+from worker.errors import FaceQueueError, NoFaceFound
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ def _search(request: SearchRequest) -> SearchResult:
         gallery_id=request.gallery_id,
         limit=request.limit,
         min_similarity=request.min_similarity,
+        faces=request.faces,
     )
     state.uploads.discard(request.upload_key)
     faces = tuple(
@@ -43,5 +45,5 @@ def _search(request: SearchRequest) -> SearchResult:
         )
         for found in answer.faces
     )
-    reason = None if faces else ErrorInfo(code="no_face_found", message="No face was found in the picture.")
+    reason = None if faces else ErrorInfo(code=NoFaceFound.code, message=why_no_face(answer.rejected))
     return SearchResult(faces=faces, reason=reason, width=answer.width, height=answer.height)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
@@ -98,6 +99,13 @@ def pillow_bytes(picture: Pillow.Image, file_format: str, **options: object) -> 
     return file.getvalue()
 
 
+def heic(picture: Pillow.Image, **options: object) -> bytes:
+    """Return a picture as HEIC, without teaching the format to Pillow for everybody."""
+    file = BytesIO()
+    pillow_heif.from_pillow(picture).save(file, **options)
+    return file.getvalue()
+
+
 def from_pillow(picture: Pillow.Image) -> Image:
     return np.ascontiguousarray(np.asarray(picture.convert("RGB"))[:, :, ::-1])
 
@@ -116,6 +124,60 @@ def huge_png(side_pixels: int = 20_000) -> bytes:
     deflate = zlib.compressobj(9)
     pixels = b"".join(deflate.compress(row) for _ in range(side_pixels)) + deflate.flush()
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
+
+
+def wavy_picture(width: int, height: int) -> Image:
+    """Return a picture of waves some 40 pixels long: it looks different when it is moved by one pixel."""
+    across, down = np.arange(width)[None, :] / 6, np.arange(height)[:, None] / 7
+    waves = [np.sin(across + down), np.cos(across - down / 2), np.sin(across / 2) * np.cos(down)]
+    return np.rint(127.5 + 120 * np.stack(waves, axis=2)).astype(np.uint8)
+
+
+def stored_with_orientation(image: Image, orientation: int) -> Image:
+    """Return how a camera held that way stores the upright picture (CIPA DC-008): the inverse of what a viewer does."""
+    sideways = image.transpose(1, 0, 2)
+    stored = {
+        1: image,
+        2: image[:, ::-1],
+        3: image[::-1, ::-1],
+        4: image[::-1],
+        5: sideways,
+        6: sideways[::-1],
+        7: sideways[::-1, ::-1],
+        8: sideways[:, ::-1],
+    }[orientation]
+    return np.ascontiguousarray(stored)
+
+
+def exif_orientation(orientation: int) -> Pillow.Exif:
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+def tiff_with_tiles(side_pixels: int, *, tile_side_pixels: int) -> bytes:
+    """Return a black grey TIFF whose one packed tile, however large, is a few KB."""
+    deflate = zlib.compressobj(9)
+    rows = bytes(tile_side_pixels * 64)
+    tile = b"".join(deflate.compress(rows) for _ in range(tile_side_pixels // 64)) + deflate.flush()
+    # width, height, bits, deflate, black is zero, samples, tile's width and height, its place and its bytes
+    tags = {256: side_pixels, 257: side_pixels, 258: 8, 259: 8, 262: 1, 277: 1}
+    tags |= {322: tile_side_pixels, 323: tile_side_pixels, 324: 8 + 2 + 10 * 12 + 4, 325: len(tile)}
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + directory + bytes(4) + tile
+
+
+def jpeg_with_scans(scans: int) -> bytes:
+    """Return a progressive JPEG whose last scan is there again and again."""
+    head, *all_scans = pillow_bytes(Pillow.new("L", (512, 512), 77), "JPEG", progressive=True).split(b"\xff\xda")
+    last = all_scans[-1].removesuffix(b"\xff\xd9")
+    repeated = [last] * (scans - len(all_scans) + 1)
+    return b"\xff\xda".join([head, *all_scans[:-1], *repeated]) + b"\xff\xd9"
+
+
+def with_jpeg_segment(data: bytes, segment: bytes, *, times: int = 1) -> bytes:
+    """Return the JPEG with an application's segment at its start, once or many times."""
+    return data[:2] + (b"\xff\xe1" + struct.pack(">H", 2 + len(segment)) + segment) * times + data[2:]
 
 
 def png_16_bit(values: NDArray[np.uint16]) -> bytes:

@@ -17,6 +17,7 @@ STATUS_BY_CODE = {
     # The picture waited too long or was evicted: this job never gets an answer, a new search may.
     "query_image_gone": 410,
     "busy": 503,
+    "model_stopped": 503,
     "queue_unavailable": 503,
     "store_unavailable": 503,
     "store_timeout": 503,
@@ -29,7 +30,9 @@ STATUS_BY_CODE = {
     "search_expired": 504,
 }
 #: Asking again soon may help, without anybody acting.
-RETRYABLE_CODES = frozenset({"busy", "queue_unavailable", "store_unavailable", "store_timeout", "database_unavailable"})
+RETRYABLE_CODES = frozenset(
+    {"busy", "model_stopped", "queue_unavailable", "store_unavailable", "store_timeout", "database_unavailable"}
+)
 
 
 class Problem(Exception):

@@ -4,10 +4,12 @@
   + ConfigError                  refuse: an operator must change a setting
   + ImageError                   refuse: the bytes are not a picture we take
     - EmptyImage, NotAnImage, UnsupportedImage, TruncatedImage, ImageTooLarge
+  + NoFaceFound                  refuse: a picture that must show a face shows none
   + PackError                    refuse: the face model is missing, damaged or another one
     - PackMissing, PackDamaged, ModelMismatch
   + NotOpen                      refuse: a bug; the resource was used before open()
   + Busy                         slow down: ask again later
+  + ModelStopped                 retry later, on another worker: a thread that runs a model died in this one
   + PhotoStorageUnavailable      retry later: the photos' storage does not answer
   + VectorSearchError            see worker/vector_search/exceptions.py
 
@@ -58,6 +60,12 @@ class ImageTooLarge(ImageError):
     code = "image_too_large"
 
 
+class NoFaceFound(FaceQueueError):
+    """A picture in which a face is wanted has none, or none that the thresholds let through."""
+
+    code = "no_face_found"
+
+
 class PackError(FaceQueueError):
     """The face model cannot be used."""
 
@@ -88,6 +96,13 @@ class Busy(FaceQueueError):
     """The work was not accepted because too much is waiting already."""
 
     code = "busy"
+    retryable = True
+
+
+class ModelStopped(FaceQueueError):
+    """A thread that runs a model died; this worker is unhealthy, another one can do the work."""
+
+    code = "model_stopped"
     retryable = True
 
 

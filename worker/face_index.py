@@ -1,67 +1,22 @@
 """FaceIndex: the one object that a GPU worker works with. Search, add, remove, healthy, open, close."""
 
-import uuid
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from worker.bulk import PhotoOutcome, PhotoToIndex, outcomes, why_no_face
 from worker.config import ImageLimits
-from worker.errors import FaceQueueError, ImageError, PhotoStorageUnavailable
-from worker.images import decode
-from worker.recognition.interfaces import Box, Engine, Face, FoundFace, Pack
+from worker.errors import NoFaceFound
+from worker.looking import look_at
+from worker.recognition.interfaces import Engine, Face, Pack, RejectedFace
 from worker.vector_search.cache import CacheManager, QueryFaces
+from worker.vector_search.checks import rounded_similarity
 from worker.vector_search.exceptions import CapacityReached
 from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery, StoreHealth, VectorStore
 from worker.vector_search.recall import RecallWatch
-
-PhotoState = Literal["indexed", "no_faces", "failed"]
-
-#: A face whose box overlaps a known face's by at least this (intersection over union) is that face.
-SAME_FACE_OVERLAP = 0.5
-#: The root of ids that derive from a photo and a box. Changing it would give every face a new id.
-_FACE_IDS = uuid.UUID("5b0f4b62-2f5e-5d0a-9d0c-6f5c3f7f2a11")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhotoToIndex:
-    """One photo. `read` is called once, in the worker, and returns the file's bytes.
-
-    It raises FileNotFoundError when the file is gone, and any other OSError when the storage is in trouble.
-    `known_faces` are the faces that the database already has for it: a face found again keeps its id.
-    """
-
-    photo_id: str
-    gallery_id: str
-    read: Callable[[], bytes]
-    known_faces: Mapping[str, Box] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexedFace:
-    """A face of an indexed photo; its embedding is in the store under `face_id`."""
-
-    face_id: str
-    face: Face
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhotoOutcome:
-    """What became of one photo. `code` and `message` say why unless the state is `indexed`.
-
-    `width` and `height` are those of the upright picture in pixels, None when it could not be decoded.
-    """
-
-    photo_id: str
-    state: PhotoState
-    code: str = ""
-    message: str = ""
-    width: int | None = None
-    height: int | None = None
-    image_format: str = ""
-    faces: tuple[IndexedFace, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,22 +31,23 @@ class SearchedFace:
 class SearchAnswer:
     """The faces of a query image, best detection first; none when no face was found.
 
-    `width` and `height` are those of the upright picture in pixels: what the faces' boxes refer to.
+    `rejected` are those that FACE_CONFIG's thresholds left out. `width` and `height` are those of the upright picture
+    in pixels: what the faces' boxes refer to.
     """
 
     faces: tuple[SearchedFace, ...]
+    rejected: tuple[RejectedFace, ...] = ()
     width: int
     height: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Looked:
-    """A photo that was read, decoded and looked at: what is known before its faces are described."""
+class Verification:
+    """Whether two pictures show the same person: the largest face of each, and their similarity (cosine, -1..1)."""
 
-    outcome: PhotoOutcome
-    found: list[FoundFace] = field(default_factory=list)
-    #: What the model raised on this photo, if it did.
-    model_error: Exception | None = None
+    similarity: float
+    is_match: bool
+    faces: tuple[Face, Face]
 
 
 class FaceIndex:
@@ -142,6 +98,11 @@ class FaceIndex:
         """The pack that fills and searches this index. Raises NotOpen."""
         return self._engine.pack
 
+    @property
+    def models_are_healthy(self) -> bool:
+        """Whether all models take work; a worker in which one does not must be restarted. Never raises."""
+        return self._engine.is_healthy
+
     def store_health(self) -> StoreHealth:
         """Look at the store now. Never raises; blocks for at most the health timeout."""
         return self._store.health()
@@ -153,7 +114,7 @@ class FaceIndex:
 
     def healthy(self) -> bool:
         """Return whether a search would be answered now. Never raises; blocks for at most the health timeout."""
-        return self._engine.is_open and self.store_health().is_healthy
+        return self.models_are_healthy and self.store_health().is_healthy
 
     def search(
         self,
@@ -172,7 +133,7 @@ class FaceIndex:
         match_similarity = self._engine.pack.match_similarity
         seen = self._seen(image, faces)
         if not seen.faces:
-            return SearchAnswer(faces=(), width=seen.width, height=seen.height)
+            return SearchAnswer(faces=(), rejected=seen.rejected, width=seen.width, height=seen.height)
         query = SearchQuery(
             gallery_id=gallery_id,
             embeddings=np.stack([face.embedding for face in seen.faces]),
@@ -183,70 +144,54 @@ class FaceIndex:
             SearchedFace(face=face, matches=tuple(hits))
             for face, hits in zip(seen.faces, self._store.search(query), strict=True)
         )
-        return SearchAnswer(faces=searched, width=seen.width, height=seen.height)
+        return SearchAnswer(faces=searched, rejected=seen.rejected, width=seen.width, height=seen.height)
+
+    def verify(self, one: bytes, other: bytes, *, min_similarity: float | None = None) -> Verification:
+        """Compare the largest faces of two pictures; they match from `min_similarity` on (None for the pack's own).
+
+        Raises NotOpen, Busy, ImageError, NoFaceFound.
+        """
+        least = self._engine.pack.match_similarity if min_similarity is None else min_similarity
+        faces = (self._largest_face(one, "first"), self._largest_face(other, "second"))
+        similarity = rounded_similarity(float(faces[0].embedding @ faces[1].embedding))
+        return Verification(similarity=similarity, is_match=similarity >= least, faces=faces)
 
     def add(self, photos: Sequence[PhotoToIndex]) -> list[PhotoOutcome]:
         """Index the photos and return one outcome each, in the order given. Running it twice changes nothing.
 
-        One photo is decoded at a time, and of it only the aligned faces are kept. All faces are described in one run
-        and written in one call; what an earlier run had found in a photo and this one did not is deleted
-        afterwards. A photo that cannot be read as a picture fails alone and its old faces are left as they are.
-        So does one whose faces no longer fit into the collection (`capacity_reached`).
-        Raises NotOpen, PhotoStorageUnavailable, what else the store raises, and what the model raises when it fails on
-        every picture: then it is not the pictures' fault.
+        See `bulk.outcomes` for how they are looked at, and for what it raises. All faces are written in one call; what
+        an earlier run had found in a photo and this one did not is deleted afterwards. The old faces of a photo that
+        failed are left as they are. A photo whose faces no longer fit into the collection fails alone
+        (`capacity_reached`). Raises what the store raises.
         """
-        looked = [self._look(photo) for photo in photos]
-        _raise_if_the_model_is_to_blame(looked)
-        described = self._engine.describe([look.found for look in looked])
-        outcomes = [
-            _with_faces(look.outcome, photo, faces)
-            for look, photo, faces in zip(looked, photos, described, strict=True)
-        ]
-        return self._written(photos, outcomes)
+        return self._written(photos, outcomes(self._engine, photos, limits=self._limits))
 
     def remove(self, *, gallery_id: str, photo_ids: Collection[str]) -> None:
         """Delete every face of these photos; unknown photos are no error. Raises what the store raises."""
         self._store.delete_photos(gallery_id=gallery_id, photo_ids=photo_ids)
 
+    def _largest_face(self, image: bytes, which: str) -> Face:
+        seen = self._seen(image, "largest")
+        if not seen.faces:
+            raise NoFaceFound(f"In the {which} picture: {why_no_face(seen.rejected)}")
+        return seen.faces[0]
+
     def _seen(self, image: bytes, faces: Literal["all", "largest"]) -> QueryFaces:
         """Return the described faces of a query image, out of the cache when an earlier search has seen it."""
         if self._cache is None:
             return self._see(image, faces)
-        variant = f"{faces}:{self._engine.config.min_face_score}"
+        config = self._engine.config
+        thresholds = (config.min_face_score, config.min_face_pixels, config.min_face_quality)
+        variant = ":".join(map(str, (faces, *thresholds, config.reduced_decoding)))
         return self._cache.faces(image, variant=variant, find=lambda: self._see(image, faces))
 
     def _see(self, image: bytes, faces: Literal["all", "largest"]) -> QueryFaces:
-        picture = decode(image, limits=self._limits)
-        height, width = picture.pixels.shape[:2]
-        found = self._engine.find(picture.pixels)
+        picture, seen = look_at(self._engine, image, limits=self._limits)
+        found = seen.faces
         if faces == "largest" and found:
-            found = [max(found, key=lambda face: face.detection.box.width * face.detection.box.height)]
+            found = (max(found, key=lambda face: face.detection.box.width * face.detection.box.height),)
         [described] = self._engine.describe([found])
-        return QueryFaces(faces=tuple(described), width=width, height=height)
-
-    def _look(self, photo: PhotoToIndex) -> _Looked:
-        """Read, decode and look at one photo; what is the photo's own fault becomes a failed outcome."""
-        self._engine.pack  # noqa: B018  raises NotOpen, which is nobody's photo's fault
-        failed = PhotoOutcome(photo_id=photo.photo_id, state="failed")
-        try:
-            picture = decode(photo.read(), limits=self._limits)
-        except FileNotFoundError:
-            message = "The photo's file is no longer in the storage."
-            return _Looked(outcome=replace(failed, code="photo_missing", message=message))
-        except ImageError as error:
-            return _Looked(outcome=replace(failed, code=error.code, message=str(error)))
-        except OSError as error:
-            raise PhotoStorageUnavailable("The storage of the photos cannot be read at the moment.") from error
-        height, width = picture.pixels.shape[:2]
-        outcome = replace(failed, width=width, height=height, image_format=picture.format)
-        try:
-            return _Looked(outcome=outcome, found=self._engine.find(picture.pixels))
-        except FaceQueueError:
-            raise
-        except Exception as error:  # noqa: BLE001  judged in _raise_if_the_model_is_to_blame
-            message = "The face model could not work on this picture."
-            outcome = replace(outcome, code=ImageError.code, message=message)
-            return _Looked(outcome=outcome, model_error=error)
+        return QueryFaces(faces=tuple(described), rejected=seen.rejected, width=picture.width, height=picture.height)
 
     def _written(self, photos: Sequence[PhotoToIndex], outcomes: Sequence[PhotoOutcome]) -> list[PhotoOutcome]:
         """Write all photos in one call; when the collection is full, one by one, so that what fits still gets in."""
@@ -279,56 +224,3 @@ class FaceIndex:
             self._store.upsert(records)
         for gallery_id, faces_by_photo in kept.items():
             self._store.delete_stale_faces(gallery_id=gallery_id, kept=faces_by_photo)
-
-
-def _raise_if_the_model_is_to_blame(looked: Sequence[_Looked]) -> None:
-    """Raise what the model raised if it got through no picture at all: a lost GPU must not fail good photos."""
-    decoded = [look for look in looked if look.outcome.width is not None]
-    errors = [look.model_error for look in decoded if look.model_error is not None]
-    if errors and len(errors) == len(decoded):
-        raise errors[0]
-
-
-def _with_faces(outcome: PhotoOutcome, photo: PhotoToIndex, faces: Sequence[Face]) -> PhotoOutcome:
-    """Return the outcome of a photo whose faces are described; a failed one stays as it is."""
-    if outcome.code:
-        return outcome
-    if not faces:
-        return replace(outcome, state="no_faces", code="no_face_found", message="No face was found in this picture.")
-    ids = face_ids(photo.photo_id, [face.box for face in faces], photo.known_faces)
-    indexed = tuple(IndexedFace(face_id=id_, face=face) for id_, face in zip(ids, faces, strict=True))
-    return replace(outcome, state="indexed", faces=indexed)
-
-
-def face_ids(photo_id: str, boxes: Sequence[Box], known: Mapping[str, Box]) -> list[str]:
-    """Return one id per box, all different, the same whenever the same boxes are found.
-
-    The pairs of box and known face are taken by falling overlap; each known id is given once. A box that gets none
-    has an id that derives from the photo and the box in whole pixels.
-    """
-    pairs = sorted(
-        (-box.overlap(known_box), index, face_id)
-        for index, box in enumerate(boxes)
-        for face_id, known_box in known.items()
-        if box.overlap(known_box) >= SAME_FACE_OVERLAP
-    )
-    ids: dict[int, str] = {}
-    taken: set[str] = set()
-    for _, index, face_id in pairs:
-        if index not in ids and face_id not in taken:
-            ids[index] = face_id
-            taken.add(face_id)
-    for index, box in enumerate(boxes):
-        if index not in ids:
-            ids[index] = _derived_id(photo_id, box, taken)
-            taken.add(ids[index])
-    return [ids[index] for index in range(len(boxes))]
-
-
-def _derived_id(photo_id: str, box: Box, taken: Collection[str]) -> str:
-    """Return an id that is not taken: two faces of one photo may round to one box."""
-    name = f"{photo_id} {box.left:.0f} {box.top:.0f} {box.right:.0f} {box.bottom:.0f}"
-    count = 0
-    while (derived := str(uuid.uuid5(_FACE_IDS, f"{name} {count}"))) in taken:
-        count += 1
-    return derived

@@ -5,16 +5,23 @@ sees bytes that have not been decoded: OpenCV's own decoders trust the header an
 
 The order matters: the number of bytes, then the size that the header tells, and only then pixels. So a small
 file that claims to be huge costs nothing. Safe to call from many threads at once: no state is kept or changed.
+
+Memory at the peak, measured for each pixel that is decoded: 7 bytes (4 of Pillow's picture, 3 of the result), up to
+10 for a progressive JPEG, AVIF and HEIC, 16 for WebP; the file itself comes on top. Two formats may cost more
+than their header's size before they are refused, as much as their libraries allow: a GIF whose frame is huge 179 MB
+(Pillow's limit, a byte a pixel), an AVIF whose header lies 16384 x 16384 pixels.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from io import BytesIO
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import ExifTags, UnidentifiedImageError, features
+from PIL import ExifTags, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError, features
 from PIL import Image as Pillow
 
 from worker.config import ImageLimits
@@ -26,61 +33,99 @@ from worker.errors import (
     TruncatedImage,
     UnsupportedImage,
 )
+from worker.pixels import SIDEWAYS, mirrored_axes, upright_bgr
 from worker.recognition.interfaces import Image
 
 __all__ = ["DecodedImage", "ImageLimits", "decode"]
 
-#: The formats that are taken. Everything else that Pillow could open (EPS starts Ghostscript) stays closed.
+#: Pillow's plugin for HEIC, of the extra "heic"; None without it. It is not registered: only we open HEIC with it.
+HeifImageFile: Any = import_module("pillow_heif").HeifImageFile if find_spec("pillow_heif") else None
+
+#: The formats that Pillow may open. Everything else that it could open (EPS starts Ghostscript) stays closed.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(("AVIF",) if features.check("avif") else ()))
-_TAKEN = f"{', '.join(FORMATS[:-1])} and {FORMATS[-1]}"
+_NAMES = (*FORMATS, *(("HEIC",) if HeifImageFile else ()))
+#: What Pillow calls otherwise: a phone's JPEG with a second picture inside (a depth map, a preview), and HEIC.
+_NAMES_OF_PILLOW = {"MPO": "JPEG", "HEIF": "HEIC"}
+_TAKEN = f"{', '.join(_NAMES[:-1])} and {_NAMES[-1]}"
 
 #: How files of those formats begin: a file that begins so and yet has no readable header was cut short.
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: ISO media files (HEIC, AVIF, videos) have their brand at byte 8, after "ftyp".
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
-#: What each value of the EXIF orientation asks for (CIPA DC-008, table "Orientation").
-_UPRIGHT = {
-    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
-    3: Pillow.Transpose.ROTATE_180,
-    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
-    5: Pillow.Transpose.TRANSPOSE,
-    6: Pillow.Transpose.ROTATE_270,
-    7: Pillow.Transpose.TRANSVERSE,
-    8: Pillow.Transpose.ROTATE_90,
-}
+#: The longest side, whatever the number of pixels: the most that a JPEG or a GIF can say. A PNG of one row and forty
+#: million columns is no photo, and what comes after this should not have to think of it.
+MAX_SIDE_PIXELS = 65_535
+
+# Files that are small and have few pixels, and yet keep a reader busy for minutes, have far too many parts. Real ones
+# have a few dozen.
+#: Reads of one file: a header is read part by part, and Pillow reads a run-length encoded BMP byte by byte.
+_MAX_READS = 200_000
+#: EXIF blocks: Pillow joins them, copying all it has for each.
+_MAX_EXIF_BLOCKS = 64
+#: Scans of a progressive JPEG: each goes over the whole picture, even if it says nothing in ten bytes.
+_MAX_SCANS = 64
+#: A scan's header: marker, length for one to four components, and their number (ITU-T T.81, B.2.3).
+_SCAN = re.compile(rb"\xff\xda\0(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedImage:
-    """A picture as a viewer would show it: `pixels` upright BGR uint8, `format` in capitals ("JPEG")."""
+    """A picture as a viewer would show it: `pixels` upright BGR uint8, `format` in capitals ("JPEG").
+
+    `width` and `height` are those of the whole upright picture. `scale` is how many pixels were decoded for each of its
+    pixels along a side: 1, or 1/2, 1/4, 1/8. What is at (x, y) of `pixels` is at `origin + (x, y) / scale` of the whole
+    picture: the last column and row of a reduced picture may reach beyond the whole one's, and become its first when
+    it is turned. So `origin` is (0, 0), or has negative numbers of less than one reduced pixel.
+    """
 
     pixels: Image
     format: str
+    width: int
+    height: int
+    scale: float = 1.0
+    origin: tuple[int, int] = (0, 0)
 
 
-def decode(data: bytes, *, limits: ImageLimits) -> DecodedImage:
-    """Decode a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF; the first frame of an animated one.
+def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None) -> DecodedImage:
+    """Decode a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC; the first frame of an animated one.
 
     The EXIF orientation is applied, transparency is laid over white, 16 bits are scaled to 8, and any colour
-    space becomes BGR. Raises EmptyImage, NotAnImage, UnsupportedImage, TruncatedImage or ImageTooLarge.
+    space becomes BGR. With `enough_pixels` (1 or more) a JPEG is decoded at the smallest scale at which its longer side
+    still has that many pixels; the limits hold for the whole picture all the same.
+    Raises EmptyImage, NotAnImage, UnsupportedImage, TruncatedImage or ImageTooLarge.
     """
     if not data:
         raise EmptyImage("The file is empty.")
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(f"The file has {len(data):,} bytes; at most {limits.max_bytes:,} bytes are taken.")
+    _check_parts(data)
     with _opened(data) as picture:
         _check_size(picture, limits)
+        stored_width, stored_height = picture.size
+        reduction = 1 if enough_pixels is None else _reduced(picture, enough_pixels)
+        expected = picture.size
         with _coded(TruncatedImage("The picture is cut short or damaged: it cannot be read to its end.")):
             picture.load()
-            orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+        if picture.size != expected:
+            raise TruncatedImage("The picture is damaged: it has not the size that its header tells.")
+        orientation = _orientation(picture)
         with _coded(UnsupportedImage(f"Pictures in the colour mode {picture.mode} are not supported.")):
-            rgb = _rgb(picture)
-            if orientation in _UPRIGHT:
-                rgb = rgb.transpose(_UPRIGHT[orientation])
-            pixels = np.ascontiguousarray(np.asarray(rgb)[:, :, ::-1])
-    # A phone's JPEG with a second picture inside (a depth map, a preview) calls itself MPO.
-    return DecodedImage(pixels=pixels, format="JPEG" if picture.format == "MPO" else str(picture.format))
+            pixels = upright_bgr(picture, orientation)
+    is_sideways = orientation in SIDEWAYS
+    width, height = (stored_height, stored_width) if is_sideways else (stored_width, stored_height)
+    mirrored_x, mirrored_y = mirrored_axes(orientation)
+    return DecodedImage(
+        pixels=pixels,
+        format=_NAMES_OF_PILLOW.get(str(picture.format), str(picture.format)),
+        width=width,
+        height=height,
+        scale=1 / reduction,
+        origin=(
+            width - pixels.shape[1] * reduction if mirrored_x else 0,
+            height - pixels.shape[0] * reduction if mirrored_y else 0,
+        ),
+    )
 
 
 @contextmanager
@@ -88,6 +133,8 @@ def _coded(meaning: ImageError) -> Iterator[None]:
     """Raise `meaning` for whatever Pillow raises inside."""
     try:
         yield
+    except ImageError:
+        raise
     except (MemoryError, Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
         raise ImageTooLarge("The picture is too large to be decoded.") from error
     except Exception as error:  # Pillow has no root: struct.error, SyntaxError, zlib.error, KeyError ...
@@ -98,8 +145,11 @@ def _opened(data: bytes) -> Pillow.Image:
     """Read the header only."""
     with _coded(TruncatedImage("The picture is cut short or damaged: its header cannot be read.")):
         try:
-            return Pillow.open(BytesIO(data), formats=FORMATS)
+            return Pillow.open(_CountedReads(data), formats=FORMATS)
         except UnidentifiedImageError as error:
+            if HeifImageFile and _is_heic(data):
+                heic: Pillow.Image = HeifImageFile(_CountedReads(data))
+                return heic
             reason, cause = _why_unidentified(data), error
     raise reason from cause
 
@@ -110,6 +160,11 @@ def _why_unidentified(data: bytes) -> ImageError:
     is_riff_webp = data[:4] == b"RIFF" and data[8:12] in (b"", b"WEBP")
     if data.startswith(_BEGINNINGS) or is_riff_webp or (data[4:8] == b"ftyp" and data[8:12] == b"avif"):
         return TruncatedImage("The picture is cut short or damaged: its header cannot be read.")
+    if _is_heic(data):
+        return UnsupportedImage(
+            "HEIC pictures need the extra \"heic\" on the server (pip install 'facequeue[heic]'); "
+            f"send one of {_TAKEN}."
+        )
     other = ""
     if b"<svg" in beginning.lower():
         other = "SVG drawings"
@@ -117,11 +172,38 @@ def _why_unidentified(data: bytes) -> ImageError:
         other = "PDF documents"
     elif beginning.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6")):
         other = "EPS and PostScript files"
-    elif data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
-        other = "HEIC pictures"
     if other:
         return UnsupportedImage(f"{other} are not supported; send one of {_TAKEN}.")
     return NotAnImage(f"The file is not a picture that can be read; send one of {_TAKEN}.")
+
+
+def _is_heic(data: bytes) -> bool:
+    return data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS
+
+
+def _check_parts(data: bytes) -> None:
+    if data.count(b"Exif\0\0") > _MAX_EXIF_BLOCKS or (
+        data.startswith(b"\xff\xd8") and len(_SCAN.findall(data)) > _MAX_SCANS
+    ):
+        raise _too_many_parts()
+
+
+def _too_many_parts() -> ImageError:
+    return UnsupportedImage("The picture is made of far more parts than a photo.")
+
+
+class _CountedReads(BytesIO):
+    """A file in memory that can be read only so often."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._reads_left = _MAX_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._reads_left -= 1
+        if self._reads_left < 0:
+            raise _too_many_parts()
+        return super().read(size)
 
 
 def _check_size(picture: Pillow.Image, limits: ImageLimits) -> None:
@@ -132,25 +214,40 @@ def _check_size(picture: Pillow.Image, limits: ImageLimits) -> None:
         raise ImageTooLarge(
             f"The picture has {width} x {height} pixels; at most {limits.max_pixels:,} pixels are taken."
         )
+    if max(width, height) > MAX_SIDE_PIXELS:
+        raise ImageTooLarge(
+            f"The picture has {width} x {height} pixels; at most {MAX_SIDE_PIXELS:,} pixels a side are taken."
+        )
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        _check_tiles(picture, limits)
 
 
-def _rgb(picture: Pillow.Image) -> Pillow.Image:
-    """Return the picture in 8-bit RGB, whatever its mode."""
-    if picture.mode.startswith("I;16"):
-        # 65535 / 255 = 257 exactly. Pillow's own conversion would clip at 255 instead of scaling.
-        wide = np.asarray(picture).astype(np.uint32)
-        return Pillow.fromarray(((wide + 128) // 257).astype(np.uint8)).convert("RGB")
-    if picture.mode in ("I", "F"):
-        return Pillow.fromarray(_stretched(np.asarray(picture))).convert("RGB")
-    if picture.has_transparency_data:
-        colour = picture.convert("RGBA")
-        return Pillow.alpha_composite(Pillow.new("RGBA", colour.size, "white"), colour).convert("RGB")
-    return picture.convert("RGB")
+def _check_tiles(picture: TiffImagePlugin.TiffImageFile, limits: ImageLimits) -> None:
+    """Refuse a small TIFF of huge tiles: a tile is decoded whole, however little of it the picture shows."""
+    with _coded(TruncatedImage("The picture is cut short or damaged: its header cannot be read.")):
+        tile_pixels = int(picture.tag_v2.get(TiffImagePlugin.TILEWIDTH, 0)) * int(
+            picture.tag_v2.get(TiffImagePlugin.TILELENGTH, 0)
+        )
+    if not 0 <= tile_pixels <= limits.max_pixels:
+        raise ImageTooLarge(
+            f"The picture has tiles of {tile_pixels:,} pixels; at most {limits.max_pixels:,} are taken."
+        )
 
 
-def _stretched(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Return values that have no agreed white (32-bit integers, floats) with their own range as 0..255."""
-    finite = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
-    low, high = float(finite.min()), float(finite.max())
-    scale = 255.0 / (high - low) if high > low else 0.0
-    return np.asarray(np.rint((finite - low) * scale), np.uint8)
+def _reduced(picture: Pillow.Image, enough_pixels: int) -> int:
+    """Let a JPEG be decoded at a fraction of its size; return by how much its sides shrink: 1, 2, 4 or 8."""
+    if not isinstance(picture, JpegImagePlugin.JpegImageFile):
+        return 1
+    width, height = picture.size
+    drafted = picture.draft(picture.mode, (enough_pixels, 1) if width >= height else (1, enough_pixels))
+    # The box is the whole picture in reduced pixels, not rounded.
+    return 1 if drafted is None else round(width / drafted[1][2])
+
+
+def _orientation(picture: Pillow.Image) -> int:
+    """Return how the stored picture must be turned, as EXIF numbers it; 1 (not at all) where that cannot be read."""
+    try:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001 - Pillow has no root, and damaged EXIF is no reason to refuse a picture
+        return 1
+    return orientation if isinstance(orientation, int) else 1

@@ -13,11 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import pictures
+from worker.bulk import PhotoToIndex
 from worker.config import FaceConfig, ImageLimits
-from worker.errors import ImageError, ModelMismatch, NotOpen, PhotoStorageUnavailable
-from worker.face_index import FaceIndex, PhotoToIndex, face_ids
+from worker.errors import ImageError, ModelMismatch, NoFaceFound, NotOpen, PhotoStorageUnavailable
+from worker.face_ids import face_ids
+from worker.face_index import FaceIndex
+from worker.images import decode
 from worker.recognition.engine import FaceEngine
-from worker.recognition.interfaces import Box, FoundFace, Image
+from worker.recognition.interfaces import Box, Crop, Embeddings, Findings, Image
 from worker.vector_search.cache import QueryFaces
 from worker.vector_search.exceptions import StoreUnavailable
 from worker.vector_search.interfaces import FaceHit, SearchQuery
@@ -239,7 +242,7 @@ class TestSearchWithACache:
 
         assert first == again
         assert (len(first.faces), len(largest.faces), len(looks)) == (2, 1, 2)
-        assert [variant for _, variant in cache.kept] == ["all:0.5", "largest:0.5"]
+        assert [variant for _, variant in cache.kept] == ["all:0.5:0:0.0:False", "largest:0.5:0:0.0:False"]
         store.close()
 
 
@@ -391,25 +394,116 @@ class TestAdd:
 
         assert store.calls == []
 
-    def test_one_photo_is_held_decoded_at_a_time(self, index: FaceIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-        events: list[str] = []
-        real = ENGINE.find
-        monkeypatch.setattr(ENGINE, "find", lambda image: events.append("find") or real(image))
+    def test_a_picture_whose_faces_cannot_be_described_fails_alone(
+        self, index: FaceIndex, engine: FaceEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        embed = engine.pack.recognizer.embed
+        [[poison]] = [engine.find(decode(TOM, limits=ImageLimits()).pixels).faces]
 
-        def reading(number: int) -> PhotoToIndex:
-            return PhotoToIndex(
-                photo_id=photo_id(number), gallery_id=GALLERY, read=lambda: events.append("read") or NOBODY
-            )
+        def failing(crops: Sequence[Crop]) -> Embeddings:
+            if any((crop == poison.crop).all() for crop in crops):
+                raise RuntimeError("device lost")
+            return embed(crops)
 
-        index.add([reading(1), reading(2)])
+        monkeypatch.setattr(engine.pack.recognizer, "embed", failing)
 
-        assert events == ["read", "find", "read", "find"]
+        outcomes = index.add([photo(1, astronaut()), photo(2, TOM), photo(3, NOBODY)])
+
+        assert [(outcome.state, outcome.code) for outcome in outcomes] == [
+            ("indexed", ""),
+            ("failed", "bad_image"),
+            ("no_faces", "no_face_found"),
+        ]
+
+    def test_faces_of_several_photos_are_described_together_and_let_go_when_there_are_enough(
+        self, index: FaceIndex, engine: FaceEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        embed, runs = engine.pack.recognizer.embed, []
+        monkeypatch.setattr(engine.pack.recognizer, "embed", lambda crops: runs.append(len(crops)) or embed(crops))
+        monkeypatch.setattr("worker.bulk.CROPS_AT_ONCE", 3)
+
+        index.add([photo(1, TOM), photo(2, NOBODY), photo(3, two_people()), photo(4, TOM), photo(5, TOM)])
+
+        assert runs == [3, 2]
+
+    def test_no_more_photos_are_held_decoded_than_there_are_threads_for_it(
+        self, store: WatchedStore, engine: FaceEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        held, most, lock = 0, 0, threading.Lock()
+        real = engine.find
+
+        def find(image: Image) -> Findings:
+            nonlocal held
+            try:
+                return real(image)
+            finally:
+                with lock:
+                    held -= 1
+
+        def read() -> bytes:
+            nonlocal held, most
+            with lock:
+                held += 1
+                most = max(most, held)
+            time.sleep(0.01)
+            return NOBODY
+
+        monkeypatch.setattr(engine, "config", replace(engine.config, decode_threads=3))
+        monkeypatch.setattr(engine, "find", find)
+        index = FaceIndex(engine, store)
+        index.open()
+
+        index.add([PhotoToIndex(photo_id=photo_id(n), gallery_id=GALLERY, read=read) for n in range(12)])
+
+        assert (held, most) == (0, 3)
 
 
-def failing_on(is_bad: Callable[[Image], bool]) -> Callable[[Image], list[FoundFace]]:
+class TestRejectedFaces:
+    def test_a_photo_whose_faces_are_all_rejected_says_why(self, index: FaceIndex, engine: FaceEngine) -> None:
+        cases = {"min_face_pixels": (5000, "too small"), "min_face_quality": (1.0, "of too low quality")}
+        for threshold, (value, reason) in cases.items():
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(engine, "config", replace(engine.config, **{threshold: value}))
+                [outcome] = index.add([photo(1, two_people())])
+
+            assert (outcome.state, outcome.code) == ("no_faces", "no_face_found")
+            assert outcome.message == f"No usable face was found in this picture: 2 {reason}."
+            assert len(outcome.rejected) == 2
+
+    def test_a_search_tells_which_faces_it_left_out(self, index: FaceIndex, engine: FaceEngine) -> None:
+        [large, small] = sorted(search(index, two_people()).faces, key=lambda face: -face.face.box.width)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(engine, "config", replace(engine.config, min_face_pixels=round(large.face.box.width)))
+            answer = search(index, two_people())
+
+        assert len(answer.faces) == 1
+        [rejected] = answer.rejected
+        assert (rejected.reason, rejected.box) == ("too_small", small.face.box)
+
+
+class TestVerify:
+    def test_two_pictures_of_one_portrait_match(self, index: FaceIndex) -> None:
+        same = index.verify(pictures.sample_bytes("astronaut"), astronaut(light=0.8, degrees=4))
+
+        assert same.is_match
+        assert same.similarity > 0.75
+        assert index.verify(TOM, TOM).similarity == pytest.approx(1.0, abs=1e-5)
+
+    def test_two_people_do_not(self, index: FaceIndex) -> None:
+        assert not index.verify(TOM, astronaut()).is_match
+        assert index.verify(TOM, astronaut(), min_similarity=-1.0).is_match
+
+    def test_a_picture_without_a_face_is_named(self, index: FaceIndex) -> None:
+        with pytest.raises(NoFaceFound, match="In the second picture: No face"):
+            index.verify(TOM, NOBODY)
+        with pytest.raises(NoFaceFound, match="In the first picture: No face"):
+            index.verify(NOBODY, TOM)
+
+
+def failing_on(is_bad: Callable[[Image], bool]) -> Callable[[Image], Findings]:
     real = ENGINE.find
 
-    def find(image: Image) -> list[FoundFace]:
+    def find(image: Image) -> Findings:
         if is_bad(image):
             raise RuntimeError("device lost")
         return real(image)

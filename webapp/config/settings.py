@@ -80,9 +80,23 @@ FACE_CONFIG = {
     "PACK": env.str("FACE_PACK", default="starter"),
     "PACKS_DIR": env.str("FACE_PACKS_DIR", default=str(DATA_DIR / "packs")),
     "PROVIDERS": env.list("FACE_PROVIDERS", default=["CPUExecutionProvider"]),
+    "ALLOW_PROVIDER_FALLBACK": env.bool("FACE_ALLOW_PROVIDER_FALLBACK", default=False),
+    "RUNS_AT_ONCE": _number("FACE_RUNS_AT_ONCE", 0) or None,
+    "THREADS_PER_RUN": _number("FACE_THREADS_PER_RUN", 0) or None,
+    "MAX_WAITING": _number("FACE_MAX_WAITING", 128),
+    "ARENA": env.bool("FACE_ARENA", default=True),
+    "SPINNING": env.bool("FACE_SPINNING", default=False),
+    "CONVOLUTION_SEARCH": env.str("FACE_CONVOLUTION_SEARCH", default="HEURISTIC"),
+    "FP16": env.bool("FACE_FP16", default=False),
+    "ENGINE_CACHE_DIR": env.str("FACE_ENGINE_CACHE_DIR", default=str(DATA_DIR / "engines")),
+    "REPAIR_GRAPHS": env.bool("FACE_REPAIR_GRAPHS", default=True),
+    "REDUCED_DECODING": env.bool("FACE_REDUCED_DECODING", default=False),
+    "DECODE_THREADS": _number("FACE_DECODE_THREADS", 0) or None,
     "MAX_IMAGE_BYTES": _number("FACE_MAX_IMAGE_BYTES", 20 * 1024 * 1024),
     "MAX_IMAGE_PIXELS": _number("FACE_MAX_IMAGE_PIXELS", 40_000_000),
     "MIN_FACE_SCORE": _number("FACE_MIN_SCORE", 0.5),
+    "MIN_FACE_PIXELS": _number("FACE_MIN_PIXELS", 0),
+    "MIN_FACE_QUALITY": _number("FACE_MIN_QUALITY", 0.0),
 }
 #: The pack's name in queues, messages and pages; FACE_PACK may also be the path of a folder.
 PACK_NAME = Path(FACE_CONFIG["PACK"]).name

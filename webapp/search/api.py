@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import File, Query, Router, Schema, Status
 from ninja.files import UploadedFile
 
+from tasks.messages import SearchedFaces
 from webapp.accounts.session_auth import SessionAuth
 from webapp.gallery.api import ErrorOut
 from webapp.search.selectors import answer_as_json
@@ -80,11 +81,20 @@ async def start_search(
     wait: Wait = 0,
     limit: Limit = 10,
     min_similarity: Similarity = None,
+    faces: SearchedFaces = "all",
 ) -> Status[Any]:
-    """Search the gallery for every face of an image. The image is kept in memory only, until it is searched."""
+    """Search the gallery for every face of an image, or for its largest.
+
+    The image is kept in memory only, until it is searched.
+    """
     user = await request.auser()
     job = await search_start(
-        image=query_image(image), user=user, gallery_id=gallery_id, limit=limit, min_similarity=min_similarity
+        image=query_image(image),
+        user=user,
+        gallery_id=gallery_id,
+        limit=limit,
+        min_similarity=min_similarity,
+        faces=faces,
     )
     return await _answer(request, response, job, wait)
 

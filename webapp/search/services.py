@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 
 from tasks.client import face_search
-from tasks.messages import SearchResult
+from tasks.messages import SearchedFaces, SearchResult
 from webapp.gallery import selectors as gallery_selectors
 from webapp.gallery.models import Gallery
 from webapp.gallery.selectors import Viewer
@@ -22,7 +22,13 @@ EXPIRED = "No worker answered this search in time. Please try again."
 
 
 async def search_start(
-    *, image: bytes, user: Viewer, gallery_id: UUID, limit: int = 10, min_similarity: float | None = None
+    *,
+    image: bytes,
+    user: Viewer,
+    gallery_id: UUID,
+    limit: int = 10,
+    min_similarity: float | None = None,
+    faces: SearchedFaces = "all",
 ) -> SearchJob:
     """Send the image to the search workers. Raises Problem: not_found, queue_unavailable."""
     gallery = await sync_to_async(gallery_selectors.gallery_for)(user, gallery_id)
@@ -34,6 +40,7 @@ async def search_start(
             gallery_id=str(gallery.id),
             limit=limit,
             min_similarity=min_similarity,
+            faces=faces,
             timeout_seconds=timeout_seconds,
         )
     except FaceQueueError as error:

@@ -12,8 +12,8 @@ ARCFACE_LANDMARKS: Landmarks = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]],
     np.float32,
 )
-#: Faces larger than this many times their crop are shrunk by area first: bilinear sampling alone would skip
-#: pixels and turn fine texture into noise.
+#: Smooth crops of faces larger than this many times the crop are shrunk by area first: bilinear sampling alone would
+#: skip pixels and turn fine texture into noise.
 _SHRINK_FROM = 2.0
 
 
@@ -35,23 +35,25 @@ def similarity_transform(source: Landmarks, target: Landmarks) -> NDArray[np.flo
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
-def aligned_crop(image: Image, landmarks: Landmarks, *, repeat_edges: bool = False) -> Crop:
+def aligned_crop(image: Image, landmarks: Landmarks, *, is_smooth: bool = False) -> Crop:
     """Return the face as ArcFace wants it: uint8 BGR, shape (112, 112, 3).
 
-    Where the picture ends the crop is black, as InsightFace's models were trained, or goes on in the colours of the
-    picture's edge.
+    As InsightFace's models were trained: bilinear, and black where the picture ends. With `is_smooth` a large face is
+    shrunk by area, and the crop goes on in the colours of the picture's edge.
     """
     matrix = similarity_transform(landmarks, ARCFACE_LANDMARKS)
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    if 0 < scale * _SHRINK_FROM < 1:
-        image, matrix = _shrunk(image, matrix, scale)
-    border = cv2.BORDER_REPLICATE if repeat_edges else cv2.BORDER_CONSTANT
+    if is_smooth:
+        image, matrix = _shrunk(image, matrix)
+    border = cv2.BORDER_REPLICATE if is_smooth else cv2.BORDER_CONSTANT
     crop = cv2.warpAffine(image, matrix, (CROP_SIZE_PIXELS, CROP_SIZE_PIXELS), borderMode=border)
     return np.asarray(crop, np.uint8)
 
 
-def _shrunk(image: Image, matrix: NDArray[np.float64], scale: float) -> tuple[Image, NDArray[np.float64]]:
+def _shrunk(image: Image, matrix: NDArray[np.float64]) -> tuple[Image, NDArray[np.float64]]:
     """Return the part of the image that the crop shows, at about the crop's size, and the matrix for it."""
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if not 0 < scale * _SHRINK_FROM < 1:
+        return image, matrix
     height, width = image.shape[:2]
     corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float64) * CROP_SIZE_PIXELS
     seen = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T

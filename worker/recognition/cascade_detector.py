@@ -62,11 +62,17 @@ class CascadeDetector:
     use one cascade at once; it runs without the interpreter lock.
     """
 
-    def __init__(self, cascade_file: str) -> None:
+    def __init__(self, cascade_file: str, *, faintest_score: float) -> None:
+        """Faces under `faintest_score` are not returned."""
+        self._faintest_score = faintest_score
         self._cascade = Cascade(cascade_file)
 
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
         return [self._detect(image) for image in images]
+
+    def warm_up(self) -> None:
+        """Scan one picture; the first scan makes the cascade's tables."""
+        self.detect([np.full((LONGEST_SIDE_PIXELS, LONGEST_SIDE_PIXELS, 3), 128, np.uint8)])
 
     def _detect(self, image: Image) -> list[Detection]:
         grey, shrink = _small_grey(image)
@@ -78,7 +84,9 @@ class CascadeDetector:
         found: list[Detection] = []
         for face in sorted(filter(None, faces), key=lambda face: -face.yeses):
             detection = face.detection(border=border, shrink=shrink, image=image)
-            if detection and all(detection.box.overlap(other.box) < _SAME_FACE_OVERLAP for other in found):
+            if not detection or detection.score < self._faintest_score:
+                continue
+            if all(detection.box.overlap(other.box) < _SAME_FACE_OVERLAP for other in found):
                 found.append(detection)
         return found
 

@@ -3,24 +3,31 @@
 from collections.abc import Sequence
 from itertools import islice
 
-import numpy as np
-
 from worker.config import FaceConfig
 from worker.errors import NotOpen
 from worker.recognition.alignment import aligned_crop
-from worker.recognition.interfaces import CROP_SIZE_PIXELS, Face, FoundFace, Image, Pack
+from worker.recognition.interfaces import (
+    CROP_SIZE_PIXELS,
+    Detection,
+    Face,
+    Findings,
+    FoundFace,
+    Image,
+    Landmarks,
+    Pack,
+    Reduction,
+    RejectedFace,
+    RejectReason,
+)
 from worker.recognition.packs import load_pack
 from worker.recognition.quality import quality
-
-#: The picture that warms the detector up: grey, and as large as detectors shrink every picture to.
-_WARM_UP_SIDE_PIXELS = 640
 
 
 class FaceEngine:
     """Finds and describes faces with one pack. After `open()` it is safe to share between threads.
 
     `find` and `describe` are the two halves of `faces`: a caller with many large pictures finds in one after the
-    other, keeps only the crops, and describes all faces in one run of the recognizer.
+    other, keeps only the crops, and describes all faces together. Callers on many threads share model runs.
     """
 
     def __init__(self, config: FaceConfig) -> None:
@@ -28,25 +35,32 @@ class FaceEngine:
         self._pack: Pack | None = None
 
     def open(self) -> None:
-        """Load the pack and run it once; blocks for seconds. Does nothing when it is open already.
+        """Load the pack and run it at every size of a run; blocks for seconds. Does nothing when it is open already.
 
-        Raises PackMissing, PackDamaged, ConfigError.
+        Call it after a fork, never before: sessions do not survive one. Raises PackMissing, PackDamaged, ConfigError.
         """
         if self._pack is not None:
             return
         pack = load_pack(self.config)
-        # The first run of a model allocates its buffers; no caller should wait for that.
-        pack.detector.detect([np.full((_WARM_UP_SIDE_PIXELS, _WARM_UP_SIDE_PIXELS, 3), 128, np.uint8)])
-        pack.recognizer.embed([np.full((CROP_SIZE_PIXELS, CROP_SIZE_PIXELS, 3), 128, np.uint8)])
+        # A model's first run of each size allocates its buffers, or builds an engine: no caller should wait for that.
+        pack.detector.warm_up()
+        pack.recognizer.warm_up()
         self._pack = pack
 
     def close(self) -> None:
-        """Let the models go. Safe to call twice, and before open()."""
-        self._pack = None
+        """Let the models go; who waits for them gets NotOpen. Safe to call twice, and before open()."""
+        pack, self._pack = self._pack, None
+        for model in pack.models if pack else ():
+            model.close()
 
     @property
     def is_open(self) -> bool:
         return self._pack is not None
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it is open and all of its models take work. Never raises."""
+        return self._pack is not None and all(model.is_healthy for model in self._pack.models)
 
     @property
     def pack(self) -> Pack:
@@ -58,25 +72,33 @@ class FaceEngine:
     def faces(self, images: Sequence[Image]) -> list[list[Face]]:
         """Return the faces of each picture, in the order given, best score first.
 
-        Blocks while the models run: the detector for each picture, the recognizer once for all faces.
-        Raises NotOpen.
+        Blocks while the models run. Raises NotOpen, Busy (too much waits for a model).
         """
-        return self.describe([self.find(image) for image in images])
+        return self.describe([self.find(image).faces for image in images])
 
-    def find(self, image: Image) -> list[FoundFace]:
-        """Return the faces of one picture that score at least `min_face_score`, aligned, best score first."""
-        pack = self.pack
-        [detections] = pack.detector.detect([image])
-        found = []
+    def find(self, image: Image, *, reduction: Reduction | None = None) -> Findings:
+        """Return the faces of one picture, aligned, and those that FaceConfig's thresholds reject, with the reason.
+
+        Of a picture that was reduced, boxes and landmarks are those in the whole one; faces too small for a good crop
+        are cut from the whole one. Raises NotOpen, Busy, and what `reduction.whole` raises.
+        """
+        [detections] = self.pack.detector.detect([image])
+        faces: list[FoundFace] = []
+        rejected: list[RejectedFace] = []
         for detection in detections:
-            if detection.score >= self.config.min_face_score:
-                crop = aligned_crop(image, detection.landmarks, repeat_edges=pack.repeat_edges)
-                worth = quality(box=detection.box, landmarks=detection.landmarks, crop=crop)
-                found.append(FoundFace(detection=detection, crop=crop, quality=worth))
-        return found
+            source = image
+            in_whole = reduction.in_whole(detection) if reduction else detection
+            if reduction and min(detection.box.width, detection.box.height) < CROP_SIZE_PIXELS:
+                source, detection = reduction.whole(), in_whole
+            judged = self._judged(source, detection.landmarks, in_whole)
+            if isinstance(judged, FoundFace):
+                faces.append(judged)
+            else:
+                rejected.append(RejectedFace(box=in_whole.box, score=in_whole.score, reason=judged))
+        return Findings(faces=tuple(faces), rejected=tuple(rejected))
 
     def describe(self, found: Sequence[Sequence[FoundFace]]) -> list[list[Face]]:
-        """Return the faces with their embeddings, grouped as given; one run of the recognizer for all of them."""
+        """Return the faces with their embeddings, grouped as given. Raises NotOpen, Busy."""
         flat = [face for faces in found for face in faces]
         embeddings = self.pack.recognizer.embed([face.crop for face in flat])
         described = (
@@ -90,3 +112,16 @@ class FaceEngine:
             for face, embedding in zip(flat, embeddings, strict=True)
         )
         return [list(islice(described, len(faces))) for faces in found]
+
+    def _judged(self, source: Image, landmarks: Landmarks, detection: Detection) -> FoundFace | RejectReason:
+        """Cut the face out of `source`, where its landmarks are `landmarks`, unless it is rejected."""
+        config, box = self.config, detection.box
+        if detection.score < config.min_face_score:
+            return "low_score"
+        if min(box.width, box.height) < config.min_face_pixels:
+            return "too_small"
+        crop = aligned_crop(source, landmarks, is_smooth=self.pack.smooth_crops)
+        worth = quality(box=box, landmarks=detection.landmarks, crop=crop)
+        if worth < config.min_face_quality:
+            return "low_quality"
+        return FoundFace(detection=detection, crop=crop, quality=worth)

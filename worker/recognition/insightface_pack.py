@@ -1,58 +1,67 @@
-"""Any InsightFace pack (buffalo_l, buffalo_s, antelopev2, ...): a folder of ONNX files.
+"""Any InsightFace pack (buffalo_l, buffalo_s, antelopev2, a manifest package): a folder of ONNX files.
 
 Only the detector and the recognizer of the folder are loaded; landmark and attribute models are left alone.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-from insightface.model_zoo import SCRFD, ArcFaceONNX, get_model
 
 from worker.config import FaceConfig
 from worker.errors import PackDamaged, PackMissing
-from worker.recognition.interfaces import CROP_SIZE_PIXELS, Box, Crop, Detection, Embeddings, Image, Pack
-from worker.recognition.pack_files import WANTED_FILES, fingerprint
-from worker.recognition.providers import checked_providers, on_requested_providers, session_options
+from worker.recognition import scrfd
+from worker.recognition.arcface import ArcFaceRecognizer
+from worker.recognition.catalog import ARCFACE_MATCH_SIMILARITY, INSIGHTFACE_LICENCE
+from worker.recognition.interfaces import CROP_SIZE_PIXELS, Pack
+from worker.recognition.manifest import ManifestModel, manifest_files
+from worker.recognition.model import OnnxModel
+from worker.recognition.pack_files import WANTED_FILES, fingerprint, verified_digests
+from worker.recognition.providers import CPU
+from worker.recognition.repairs import Graph, repaired_detector, repaired_recognizer
 
-#: Every picture is letterboxed to this one square. SCRFD was trained on it, and a fixed size means one session.
-DETECTOR_SIZE_PIXELS = 640
-#: Crops in one run of the recognizer; a run holds some MiB of activations a crop.
-MAX_CROPS_PER_RUN = 64
-#: ArcFace embeddings of one person are mostly 0.4 to 0.8 alike and those of two people around 0; the threshold
-#: for a given rate of false matches depends on the pack, so operators of a real pack should set their own.
-MATCH_SIMILARITY = 0.4
-
-LICENCE = (
-    "The pretrained InsightFace packs are for non-commercial research only; any other use needs a licence from "
-    "InsightFace. The InsightFace library itself is MIT."
-)
 WARNING = "This pack's weights are licensed by InsightFace for non-commercial research only."
+
+#: Runs of the recognizer on the CPU: a few crops a run gain 7 % on the large model; more leave the cache.
+CPU_BATCH_SIZES = (1, 2, 4)
+#: InsightFace takes a recognizer whose first nodes are called so for one that normalises its input itself.
+_NODES_LOOKED_AT, _SUBTRACTING, _MULTIPLYING = 8, ("Sub", "_minus"), ("Mul", "_mul")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PackFiles:
+    detector: ManifestModel
+    recognizer: ManifestModel
+    #: SHA-256 of both by their names.
+    digests: dict[str, str]
+    #: Values of an embedding, where a manifest promises them.
+    dimension: int | None = None
 
 
 def load_insightface_pack(folder: Path, config: FaceConfig) -> Pack:
     """Load the folder's detector and recognizer.
 
-    Raises PackMissing when one of them is not there, PackDamaged when a file cannot be loaded, ConfigError for an
-    execution provider that is not there.
+    Raises PackMissing when one of them is not there, PackDamaged when a file cannot be loaded or is not what its
+    manifest or the catalogue says, ConfigError for an execution provider that is not there.
     """
-    detector_file, recognizer_file = choose_files(folder)
-    detector = _load(detector_file, SCRFD, config)
-    if not detector.use_kps:
-        raise PackDamaged(f"The detector {detector_file} finds no landmarks, which alignment needs.")
-    size = (DETECTOR_SIZE_PIXELS, DETECTOR_SIZE_PIXELS)
-    detector.prepare(ctx_id=0, input_size=size, det_thresh=config.min_face_score)
-    recognizer = ArcFaceRecognizer(_load(recognizer_file, ArcFaceONNX, config))
+    files = _pack_files(folder)
+    detector_model, detector = _detector(files.detector, config)
+    try:
+        recognizer_model, recognizer = _recognizer(files.recognizer, config)
+        _check_dimension(files, recognizer)
+    except BaseException:
+        detector_model.close()
+        raise
     return Pack(
         name=folder.name,
-        fingerprint=fingerprint({file.name: file for file in (detector_file, recognizer_file)}),
-        licence=LICENCE,
-        detector=ScrfdDetector(detector),
+        fingerprint=fingerprint(files.digests),
+        licence=INSIGHTFACE_LICENCE.sentence,
+        detector=detector,
         recognizer=recognizer,
-        match_similarity=MATCH_SIMILARITY,
-        providers=tuple(recognizer.providers),
+        match_similarity=ARCFACE_MATCH_SIMILARITY,
+        providers=recognizer_model.providers,
+        models=(detector_model, recognizer_model),
         warning=WARNING,
     )
 
@@ -68,13 +77,36 @@ def choose_files(folder: Path) -> tuple[Path, Path]:
     return kinds["detector"], kinds["recognizer"]
 
 
+def _pack_files(folder: Path) -> _PackFiles:
+    stated = manifest_files(folder)
+    if stated is not None:
+        return _PackFiles(
+            detector=stated.detector,
+            recognizer=stated.recognizer,
+            digests=stated.digests,
+            dimension=stated.dimension,
+        )
+    detector, recognizer = choose_files(folder)
+    mean, deviation = _arcface_normalisation(recognizer)
+    return _PackFiles(
+        detector=ManifestModel(file=detector, mean=scrfd.MEAN, deviation=scrfd.DEVIATION),
+        recognizer=ManifestModel(file=recognizer, mean=mean, deviation=deviation),
+        digests=verified_digests((detector, recognizer)),
+    )
+
+
+def _check_dimension(files: _PackFiles, recognizer: ArcFaceRecognizer) -> None:
+    if files.dimension not in (None, recognizer.dimension):
+        raise PackDamaged(
+            f"{files.recognizer.file} makes {recognizer.dimension} values of a face, not the {files.dimension} that "
+            "its manifest promises."
+        )
+
+
 def _kind(file: Path) -> str:
     """Return what InsightFace's own `ModelRouter` would take the file for, without starting a session for it."""
-    try:
-        graph = onnx.load_model(str(file), load_external_data=False).graph
-        shape = [axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim]
-    except Exception as error:  # protobuf's and onnx's errors have no common root
-        raise PackDamaged(f"{file} cannot be read: it is not an ONNX file, or it was cut short.") from error
+    graph = _graph(file)
+    shape = [axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim]
     if len(graph.output) >= 5:
         return "detector"
     if len(shape) != 4 or len(graph.output) != 1 or len(graph.input) != 1:
@@ -84,69 +116,52 @@ def _kind(file: Path) -> str:
     return "recognizer" if is_arcface else "other"
 
 
-def _load(file: Path, kind: type[Any], config: FaceConfig) -> Any:
-    providers = checked_providers(config.providers)
+def _arcface_normalisation(file: Path) -> tuple[float, float]:
+    """Return the mean and the deviation that InsightFace's `ArcFaceONNX` would use for the file."""
+    names = [node.name for node in _graph(file).node[:_NODES_LOOKED_AT]]
+    subtracts, multiplies = (any(n.startswith(begins) for n in names) for begins in (_SUBTRACTING, _MULTIPLYING))
+    return (0.0, 1.0) if subtracts and multiplies else (127.5, 127.5)
+
+
+def _graph(file: Path) -> Any:
     try:
-        model: Any = get_model(
-            str(file), providers=providers, sess_options=session_options(), static_shape_sessions=False
+        graph = onnx.load_model(str(file), load_external_data=False).graph
+        _ = graph.input[0]
+    except Exception as error:  # protobuf's and onnx's errors have no common root
+        raise PackDamaged(f"{file} cannot be read: it is not an ONNX file, or it was cut short.") from error
+    return graph
+
+
+def _detector(stated: ManifestModel, config: FaceConfig) -> tuple[OnnxModel, scrfd.ScrfdDetector]:
+    outputs = _graph(stated.file).output
+    if len(outputs) not in scrfd.LEVELS_BY_OUTPUT_COUNT:
+        raise PackDamaged(f"The detector {stated.file} finds no landmarks, which alignment needs.")
+    has_batch = len(outputs[0].type.tensor_type.shape.dim) == 3
+    graph = Graph(model=stated.file, has_batch=has_batch, takes_pixels=False, repairs=())
+    if config.repair_graphs and (stated.mean, stated.deviation) == (scrfd.MEAN, scrfd.DEVIATION):
+        graph = repaired_detector(stated.file, side_pixels=scrfd.SIDE_PIXELS)
+    model = OnnxModel(graph.model, config, name=stated.file.name, has_batch=graph.has_batch)
+    return model, scrfd.ScrfdDetector(
+        model,
+        levels=scrfd.LEVELS_BY_OUTPUT_COUNT[len(outputs)],
+        takes_pixels=graph.takes_pixels,
+        mean=stated.mean,
+        deviation=stated.deviation,
+        faintest_score=config.faintest_score,
+    )
+
+
+def _recognizer(stated: ManifestModel, config: FaceConfig) -> tuple[OnnxModel, ArcFaceRecognizer]:
+    graph = Graph(model=stated.file, has_batch=True, takes_pixels=False, repairs=())
+    if config.repair_graphs:
+        is_on_cpu = config.providers[0] == CPU
+        graph = repaired_recognizer(stated.file, mean=stated.mean, std=stated.deviation, for_cpu=is_on_cpu)
+    model = OnnxModel(graph.model, config, name=stated.file.name, cpu_batch_sizes=CPU_BATCH_SIZES)
+    try:
+        recognizer = ArcFaceRecognizer(
+            model, takes_pixels=graph.takes_pixels, mean=stated.mean, deviation=stated.deviation
         )
     except Exception as error:  # onnxruntime's exceptions have no public root
-        raise PackDamaged(f"{file} cannot be loaded: onnxruntime refuses it.") from error
-    if not isinstance(model, kind):
-        raise PackDamaged(f"{file} cannot be loaded: it is not a model that InsightFace knows.")
-    on_requested_providers(model.session, config.providers)
-    return model
-
-
-class ScrfdDetector:
-    """InsightFace's SCRFD at one fixed size. Safe to share between threads."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-
-    def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
-        return [self._detect(image) for image in images]
-
-    def _detect(self, image: Image) -> list[Detection]:
-        height, width = image.shape[:2]
-        if max(height, width) >= DETECTOR_SIZE_PIXELS * min(height, width):
-            return []  # the letterbox would shrink its short side to nothing
-        rows, landmarks = self._model.detect(image)
-        corners = np.clip(rows[:, :4], 0, (width, height, width, height))
-        return [
-            Detection(
-                box=Box(left=left, top=top, right=right, bottom=bottom),
-                landmarks=np.asarray(points, np.float32),
-                score=min(1.0, max(0.0, float(score))),
-            )
-            for (left, top, right, bottom), score, points in zip(corners.tolist(), rows[:, 4], landmarks, strict=True)
-            if left < right and top < bottom
-        ]
-
-
-class ArcFaceRecognizer:
-    """InsightFace's ArcFace over many crops a run. Safe to share between threads."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        # Some packs were exported for exactly one crop; a name or None instead of the 1 means any number.
-        self._crops_per_run = 1 if isinstance(model.input_shape[0], int) else MAX_CROPS_PER_RUN
-        self.providers: list[str] = model.session.get_providers()
-        self.dimension = self._measured_dimension()
-
-    def embed(self, crops: Sequence[Crop]) -> Embeddings:
-        runs = [np.empty((0, self.dimension), np.float32)]
-        for start in range(0, len(crops), self._crops_per_run):
-            runs.append(self._model.get_feat(list(crops[start : start + self._crops_per_run])))
-        rows = np.concatenate(runs).astype(np.float32)
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.asarray(rows / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
-
-    def _measured_dimension(self) -> int:
-        """Run one crop: the file's own word for its output's shape may be symbolic."""
-        blank = np.zeros((CROP_SIZE_PIXELS, CROP_SIZE_PIXELS, 3), np.uint8)
-        try:
-            _, dimension = self._model.get_feat([blank]).shape
-        except Exception as error:  # onnxruntime's exceptions have no public root
-            raise PackDamaged(f"{self._model.model_file} cannot be run on an aligned face.") from error
-        return int(dimension)
+        model.close()
+        raise PackDamaged(f"{stated.file} cannot be run on an aligned face.") from error
+    return model, recognizer

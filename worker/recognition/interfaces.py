@@ -1,8 +1,8 @@
 """The two models of a pack, and the values that pass between them. The docstrings are the contract."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,14 +59,49 @@ class Detection:
     score: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduction:
+    """How a picture was reduced when it was decoded.
+
+    What is at (x, y) of it is at origin + (x, y) / scale of the whole picture, whose size is `width` and `height`.
+    `whole()` decodes the whole picture, once however often it is called.
+    """
+
+    scale: float
+    origin: tuple[int, int]
+    width: int
+    height: int
+    whole: Callable[[], Image]
+
+    def in_whole(self, detection: Detection) -> Detection:
+        """Return the detection in pixels of the whole picture."""
+        x, y = self.origin
+        box = detection.box
+        return Detection(
+            # A reduced picture may reach beyond the whole one's edges, by less than one of its pixels.
+            box=Box(
+                left=max(0.0, x + box.left / self.scale),
+                top=max(0.0, y + box.top / self.scale),
+                right=min(float(self.width), x + box.right / self.scale),
+                bottom=min(float(self.height), y + box.bottom / self.scale),
+            ),
+            landmarks=(detection.landmarks / self.scale + self.origin).astype(np.float32),
+            score=detection.score,
+        )
+
+
 class Detector(Protocol):
     """Finds faces."""
 
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
         """Return one list per image, in the order given; best score first; empty when there is no face.
 
-        Blocks while the model runs. Boxes lie inside their image.
+        Blocks while the model runs. Boxes lie inside their image. Raises Busy when too much waits for the model.
         """
+        ...
+
+    def warm_up(self) -> None:
+        """Run the model at every size of a run that it will be given; blocks for seconds."""
         ...
 
 
@@ -78,8 +113,26 @@ class Recognizer(Protocol):
     def embed(self, crops: Sequence[Crop]) -> Embeddings:
         """Return one unit vector per crop, in the order given; shape (0, dimension) for none.
 
-        Blocks while the model runs. A crop's embedding does not depend on its neighbours.
+        Blocks while the model runs. A crop's embedding does not depend on its neighbours. Raises Busy when too much
+        waits for the model.
         """
+        ...
+
+    def warm_up(self) -> None:
+        """Run the model at every size of a run that it will be given; blocks for seconds."""
+        ...
+
+
+class Model(Protocol):
+    """One graph of a pack, whose runs callers on many threads share."""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it takes work. Never raises."""
+        ...
+
+    def close(self) -> None:
+        """Stop, and fail what waits. Safe to call twice."""
         ...
 
 
@@ -97,8 +150,10 @@ class Pack:
     match_similarity: float
     #: Execution providers that are really active, e.g. ("CPUExecutionProvider",).
     providers: tuple[str, ...]
-    #: Whether a crop goes on in the colours of the picture's edge where the picture ends; else it is black there.
-    repeat_edges: bool = False
+    #: The graphs that it runs, for their health and their end.
+    models: tuple["Model", ...] = ()
+    #: How faces are cut out: as ArcFace was trained (False), or without aliasing and black borders (True).
+    smooth_crops: bool = False
     #: One sentence shown wherever the pack is active; empty when there is nothing to warn of.
     warning: str = ""
 
@@ -127,6 +182,26 @@ class FoundFace:
     quality: float
 
 
+RejectReason = Literal["low_score", "too_small", "low_quality"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedFace:
+    """A detected face that is not worth describing, and why: see FaceConfig's thresholds."""
+
+    box: Box
+    score: float
+    reason: RejectReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What the detector saw in one picture, best score first."""
+
+    faces: tuple[FoundFace, ...] = ()
+    rejected: tuple[RejectedFace, ...] = ()
+
+
 class Engine(Protocol):
     """What FaceIndex asks of `engine.FaceEngine`; it stands here so that FaceIndex needs no model library."""
 
@@ -137,12 +212,15 @@ class Engine(Protocol):
     def is_open(self) -> bool: ...
 
     @property
+    def is_healthy(self) -> bool: ...
+
+    @property
     def pack(self) -> Pack: ...
 
     def open(self) -> None: ...
 
     def close(self) -> None: ...
 
-    def find(self, image: Image) -> list[FoundFace]: ...
+    def find(self, image: Image, *, reduction: Reduction | None = None) -> Findings: ...
 
     def describe(self, found: Sequence[Sequence[FoundFace]]) -> list[list[Face]]: ...

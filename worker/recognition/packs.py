@@ -1,12 +1,13 @@
 """Find a pack by its name, and build its detector and recognizer.
 
-A pack is a folder of ONNX files in InsightFace's layout, or the built-in `starter`.
+A pack is the built-in `starter`, a folder of OpenCV Zoo's two files, or a folder of ONNX files in InsightFace's layout.
 """
 
 from pathlib import Path
 
 from worker.config import FaceConfig
 from worker.errors import PackMissing
+from worker.recognition.catalog import KnownPack, known_pack
 from worker.recognition.interfaces import Pack
 from worker.recognition.pack_files import STARTER, WANTED_FILES
 
@@ -14,21 +15,29 @@ from worker.recognition.pack_files import STARTER, WANTED_FILES
 def load_pack(config: FaceConfig) -> Pack:
     """Load the pack that the configuration names; blocks for seconds while models are read.
 
-    Raises PackMissing (no such folder, or not the files of a pack), PackDamaged (a file cannot be read),
-    ConfigError (a requested execution provider is not there).
+    Raises PackMissing (no such folder, or not the files of a pack), PackDamaged (a file cannot be read, or is not what
+    its publisher released), ConfigError (a requested execution provider is not there).
     """
     # Imported here, so that a process that only needs names and errors loads no model library.
     if config.pack == STARTER:
         from worker.recognition.starter_pack import load_starter_pack
 
         return load_starter_pack(config)
+    folder = find_folder(config)
+    from worker.recognition.zoo_pack import is_zoo_folder, load_zoo_pack
+
+    if is_zoo_folder(folder):
+        return load_zoo_pack(folder, config)
     from worker.recognition.insightface_pack import load_insightface_pack
 
-    return load_insightface_pack(find_folder(config), config)
+    return load_insightface_pack(folder, config)
 
 
 def find_folder(config: FaceConfig) -> Path:
-    """Return the pack's folder: an absolute path as it is, a name below PACKS_DIR."""
+    """Return the pack's folder: an absolute path as it is, a name below PACKS_DIR.
+
+    Raises PackMissing for a folder that is not there, or goes by the name of a known pack and lacks one of its files.
+    """
     named = Path(config.pack)
     is_name = named.name == config.pack and config.pack not in (".", "..")
     if not named.is_absolute() and not is_name:
@@ -37,6 +46,15 @@ def find_folder(config: FaceConfig) -> Path:
             "nor an absolute path."
         )
     folder = named if named.is_absolute() else config.packs_dir / named
+    known = known_pack(folder.name)
     if not folder.is_dir():
-        raise PackMissing(f"There is no folder {folder} for the pack {config.pack!r}. Put into it {WANTED_FILES}.")
+        wanted = _wanted(known) if known else f"Put into it {WANTED_FILES}."
+        raise PackMissing(f"There is no folder {folder} for the pack {config.pack!r}. {wanted}")
+    missing = [file.name for file in known.files if not (folder / file.name).is_file()] if known else []
+    if known and missing:
+        raise PackMissing(f"The folder {folder} has no {' and no '.join(missing)}. {_wanted(known, ' --force')}")
     return folder
+
+
+def _wanted(known: KnownPack, option: str = "") -> str:
+    return f"It needs {known.file_names}: `manage.py packs fetch {known.name}{option}` gets them."

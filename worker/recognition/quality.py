@@ -1,31 +1,44 @@
-"""How good a picture of a face is, as one number in 0..1: for sorting, and for choosing what to enrol.
+"""How good a picture of a face is, as one number in 0..1: for sorting, for choosing what to enrol, for rejecting.
 
-Three shares in 0..1, each 1 for a perfect face, and their geometric mean, so that one bad share spoils the whole.
+Four shares in 0..1, each 1 for a perfect face, and their geometric mean, so that one bad share spoils the whole.
 """
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from worker.recognition.interfaces import CROP_SIZE_PIXELS, Box, Crop, Landmarks
 
 #: The variance of the Laplacian at which a face is half sharp. The measure is from J. Pech-Pacheco et al., "Diatom
 #: autofocusing in brightfield microscopy", ICPR 2000; 100 is the usual border between blurred and sharp for 8 bits.
 HALF_SHARP_VARIANCE = 100.0
+#: The mean grey levels between which a face of any skin counts as well exposed.
+WELL_EXPOSED_GREY = (50.0, 205.0)
 #: Where a frontal face has its nose between the line of the eyes and that of the mouth: in ArcFace's template.
 _FRONTAL_NOSE_HEIGHT = 0.495
+
+#: A crop in one channel: uint8, shape (112, 112).
+Grey = NDArray[np.uint8]
 
 
 def quality(*, box: Box, landmarks: Landmarks, crop: Crop) -> float:
     """Return the quality in 0..1 of a face with this box and landmarks (in pixels) and this aligned crop."""
-    return float(np.cbrt(sharpness(crop) * pose(landmarks) * size(box)))
+    grey = np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8)
+    return float((sharpness(grey) * exposure(grey) * pose(landmarks) * size(box)) ** 0.25)
 
 
-def sharpness(crop: Crop) -> float:
+def sharpness(grey: Grey) -> float:
     """Return 0 for a crop of one colour, 0.5 at HALF_SHARP_VARIANCE, towards 1 for ever finer detail."""
-    grey = crop.astype(np.float64).mean(axis=2)
-    inner = grey[1:-1, 1:-1]
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
-    variance = float(laplacian.var())
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S, ksize=1)[1:-1, 1:-1])
+    variance = float(deviation[0, 0]) ** 2
     return variance / (variance + HALF_SHARP_VARIANCE)
+
+
+def exposure(grey: Grey) -> float:
+    """Return 1 for a mean grey that is WELL_EXPOSED_GREY, less and less towards all black or all white."""
+    mean = float(grey.mean())
+    darkest, lightest = WELL_EXPOSED_GREY
+    return min(1.0, mean / darkest, (255 - mean) / (255 - lightest))
 
 
 def pose(landmarks: Landmarks) -> float:

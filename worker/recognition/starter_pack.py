@@ -2,20 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from skimage.data import lbp_frontal_face_cascade_filename
 
 from worker.config import FaceConfig
 from worker.recognition.cascade_detector import CascadeDetector
-from worker.recognition.gradient_graph import DIMENSION, INPUT_NAME, OUTPUT_NAME, gradient_histogram_graph
-from worker.recognition.interfaces import Crop, Embeddings, Pack
+from worker.recognition.catalog import STARTER_LICENCE
+from worker.recognition.gradient_graph import DIMENSION, gradient_histogram_graph
+from worker.recognition.interfaces import CROP_SIZE_PIXELS, Crop, Embeddings, Pack
+from worker.recognition.model import OnnxModel
 from worker.recognition.pack_files import STARTER, fingerprint
-from worker.recognition.providers import open_session
-
-#: Crops in one run: more gain no speed and cost 3 MiB each while the gradients are in memory.
-MAX_CROPS_PER_RUN = 64
 
 #: Of 100 LFW faces, each turned by up to 6 degrees, moved by up to 4 pixels, relit by up to 30 % and saved as JPEG of
 #: quality 50, 95 % stay at least 0.75 like themselves and no other is (tests/unit/recognition/test_starter_recall.py).
@@ -29,29 +26,26 @@ _DETECTOR_VERSION = b"cascade detector 1"
 WARNING = (
     "The starter pack finds the same portrait again; it does not recognise a person across years or photo sessions."
 )
-LICENCE = (
-    "Free to use: the cascade is OpenCV's, shipped by scikit-image (BSD licence); the descriptor is facequeue's own "
-    "and holds nothing learned from photos."
-)
 
 
 def load_starter_pack(config: FaceConfig) -> Pack:
     """Return the starter pack; raises ConfigError for an execution provider that is not there."""
     cascade = Path(lbp_frontal_face_cascade_filename())  # type: ignore[no-untyped-call]
     graph = gradient_histogram_graph()
-    session = open_session(graph, config.providers)
+    model = OnnxModel(graph, config, name="gradient_histogram.onnx")
     return Pack(
         name=STARTER,
         fingerprint=fingerprint(
             {cascade.name: cascade, "gradient_histogram.onnx": graph, "detector": _DETECTOR_VERSION}
         ),
-        licence=LICENCE,
-        detector=CascadeDetector(str(cascade)),
-        recognizer=GradientRecognizer(session),
+        licence=STARTER_LICENCE.sentence,
+        detector=CascadeDetector(str(cascade), faintest_score=config.faintest_score),
+        recognizer=GradientRecognizer(model),
         match_similarity=MATCH_SIMILARITY,
-        providers=tuple(session.get_providers()),
+        providers=model.providers,
+        models=(model,),
         # A black edge across a tightly cut portrait would be its strongest gradient, and missing in the whole picture.
-        repeat_edges=True,
+        smooth_crops=True,
         warning=WARNING,
     )
 
@@ -61,12 +55,13 @@ class GradientRecognizer:
 
     dimension = DIMENSION
 
-    def __init__(self, session: Any) -> None:
-        self._session = session
+    def __init__(self, model: OnnxModel) -> None:
+        self._model = model
 
     def embed(self, crops: Sequence[Crop]) -> Embeddings:
-        runs = [np.empty((0, DIMENSION), np.float32)]
-        for start in range(0, len(crops), MAX_CROPS_PER_RUN):
-            batch = np.stack(crops[start : start + MAX_CROPS_PER_RUN])
-            runs += self._session.run([OUTPUT_NAME], {INPUT_NAME: batch})
-        return np.concatenate(runs)
+        rows = [row for (row,) in self._model.run(crops)]
+        return np.array(rows, np.float32).reshape(-1, DIMENSION)
+
+    def warm_up(self) -> None:
+        """Run the graph at every size of a run that it will be given."""
+        self._model.warm_up(np.full((CROP_SIZE_PIXELS, CROP_SIZE_PIXELS, 3), 128, np.uint8))

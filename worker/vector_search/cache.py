@@ -59,7 +59,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from worker.recognition.interfaces import Box, Face
+from worker.recognition.interfaces import Box, Face, RejectedFace
 from worker.vector_search.checks import checked_id
 from worker.vector_search.exceptions import StoreUnavailable
 from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery, VectorStore
@@ -70,7 +70,7 @@ logger = logging.getLogger(__name__)
 
 #: Raise the number when what is kept, or how faces are found and described, changes in a way that the pack's
 #: fingerprint does not show: what an earlier release has kept is then not found.
-KEY_PREFIX: Final = "facequeue:cache:1:"
+KEY_PREFIX: Final = "facequeue:cache:2:"
 #: Never changed: workers of two releases must hear of each other's writes.
 EPOCH_PREFIX: Final = "facequeue:epoch:"
 #: Twice the five seconds that a Milvus reader with bounded staleness may be behind.
@@ -141,9 +141,13 @@ Matches = list[list[FaceHit]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryFaces:
-    """The faces of a query image, best detection first; `width` and `height` of the upright picture in pixels."""
+    """The faces of a query image, best detection first, and those that the thresholds of FACE_CONFIG left out.
+
+    `width` and `height` are those of the upright picture in pixels.
+    """
 
     faces: tuple[Face, ...]
+    rejected: tuple[RejectedFace, ...] = ()
     width: int
     height: int
 
@@ -373,13 +377,14 @@ def _faces_to(found: QueryFaces) -> dict[str, bytes]:
         "height": found.height,
         "faces": [
             {
-                "box": [float(side) for side in (face.box.left, face.box.top, face.box.right, face.box.bottom)],
+                "box": _sides(face.box),
                 "landmarks": np.asarray(face.landmarks, dtype=np.float32).tolist(),
                 "score": float(face.score),
                 "quality": float(face.quality),
             }
             for face in found.faces
         ],
+        "rejected": [[_sides(face.box), float(face.score), face.reason] for face in found.rejected],
     }
     embeddings = [np.asarray(face.embedding, dtype="<f4").tobytes() for face in found.faces]
     return {"json": json.dumps(about).encode(), "float32": b"".join(embeddings)}
@@ -393,7 +398,7 @@ def _faces_from(about: bytes, embeddings: bytes) -> QueryFaces:
     return QueryFaces(
         faces=tuple(
             Face(
-                box=Box(**dict(zip(("left", "top", "right", "bottom"), each["box"], strict=True))),
+                box=_box(each["box"]),
                 landmarks=np.array(each["landmarks"], dtype=np.float32),
                 score=each["score"],
                 quality=each["quality"],
@@ -401,6 +406,18 @@ def _faces_from(about: bytes, embeddings: bytes) -> QueryFaces:
             )
             for each, row in zip(known["faces"], rows, strict=True)
         ),
+        rejected=tuple(
+            RejectedFace(box=_box(sides), score=score, reason=reason) for sides, score, reason in known["rejected"]
+        ),
         width=known["width"],
         height=known["height"],
     )
+
+
+def _sides(box: Box) -> list[float]:
+    return [float(side) for side in (box.left, box.top, box.right, box.bottom)]
+
+
+def _box(sides: Sequence[float]) -> Box:
+    left, top, right, bottom = sides
+    return Box(left=left, top=top, right=right, bottom=bottom)

@@ -15,7 +15,7 @@ from tasks.lifecycle import WorkerState, open_worker
 from tests import pictures
 from tests.redis_server import redis_server
 from tests.servers import embedded_milvus
-from worker.face_index import PhotoToIndex
+from worker.bulk import PhotoToIndex
 
 pytestmark = pytest.mark.services
 

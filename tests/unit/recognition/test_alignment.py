@@ -59,12 +59,13 @@ def test_the_transform_and_the_crop_are_those_of_insightface(scale: float) -> No
     assert difference.max() <= 2
 
 
-def test_a_face_much_larger_than_its_crop_is_averaged_and_not_sampled() -> None:
+def test_a_face_much_larger_than_its_smooth_crop_is_averaged_and_not_sampled() -> None:
     rng = np.random.default_rng(3)
     noise = rng.integers(0, 256, (1200, 1200, 3), np.uint8)
     points = turned(ARCFACE_LANDMARKS, degrees=5, scale=8, shift=(100, 100))
 
-    assert aligned_crop(noise, points).std() < 20
+    assert aligned_crop(noise, points, is_smooth=True).std() < 20
+    assert aligned_crop(noise, points).std() > 40
 
 
 def test_shrinking_first_does_not_move_the_face() -> None:
@@ -72,8 +73,8 @@ def test_shrinking_first_does_not_move_the_face() -> None:
     large = np.ascontiguousarray(image.repeat(3, axis=0).repeat(3, axis=1))
     points = turned(ARCFACE_LANDMARKS, degrees=-8, scale=1.2, shift=(150, 40))
 
-    small_crop = aligned_crop(image, points).astype(int)
-    large_crop = aligned_crop(large, points * 3 + 1).astype(int)
+    small_crop = aligned_crop(image, points, is_smooth=True).astype(int)
+    large_crop = aligned_crop(large, points * 3 + 1, is_smooth=True).astype(int)
 
     assert np.abs(small_crop - large_crop).mean() < 3
 
@@ -82,7 +83,7 @@ def test_where_the_picture_ends_the_crop_may_go_on_in_the_colours_of_its_edge() 
     image = np.full((90, 90, 3), 200, np.uint8)
 
     assert aligned_crop(image, ARCFACE_LANDMARKS).min() == 0
-    assert aligned_crop(image, ARCFACE_LANDMARKS, repeat_edges=True).min() == 200
+    assert aligned_crop(image, ARCFACE_LANDMARKS, is_smooth=True).min() == 200
 
 
 def test_a_face_outside_the_picture_is_black() -> None:

@@ -1,6 +1,6 @@
 """The engine: pictures in, faces with embeddings out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from tests import pictures
 from worker.config import FaceConfig
 from worker.errors import NotOpen, PackMissing
 from worker.recognition.engine import FaceEngine
-from worker.recognition.interfaces import Crop, Embeddings
 
 STARTER = FaceConfig(packs_dir=Path("unused"))
 
@@ -62,27 +61,40 @@ def test_faces_come_back_per_picture_in_the_order_given(engine: FaceEngine) -> N
     assert engine.faces([]) == []
 
 
-def test_all_faces_of_all_pictures_are_one_run_of_the_recognizer(engine: FaceEngine) -> None:
-    runs: list[int] = []
+def test_all_faces_of_all_pictures_are_described_together(engine: FaceEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    embed, runs = engine.pack.recognizer.embed, []
+    monkeypatch.setattr(engine.pack.recognizer, "embed", lambda crops: runs.append(len(crops)) or embed(crops))
 
-    class Counting:
-        dimension = engine.pack.dimension
-        real = engine.pack.recognizer
-
-        def embed(self, crops: Sequence[Crop]) -> Embeddings:
-            runs.append(len(crops))
-            return self.real.embed(crops)
-
-    counting = FaceEngine(STARTER)
-    counting._pack = replace(engine.pack, recognizer=Counting())
-
-    counting.faces([pictures.sample("tom_hanks"), pictures.gradient_picture(), pictures.sample("tom_hanks")])
+    engine.faces([pictures.sample("tom_hanks"), pictures.gradient_picture(), pictures.sample("tom_hanks")])
 
     assert runs == [2]
 
 
-def test_faces_below_the_minimal_score_are_left_out(engine: FaceEngine) -> None:
-    strict = FaceEngine(replace(STARTER, min_face_score=0.99))
-    strict._pack = engine.pack
+def test_a_face_that_a_threshold_rejects_comes_with_the_reason(engine: FaceEngine) -> None:
+    picture = pictures.sample("tom_hanks")
+    [face] = engine.find(picture).faces
+    cases = {
+        "low_score": {"min_face_score": 0.99},
+        "too_small": {"min_face_pixels": 111},
+        "low_quality": {"min_face_quality": 1.0},
+    }
+    for reason, thresholds in cases.items():
+        strict = FaceEngine(replace(STARTER, **thresholds))
+        strict._pack = engine.pack
 
-    assert strict.faces([pictures.sample("tom_hanks")]) == [[]]
+        seen = strict.find(picture)
+
+        assert seen.faces == ()
+        assert [(each.box, each.reason) for each in seen.rejected] == [(face.detection.box, reason)]
+
+
+def test_it_is_healthy_while_all_of_its_models_take_work() -> None:
+    engine = FaceEngine(STARTER)
+    assert not engine.is_healthy
+    engine.open()
+    assert engine.is_healthy
+
+    engine.pack.models[0].close()
+
+    assert not engine.is_healthy
+    engine.close()

@@ -1,5 +1,6 @@
 """FACE_CONFIG is checked once, and what is wrong with it is said by key, value and what is allowed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,26 @@ SETTINGS: dict[str, object] = {
     "MAX_IMAGE_PIXELS": 2000,
     "MIN_FACE_SCORE": 0.25,
 }
+#: Each with what it becomes.
+FURTHER_SETTINGS: list[tuple[str, object, str, object]] = [
+    ("ALLOW_PROVIDER_FALLBACK", True, "allow_provider_fallback", True),
+    ("RUNS_AT_ONCE", 3, "runs_at_once", 3),
+    ("RUNS_AT_ONCE", None, "runs_at_once", None),
+    ("THREADS_PER_RUN", 2, "threads_per_run", 2),
+    ("THREADS_PER_RUN", None, "threads_per_run", None),
+    ("MAX_WAITING", 16, "max_waiting", 16),
+    ("ARENA", False, "arena", False),
+    ("SPINNING", True, "spinning", True),
+    ("CONVOLUTION_SEARCH", "EXHAUSTIVE", "convolution_search", "EXHAUSTIVE"),
+    ("FP16", True, "fp16", True),
+    ("ENGINE_CACHE_DIR", "/srv/engines", "engine_cache_dir", Path("/srv/engines")),
+    ("ENGINE_CACHE_DIR", None, "engine_cache_dir", None),
+    ("REPAIR_GRAPHS", False, "repair_graphs", False),
+    ("REDUCED_DECODING", True, "reduced_decoding", True),
+    ("DECODE_THREADS", 4, "decode_threads", 4),
+    ("MIN_FACE_PIXELS", 40, "min_face_pixels", 40),
+    ("MIN_FACE_QUALITY", 0.3, "min_face_quality", 0.3),
+]
 
 
 def test_every_key_arrives() -> None:
@@ -26,6 +47,16 @@ def test_every_key_arrives() -> None:
     assert config.image_limits.max_bytes == 1000
     assert config.image_limits.max_pixels == 2000
     assert config.min_face_score == 0.25
+
+
+@pytest.mark.parametrize(("key", "value", "name", "expected"), FURTHER_SETTINGS)
+def test_a_further_key_arrives_and_changes_nothing_else(key: str, value: object, name: str, expected: object) -> None:
+    config = FaceConfig.from_settings({**SETTINGS, key: value})
+
+    assert getattr(config, name) == expected
+    assert replace(config, **{name: getattr(FaceConfig.from_settings(SETTINGS), name)}) == FaceConfig.from_settings(
+        SETTINGS
+    )
 
 
 def test_what_is_left_out_has_the_defaults_of_the_class() -> None:
@@ -55,6 +86,28 @@ def test_an_unknown_key_is_refused_by_name() -> None:
         ("MIN_FACE_SCORE", 1.5),
         ("MIN_FACE_SCORE", float("nan")),
         ("MIN_FACE_SCORE", "high"),
+        ("ALLOW_PROVIDER_FALLBACK", "yes"),
+        ("RUNS_AT_ONCE", 0),
+        ("RUNS_AT_ONCE", 65),
+        ("RUNS_AT_ONCE", True),
+        ("THREADS_PER_RUN", 0),
+        ("THREADS_PER_RUN", 1.5),
+        ("MAX_WAITING", 0),
+        ("MAX_WAITING", None),
+        ("ARENA", 1),
+        ("SPINNING", "0"),
+        ("CONVOLUTION_SEARCH", "heuristic"),
+        ("CONVOLUTION_SEARCH", None),
+        ("FP16", "True"),
+        ("ENGINE_CACHE_DIR", ""),
+        ("ENGINE_CACHE_DIR", 7),
+        ("REPAIR_GRAPHS", None),
+        ("REDUCED_DECODING", 0),
+        ("DECODE_THREADS", 0),
+        ("MIN_FACE_PIXELS", -1),
+        ("MIN_FACE_PIXELS", 10_001),
+        ("MIN_FACE_QUALITY", 1.1),
+        ("MIN_FACE_QUALITY", None),
     ],
 )
 def test_a_bad_value_is_refused_with_what_is_allowed(key: str, value: object) -> None:

@@ -79,17 +79,6 @@ def test_embeddings_are_unit_vectors_and_do_not_depend_on_neighbours(pack: Pack)
     np.testing.assert_allclose(together[:5], alone, atol=1e-5)
 
 
-def test_many_crops_are_one_run_of_the_model(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = pack.recognizer._model  # type: ignore[attr-defined]
-    runs: list[int] = []
-    real = model.get_feat
-    monkeypatch.setattr(model, "get_feat", lambda crops: runs.append(len(crops)) or real(crops))
-
-    pack.recognizer.embed(pictures.lfw_crops()[:30])
-
-    assert runs == [30]
-
-
 def test_no_crops_are_no_embeddings(pack: Pack) -> None:
     assert pack.recognizer.embed([]).shape == (0, pack.dimension)
     assert pack.detector.detect([]) == []

@@ -1,5 +1,6 @@
 """A pack is found by its name, verified, and told apart by its fingerprint."""
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.unit.recognition.synthetic_packs import detector_graph, make_pack, recognizer_graph
+from tests.unit.recognition.zoo_graphs import make_zoo_pack
 from worker.config import FaceConfig
 from worker.errors import ConfigError, PackDamaged, PackMissing
-from worker.recognition.pack_files import fingerprint
+from worker.recognition.catalog import KNOWN_PACKS, KnownPack
+from worker.recognition.pack_files import file_digests, fingerprint
 from worker.recognition.packs import load_pack
 
 
@@ -19,11 +22,52 @@ def config(packs_dir: Path, pack: str = "small", **others: object) -> FaceConfig
 
 def test_a_pack_that_is_not_there_says_where_it_was_looked_for_and_which_files_are_wanted(tmp_path: Path) -> None:
     with pytest.raises(PackMissing) as caught:
-        load_pack(config(tmp_path, "buffalo_l"))
+        load_pack(config(tmp_path, "mine"))
 
-    assert str(tmp_path / "buffalo_l") in str(caught.value)
+    assert str(tmp_path / "mine") in str(caught.value)
     assert "detector" in str(caught.value)
     assert "recognizer" in str(caught.value)
+
+
+@pytest.mark.parametrize("known", [pack for pack in KNOWN_PACKS if not pack.is_built_in], ids=lambda pack: pack.name)
+def test_a_known_pack_that_is_not_there_names_its_files_and_the_command_that_gets_them(
+    tmp_path: Path, known: KnownPack
+) -> None:
+    with pytest.raises(PackMissing) as caught:
+        load_pack(config(tmp_path, known.name))
+
+    for said in (*(file.name for file in known.files), f"`manage.py packs fetch {known.name}`"):
+        assert said in str(caught.value)
+
+
+def test_a_known_pack_that_is_not_all_there_names_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "buffalo_s").mkdir()
+    (tmp_path / "buffalo_s" / "det_500m.onnx").write_bytes(b"")
+
+    with pytest.raises(PackMissing, match=r"has no w600k_mbf\.onnx\. .*packs fetch buffalo_s --force"):
+        load_pack(config(tmp_path, "buffalo_s"))
+
+
+def test_a_file_under_a_known_name_with_another_sum_is_a_damaged_pack(tmp_path: Path) -> None:
+    """Also when it could be loaded: a gallery must not be filled by a model that only has the name."""
+    make_zoo_pack(tmp_path / "opencv_zoo")
+    make_pack(tmp_path / "buffalo_s")
+    (tmp_path / "buffalo_s" / "det.onnx").rename(tmp_path / "buffalo_s" / "det_500m.onnx")
+    (tmp_path / "buffalo_s" / "rec.onnx").rename(tmp_path / "buffalo_s" / "w600k_mbf.onnx")
+
+    with pytest.raises(PackDamaged, match=r"face_detection_yunet_2023mar\.onnx is not the file .*--force"):
+        load_pack(config(tmp_path, "opencv_zoo"))
+    with pytest.raises(PackDamaged, match=r"det_500m\.onnx is not the file .*--force"):
+        load_pack(config(tmp_path, "buffalo_s"))
+
+
+def test_the_same_files_under_a_name_of_their_own_are_a_pack(tmp_path: Path) -> None:
+    make_zoo_pack(tmp_path / "mine")
+    pack = load_pack(config(tmp_path, "mine"))
+    for model in pack.models:
+        model.close()
+
+    assert pack.name == "mine"
 
 
 @pytest.mark.parametrize("name", ["../secret", "a/b", ".", ".."])
@@ -90,6 +134,30 @@ def test_a_fingerprint_holds_names_as_well_as_contents() -> None:
     assert fingerprint({"a": b"x", "b": b"y"}) == fingerprint({"b": b"y", "a": b"x"})
     assert fingerprint({"a": b"x", "b": b"y"}) != fingerprint({"a": b"y", "b": b"x"})
     assert fingerprint({"a": b"xb", "c": b""}) != fingerprint({"a": b"x", "bc": b""})
+
+
+def test_a_fingerprint_is_what_galleries_remember_of_earlier_releases(tmp_path: Path) -> None:
+    (tmp_path / "rec.onnx").write_bytes(b"recognizer")
+    remembered = "797b51531f38374ddb6e4a1a93340df999a90d16683a23e603fd3826c5737664"
+
+    assert fingerprint({"det.onnx": b"detector", "rec.onnx": tmp_path / "rec.onnx"}) == remembered
+
+
+def test_a_digest_that_is_known_already_stands_for_its_content(tmp_path: Path) -> None:
+    files = [tmp_path / "a.onnx", tmp_path / "b.onnx"]
+    for file in files:
+        file.write_bytes(file.name.encode())
+    digests = file_digests(files)
+
+    assert digests == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    assert fingerprint(digests) == fingerprint({file.name: file for file in files})
+
+
+def test_a_file_that_is_not_there_or_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PackMissing, match=r"gone\.onnx"):
+        file_digests([tmp_path / "gone.onnx"])
+    with pytest.raises(PackDamaged, match=str(tmp_path)):
+        file_digests([tmp_path])
 
 
 @pytest.mark.parametrize("pack", ["starter", "small"])

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from tests import pictures
 from worker.recognition.alignment import ARCFACE_LANDMARKS
 from worker.recognition.interfaces import Box
-from worker.recognition.quality import pose, quality, sharpness, size
+from worker.recognition.quality import exposure, pose, quality, sharpness, size
 
 CROP = pictures.lfw_crops()[0]
+GREY = cv2.cvtColor(CROP, cv2.COLOR_BGR2GRAY)
 
 
 def square(side_pixels: float) -> Box:
@@ -24,10 +25,20 @@ def nose_moved(across: float = 0.0, down: float = 0.0) -> np.ndarray:
 
 
 def test_the_more_a_crop_is_blurred_the_less_sharp_it_is() -> None:
-    blurred = [sharpness(CROP)] + [sharpness(cv2.GaussianBlur(CROP, (0, 0), sigma)) for sigma in (1, 2, 4, 8)]
+    blurred = [sharpness(GREY)] + [sharpness(cv2.GaussianBlur(GREY, (0, 0), sigma)) for sigma in (1, 2, 4, 8)]
 
     assert blurred == sorted(blurred, reverse=True)
-    assert sharpness(np.full_like(CROP, 90)) == 0
+    assert sharpness(np.full_like(GREY, 90)) == 0
+
+
+def test_the_darker_or_brighter_a_face_beyond_good_light_the_worse_its_exposure() -> None:
+    dark = [exposure(np.full_like(GREY, level)) for level in (120, 50, 30, 10, 0)]
+    bright = [exposure(np.full_like(GREY, level)) for level in (120, 205, 230, 250, 255)]
+
+    for levels in (dark, bright):
+        assert levels == sorted(levels, reverse=True)
+        assert levels[:2] == [1, 1]
+        assert levels[-1] == 0
 
 
 def test_the_further_a_head_is_turned_the_lower_its_pose() -> None:
@@ -69,3 +80,4 @@ def test_one_bad_share_spoils_the_whole() -> None:
     assert 0.3 < good <= 1
     assert quality(box=square(2), landmarks=ARCFACE_LANDMARKS, crop=CROP) < good / 2
     assert quality(box=square(200), landmarks=nose_moved(across=30), crop=CROP) == 0
+    assert quality(box=square(200), landmarks=ARCFACE_LANDMARKS, crop=CROP // 16) < good

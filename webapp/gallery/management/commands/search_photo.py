@@ -4,13 +4,13 @@ import asyncio
 import json
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from tasks.client import FaceSearchService
-from tasks.messages import SearchResult
+from tasks.messages import SearchedFaces, SearchResult
 from webapp.gallery.command_support import expected_failures, gallery_named
 from webapp.gallery.models import Gallery
 from webapp.search.selectors import SearchAnswer, answer_as_json, search_answer
@@ -28,6 +28,9 @@ class Command(BaseCommand):
         parser.add_argument("--limit", metavar="N", type=_limit, default=10, help="most matches per face (10)")
         parser.add_argument(
             "--min-similarity", metavar="S", type=_similarity, help="weakest match, -1 to 1 (the pack's own)"
+        )
+        parser.add_argument(
+            "--faces", choices=get_args(SearchedFaces), default="all", help="which faces of the picture (all)"
         )
         parser.add_argument(
             "--timeout",
@@ -48,6 +51,7 @@ class Command(BaseCommand):
                     gallery,
                     limit=options["limit"],
                     min_similarity=options["min_similarity"],
+                    faces=options["faces"],
                     timeout_seconds=options["timeout"],
                 )
             )
@@ -74,7 +78,13 @@ class Command(BaseCommand):
 
 
 async def _search(
-    image: bytes, gallery: Gallery, *, limit: int, min_similarity: float | None, timeout_seconds: float
+    image: bytes,
+    gallery: Gallery,
+    *,
+    limit: int,
+    min_similarity: float | None,
+    faces: SearchedFaces,
+    timeout_seconds: float,
 ) -> SearchResult:
     async with FaceSearchService() as service:
         return await service.search_faces_in_image(
@@ -82,6 +92,7 @@ async def _search(
             gallery_id=str(gallery.id),
             limit=limit,
             min_similarity=min_similarity,
+            faces=faces,
             timeout_seconds=timeout_seconds,
         )
 

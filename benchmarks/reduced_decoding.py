@@ -1,0 +1,254 @@
+"""What decoding JPEGs at a reduced scale changes: boxes, embeddings and matches, and the time that it saves.
+
+`python -m benchmarks.reduced_decoding [--pack FOLDER] [--json]`. The photos are those with faces that installed
+packages ship, as they are and mirrored, magnified 2, 3 and 4 times (Lanczos) and saved as JPEG of quality 90: up to 18
+megapixels with the same faces. Each is looked at in several ways and compared with the whole decode:
+
+* reduced: found and cropped in the reduced picture
+* mixed:   found in the reduced picture; faces under 112 pixels there are cropped from the whole one
+* placed:  found in the whole picture, cropped in the reduced one: what the pixels alone change
+* resaved: the whole decode of a copy saved with quality 75: what such a change is worth compared with another save
+
+"lost" faces are found in the whole decode only, "gained" ones only the other way. "found" is the share of all faces of
+the whole decode that their own photo's query still matches, at the pack's threshold, in a gallery of the whole decodes
+and the 100 LFW faces of scikit-image; "first" the share whose best match is themselves. A lost face counts as neither.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from tests import pictures
+from worker.config import FaceConfig
+from worker.images import DecodedImage, ImageLimits, decode
+from worker.recognition.alignment import aligned_crop
+from worker.recognition.interfaces import CROP_SIZE_PIXELS, Box, Crop, Detection, Pack
+from worker.recognition.packs import load_pack
+
+PHOTOS = ("six_people", "astronaut", "mask_black", "mask_blue", "mask_green", "mask_white")
+MAGNIFIED = (2, 3, 4)
+WAYS = ("reduced", "mixed", "placed", "resaved")
+ENOUGH_PIXELS = 640
+#: Faces that the detector scores lower are left out, as FACE_CONFIG does by default.
+LEAST_SCORE = 0.5
+QUALITY, RESAVED_QUALITY = 90, 75
+#: Two boxes are of one face when they overlap by this much (intersection over union).
+SAME_FACE = 0.5
+TIMED_TURNS = 3
+LIMITS = ImageLimits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """The faces of one photo, seen in one way: boxes in pixels of the whole picture, one row of embeddings each."""
+
+    boxes: list[Box]
+    embeddings: NDArray[np.float32]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Comparison:
+    """What one way made of all photos, against the whole decode."""
+
+    overlaps: list[float] = field(default_factory=list)
+    cosines: list[float] = field(default_factory=list)
+    found: list[bool] = field(default_factory=list)
+    first: list[bool] = field(default_factory=list)
+    lost: int = 0
+    gained: int = 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pack", default="starter", help="the folder of a pack (default: the starter pack)")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    options = parser.parse_args()
+    pack = load_pack(FaceConfig(packs_dir=Path("packs"), pack=options.pack))
+    figures = _measure(pack)
+    print(json.dumps(figures, indent=2) if options.json else _table(figures))
+
+
+def _measure(pack: Pack) -> dict[str, Any]:
+    strangers = pack.recognizer.embed(pictures.lfw_crops())
+    comparisons = {way: _Comparison() for way in WAYS}
+    ratios: dict[int, list[float]] = {magnified: [] for magnified in MAGNIFIED}
+    decoded_again: list[bool] = []
+    for magnified in MAGNIFIED:
+        seen: list[dict[str, _Found]] = []
+        for photo in _photos(magnified):
+            ratios[magnified].append(_decoding_ratio(photo))
+            whole, reduced = decode(photo, limits=LIMITS), _reduced(photo)
+            detections, whole_detections = _detected(pack, reduced), _detected(pack, whole)
+            decoded_again.append(any(_is_small(detection) for detection in detections))
+            resaved = decode(pictures.saved(whole.pixels, "JPEG", quality=RESAVED_QUALITY), limits=LIMITS)
+            seen.append(
+                {
+                    "whole": _described(pack, whole, whole_detections),
+                    "reduced": _described(pack, reduced, detections),
+                    "mixed": _described(pack, reduced, detections, small_from=whole),
+                    "placed": _described(pack, reduced, [_in_reduced(face, reduced) for face in whole_detections]),
+                    "resaved": _described(pack, resaved, _detected(pack, resaved)),
+                }
+            )
+        gallery = np.concatenate([*(found["whole"].embeddings for found in seen), strangers])
+        for way, comparison in comparisons.items():
+            _compare(comparison, seen, way, gallery, pack.match_similarity)
+    return {
+        "pack": pack.name,
+        "photos": len(decoded_again),
+        "decoding_ratios": {magnified: median(values) for magnified, values in ratios.items()},
+        "decoded_again": float(np.mean(decoded_again)),
+        "ways": [_row(way, comparison) for way, comparison in comparisons.items()],
+    }
+
+
+def _photos(magnified: int) -> Iterator[bytes]:
+    for name in PHOTOS:
+        photo = Pillow.open(pictures.sample_file(name)).convert("RGB")
+        large = photo.resize((photo.width * magnified, photo.height * magnified), Pillow.Resampling.LANCZOS)
+        for turned in (large, large.transpose(Pillow.Transpose.FLIP_LEFT_RIGHT)):
+            file = BytesIO()
+            turned.save(file, "JPEG", quality=QUALITY)
+            yield file.getvalue()
+
+
+def _reduced(photo: bytes) -> DecodedImage:
+    return decode(photo, limits=LIMITS, enough_pixels=ENOUGH_PIXELS)
+
+
+def _decoding_ratio(photo: bytes) -> float:
+    """Return how many times longer the whole decode takes."""
+    times_s: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(TIMED_TURNS):
+        for is_whole in (True, False):
+            started = time.perf_counter()
+            decode(photo, limits=LIMITS, enough_pixels=None if is_whole else ENOUGH_PIXELS)
+            times_s[is_whole].append(time.perf_counter() - started)
+    return median(times_s[True]) / median(times_s[False])
+
+
+def _detected(pack: Pack, image: DecodedImage) -> list[Detection]:
+    [detections] = pack.detector.detect([image.pixels])
+    return [detection for detection in detections if detection.score >= LEAST_SCORE]
+
+
+def _is_small(detection: Detection) -> bool:
+    return min(detection.box.width, detection.box.height) < CROP_SIZE_PIXELS
+
+
+def _described(
+    pack: Pack, image: DecodedImage, detections: list[Detection], *, small_from: DecodedImage | None = None
+) -> _Found:
+    """Describe the faces of a picture; the small ones from another decode of it when that is given."""
+    origin = np.array(image.origin, np.float32)
+    crops: list[Crop] = []
+    for detection in detections:
+        if small_from is not None and _is_small(detection):
+            landmarks = origin + detection.landmarks / np.float32(image.scale)
+            crops.append(aligned_crop(small_from.pixels, landmarks, is_smooth=pack.smooth_crops))
+        else:
+            crops.append(aligned_crop(image.pixels, detection.landmarks, is_smooth=pack.smooth_crops))
+    boxes = [_in_whole(detection.box, image) for detection in detections]
+    return _Found(boxes=boxes, embeddings=pack.recognizer.embed(crops))
+
+
+def _in_reduced(detection: Detection, image: DecodedImage) -> Detection:
+    """Return a detection in the whole picture as one in a reduced decode of it."""
+    box, (x, y) = detection.box, image.origin
+    small = Box(
+        left=(box.left - x) * image.scale,
+        top=(box.top - y) * image.scale,
+        right=(box.right - x) * image.scale,
+        bottom=(box.bottom - y) * image.scale,
+    )
+    landmarks = (detection.landmarks - np.array((x, y), np.float32)) * np.float32(image.scale)
+    return Detection(box=small, landmarks=landmarks, score=detection.score)
+
+
+def _in_whole(box: Box, image: DecodedImage) -> Box:
+    x, y = image.origin
+    return Box(
+        left=x + box.left / image.scale,
+        top=y + box.top / image.scale,
+        right=x + box.right / image.scale,
+        bottom=y + box.bottom / image.scale,
+    )
+
+
+def _compare(
+    comparison: _Comparison,
+    seen: list[dict[str, _Found]],
+    way: str,
+    gallery: NDArray[np.float32],
+    match_similarity: float,
+) -> None:
+    """Add to the comparison what one way made of some photos, whose whole decodes' faces the gallery begins with."""
+    row = 0
+    for photo in seen:
+        whole, other = photo["whole"], photo[way]
+        matched: set[int] = set()
+        for box, embedding in zip(whole.boxes, whole.embeddings, strict=True):
+            overlaps = [box.overlap(candidate) for candidate in other.boxes]
+            best = int(np.argmax(overlaps)) if overlaps else -1
+            if best < 0 or overlaps[best] < SAME_FACE:
+                comparison.lost += 1
+                comparison.found.append(False)
+                comparison.first.append(False)
+            else:
+                matched.add(best)
+                similarities = gallery @ other.embeddings[best]
+                comparison.overlaps.append(overlaps[best])
+                comparison.cosines.append(float(embedding @ other.embeddings[best]))
+                comparison.found.append(bool(similarities[row] >= match_similarity))
+                comparison.first.append(int(similarities.argmax()) == row)
+            row += 1
+        comparison.gained += len(other.boxes) - len(matched)
+
+
+def _row(way: str, comparison: _Comparison) -> dict[str, Any]:
+    return {
+        "way": way,
+        "faces": len(comparison.found),
+        "lost": comparison.lost,
+        "gained": comparison.gained,
+        "overlap": _spread(comparison.overlaps),
+        "cosine": _spread(comparison.cosines),
+        "found": float(np.mean(comparison.found)),
+        "first": float(np.mean(comparison.first)),
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"min": min(values), "p5": float(np.percentile(values, 5)), "median": median(values)}
+
+
+def _table(figures: dict[str, Any]) -> str:
+    ratios = ", ".join(f"{ratio:.1f} times (x{magnified})" for magnified, ratio in figures["decoding_ratios"].items())
+    lines = [
+        f"Pack {figures['pack']}, {figures['photos']} photos. A whole decode takes as long as a reduced one {ratios};",
+        f"{figures['decoded_again']:.0%} of the photos have a face for which mixed needs both.",
+        f"{'way':<9} {'faces':>5} {'lost':>5} {'gained':>6}   {'overlap min':>11} {'p5':>6} {'median':>6}   "
+        f"{'cosine min':>10} {'p5':>6} {'median':>6}   {'found':>6} {'first':>6}",
+    ]
+    for row in figures["ways"]:
+        overlap, cosine = row["overlap"], row["cosine"]
+        lines.append(
+            f"{row['way']:<9} {row['faces']:>5} {row['lost']:>5} {row['gained']:>6}   {overlap['min']:>11.3f} "
+            f"{overlap['p5']:>6.3f} {overlap['median']:>6.3f}   {cosine['min']:>10.4f} {cosine['p5']:>6.4f} "
+            f"{cosine['median']:>6.4f}   {row['found']:>6.1%} {row['first']:>6.1%}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""`manage.py packs` shows what there is and may be used for what, and installs a pack."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.unit.recognition.synthetic_packs import make_pack
+from tests.unit.recognition.zoo_graphs import DETECTOR, make_zoo_pack
+from worker.recognition.catalog import KNOWN_PACKS
+
+
+@pytest.fixture(autouse=True)
+def packs_dir(settings: Any, tmp_path: Path) -> Path:
+    settings.FACE_CONFIG = settings.FACE_CONFIG | {"PACKS_DIR": str(tmp_path / "packs"), "PACK": "starter"}
+    return tmp_path / "packs"
+
+
+def packs(*arguments: Any) -> tuple[str, str]:
+    """Run the command; return what it printed, and what it printed on the side."""
+    out, err = io.StringIO(), io.StringIO()
+    call_command("packs", *map(str, arguments), stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def line_of(printed: str, name: str) -> str:
+    [line] = [line for line in printed.splitlines() if name in line.split()]
+    return line
+
+
+@pytest.mark.parametrize("arguments", [[], ["list"]])
+def test_every_pack_is_a_line_with_its_licence_and_whether_it_is_here(packs_dir: Path, arguments: list[str]) -> None:
+    make_pack(packs_dir / "mine")
+
+    printed, _ = packs(*arguments)
+
+    assert line_of(printed, "starter").split()[:4] == ["*", "starter", "built", "in"]
+    assert "not installed" in line_of(printed, "buffalo_l")
+    assert "non-commercial research" in line_of(printed, "buffalo_l")
+    assert "128  yes" in line_of(printed, "opencv_zoo")
+    assert line_of(printed, "mine").split()[:2] == ["mine", "installed"]
+    assert line_of(printed, "mine").endswith(str(packs_dir / "mine"))
+
+
+def test_the_configured_pack_is_marked(settings: Any, packs_dir: Path) -> None:
+    settings.FACE_CONFIG["PACK"] = str(make_pack(packs_dir.parent / "elsewhere" / "mine"))
+
+    printed, _ = packs()
+
+    assert [line.split()[1] for line in printed.splitlines()[1:-1] if line.startswith("*")] == ["mine"]
+
+
+@pytest.mark.parametrize("arguments", [["--json"], ["--json", "list"], ["list", "--json"]])
+def test_the_list_can_be_read_by_a_program(arguments: list[str]) -> None:
+    entries = json.loads(packs(*arguments)[0])
+
+    assert [entry["name"] for entry in entries] == [known.name for known in KNOWN_PACKS]
+    assert entries[2]["known"]["licence"]["allows_commercial_use"] is False
+    assert entries[0]["is_active"] is True
+
+
+def test_a_pack_that_is_not_here_is_shown_with_where_it_is_published() -> None:
+    printed, _ = packs("show", "buffalo_l")
+
+    assert "non-commercial research only" in printed
+    assert "det_10g.onnx (16,923,827 bytes)" in printed
+    assert "https://github.com/deepinsight/insightface/releases" in printed
+    assert "sha256" not in printed
+
+
+def test_an_installed_pack_is_shown_with_the_sums_of_its_files(packs_dir: Path) -> None:
+    make_pack(packs_dir / "mine")
+
+    sums = json.loads(packs("show", "mine", "--json")[0])["sha256"]
+
+    assert sorted(sums) == ["det.onnx", "genderage.onnx", "rec.onnx"]
+    assert sums["det.onnx"] in packs("show", "mine")[0]
+
+
+def test_a_damaged_pack_is_a_sentence_when_it_is_shown(packs_dir: Path) -> None:
+    make_zoo_pack(packs_dir / "opencv_zoo")
+
+    with pytest.raises(CommandError, match=rf"{DETECTOR} is not the file that was published"):
+        packs("show", "opencv_zoo")
+
+
+def test_a_pack_of_which_nothing_is_known_is_a_sentence() -> None:
+    with pytest.raises(CommandError, match="Nothing is known of a pack 'nobody'"):
+        packs("show", "nobody")
+
+
+def test_a_folder_is_installed_and_listed(packs_dir: Path, tmp_path: Path) -> None:
+    make_pack(tmp_path / "source")
+
+    printed, _ = packs("fetch", "mine", "--from", tmp_path / "source")
+
+    assert "FACE_PACK=mine" in printed
+    assert "installed" in line_of(packs()[0], "mine")
+    with pytest.raises(CommandError, match="--force"):
+        packs("fetch", "mine", "--from", tmp_path / "source")
+    summary = json.loads(packs("fetch", "mine", "--from", tmp_path / "source", "--force", "--json")[0])
+    assert summary["folder"] == str(packs_dir / "mine")
+    assert sorted(summary["sha256"]) == ["det.onnx", "genderage.onnx", "rec.onnx"]
+
+
+def test_a_non_commercial_licence_is_said_before_the_pack_is_fetched(tmp_path: Path) -> None:
+    out, err = io.StringIO(), io.StringIO()
+
+    with pytest.raises(CommandError, match="There is no"):
+        call_command("packs", "fetch", "buffalo_l", "--from", str(tmp_path / "gone"), "--json", stdout=out, stderr=err)
+
+    assert "non-commercial research only" in err.getvalue()
+    assert out.getvalue() == ""
+
+
+def test_a_licence_that_allows_commercial_use_is_no_warning(tmp_path: Path) -> None:
+    err = io.StringIO()
+
+    with pytest.raises(CommandError):
+        call_command("packs", "fetch", "opencv_zoo", "--from", str(tmp_path / "gone"), stderr=err)
+
+    assert err.getvalue() == ""
+
+
+def test_the_built_in_pack_cannot_be_fetched() -> None:
+    with pytest.raises(CommandError, match="built in"):
+        packs("fetch", "starter")

@@ -1,0 +1,171 @@
+"""`manage.py packs`: the face packs there are, what each may be used for, and how one gets onto this machine."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from tqdm import tqdm
+
+from worker.errors import PackError
+from worker.recognition.catalog import KnownPack, known_pack
+from worker.recognition.installing import install
+from worker.recognition.inventory import PackEntry, pack_entries, pack_entry
+from worker.recognition.pack_files import file_digests, models_in, verified_digests
+
+
+class Command(BaseCommand):
+    help = (
+        "List the face packs with their licences and what is installed, show one of them, or fetch one. FACE_PACK "
+        "chooses the pack that is used; docs/models.md says more."
+    )
+    # A pack can be fetched before there is a database.
+    requires_system_checks = []
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+        actions = parser.add_subparsers(dest="action", metavar="list | show | fetch")
+        listing = actions.add_parser("list", help="list the packs (what the command does by itself)")
+        show = actions.add_parser("show", help="show a pack's licence and files, and check them")
+        show.add_argument("name", metavar="NAME")
+        fetch = actions.add_parser("fetch", help="install a pack: download, verify, and put in place")
+        fetch.add_argument("name", metavar="NAME")
+        fetch.add_argument(
+            "--from",
+            dest="source",
+            metavar="DIR_OR_URL",
+            default="",
+            help="a folder, a zip archive, the https address of one, or the address below which the files are",
+        )
+        fetch.add_argument("--force", action="store_true", help="replace the pack if it is installed already")
+        for action in (listing, show, fetch):
+            # Suppressed, so that `packs --json list` means the same as `packs list --json`.
+            action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["action"] == "fetch":
+            self._fetch(options["name"], options["source"], replace=options["force"], as_json=options["json"])
+        elif options["action"] == "show":
+            self._show(options["name"], as_json=options["json"])
+        else:
+            self._list(as_json=options["json"])
+
+    def _list(self, *, as_json: bool) -> None:
+        entries = pack_entries(_packs_dir(), _active())
+        if as_json:
+            self.stdout.write(json.dumps([_described(entry) for entry in entries], indent=2))
+            return
+        row = "{:<1} {:<14} {:<13} {:>9} {:>6}  {:<10} {:<23}  {}"
+        self.stdout.write(row.format("", "pack", "state", "size", "values", "commercial", "licence", "where"))
+        for entry in entries:
+            known = entry.known
+            self.stdout.write(
+                row.format(
+                    "*" if entry.is_active else "",
+                    entry.name,
+                    entry.state,
+                    _megabytes(entry.size_bytes),
+                    known.dimension if known else "?",
+                    ("yes" if known.licence.allows_commercial_use else "no") if known else "?",
+                    known.licence.name if known else "its publisher's",
+                    entry.folder if entry.is_here else "-",
+                ).rstrip()
+            )
+        self.stdout.write("* the pack that FACE_PACK chooses. `manage.py packs fetch NAME` installs one.")
+
+    def _show(self, name: str, *, as_json: bool) -> None:
+        entry = pack_entry(_packs_dir(), _active(), name)
+        if entry is None:
+            raise CommandError(f"Nothing is known of a pack {name!r}, and there is no such folder in {_packs_dir()}.")
+        with _failures_said():
+            digests = _digests(entry)
+        if as_json:
+            self.stdout.write(json.dumps(_described(entry) | {"sha256": digests}, indent=2))
+            return
+        write = self.stdout.write
+        write(f"{entry.name}: {entry.known.description if entry.known else 'a folder of its own'}")
+        write(f"  state       {entry.state}{', FACE_PACK' if entry.is_active else ''}")
+        if entry.folder:
+            write(f"  folder      {entry.folder}")
+        if entry.known:
+            self._write_known(entry.known)
+        for file, digest in digests.items():
+            write(f"  sha256      {digest}  {file}")
+        if entry.known and len(digests) == len(entry.known.files) > 0:
+            write("  The files are those that were published.")
+
+    def _write_known(self, known: KnownPack) -> None:
+        write = self.stdout.write
+        write(f"  licence     {known.licence.sentence}")
+        write(f"  embeddings  {known.dimension} values; a match from a similarity of {known.match_similarity:g}")
+        for file in known.files:
+            write(f"  file        {file.name} ({file.size_bytes:,} bytes)")
+        for download in known.downloads:
+            write(f"  published   {download.url} ({_megabytes(download.size_bytes)})")
+
+    def _fetch(self, name: str, source: str, *, replace: bool, as_json: bool) -> None:
+        known = known_pack(name)
+        if known and not known.licence.allows_commercial_use:
+            # Not on stdout, which may be read by a program.
+            self.stderr.write(known.licence.sentence, self.style.WARNING)
+        total_bytes = sum(download.size_bytes for download in known.downloads) if known and not source else None
+        with _failures_said(), _bar(self.stderr, total_bytes, name) as bar:
+            folder = install(name, _packs_dir(), source=source, replace=replace, advance=bar.update)
+            digests = _digests_in(folder)
+        if as_json:
+            self.stdout.write(json.dumps({"name": name, "folder": str(folder), "sha256": digests}, indent=2))
+        else:
+            self.stdout.write(f"Installed in {folder}. Start everything with FACE_PACK={name} to use it.")
+
+
+@contextmanager
+def _failures_said() -> Iterator[None]:
+    try:
+        yield
+    except PackError as error:
+        raise CommandError(str(error)) from error
+
+
+def _packs_dir() -> Path:
+    return Path(settings.FACE_CONFIG["PACKS_DIR"])
+
+
+def _active() -> str:
+    return str(settings.FACE_CONFIG["PACK"])
+
+
+def _described(entry: PackEntry) -> dict[str, Any]:
+    return asdict(entry) | {"folder": str(entry.folder) if entry.folder else None}
+
+
+def _digests(entry: PackEntry) -> dict[str, str]:
+    """Return the SHA-256 of the pack's files; raises PackDamaged when one is not what was published."""
+    if entry.folder is None or not entry.is_here:
+        return {}
+    if entry.known is None:
+        return _digests_in(entry.folder)
+    wanted = (entry.folder / file.name for file in entry.known.files)
+    return verified_digests(file for file in wanted if file.exists())
+
+
+def _digests_in(folder: Path) -> dict[str, str]:
+    return {path: file_digests([file])[file.name] for path, file in models_in(folder).items()}
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes else "-"
+
+
+def _bar(stderr: Any, total_bytes: int | None, title: str) -> "tqdm[Any]":
+    """A progress bar where somebody can see it move."""
+    is_terminal = False
+    with suppress(AttributeError):
+        is_terminal = stderr.isatty()
+    stream: TextIO = stderr
+    return tqdm(total=total_bytes, desc=title, unit="B", unit_scale=True, file=stream, disable=not is_terminal)

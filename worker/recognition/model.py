@@ -1,0 +1,148 @@
+"""One ONNX model that many threads share: its sessions, and how callers' inputs become runs."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.config import FaceConfig
+from worker.recognition.batching import Batcher
+from worker.recognition.providers import CPU, open_session, runs_at_once, threads_of_a_lone_run, threads_per_run
+
+#: A GPU is done with many items almost as soon as with one, and wants few different sizes: each is tuned for.
+GPU_BATCH_SIZES = (1, 2, 4, 8, 16, 32)
+
+#: What the model answers to one input: all its outputs.
+Outputs = tuple[NDArray[Any], ...]
+
+
+class _Runs:
+    """Counts the runs under way, of all models of the process: they share its cores."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def __enter__(self) -> int:
+        """Return how many others there are."""
+        with self._lock:
+            self._count += 1
+            return self._count - 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._count -= 1
+
+
+_runs = _Runs()
+
+
+class OnnxModel:
+    """One ONNX model; callers on many threads share its runs. Safe to share between threads.
+
+    An item is one input without its batch axis. All runs share one session, and so the weights. On the CPU a second
+    session is there for a run that has the processor to itself: it uses all cores, where many runs at a time do more
+    in all on one thread each. It holds the weights once more; RUNS_AT_ONCE or THREADS_PER_RUN in FACE_CONFIG turns it
+    off.
+    """
+
+    def __init__(
+        self,
+        source: Path | bytes,
+        config: FaceConfig,
+        *,
+        name: str,
+        has_batch: bool = True,
+        cpu_batch_sizes: Sequence[int] = (1,),
+    ) -> None:
+        """Open the sessions and start the runners; to be done after a fork. Blocks for as long as the model loads.
+
+        Without `has_batch` each item is run alone and the outputs are handed over as they are: for models that have a
+        batch of 1 inside. `cpu_batch_sizes`: on the CPU larger batches gain little for small inputs, and cost time for
+        large ones, whose activations leave the cache.
+
+        Raises PackDamaged when the model cannot be loaded, ConfigError for a provider that is not there.
+        """
+        threads, lone_threads = threads_per_run(config), threads_of_a_lone_run(config)
+        self._name = name
+        self._has_batch = has_batch
+        self._session = open_session(source, config, name=name, threads=threads, batch_sizes=GPU_BATCH_SIZES)
+        self.providers: tuple[str, ...] = tuple(self._session.get_providers())
+        taken = self._session.get_inputs()[0]
+        self.input_name: str = taken.name
+        #: As the file says: a name or None where any size will do.
+        self.input_shape: tuple[int | str | None, ...] = tuple(taken.shape)
+        is_on_cpu = self.providers[0] == CPU
+        self._wide_session = self._session
+        if is_on_cpu and lone_threads != threads:
+            self._wide_session = open_session(source, config, name=name, threads=lone_threads)
+        self._batch_sizes = self._sizes(cpu_batch_sizes if is_on_cpu else GPU_BATCH_SIZES)
+        self._batcher: Batcher[NDArray[Any], Outputs] = Batcher(
+            self._run,
+            name=name,
+            batch_sizes=self._batch_sizes,
+            pads=not is_on_cpu,
+            runners=runs_at_once(config),
+            max_waiting=config.max_waiting,
+        )
+
+    @property
+    def is_healthy(self) -> bool:
+        """False once a thread that runs the model has died, after close(), and in a forked child."""
+        return self._batcher.is_healthy
+
+    def run(self, items: Sequence[NDArray[Any]]) -> list[Outputs]:
+        """Return the outputs of each item, in order; without the batch axis where the model `has_batch`.
+
+        Blocks until all are there. Raises what onnxruntime or NumPy raised for an item that the model does not take,
+        which fails alone; Busy, ModelStopped and NotOpen as `Batcher.run` says.
+        """
+        return self._batcher.run(items)
+
+    def warm_up(self, item: NDArray[Any]) -> None:
+        """Run every batch size that the model will be given: a first run chooses algorithms and allocates."""
+        for size in self._batch_sizes:
+            self._run_on(self._session, [item] * size)
+        self._run_on(self._wide_session, [item])
+
+    def close(self) -> None:
+        """End the runners; see `Batcher.close`. Safe to call twice."""
+        self._batcher.close()
+
+    def _sizes(self, wanted: Sequence[int]) -> tuple[int, ...]:
+        fixed = self.input_shape[0]
+        if not self._has_batch:
+            return (1,)
+        return (fixed,) if isinstance(fixed, int) else tuple(wanted)
+
+    def _run(self, items: Sequence[NDArray[Any]]) -> list[Outputs]:
+        with _runs as others:
+            is_alone = len(items) == 1 and not others and not self._batcher.waiting
+            return self._run_on(self._wide_session if is_alone else self._session, items)
+
+    def _run_on(self, session: Any, items: Sequence[NDArray[Any]]) -> list[Outputs]:
+        batch = self._batch(items)
+        outputs = session.run(None, {self.input_name: batch})
+        if not self._has_batch:
+            return [tuple(outputs)]
+        if any(len(output) != len(batch) for output in outputs):
+            raise RuntimeError(f"{self._name} answers without a batch axis; its shapes are wrong or has_batch is.")
+        return [tuple(_row(output, place) for output in outputs) for place in range(len(items))]
+
+    def _batch(self, items: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Stack the items, the last one repeated up to the next batch size."""
+        size = next(size for size in self._batch_sizes if size >= len(items))
+        if size == 1:
+            return items[0][np.newaxis]
+        padded = [*items, *[items[-1]] * (size - len(items))]
+        # Casting is not allowed, or one item of another type would change its neighbours' type, and pass.
+        return np.stack(padded, dtype=items[0].dtype, casting="no")
+
+
+def _row(output: NDArray[Any], place: int) -> NDArray[Any]:
+    """Return a copy where a view would keep the whole batch in memory."""
+    row: NDArray[Any] = output[place]
+    return row if len(output) == 1 else row.copy()

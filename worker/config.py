@@ -24,7 +24,8 @@ def usable_cores() -> int:
 
 
 def _decode_threads() -> int:
-    return min(usable_cores(), 16)  # so many decode faster than one GPU can look
+    # One more than cores, for some wait for a model; and 16 decode faster than one GPU can look.
+    return min(usable_cores() + 1, 16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

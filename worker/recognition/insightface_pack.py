@@ -18,7 +18,7 @@ from worker.recognition.interfaces import CROP_SIZE_PIXELS, Pack
 from worker.recognition.manifest import ManifestModel, manifest_files
 from worker.recognition.model import OnnxModel
 from worker.recognition.pack_files import WANTED_FILES, fingerprint, verified_digests
-from worker.recognition.providers import CPU
+from worker.recognition.providers import CPU, checked_providers
 from worker.recognition.repairs import Graph, repaired_detector, repaired_recognizer
 
 WARNING = "This pack's weights are licensed by InsightFace for non-commercial research only."
@@ -154,7 +154,7 @@ def _detector(stated: ManifestModel, config: FaceConfig) -> tuple[OnnxModel, scr
 def _recognizer(stated: ManifestModel, config: FaceConfig) -> tuple[OnnxModel, ArcFaceRecognizer]:
     graph = Graph(model=stated.file, has_batch=True, takes_pixels=False, repairs=())
     if config.repair_graphs:
-        is_on_cpu = config.providers[0] == CPU
+        is_on_cpu = checked_providers(config)[0] == CPU
         graph = repaired_recognizer(stated.file, mean=stated.mean, std=stated.deviation, for_cpu=is_on_cpu)
     model = OnnxModel(graph.model, config, name=stated.file.name, cpu_batch_sizes=CPU_BATCH_SIZES)
     try:

@@ -1,7 +1,8 @@
 """A FaceIndex at full load on good and bad pictures: does its memory grow?
 
 `python -m tests.soak [--minutes 30] [--pack FOLDER]` prints the resident memory every ten seconds, and the growth from
-the end of the warm-up to the end; run it with MALLOC_ARENA_MAX=2, as workers are. The same photos are indexed again and again, so what is stored does not grow.
+the end of the warm-up to the end; run it with MALLOC_ARENA_MAX=2, as workers are. The same photos are indexed again
+and again, so what is stored does not grow.
 """
 
 import argparse

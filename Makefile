@@ -3,7 +3,7 @@ PY := .venv/bin/python
 # Most of the suite waits for real servers, so more processes than cores are of use; a file stays in one of them.
 TEST_PROCESSES ?= 3
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long check format bench lock clean
+.PHONY: help setup demo up test test-long faults check format bench lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,12 +24,15 @@ test:  ## set up from bare, then the whole test suite
 test-long: setup  ## the parts of the suite that take minutes
 	$(PY) -m pytest -m long
 
+faults: setup  ## break each process, Redis, Milvus and the database under load: nothing is lost (half an hour)
+	$(PY) -m pytest -s -m "" tests/faults
+
 check: setup  ## format, lint, types, import contracts, fast tests
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports
-	$(PY) -m pytest -q -m "not services and not acceptance and not browser and not long"
+	$(PY) -m pytest -q -m "not services and not acceptance and not browser and not long and not faults"
 
 format: setup  ## format the code
 	$(PY) -m ruff check --fix-only --quiet .

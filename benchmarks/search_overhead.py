@@ -71,7 +71,7 @@ async def _take_turns(alice: Any, gallery: str, image: bytes, searches: int) -> 
     from worker.vector_search.config import MonitoringConfig
     from worker.vector_search.monitoring import MetricsCollector
 
-    index = open_face_index(MetricsCollector(MonitoringConfig()))
+    index = open_face_index(MetricsCollector(MonitoringConfig()), role="search")
     async with (
         FaceSearchService() as service,
         httpx.AsyncClient(base_url=alice.http.base_url, cookies=dict(alice.http.cookies), timeout=60) as http,

@@ -4,10 +4,14 @@ import os
 
 from celery import Celery
 
-from tasks.schedule import BEAT_SCHEDULE
+from tasks import context, logs, tracing  # noqa: F401  they listen to Celery's signals
+from tasks.schedule import beat_schedule
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 
-app = Celery("facequeue", include=["tasks.lifecycle", "tasks.search", "tasks.index", "webapp.gallery.tasks"])
+GPU_TASKS = ["tasks.lifecycle", "tasks.search", "tasks.index", "tasks.gpu_canary"]
+RECORD_TASKS = ["webapp.gallery.tasks", "webapp.operations.upkeep"]
+
+app = Celery("facequeue", include=[*GPU_TASKS, *RECORD_TASKS])
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.conf.beat_schedule = BEAT_SCHEDULE
+app.conf.beat_schedule = beat_schedule()

@@ -4,10 +4,12 @@ Sends tasks by name; imports no model and no Milvus.
 """
 
 import asyncio
+import contextvars
 import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple, Self
 
@@ -16,10 +18,13 @@ import redis.asyncio
 from cachetools import TTLCache
 from celery.result import denied_join_result
 from pydantic import BaseModel, ConfigDict
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from tasks import health, names, queues
+from tasks import canary, health, metrics, names, queues
+from tasks.backlog import Backlog
 from tasks.config import QueueConfig
-from tasks.errors import NoAnswer
+from tasks.errors import NoAnswer, QueueUnavailable
 from tasks.inspection import queue_length
 from tasks.messages import ErrorInfo, IndexRequest, PhotoRef, RemoveRequest, SearchedFaces, SearchRequest, SearchResult
 from tasks.results import Meta, ResultListener
@@ -43,6 +48,7 @@ class HealthReport(BaseModel):
     connection_status: str  # of the search workers to Milvus: "connected" | "disconnected" | "unknown"
     collection_status: str  # "loaded" | "released" | "missing" | "unknown"
     workers: tuple[health.WorkerReport, ...]
+    canaries: tuple[canary.CanaryReport, ...] = ()
     #: One sentence each; empty when the service is healthy.
     problems: tuple[str, ...]
 
@@ -72,6 +78,14 @@ class FaceSearchService:
             )
         )
         self._uploads = UploadWriter(self._cache)
+        self._broker = redis.asyncio.Redis.from_url(
+            self._config.redis_url, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
+        )
+        self._backlog = Backlog(
+            self._broker,
+            queues.search_queue(self._config.target.pack),
+            bound=self._config.search_queue_bound,
+        )
         # Celery would subscribe to every task it sends, with a connection per publishing thread; the listener has
         # one for all. It also makes AsyncResult.get() an error: nothing in this process may block on a result.
         self._no_blocking_results = denied_join_result()
@@ -87,6 +101,7 @@ class FaceSearchService:
         self._no_blocking_results.__exit__(None, None, None)
         await self._listener.close()
         await self._cache.aclose()
+        await self._broker.aclose()
         self._publishers.shutdown(wait=False)
 
     async def search_faces_in_image(
@@ -112,7 +127,11 @@ class FaceSearchService:
             faces=faces,
             timeout_seconds=timeout_seconds,
         )
-        result = await self.wait_for_search(job_id, timeout_seconds=timeout_seconds)
+        try:
+            result = await self.wait_for_search(job_id, timeout_seconds=timeout_seconds)
+        except asyncio.CancelledError:
+            await self.cancel_search(job_id)
+            raise
         if result is None:
             raise NoAnswer(f"No search worker answered within {timeout_seconds:g} seconds.")
         return result
@@ -129,13 +148,15 @@ class FaceSearchService:
     ) -> str:
         """Hand the image to the search workers and return the job's id at once.
 
-        A search that no worker began within `timeout_seconds` is dropped. Raises QueueUnavailable.
+        A search that no worker began within `timeout_seconds` is dropped. Raises Busy when too many wait already, and
+        QueueUnavailable.
         """
         if not self._is_open:
             raise NotOpen("Write `async with FaceSearchService() as service:` around the call.")
+        await self._backlog.admit()
         job_id = str(uuid.uuid4())
         upload_key = await self._uploads.put(
-            image, ttl_seconds=timeout_seconds + self._config.query_image_grace_seconds
+            job_id, image, ttl_seconds=timeout_seconds + self._config.query_image_grace_seconds
         )
         request = SearchRequest(
             target=self._config.target,
@@ -148,7 +169,9 @@ class FaceSearchService:
         queue = queues.search_queue(self._config.target.pack)
         publish = partial(send, names.SEARCH_FACES, request, queue=queue, task_id=job_id, expires=timeout_seconds)
         self._under_way[job_id] = _UnderWay(started=time.monotonic(), timeout_seconds=timeout_seconds)
-        await asyncio.get_running_loop().run_in_executor(self._publishers, publish)
+        # In this request's context: its id goes into the message.
+        context = contextvars.copy_context()
+        await asyncio.get_running_loop().run_in_executor(self._publishers, context.run, publish)
         return job_id
 
     async def wait_for_search(self, job_id: str, *, timeout_seconds: float) -> SearchResult | None:
@@ -158,6 +181,14 @@ class FaceSearchService:
         self._measure(job_id, result)
         return result
 
+    async def cancel_search(self, job_id: str) -> None:
+        """Let nobody begin this search any more: a worker that finds no image runs no model. Safe to call twice.
+
+        A redis-cache that does not answer is no error: the search then ends at its deadline.
+        """
+        with suppress(QueueUnavailable):
+            await self._uploads.discard(job_id)
+
     def _measure(self, job_id: str, result: SearchResult | None) -> None:
         """Count a search of this process once it is answered or its time is up."""
         under_way = self._under_way.get(job_id)
@@ -166,6 +197,7 @@ class FaceSearchService:
         seconds = time.monotonic() - under_way.started
         if result is not None or seconds >= under_way.timeout_seconds:
             del self._under_way[job_id]
+            metrics.SEARCH.labels(_outcome(result)).observe(seconds)
             self._metrics.record(response_time_ms=seconds * 1000, failed=result is None or result.error is not None)
 
     @property
@@ -178,10 +210,13 @@ class FaceSearchService:
         try:
             keys = [key async for key in self._cache.scan_iter(match=health.KEY_PREFIX + "*", count=1000)]
             values = await self._cache.mget(sorted(keys)) if keys else []
+            all_queues = queues.all_queues(self._config.target.pack)
+            passed = await self._cache.mget([canary.canary_key(queue) for queue in all_queues])
         except redis.RedisError:
             return _unreachable("redis-cache does not answer.")
         workers = tuple(health.WorkerReport.model_validate_json(value) for value in values if value)
-        return _judge(workers, self._config)
+        canaries = tuple(canary.CanaryReport.model_validate_json(value) for value in passed if value)
+        return _judge(workers, self._config, canaries)
 
     def get_metrics_summary(self) -> MetricsSummary:
         """Summarise the searches that this process has started and waited for."""
@@ -229,6 +264,13 @@ def index_queue_length() -> int:
 # -- helpers --------------------------------------------------------------------------------------------------
 
 
+def _outcome(result: SearchResult | None) -> str:
+    """Return the search's code for the metrics."""
+    if result is None:
+        return NoAnswer.code
+    return result.error.code if result.error else "ok"
+
+
 def _search_result(meta: Meta) -> SearchResult:
     """Translate what Celery stored into the answer."""
     if meta["status"] == "SUCCESS":
@@ -250,14 +292,20 @@ def _unreachable(problem: str) -> HealthReport:
     )
 
 
-def _judge(workers: tuple[health.WorkerReport, ...], config: QueueConfig) -> HealthReport:
+def _judge(
+    workers: tuple[health.WorkerReport, ...], config: QueueConfig, canaries: tuple[canary.CanaryReport, ...] = ()
+) -> HealthReport:
     """Tell from the reports whether each queue has a healthy worker."""
     problems = [f"{worker.name}: {worker.problem}" for worker in workers if not worker.is_healthy]
-    for queue in (*queues.gpu_queues(config.target.pack), queues.RECORDS):
+    for queue in queues.all_queues(config.target.pack):
         if not any(queue in worker.queues and worker.is_healthy for worker in workers):
             problems.append(f"No healthy worker consumes the queue {queue}.")
     # A worker that serves but has something to say, such as what its index loses, does not make the service unready.
     remarks = [f"{worker.name}: {worker.problem}" for worker in workers if worker.is_healthy and worker.problem]
+    for queue in queues.all_queues(config.target.pack):
+        interval_seconds = config.canary_interval_seconds
+        if late := canary.canary_problem(queue, canaries, workers, interval_seconds=interval_seconds):
+            remarks.append(late)
     search_queue = queues.search_queue(config.target.pack)
     # One worker that reaches the collection is enough to answer searches: show the best report.
     searchers = sorted(
@@ -270,5 +318,6 @@ def _judge(workers: tuple[health.WorkerReport, ...], config: QueueConfig) -> Hea
         connection_status=best.connection_status if best else "unknown",
         collection_status=best.collection_status if best else "unknown",
         workers=workers,
+        canaries=canaries,
         problems=(*problems, *remarks),
     )

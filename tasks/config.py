@@ -17,6 +17,10 @@ class QueueConfig:
     target: Target
     #: How long after its deadline a query image is kept for a worker that is just reading it.
     query_image_grace_seconds: float = 5.0
+    #: A search queue of this length takes no more searches.
+    search_queue_bound: int = 200
+    #: How often a canary is sent through each queue; 0 sends none.
+    canary_interval_seconds: float = 0.0
 
     @classmethod
     def from_django(cls) -> Self:
@@ -24,4 +28,6 @@ class QueueConfig:
             redis_url=settings.REDIS_URL,
             redis_cache_url=settings.REDIS_CACHE_URL,
             target=Target(pack=settings.PACK_NAME, collection=settings.COLLECTION_CONFIG["NAME"]),
+            search_queue_bound=settings.SEARCH_QUEUE_BOUND,
+            canary_interval_seconds=settings.CANARY_INTERVAL_SECONDS,
         )

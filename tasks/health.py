@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 import redis
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from worker.metrics import MetricsSummary
 
@@ -34,6 +34,21 @@ class WorkerReport(BaseModel):
     is_healthy: bool
     #: A sentence for a person when something is wrong.
     problem: str = ""
+    #: "search", "index", "records", or several of them with a "+" between.
+    role: str = ""
+    #: Of facequeue, celery and, for GPU workers, onnxruntime.
+    versions: dict[str, str] = Field(default_factory=dict)
+    #: time.time() of the process' start, and of this report.
+    started_at: float = 0.0
+    reported_at: float = 0.0
+    #: How many tasks it can run at a time, runs now, and holds in its hand.
+    concurrency: int = 0
+    active_tasks: int = 0
+    reserved_tasks: int = 0
+    #: Resident memory, its child processes included.
+    memory_mb: float = 0.0
+    #: host:port of its metrics; empty when ENABLE_METRICS is off.
+    metrics_address: str = ""
     # GPU workers only
     pack: str = ""
     fingerprint: str = ""
@@ -44,10 +59,16 @@ class WorkerReport(BaseModel):
     collection: str = ""
     collection_status: str = ""
     store_latency_ms: float | None = None
+    #: Of the calls to Milvus: "closed" lets them through, "open" does not, "half-open" tries one.
+    breaker: str = ""
     #: The share of true matches that searches return, 0..1; None when it has not been measured.
     match_recall: float | None = None
     #: The searches of the vector store in this process; None when ENABLE_METRICS is off.
     metrics: MetricsSummary | None = None
+
+    @property
+    def uptime_seconds(self) -> float:
+        return max(0.0, self.reported_at - self.started_at)
 
 
 def report_key(worker_name: str) -> str:

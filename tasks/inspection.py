@@ -1,13 +1,17 @@
-"""Looks at the queue from outside, for `manage.py doctor`: Redis itself, queue lengths, and beat's clock."""
+"""Looks at the queue from outside: Redis itself, what waits in the queues and for how long, and beat's clock."""
 
+import json
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import redis
 from celery.exceptions import OperationalError as CeleryOperationalError
 from kombu.exceptions import OperationalError
 
 from tasks.app import app
+from tasks.context import SENT_AT
 from tasks.errors import QueueUnavailable
 
 #: How long beat gets to answer a ping, in seconds; it answers between two ticks of its clock.
@@ -35,6 +39,42 @@ def redis_status(url: str) -> RedisStatus:
         version=info["redis_version"],
         eviction_policy=info["maxmemory_policy"],
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStatus:
+    """What waits in a queue; `oldest_seconds` is None when nothing does, or nothing says when it was sent."""
+
+    name: str
+    waiting: int
+    oldest_seconds: float | None = None
+
+
+def queue_statuses(queues: Iterable[str]) -> list[QueueStatus]:
+    """Look at these queues. Raises QueueUnavailable."""
+    try:
+        with app.connection_for_read() as connection:
+            return [_status(connection.default_channel, queue) for queue in queues]
+    except (OperationalError, redis.RedisError, OSError) as error:
+        raise QueueUnavailable("The queue does not answer: Redis is down or busy.") from error
+
+
+def _status(channel: Any, queue: str) -> QueueStatus:
+    # kombu keeps a list for each step of priority, and takes from the right.
+    keys = [channel._q_for_pri(queue, step) for step in channel.priority_steps]
+    pipeline = channel.client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.llen(key)
+        pipeline.lindex(key, -1)
+    answers = pipeline.execute()
+    sent_at = [time_ for message in answers[1::2] if message and (time_ := _sent_at(message))]
+    oldest_seconds = max(0.0, time.time() - min(sent_at)) if sent_at else None
+    return QueueStatus(name=queue, waiting=sum(answers[::2]), oldest_seconds=oldest_seconds)
+
+
+def _sent_at(message: bytes) -> float | None:
+    sent_at = json.loads(message)["headers"].get(SENT_AT)
+    return sent_at if isinstance(sent_at, float) else None
 
 
 def queue_length(queue: str) -> int:

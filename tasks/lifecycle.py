@@ -5,18 +5,25 @@ threads, the records worker opens none. Celery's `worker_process_init` is not se
 opens on the worker's own start signal, before the first message is taken.
 """
 
+import contextlib
 import logging
 import os
 import sys
 import time
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
+import celery
+import psutil
 import redis
 from celery.signals import celeryd_init, worker_init, worker_shutdown
+from celery.worker import state as celery_state
 from django.conf import settings
 
+from tasks import metrics
 from tasks.health import HealthReporter, WorkerReport
 from tasks.queues import gpu_queues
+from tasks.starts import Starts
 from tasks.uploads import UploadReader
 from worker.errors import FaceQueueError, NotOpen
 from worker.vector_search.config import MonitoringConfig
@@ -39,8 +46,12 @@ class WorkerState:
     def __init__(self) -> None:
         self._face_index: FaceIndex | None = None
         self._uploads: UploadReader | None = None
+        self._starts: Starts | None = None
         self._reporter: HealthReporter | None = None
         self._metrics: MetricsCollector | None = None
+        self._endpoint: metrics.MetricsEndpoint | None = None
+        self._process = psutil.Process()
+        self.concurrency = 0
         self.name = ""
         self.queues: tuple[str, ...] = ()
 
@@ -56,6 +67,12 @@ class WorkerState:
             raise NotOpen("This worker reads no query images: it consumes no search queue.")
         return self._uploads
 
+    @property
+    def starts(self) -> Starts:
+        if self._starts is None:
+            raise NotOpen("This worker counts no starts: it consumes no index queue.")
+        return self._starts
+
     def open(self, name: str, queues: tuple[str, ...]) -> None:
         self.name, self.queues = name, queues
         cache = redis.Redis.from_url(
@@ -64,8 +81,13 @@ class WorkerState:
         monitoring = MonitoringConfig.from_settings(settings.MONITORING_CONFIG)
         if set(queues) & set(gpu_queues(settings.PACK_NAME)):
             self._metrics = _metrics(monitoring)
-            self._face_index = open_face_index(self._metrics)
+            self._face_index = open_face_index(self._metrics, role=self.role)
             self._uploads = UploadReader(cache)
+            self._starts = Starts(cache)
+        if monitoring.enable_metrics:
+            self._endpoint = metrics.MetricsEndpoint(
+                settings.METRICS_HOST, settings.METRICS_PORT, *([self._metrics.registry] if self._metrics else [])
+            )
         self._reporter = HealthReporter(
             cache, name, self.describe, interval_seconds=monitoring.health_check_interval_seconds
         )
@@ -78,11 +100,19 @@ class WorkerState:
         if self._face_index is not None:
             self._face_index.close()
             self._face_index = None
+        if self._endpoint is not None:
+            self._endpoint.close()
+            self._endpoint = None
+
+    @property
+    def role(self) -> str:
+        """What this worker is for, by the queues it consumes."""
+        return "+".join(sorted(queue.partition(".")[0] for queue in self.queues))
 
     def describe(self) -> WorkerReport:
         """Say what this worker is and how it is."""
         if self._face_index is None or self._metrics is None:
-            return WorkerReport(name=self.name, pid=os.getpid(), queues=self.queues, is_healthy=True)
+            return WorkerReport(is_healthy=True, **self._describe_process())
         # Imported here for the same reason as in open_face_index().
         from worker.vector_search.recall import recall_problem
 
@@ -90,9 +120,7 @@ class WorkerState:
         pack, health = self._face_index.pack, self._face_index.store_health()
         match_recall = self._face_index.match_recall
         return WorkerReport(
-            name=self.name,
-            pid=os.getpid(),
-            queues=self.queues,
+            **self._describe_process(),
             is_healthy=health.is_healthy and self._face_index.models_are_healthy,
             problem=_model_problem(self._face_index) or health.detail or recall_problem(match_recall),
             pack=pack.name,
@@ -105,8 +133,26 @@ class WorkerState:
             collection_status=health.collection_status,
             store_latency_ms=health.latency_ms,
             match_recall=match_recall,
+            breaker=health.breaker,
             metrics=self._metrics.summary(),
         )
+
+    def _describe_process(self) -> dict[str, Any]:
+        """Return the part of the report that every kind of worker has."""
+        return {
+            "name": self.name,
+            "pid": os.getpid(),
+            "queues": self.queues,
+            "role": self.role,
+            "versions": _versions(with_engine=self._face_index is not None),
+            "started_at": self._process.create_time(),
+            "reported_at": time.time(),
+            "concurrency": self.concurrency,
+            "active_tasks": len(celery_state.active_requests),
+            "reserved_tasks": len(celery_state.reserved_requests),
+            "memory_mb": _memory_mb(self._process),
+            "metrics_address": self._endpoint.address if self._endpoint else "",
+        }
 
 
 state = WorkerState()
@@ -116,13 +162,35 @@ def _model_problem(index: "FaceIndex") -> str:
     return "" if index.models_are_healthy else "A thread that runs a model has died: restart this worker."
 
 
+def _versions(*, with_engine: bool) -> dict[str, str]:
+    found = {"facequeue": settings.VERSION, "celery": celery.__version__}
+    return found | {"onnxruntime": _onnxruntime_version()} if with_engine else found
+
+
+def _onnxruntime_version() -> str:
+    """Return it by whichever name it was installed: the builds for other providers have names of their own."""
+    for name in ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-silicon"):
+        with contextlib.suppress(PackageNotFoundError):
+            return version(name)
+    return "unknown"
+
+
+def _memory_mb(process: psutil.Process) -> float:
+    """Return the resident memory of the process and its children; a child may end while it is looked at."""
+    total_bytes = 0
+    for each in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total_bytes += each.memory_info().rss
+    return round(total_bytes / 1024 / 1024, 1)
+
+
 def _metrics(monitoring: MonitoringConfig) -> "MetricsCollector":
     from worker.vector_search.monitoring import MetricsCollector
 
     return MetricsCollector(monitoring)
 
 
-def open_face_index(metrics: "MetricsCollector") -> "FaceIndex":
+def open_face_index(collector: "MetricsCollector", *, role: str) -> "FaceIndex":
     """Open the FaceIndex that the settings describe, waiting for a Milvus that is still starting.
 
     Blocks for seconds. Raises ConfigError, PackError, and StoreUnavailable once OPEN_TIMEOUT_SECONDS are over.
@@ -158,13 +226,14 @@ def open_face_index(metrics: "MetricsCollector") -> "FaceIndex":
             fingerprint=engine.pack.fingerprint,
             ttl_seconds=performance.cache_ttl_seconds,
             max_entries=performance.cache_max_size,
-            recorder=metrics,
+            recorder=collector,
         )
         store = CachedVectorStore(store, cache)
-    store = MonitoredVectorStore(store, metrics)  # outermost: it measures what a caller sees, the cache included
+    store = MonitoredVectorStore(store, collector)  # outermost: it measures what a caller sees, the cache included
     _open_when_reachable(store)
     recall.open()
-    return FaceIndex(engine, store, limits=config.image_limits, cache=cache, recall=recall)
+    stages = metrics.StageRecorder(role)
+    return FaceIndex(engine, store, limits=config.image_limits, cache=cache, recall=recall, stages=stages)
 
 
 def _open_when_reachable(store: "VectorStore") -> None:
@@ -189,6 +258,8 @@ def use_worker_settings(conf: Any, **_: Any) -> None:
 @worker_init.connect
 def open_worker(sender: Any, **_: Any) -> None:
     """Open what this worker's queues need; a worker that cannot work must not take messages."""
+    metrics.prepare_multiprocess_folder()
+    state.concurrency = sender.concurrency
     try:
         state.open(sender.hostname, tuple(sender.app.amqp.queues.consume_from))
     except FaceQueueError as error:

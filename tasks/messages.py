@@ -169,6 +169,13 @@ class Outcomes(Message):
     outcomes: tuple[PhotoOutcomeInfo, ...]
 
 
+class IndexFailure(Message):
+    """What an index task hands to the records worker that gives its photos up: the last error, for all of them."""
+
+    photo_ids: tuple[str, ...]
+    error: ErrorInfo
+
+
 # -- remove ----------------------------------------------------------------------------------------------
 
 

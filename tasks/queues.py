@@ -15,3 +15,7 @@ def index_queue(pack: str) -> str:
 
 def gpu_queues(pack: str) -> tuple[str, str]:
     return search_queue(pack), index_queue(pack)
+
+
+def all_queues(pack: str) -> tuple[str, ...]:
+    return *gpu_queues(pack), RECORDS

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import redis
 import redis.asyncio
+from redis.asyncio.client import PubSub
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
@@ -29,6 +30,8 @@ FINAL_STATES: Final = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 #: The safety net: how often the keys of all waiters are asked for, in seconds.
 POLL_INTERVAL_SECONDS: Final = 5.0
 RECONNECT_DELAY_SECONDS: Final = 0.5
+#: A subscription that is silent for so long is asked for a sign of life, and given up when it is silent again.
+SILENCE_SECONDS: Final = 5.0
 
 #: What Celery stores: `status`, `result` and more.
 Meta = dict[str, Any]
@@ -43,8 +46,10 @@ class ResultListener:
         *,
         socket_timeout_seconds: float = 2.0,
         poll_interval_seconds: float = POLL_INTERVAL_SECONDS,
+        silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         self._poll_interval_seconds = poll_interval_seconds
+        self._silence_seconds = silence_seconds
         # Two connections for reading keys, whatever the number of waiters, and one for the subscription.
         # Each asks once and answers: the caller's own deadline is the retry.
         no_retry = Retry(ExponentialBackoff(), 0)
@@ -139,11 +144,23 @@ class ResultListener:
                 async with self._subscriber.pubsub(ignore_subscribe_messages=True) as subscription:
                     await subscription.psubscribe(KEY_PREFIX + "*")
                     await self._deliver_stored(list(self._waiters))
-                    async for message in subscription.listen():
-                        self._deliver(message["data"])
+                    await self._receive(subscription)
             except (redis.RedisError, OSError, QueueUnavailable) as error:
                 logger.warning("Lost the result subscription, connecting again: %s", error)
             await asyncio.sleep(RECONNECT_DELAY_SECONDS)
+
+    async def _receive(self, subscription: PubSub) -> None:
+        """Hand out what comes, until the connection breaks or is dead without saying so. Raises RedisError, OSError."""
+        is_asked = False
+        while True:
+            message = await subscription.get_message(timeout=self._silence_seconds)
+            if message is None:
+                if is_asked:
+                    raise redis.TimeoutError("Redis is silent.")
+                await subscription.ping()
+            elif message["type"] == "pmessage":
+                self._deliver(message["data"])
+            is_asked = message is None
 
     async def _poll(self) -> None:
         """The safety net under a subscription that is open but silent."""

@@ -18,8 +18,13 @@ def delay_seconds(retries: int) -> float:
     return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing
 
 
+def will_retry(task: "Task[Any, Any]", error: FaceQueueError) -> bool:
+    """Return whether `retry_or_raise` would send the task again."""
+    return error.retryable and bool(task.request.retries < MAX_RETRIES)
+
+
 def retry_or_raise(task: "Task[Any, Any]", error: FaceQueueError) -> NoReturn:
     """Send the task again later when `error` says that this can help, otherwise raise it."""
-    if error.retryable and task.request.retries < MAX_RETRIES:
+    if will_retry(task, error):
         raise task.retry(exc=error, countdown=delay_seconds(task.request.retries), max_retries=MAX_RETRIES)
     raise error

@@ -1,17 +1,52 @@
-"""The beat schedule, all of it."""
+"""The beat schedule, all of it. Two beats at once do no harm: every task here may run twice."""
 
 from typing import Any, Final
+
+from django.conf import settings
 
 from tasks import names, queues
 
 #: How often photos without an outcome are looked for, in seconds.
 SWEEP_INTERVAL_SECONDS: Final = 10.0
+#: How often photos that wait for room in the index queue are sent, in seconds.
+FEED_INTERVAL_SECONDS: Final = 2.0
+#: How often sessions that have ended are deleted, in seconds.
+PURGE_INTERVAL_SECONDS: Final = 3600.0
 
 BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
+    "feed-index-queue": {
+        "task": names.FEED_INDEX_QUEUE,
+        "schedule": FEED_INTERVAL_SECONDS,
+        "options": {"queue": queues.RECORDS, "expires": FEED_INTERVAL_SECONDS},
+    },
     "requeue-stale-photos": {
         "task": names.REQUEUE_STALE_PHOTOS,
         "schedule": SWEEP_INTERVAL_SECONDS,
         # A tick that waited longer than an interval is of no use: the next one does the same.
         "options": {"queue": queues.RECORDS, "expires": SWEEP_INTERVAL_SECONDS},
     },
+    "purge-sessions": {
+        "task": names.PURGE_SESSIONS,
+        "schedule": PURGE_INTERVAL_SECONDS,
+        "options": {"queue": queues.RECORDS, "expires": PURGE_INTERVAL_SECONDS},
+    },
 }
+
+
+def beat_schedule() -> dict[str, dict[str, Any]]:
+    """Return BEAT_SCHEDULE with a canary for each queue of this installation."""
+    interval_seconds = settings.CANARY_INTERVAL_SECONDS
+    if not interval_seconds:
+        return BEAT_SCHEDULE
+    sent = dict.fromkeys(queues.gpu_queues(settings.PACK_NAME), names.CANARY)
+    sent[queues.RECORDS] = names.RECORDS_CANARY  # it reads the database, of which `tasks` knows nothing
+    canaries = {
+        f"canary-{queue}": {
+            "task": name,
+            "args": [queue],
+            "schedule": interval_seconds,
+            "options": {"queue": queue, "expires": interval_seconds},
+        }
+        for queue, name in sent.items()
+    }
+    return BEAT_SCHEDULE | canaries

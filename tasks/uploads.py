@@ -1,9 +1,9 @@
-"""Query images on their way to a worker: in redis-cache, under a random key, for seconds, never on a disk.
+"""Query images on their way to a worker: in redis-cache, under their job's random id, for seconds, never on a disk.
 
 redis-cache keeps no files and may evict. An image that is gone is a coded answer (`query_image_gone`), not a crash.
 """
 
-import secrets
+import logging
 from typing import Final, cast
 
 import redis
@@ -11,7 +11,13 @@ import redis.asyncio
 
 from tasks.errors import BadMessage, QueryImageGone, QueueUnavailable
 
+logger = logging.getLogger(__name__)
+
 KEY_PREFIX: Final = "facequeue:query-image:"
+
+
+def upload_key(job_id: str) -> str:
+    return KEY_PREFIX + job_id
 
 
 class UploadWriter:
@@ -20,17 +26,27 @@ class UploadWriter:
     def __init__(self, cache: redis.asyncio.Redis) -> None:
         self._cache = cache
 
-    async def put(self, image: bytes, *, ttl_seconds: float) -> str:
-        """Keep the bytes for `ttl_seconds` and return the key to give to the worker.
+    async def put(self, job_id: str, image: bytes, *, ttl_seconds: float) -> str:
+        """Keep the job's image for `ttl_seconds` and return the key to give to the worker.
 
         Raises QueueUnavailable when redis-cache does not take them.
         """
-        key = KEY_PREFIX + secrets.token_urlsafe(24)
+        key = upload_key(job_id)
         try:
             await self._cache.set(key, image, px=int(ttl_seconds * 1000))
         except redis.RedisError as error:
             raise QueueUnavailable("The query image could not be handed over: redis-cache does not answer.") from error
         return key
+
+    async def discard(self, job_id: str) -> None:
+        """Forget the job's image: a worker that has not read it yet drops the search. One that is gone is no error.
+
+        Raises QueueUnavailable.
+        """
+        try:
+            await self._cache.delete(upload_key(job_id))
+        except redis.RedisError as error:
+            raise QueueUnavailable("redis-cache does not answer.") from error
 
 
 class UploadReader:
@@ -52,5 +68,8 @@ class UploadReader:
         return cast(bytes, image)
 
     def discard(self, key: str) -> None:
-        """Forget the bytes now instead of at the end of their time."""
-        self._cache.delete(key)
+        """Forget the bytes now instead of at the end of their time, which comes when redis-cache does not answer."""
+        try:
+            self._cache.delete(key)
+        except redis.RedisError as error:
+            logger.info("A query image stays until it expires: %s", error)

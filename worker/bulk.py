@@ -14,6 +14,7 @@ from worker.config import ImageLimits
 from worker.errors import FaceQueueError, ImageError, PhotoStorageUnavailable
 from worker.face_ids import face_ids
 from worker.looking import look_at
+from worker.metrics import NO_STAGES, Stages, timed
 from worker.recognition.interfaces import Box, Engine, Face, Findings, RejectedFace
 
 PhotoState = Literal["indexed", "no_faces", "failed"]
@@ -84,20 +85,22 @@ class _Looked:
 _Done = tuple[PhotoOutcome, Exception | None]
 
 
-def outcomes(engine: Engine, photos: Sequence[PhotoToIndex], *, limits: ImageLimits) -> list[PhotoOutcome]:
+def outcomes(
+    engine: Engine, photos: Sequence[PhotoToIndex], *, limits: ImageLimits, stages: Stages = NO_STAGES
+) -> list[PhotoOutcome]:
     """Return one outcome per photo, in the order given, with its faces described. Nothing is written.
 
     A photo that cannot be read as a picture fails alone, and so does one that a model fails on. Raises NotOpen, Busy,
     PhotoStorageUnavailable, and what a model raises when it fails on every picture: then it is not the pictures' fault.
     """
     threads = engine.config.decode_threads
-    looks = in_order(lambda photo: _look(engine, photo, limits), photos, threads=threads)
-    done = list(_described(engine, looks))
+    looks = in_order(lambda photo: _look(engine, photo, limits, stages), photos, threads=threads)
+    done = list(_described(engine, looks, stages))
     _raise_if_the_model_is_to_blame(done)
     return [outcome for outcome, _ in done]
 
 
-def _look(engine: Engine, photo: PhotoToIndex, limits: ImageLimits) -> _Looked:
+def _look(engine: Engine, photo: PhotoToIndex, limits: ImageLimits, stages: Stages) -> _Looked:
     """Read, decode and look at one photo; what is the photo's own fault becomes a failed outcome."""
     engine.pack  # noqa: B018  raises NotOpen, which is nobody's photo's fault
     failed = PhotoOutcome(photo_id=photo.photo_id, state="failed")
@@ -109,7 +112,7 @@ def _look(engine: Engine, photo: PhotoToIndex, limits: ImageLimits) -> _Looked:
     except OSError as error:
         raise PhotoStorageUnavailable("The storage of the photos cannot be read at the moment.") from error
     try:
-        picture, found = look_at(engine, data, limits=limits)
+        picture, found = look_at(engine, data, limits=limits, stages=stages)
     except ImageError as error:
         return _Looked(photo=photo, outcome=replace(failed, code=error.code, message=str(error)))
     except FaceQueueError:
@@ -120,26 +123,27 @@ def _look(engine: Engine, photo: PhotoToIndex, limits: ImageLimits) -> _Looked:
     return _Looked(photo=photo, outcome=outcome, found=found)
 
 
-def _described(engine: Engine, looks: Iterable[_Looked]) -> Iterator[_Done]:
+def _described(engine: Engine, looks: Iterable[_Looked], stages: Stages) -> Iterator[_Done]:
     """Yield what became of each photo; crops are let go as soon as there are CROPS_AT_ONCE."""
     batch: list[_Looked] = []
     for look in looks:
         batch.append(look)
         if sum(len(each.found.faces) for each in batch) >= CROPS_AT_ONCE:
-            yield from _describe(engine, batch)
+            yield from _describe(engine, batch, stages)
             batch = []
-    yield from _describe(engine, batch)
+    yield from _describe(engine, batch, stages)
 
 
-def _describe(engine: Engine, batch: Sequence[_Looked]) -> list[_Done]:
+def _describe(engine: Engine, batch: Sequence[_Looked], stages: Stages) -> list[_Done]:
     """Describe the faces of some photos together; when that fails, photo by photo, so that one fails alone."""
     try:
-        described = engine.describe([look.found.faces for look in batch])
+        with timed(stages, "embed"):
+            described = engine.describe([look.found.faces for look in batch])
     except FaceQueueError:
         raise
     except Exception as error:  # noqa: BLE001  judged in _raise_if_the_model_is_to_blame
         if len(batch) > 1:
-            return [done for look in batch for done in _describe(engine, [look])]
+            return [done for look in batch for done in _describe(engine, [look], stages)]
         failed = _failed_by_the_model(batch[0], error)
         return [(failed.outcome, error)]
     return [(_with_faces(look, faces), look.model_error) for look, faces in zip(batch, described, strict=True)]

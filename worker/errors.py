@@ -11,6 +11,7 @@
   + Busy                         slow down: ask again later
   + ModelStopped                 retry later, on another worker: a thread that runs a model died in this one
   + PhotoStorageUnavailable      retry later: the photos' storage does not answer
+  + CanaryLost                   an operator must look: a known face was not found again
   + VectorSearchError            see worker/vector_search/exceptions.py
 
 `code` is stable: it travels in messages, rows and answers. The text of the error is one sentence for
@@ -104,6 +105,12 @@ class ModelStopped(FaceQueueError):
 
     code = "model_stopped"
     retryable = True
+
+
+class CanaryLost(FaceQueueError):
+    """The vector store does not return a face that it holds."""
+
+    code = "canary_lost"
 
 
 class PhotoStorageUnavailable(FaceQueueError):

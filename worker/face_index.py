@@ -8,9 +8,11 @@ from typing import Literal
 import numpy as np
 
 from worker.bulk import PhotoOutcome, PhotoToIndex, outcomes, why_no_face
+from worker.canary import find_known_face
 from worker.config import ImageLimits
 from worker.errors import NoFaceFound
 from worker.looking import look_at
+from worker.metrics import NO_STAGES, Stages, timed
 from worker.recognition.interfaces import Engine, Face, Pack, RejectedFace
 from worker.vector_search.cache import CacheManager, QueryFaces
 from worker.vector_search.checks import rounded_similarity
@@ -61,16 +63,19 @@ class FaceIndex:
         limits: ImageLimits | None = None,
         cache: CacheManager | None = None,
         recall: RecallWatch | None = None,
+        stages: Stages = NO_STAGES,
     ) -> None:
         """`limits` are the engine's own configuration's unless given; a `cache` keeps the faces of query images.
 
-        `recall` measures what the store's index loses, from whenever it is opened until this is closed.
+        `recall` measures what the store's index loses, from whenever it is opened until this is closed. `stages` is
+        told how long each stage of searching and adding takes.
         """
         self._engine = engine
         self._store = store
         self._limits = limits or engine.config.image_limits
         self._cache = cache
         self._recall = recall
+        self._stages = stages
 
     def open(self) -> None:
         """Load the models, then connect the store; blocks for seconds.
@@ -140,9 +145,10 @@ class FaceIndex:
             limit=limit,
             min_similarity=match_similarity if min_similarity is None else min_similarity,
         )
+        with timed(self._stages, "search"):
+            found = self._store.search(query)
         searched = tuple(
-            SearchedFace(face=face, matches=tuple(hits))
-            for face, hits in zip(seen.faces, self._store.search(query), strict=True)
+            SearchedFace(face=face, matches=tuple(hits)) for face, hits in zip(seen.faces, found, strict=True)
         )
         return SearchAnswer(faces=searched, rejected=seen.rejected, width=seen.width, height=seen.height)
 
@@ -164,11 +170,15 @@ class FaceIndex:
         failed are left as they are. A photo whose faces no longer fit into the collection fails alone
         (`capacity_reached`). Raises what the store raises.
         """
-        return self._written(photos, outcomes(self._engine, photos, limits=self._limits))
+        return self._written(photos, outcomes(self._engine, photos, limits=self._limits, stages=self._stages))
 
     def remove(self, *, gallery_id: str, photo_ids: Collection[str]) -> None:
         """Delete every face of these photos; unknown photos are no error. Raises what the store raises."""
         self._store.delete_photos(gallery_id=gallery_id, photo_ids=photo_ids)
+
+    def find_known_face(self) -> None:
+        """Put a known face through the model and find it in the store, past every cache. See `canary.py`."""
+        find_known_face(self._engine, self._store, limits=self._limits)
 
     def _largest_face(self, image: bytes, which: str) -> Face:
         seen = self._seen(image, "largest")
@@ -186,11 +196,12 @@ class FaceIndex:
         return self._cache.faces(image, variant=variant, find=lambda: self._see(image, faces))
 
     def _see(self, image: bytes, faces: Literal["all", "largest"]) -> QueryFaces:
-        picture, seen = look_at(self._engine, image, limits=self._limits)
+        picture, seen = look_at(self._engine, image, limits=self._limits, stages=self._stages)
         found = seen.faces
         if faces == "largest" and found:
             found = (max(found, key=lambda face: face.detection.box.width * face.detection.box.height),)
-        [described] = self._engine.describe([found])
+        with timed(self._stages, "embed"):
+            [described] = self._engine.describe([found])
         return QueryFaces(faces=tuple(described), rejected=seen.rejected, width=picture.width, height=picture.height)
 
     def _written(self, photos: Sequence[PhotoToIndex], outcomes: Sequence[PhotoOutcome]) -> list[PhotoOutcome]:

@@ -1,17 +1,49 @@
-"""What a process has seen of its searches: counts, and the times of the last thousand.
+"""What a process has seen of its searches: counts, and the times of the last thousand; and how long each stage takes.
 
 One place for both sides: `tasks/client.py` measures from sending a search to its answer, the worker
 (`vector_search/monitoring.py`) each search of the vector store.
 """
 
 import threading
+import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean, quantiles
-from typing import Final
+from typing import Final, Literal, Protocol
 
 #: Percentiles are over this many latest searches.
 WINDOW: Final = 1000
+
+
+#: What is done with a picture: its bytes become pixels, faces are found, faces are described, matches are looked up.
+Stage = Literal["decode", "detect", "embed", "search"]
+
+
+class Stages(Protocol):
+    """Takes how long stages took, in seconds. Called from any thread; never raises."""
+
+    def record(self, stage: Stage, seconds: float) -> None: ...
+
+
+class _NoStages:
+    def record(self, stage: Stage, seconds: float) -> None:
+        pass
+
+
+#: Measures nothing: the default wherever Stages may be given.
+NO_STAGES: Final[Stages] = _NoStages()
+
+
+@contextmanager
+def timed(stages: Stages, stage: Stage) -> Iterator[None]:
+    """Around one stage, which counts also when it fails."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        stages.record(stage, time.perf_counter() - started)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,9 +35,10 @@ django.setup(set_prefix=False)
 
 # Their modules read the settings, so they are imported after setup.
 from tasks.client import FaceSearchService, set_face_search  # noqa: E402
+from webapp.config.requests import RequestIds  # noqa: E402
 from webapp.search.uploads import RefuseLargeQueries  # noqa: E402
 
-_handler = RefuseLargeQueries(SharedThreadsASGIHandler())
+_handler = RequestIds(RefuseLargeQueries(SharedThreadsASGIHandler()))
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:

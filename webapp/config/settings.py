@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from webapp.config.secret_files import kept_secret
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
+VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 
 
 Number = TypeVar("Number", int, float)
@@ -137,6 +139,13 @@ MONITORING_CONFIG = {
     "METRICS_INTERVAL": _number("METRICS_INTERVAL", 60.0),
     "HEALTH_CHECK_INTERVAL": _number("HEALTH_CHECK_INTERVAL", 3.0),
 }
+#: How often a canary is sent through each queue, in seconds; 0 sends none.
+CANARY_INTERVAL_SECONDS = _number("CANARY_INTERVAL", 30.0)
+#: Where a worker shows its metrics; port 0 is a free one, told in the worker's report.
+METRICS_HOST = env.str("METRICS_HOST", default="127.0.0.1")
+METRICS_PORT = _number("METRICS_PORT", 0, highest=65535)
+#: Whoever sends it as a bearer token may read the web's `/metrics`; without it, only this machine may.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # -- Django -----------------------------------------------------------------------------------------------
 
@@ -234,8 +243,12 @@ X_FRAME_OPTIONS = "DENY"
 SEARCH_TIMEOUT_SECONDS = _number("SEARCH_TIMEOUT_SECONDS", 30.0)
 #: The longest `?wait=` that a request may ask for.
 SEARCH_MAX_WAIT_SECONDS = _number("SEARCH_MAX_WAIT_SECONDS", 30.0)
+#: A search is refused (`busy`) while so many wait for a worker.
+SEARCH_QUEUE_BOUND = _number("SEARCH_QUEUE_BOUND", 200, lowest=1)
 #: How many photos one index message carries.
 INDEX_CHUNK_SIZE = _number("INDEX_CHUNK_SIZE", 8)
+#: How many index messages wait in Redis at most; the photos of further ones wait in the database.
+INDEX_QUEUE_BOUND = _number("INDEX_QUEUE_BOUND", 200, lowest=1)
 #: A photo that is still pending after this many seconds, with an empty index queue, is sent again.
 INDEX_LEASE_SECONDS = _number("INDEX_LEASE_SECONDS", 120.0)
 #: A photo that was sent this often without an outcome has failed.
@@ -293,7 +306,10 @@ CELERY_WORKER_ROLE = {
         "socket_connect_timeout": 3.0,
         "socket_keepalive": True,
         "health_check_interval": 10,
-        "retry_on_timeout": True,  # closes the gap between popping a message and noting it as unacked
+        # A retry would close the gap between popping a message and noting it as unacked, which the sweep closes too;
+        # but kombu 5.7 would also retry its subscription for remote control: once Redis has dropped that connection, it
+        # waits there without an end instead of consuming (tests/faults/test_redis.py, drop_connections).
+        "retry_on_timeout": False,
     },
     "task_publish_retry_policy": {"max_retries": 10, "interval_start": 0.1, "interval_max": 2.0},
     "redis_socket_timeout": 10.0,
@@ -304,14 +320,23 @@ CELERY_WORKER_ROLE = {
 
 # -- logging ------------------------------------------------------------------------------------------------
 
+#: "line" for people, "json" for machines; in every process (tasks/logs.py).
+LOG_FORMAT = env.str("LOG_FORMAT", default="line")
+if LOG_FORMAT not in ("line", "json"):
+    raise ImproperlyConfigured(f"LOG_FORMAT must be line or json, not {LOG_FORMAT!r}.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {"ours": {"()": "tasks.logs.formatter", "log_format": LOG_FORMAT}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "ours"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     # A bad upload is a 4xx answer with a sentence, not an event for the operator.
-    "loggers": {"django.request": {"level": "ERROR"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "uvicorn": {"handlers": ["console"], "level": "INFO", "propagate": False},  # it has handlers of its own
+        # Its lines would show the signed tokens in addresses; ours do not (webapp/config/requests.py).
+        "uvicorn.access": {"handlers": [], "propagate": False},
+    },
 }
 
 # -- uploads ------------------------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ from django.conf import settings
 from django.core.files import File as DjangoFile
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.utils import timezone
 
-from webapp.gallery import dispatch
+from webapp.gallery.feeding import index_queue_feed
 from webapp.gallery.models import Gallery, Photo
+from webapp.operations.models import Job
+from webapp.operations.services import import_close, import_prepare, photo_count_in
 from webapp.problems import not_found
 
 logger = logging.getLogger(__name__)
@@ -38,9 +39,13 @@ class AddedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotosAdded:
-    """The files of one upload in the order given. `warning` says that they are saved but not yet on their way."""
+    """The files of one upload in the order given, and the job they are in: one that is not saved if none was added.
+
+    `warning` says that they are saved but not yet on their way.
+    """
 
     files: tuple[AddedFile, ...]
+    job: Job
     warning: str = ""
 
     @property
@@ -76,15 +81,21 @@ class _HashedFile(File):
         return self._digest.hexdigest()
 
 
-def photos_add(*, gallery: Gallery, files: Iterable[File]) -> PhotosAdded:
-    """Add files to the gallery as `pending` photos and send them to the index workers.
+def photos_add(*, gallery: Gallery, files: Iterable[File], job: Job | None = None) -> PhotosAdded:
+    """Add files to the gallery as `pending` photos and send them to the index workers as far as the queue has room.
 
     The same content is added once, however often and however simultaneously it comes. A file that cannot be taken
     is refused alone. What a worker makes of the content, an empty file included, is the photo's outcome.
+    Without a `job` the files are one. Raises Problem when the gallery is deleted or the job cancelled meanwhile.
     """
-    results = tuple(_file_add(gallery, file) for file in files)
-    photos = [result.photo for result in results if result.result == "added" and result.photo]
-    return PhotosAdded(files=results, warning=dispatch.send_for_indexing(photos))
+    into = job or import_prepare(gallery=gallery)
+    try:
+        results = tuple(_file_add(gallery, file, into) for file in files)
+    finally:
+        if job is None:
+            import_close(job=into)
+    has_added = any(result.result == "added" for result in results)
+    return PhotosAdded(files=results, job=into, warning=index_queue_feed() if has_added else "")
 
 
 def display_name(name: str | None) -> str:
@@ -93,7 +104,7 @@ def display_name(name: str | None) -> str:
     return "".join(char for char in base if char.isprintable())[-255:] or "photo"
 
 
-def _file_add(gallery: Gallery, file: File) -> AddedFile:
+def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
     filename = display_name(file.name)
     limit: int = settings.FACE_CONFIG["MAX_IMAGE_BYTES"]
     if file.size > limit:
@@ -116,11 +127,9 @@ def _file_add(gallery: Gallery, file: File) -> AddedFile:
         file=key,
         sha256=content.sha256,
         byte_size=content.byte_size,
-        attempts=1,
-        enqueued_at=timezone.now(),
     )
     try:
-        kept = _row_add(photo)
+        kept = _row_add(photo, job)
     except Exception:
         default_storage.delete(key)
         raise
@@ -130,8 +139,8 @@ def _file_add(gallery: Gallery, file: File) -> AddedFile:
     return AddedFile(filename=filename, result="added", photo=photo)
 
 
-def _row_add(photo: Photo) -> Photo:
-    """Save the photo, or return the one with the same content that the gallery already has."""
+def _row_add(photo: Photo, job: Job) -> Photo:
+    """Save the photo as the job's, or return the one with the same content that the gallery already has."""
     with transaction.atomic(durable=True):
         # Uploads to one gallery take turns here, so two of the same file cannot both find nothing; and a gallery
         # that is being deleted takes no more photos.
@@ -141,5 +150,7 @@ def _row_add(photo: Photo) -> Photo:
         existing = same.exclude(state=Photo.State.DELETING).first()
         if existing is not None:
             return existing
+        photo_count_in(job=job)
+        photo.job = job
         photo.save(force_insert=True)
         return photo

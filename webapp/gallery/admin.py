@@ -1,9 +1,11 @@
 """The staff's view of the rows. Deleting goes through the pages: only they remove the faces from the vector store."""
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from webapp.gallery.models import Face, Gallery, Photo
+from webapp.gallery import services
+from webapp.gallery.models import Face, FailedPhoto, Gallery, Photo
 
 
 class NoDeletion(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -39,6 +41,36 @@ class PhotoAdmin(ReadOnly):
     search_fields = ["filename", "id", "sha256", "gallery__name"]
     list_select_related = ["gallery"]
     date_hierarchy = "created"
+
+
+@admin.register(FailedPhoto)
+class FailedPhotoAdmin(ReadOnly):
+    """The dead-letter list: photos that another attempt may help, once what stopped them is put right."""
+
+    list_display = ["filename", "gallery", "code", "message", "attempts", "settled_at"]
+    list_filter = ["code"]
+    search_fields = ["filename", "id", "gallery__name"]
+    list_select_related = ["gallery"]
+    actions = ["replay"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[FailedPhoto]:
+        failed: QuerySet[FailedPhoto] = super().get_queryset(request)
+        return failed.filter(state=Photo.State.FAILED, code__in=FailedPhoto.CODES)
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("gallery.change_photo")
+
+    @admin.action(description="Send the selected photos again", permissions=["replay"])
+    def replay(self, request: HttpRequest, photos: QuerySet[FailedPhoto]) -> None:
+        """A job for each gallery, of its owner."""
+        count = 0
+        for gallery in Gallery.objects.filter(id__in=photos.order_by().values("gallery_id")):
+            photo_ids = photos.filter(gallery=gallery).values_list("id", flat=True)
+            retried, warning = services.failed_photos_retry(gallery=gallery, photo_ids=photo_ids)
+            count += retried
+            if warning:
+                self.message_user(request, warning, messages.WARNING)
+        self.message_user(request, f"{count} photos sent again.")
 
 
 @admin.register(Face)

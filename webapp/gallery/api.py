@@ -51,6 +51,8 @@ class FileOut(Schema):
 
 class UploadOut(Schema):
     files: list[FileOut]
+    #: The job to follow; none when nothing was added.
+    job_id: UUID | None
     #: Not empty when the photos are saved and will be indexed once the queue is back.
     warning: str
 
@@ -106,7 +108,14 @@ def add_photos(request: HttpRequest, gallery_id: UUID, files: File[list[Uploaded
     """Add photos. They are indexed afterwards: see the progress. The same content is added once."""
     gallery = selectors.gallery_for(request.user, gallery_id)
     added = services.photos_add(gallery=gallery, files=files)
-    return Status(202, UploadOut(files=[_file_out(file) for file in added.files], warning=added.warning))
+    return Status(
+        202,
+        UploadOut(
+            files=[_file_out(file) for file in added.files],
+            job_id=added.job.id if added.added else None,
+            warning=added.warning,
+        ),
+    )
 
 
 @router.get("/galleries/{uuid:gallery_id}/photos", response={200: PhotoPage, 404: ErrorOut})

@@ -3,11 +3,8 @@
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import TypeVar
 from uuid import UUID
-
-from django.conf import settings
 
 from tasks import client
 from tasks.errors import QueueUnavailable
@@ -23,17 +20,9 @@ REMOVAL_CHUNK_SIZE = 100
 Item = TypeVar("Item")
 
 
-def send_for_indexing(photos: Sequence[Photo], *, chunk_size: int | None = None) -> str:
-    """Send photos to the index queue, in chunks of one gallery each. Returns a warning when the queue is down."""
-    size = chunk_size or settings.INDEX_CHUNK_SIZE
-    try:
-        for gallery_id, group in groupby(sorted(photos, key=_gallery_key), key=_gallery_key):
-            for chunk in chunks(group, size):
-                client.enqueue_index(gallery_id=gallery_id, photos=_photo_refs(chunk))
-    except QueueUnavailable as error:
-        logger.warning("Photos stay pending until the queue is back: %s", error)
-        return QUEUE_DOWN
-    return ""
+def enqueue_index(photos: Sequence[Photo]) -> None:
+    """Send photos of one gallery to the index queue as one message. Raises QueueUnavailable."""
+    client.enqueue_index(gallery_id=str(photos[0].gallery_id), photos=_photo_refs(photos))
 
 
 def send_for_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> str:
@@ -68,11 +57,7 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _gallery_key(photo: Photo) -> str:
-    return str(photo.gallery_id)
-
-
-def _photo_refs(photos: list[Photo]) -> list[PhotoRef]:
+def _photo_refs(photos: Sequence[Photo]) -> list[PhotoRef]:
     """Refer to the photos, with the faces they have already: a face found again keeps its id."""
     known: defaultdict[UUID, list[KnownFace]] = defaultdict(list)
     for face in Face.objects.filter(photo__in=photos):

@@ -6,6 +6,9 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+#: The code of a photo whose import was cancelled before it was indexed.
+CANCELLED = "cancelled"
+
 
 class Gallery(models.Model):
     """A named set of photos: the unit of access and of search."""
@@ -50,7 +53,7 @@ class Photo(models.Model):
     sha256 = models.CharField(max_length=64)
     byte_size = models.PositiveBigIntegerField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
-    #: Why the photo is not indexed: a stable code and one sentence.
+    #: Why the photo is not indexed: a stable code and one sentence. Of a pending photo: why its last attempt failed.
     code = models.CharField(max_length=50, blank=True)
     message = models.TextField(blank=True)
     #: Pixels of the upright picture; None until a worker has decoded it.
@@ -60,8 +63,14 @@ class Photo(models.Model):
     image_format = models.CharField(max_length=20, blank=True)
     #: How often the photo was sent to the index queue without an outcome.
     attempts = models.PositiveIntegerField(default=0)
-    #: When it was last sent to be indexed or removed.
+    #: When it was last sent to be indexed or removed. None: it is to be sent as soon as the queue has room.
     enqueued_at = models.DateTimeField(null=True, blank=True)
+    #: When its outcome was written down.
+    settled_at = models.DateTimeField(null=True, blank=True)
+    #: The job that last took it up.
+    job = models.ForeignKey(
+        "operations.Job", on_delete=models.SET_NULL, null=True, blank=True, related_name="photos", db_index=False
+    )
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -74,11 +83,47 @@ class Photo(models.Model):
         ]
         indexes = [
             models.Index(fields=["gallery", "state"], name="photo_gallery_state"),
-            models.Index(fields=["state", "enqueued_at"], name="photo_state_enqueued"),
+            models.Index(fields=["state", "enqueued_at", "created"], name="photo_state_enqueued_created"),
+            models.Index(fields=["job", "state"], name="photo_job_state"),
         ]
 
     def __str__(self) -> str:
         return self.filename
+
+
+#: States that change without anybody acting.
+UNSETTLED = (Photo.State.PENDING, Photo.State.DELETING)
+
+
+class FailedPhoto(Photo):
+    """The dead-letter list: a failed photo that another attempt may help, once its cause is put right."""
+
+    #: What another attempt cannot help is left out: files that are no pictures, and what somebody has cancelled.
+    CODES = ("gave_up", "capacity_reached", "bad_image", "photo_missing")
+
+    class Meta:
+        proxy = True
+
+
+class Tombstone(models.Model):
+    """A photo whose faces must stay away: its row is gone, or its import was cancelled after it was sent.
+
+    A worker may still hold a message about it, index it, and die before it can say so; or the message of a dead worker
+    runs again. Once neither can be, its faces are removed one last time, and the tombstone goes when that is recorded.
+    """
+
+    photo_id = models.UUIDField(primary_key=True, editable=False)
+    gallery_id = models.UUIDField()
+    deleted_at = models.DateTimeField()
+    #: When the last removal was sent.
+    removal_sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["deleted_at"]
+        indexes = [models.Index(fields=["removal_sent_at", "deleted_at"], name="tombstone_due")]
+
+    def __str__(self) -> str:
+        return str(self.photo_id)
 
 
 class Face(models.Model):

@@ -5,22 +5,24 @@ change nothing. A queue that is down never loses a photo: it stays `pending` (or
 `stale_photos_requeue` sends it later.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from tasks.messages import PhotoOutcomeInfo
+from tasks.messages import ErrorInfo, PhotoOutcomeInfo
 from webapp.gallery import dispatch
 from webapp.gallery.adding import AddedFile, PhotosAdded, photos_add
-from webapp.gallery.models import Face, Gallery, Photo
+from webapp.gallery.feeding import index_queue_feed
+from webapp.gallery.models import CANCELLED, Face, Gallery, Photo, Tombstone
+from webapp.gallery.sweeping import stale_photos_requeue
+from webapp.gallery.tombstones import tombstones_set
+from webapp.operations.models import Job
+from webapp.operations.services import job_start, jobs_finish
 from webapp.problems import Problem
 
 __all__ = [
@@ -29,19 +31,15 @@ __all__ = [
     "failed_photos_retry",
     "gallery_create",
     "gallery_delete",
+    "index_failure_record",
+    "index_queue_feed",
+    "job_retry",
     "outcomes_record",
     "photos_add",
     "photos_delete",
     "removals_record",
     "stale_photos_requeue",
 ]
-
-logger = logging.getLogger(__name__)
-
-#: How many photos one sweep sends again; the next sweep waits until the workers have taken them.
-SWEEP_SIZE = 2000
-#: From this attempt on a photo travels alone: one that kills its worker must not take its neighbours with it.
-ALONE_FROM_ATTEMPT = 3
 
 State = Photo.State
 
@@ -64,9 +62,7 @@ def gallery_delete(*, gallery: Gallery) -> str:
     with transaction.atomic(durable=True):
         # photos_add locks this row, so no photo slips in between.
         Gallery.objects.filter(id=gallery.id).update(deleting=True)
-        photos = gallery.photos.select_for_update().exclude(state=State.DELETING)
-        photo_ids = list(photos.values_list("id", flat=True))
-        gallery.photos.exclude(state=State.DELETING).update(state=State.DELETING, enqueued_at=timezone.now())
+        photo_ids = _mark_for_deletion(gallery, gallery.photos.all())
         _delete_emptied_galleries([gallery.id])
     return dispatch.send_for_removal(gallery_id=gallery.id, photo_ids=photo_ids)
 
@@ -74,31 +70,41 @@ def gallery_delete(*, gallery: Gallery) -> str:
 def outcomes_record(*, gallery_id: UUID, outcomes: Sequence[PhotoOutcomeInfo]) -> None:
     """Write down what became of photos of one gallery. May run twice, and late.
 
-    A photo that was deleted meanwhile is left alone, but its faces, indexed after they were removed, are removed
-    once more. Raises QueueUnavailable when that cannot be sent: nothing else would remember it.
+    A photo that was deleted or cancelled meanwhile is left alone, but its faces, indexed all the same, are removed
+    once more. Raises QueueUnavailable when that cannot be sent now.
     """
     orphans: list[UUID] = []
+    job_ids: set[UUID] = set()
     for outcome in outcomes:
-        if not _outcome_record(outcome) and outcome.faces:
+        photo = _outcome_record(outcome)
+        if photo is None and outcome.faces:
             orphans.append(UUID(outcome.photo_id))
-    dispatch.enqueue_removal(gallery_id=gallery_id, photo_ids=orphans)
+        elif photo is not None and photo.job_id:
+            job_ids.add(photo.job_id)
+    jobs_finish(job_ids)
+    if orphans:
+        with transaction.atomic():
+            Face.objects.filter(photo_id__in=orphans).delete()
+            tombstones_set(dict.fromkeys(orphans, gallery_id))
+        dispatch.enqueue_removal(gallery_id=gallery_id, photo_ids=orphans)
 
 
-def _outcome_record(outcome: PhotoOutcomeInfo) -> bool:
-    """Apply one outcome; False when its photo is deleted."""
+def _outcome_record(outcome: PhotoOutcomeInfo) -> Photo | None:
+    """Apply one outcome and return its photo; None when the photo is deleted or cancelled."""
     with transaction.atomic():
         photo = Photo.objects.select_for_update().exclude(state=State.DELETING).filter(id=outcome.photo_id).first()
-        if photo is None:
-            return False
+        if photo is None or photo.code == CANCELLED:
+            return None
         if outcome.state == "failed" and photo.state not in (State.PENDING, State.FAILED):
-            return True  # the photo was sent twice, and one of the two runs succeeded
+            return photo  # the photo was sent twice, and one of the two runs succeeded
         photo.state = State(outcome.state)
         photo.code, photo.message = outcome.code, outcome.message
         photo.width, photo.height = outcome.width, outcome.height
         photo.image_format = outcome.image_format
-        photo.save(update_fields=["state", "code", "message", "width", "height", "image_format"])
+        photo.settled_at = timezone.now()
+        photo.save(update_fields=["state", "code", "message", "width", "height", "image_format", "settled_at"])
         _faces_replace(photo, outcome)
-    return True
+    return photo
 
 
 def _faces_replace(photo: Photo, outcome: PhotoOutcomeInfo) -> None:
@@ -122,27 +128,59 @@ def _faces_replace(photo: Photo, outcome: PhotoOutcomeInfo) -> None:
     )
 
 
+def index_failure_record(*, photo_ids: Sequence[UUID | str], error: ErrorInfo) -> None:
+    """Note why a worker could not finish these photos. They stay pending: the sweep sends them again."""
+    pending = Photo.objects.filter(id__in=photo_ids, state=State.PENDING)
+    pending.update(code=error.code, message=error.message)
+
+
 def photos_delete(*, gallery: Gallery, photo_ids: Iterable[UUID]) -> str:
-    """Mark photos for deletion; they go once their faces are gone from the vector store. Returns a warning or ""."""
+    """Mark photos for deletion; they go once their faces are gone from the vector store. Returns a warning or "".
+
+    Several photos are a job.
+    """
     with transaction.atomic(durable=True):
-        rows = gallery.photos.select_for_update().exclude(state=State.DELETING).filter(id__in=list(photo_ids))
-        found = list(rows.values_list("id", flat=True))
-        gallery.photos.filter(id__in=found).update(state=State.DELETING, enqueued_at=timezone.now())
+        found = _mark_for_deletion(gallery, gallery.photos.filter(id__in=list(photo_ids)))
     return dispatch.send_for_removal(gallery_id=gallery.id, photo_ids=found)
+
+
+def _mark_for_deletion(gallery: Gallery, photos: QuerySet[Photo]) -> list[UUID]:
+    """Return the ids of those that were not on their way out before."""
+    kept = photos.exclude(state=State.DELETING)
+    found = list(kept.select_for_update().values_list("id", flat=True))
+    job = job_start(kind=Job.Kind.DELETE, gallery=gallery, total=len(found)) if len(found) > 1 else None
+    kept.update(state=State.DELETING, enqueued_at=timezone.now(), job=job)
+    return found
 
 
 def removals_record(*, photo_ids: Sequence[UUID | str]) -> None:
     """Delete file and row of photos whose faces are gone. May run twice.
 
     The file goes first: a crash in between leaves a `deleting` row, which is removed again, and never a file
-    that nobody knows of.
+    that nobody knows of. Raises QueueUnavailable when a photo must be indexed again and cannot be sent.
     """
     photos = list(Photo.objects.filter(id__in=photo_ids, state=State.DELETING))
     for photo in photos:
         default_storage.delete(str(photo.file.name))
     with transaction.atomic():
+        Tombstone.objects.filter(photo_id__in=photo_ids, removal_sent_at__isnull=False).delete()
         Photo.objects.filter(id__in=[photo.id for photo in photos], state=State.DELETING).delete()
+        tombstones_set({photo.id: photo.gallery_id for photo in photos})
         _delete_emptied_galleries({photo.gallery_id for photo in photos})
+    jobs_finish({photo.job_id for photo in photos if photo.job_id})
+    _index_again(photo_ids)
+
+
+def _index_again(photo_ids: Sequence[UUID | str]) -> None:
+    """Index photos again that are wanted although their faces were removed.
+
+    That happens to a cancelled photo: the removal of what a worker had still made of it was on its way when somebody
+    retried it. Sent now and not later, so that this run comes after that removal whatever else is under way.
+    """
+    wanted = Photo.objects.filter(id__in=photo_ids, state__in=(State.PENDING, State.INDEXED), enqueued_at__isnull=False)
+    for photo in wanted:
+        wanted.filter(id=photo.id).update(state=State.PENDING, enqueued_at=timezone.now())
+        dispatch.enqueue_index([photo])
 
 
 def _delete_emptied_galleries(gallery_ids: Iterable[UUID]) -> None:
@@ -150,45 +188,26 @@ def _delete_emptied_galleries(gallery_ids: Iterable[UUID]) -> None:
 
 
 def failed_photos_retry(*, gallery: Gallery, photo_ids: Iterable[UUID] | None = None) -> tuple[int, str]:
-    """Send the gallery's failed photos (or these of them) again. Returns how many, and a warning or ""."""
+    """Send the gallery's failed photos (or these of them) again, as a job. Returns how many, and a warning or ""."""
+    photos = gallery.photos.all()
+    retried, warning = _retry(gallery, photos if photo_ids is None else photos.filter(id__in=list(photo_ids)))
+    return retried.total if retried else 0, warning
+
+
+def job_retry(*, job: Job) -> tuple[Job | None, str]:
+    """Send the job's failed and cancelled photos again. Returns the job that this is, if any, and a warning or ""."""
+    if job.gallery is None:
+        return None, ""
+    return _retry(job.gallery, job.gallery.photos.filter(job=job))
+
+
+def _retry(gallery: Gallery, photos: QuerySet[Photo]) -> tuple[Job | None, str]:
     with transaction.atomic(durable=True):
-        failed = gallery.photos.select_for_update().filter(state=State.FAILED)
-        if photo_ids is not None:
-            failed = failed.filter(id__in=list(photo_ids))
-        photos = list(failed)
-        Photo.objects.filter(id__in=[photo.id for photo in photos], state=State.FAILED).update(
-            state=State.PENDING, code="", message="", attempts=1, enqueued_at=timezone.now()
-        )
-    return len(photos), dispatch.send_for_indexing(photos)
-
-
-def stale_photos_requeue() -> None:
-    """Send again what was sent and never answered; give up on a photo that was sent too often.
-
-    While messages still wait in the index queue nothing is stale: the workers are merely busy.
-    Raises QueueUnavailable when the queue cannot be read.
-    """
-    if dispatch.index_queue_length() > 0:
-        return
-    now = timezone.now()
-    cutoff = now - timedelta(seconds=settings.INDEX_LEASE_SECONDS)
-    stale = Photo.objects.filter(enqueued_at__lt=cutoff)
-    given_up = stale.filter(state=State.PENDING, attempts__gte=settings.INDEX_MAX_ATTEMPTS).update(
-        state=State.FAILED,
-        code="gave_up",
-        message=f"No worker finished this photo in {settings.INDEX_MAX_ATTEMPTS} attempts.",
-    )
-    with transaction.atomic(durable=True):
-        pending = list(stale.select_for_update().filter(state=State.PENDING)[:SWEEP_SIZE])
-        deleting = list(stale.select_for_update().filter(state=State.DELETING)[:SWEEP_SIZE])
-        Photo.objects.filter(id__in=[photo.id for photo in pending]).update(enqueued_at=now, attempts=F("attempts") + 1)
-        Photo.objects.filter(id__in=[photo.id for photo in deleting]).update(enqueued_at=now)
-    alone = [photo for photo in pending if photo.attempts + 1 >= ALONE_FROM_ATTEMPT]
-    dispatch.send_for_indexing([photo for photo in pending if photo.attempts + 1 < ALONE_FROM_ATTEMPT])
-    dispatch.send_for_indexing(alone, chunk_size=1)
-    for photo in deleting:
-        dispatch.send_for_removal(gallery_id=photo.gallery_id, photo_ids=[photo.id])
-    if given_up or pending or deleting:
-        logger.info(
-            "Stale photos: %d sent again, %d removals sent again, %d given up.", len(pending), len(deleting), given_up
-        )
+        failed = photos.filter(state=State.FAILED)
+        count = len(failed.select_for_update().values_list("id"))
+        if not count:
+            return None, ""
+        Tombstone.objects.filter(photo_id__in=failed.order_by().values("id")).delete()
+        job = job_start(kind=Job.Kind.RETRY, gallery=gallery, total=count)
+        failed.update(state=State.PENDING, code="", message="", attempts=0, enqueued_at=None, settled_at=None, job=job)
+    return job, index_queue_feed()

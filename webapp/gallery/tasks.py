@@ -11,7 +11,7 @@ from django.db import OperationalError
 
 from tasks import names
 from tasks.errors import QueueUnavailable
-from tasks.messages import Outcomes, Removals
+from tasks.messages import IndexFailure, Outcomes, Removals
 from tasks.retry import FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, MAX_RETRIES
 from webapp.gallery import services
 
@@ -37,8 +37,21 @@ def record_removals(message: dict[str, Any]) -> None:
     services.removals_record(photo_ids=Removals.from_json(message).photo_ids)
 
 
+@shared_task(name=names.RECORD_INDEX_FAILURE, **RETRIED)
+def record_index_failure(message: dict[str, Any]) -> None:
+    """Note why an index task has given up."""
+    failure = IndexFailure.from_json(message)
+    services.index_failure_record(photo_ids=failure.photo_ids, error=failure.error)
+
+
 # Not retried: beat sends the next one soon.
 @shared_task(name=names.REQUEUE_STALE_PHOTOS, ignore_result=True)
 def requeue_stale_photos() -> None:
     """Send again what was sent and never answered."""
     services.stale_photos_requeue()
+
+
+@shared_task(name=names.FEED_INDEX_QUEUE, ignore_result=True)
+def feed_index_queue() -> None:
+    """Send photos that wait for room in the index queue."""
+    services.index_queue_feed()

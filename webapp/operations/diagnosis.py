@@ -15,7 +15,7 @@ from django.core.files.storage import default_storage, storages
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from tasks import inspection, queues
+from tasks import canary, inspection, queues
 from tasks.client import FaceSearchService, HealthReport
 from tasks.errors import QueueUnavailable
 
@@ -42,8 +42,10 @@ def findings() -> Iterator[Finding]:
     yield _pack(report)
     yield _database()
     yield _storage()
-    for queue in (*queues.gpu_queues(settings.PACK_NAME), queues.RECORDS):
+    for queue in queues.all_queues(settings.PACK_NAME):
         yield _queue(queue, report)
+        if settings.CANARY_INTERVAL_SECONDS:
+            yield _canary(queue, report)
     yield _beat()
 
 
@@ -129,7 +131,9 @@ def _queue(queue: str, report: HealthReport) -> Finding:
     workers = [worker for worker in report.workers if queue in worker.queues]
     healthy = [worker for worker in workers if worker.is_healthy]
     try:
-        waiting = f"{inspection.queue_length(queue)} waiting"
+        [status] = inspection.queue_statuses([queue])
+        oldest = "" if status.oldest_seconds is None else f", the oldest for {status.oldest_seconds:.0f} s"
+        waiting = f"{status.waiting} waiting{oldest}"
     except QueueUnavailable:
         waiting = "length unknown"
     detail = f"{len(healthy)} healthy of {len(workers)} workers, {waiting}"
@@ -137,6 +141,19 @@ def _queue(queue: str, report: HealthReport) -> Finding:
         return Finding(name=queue, is_ok=True, detail=detail)
     problem = " ".join(worker.problem for worker in workers)
     return Finding(name=queue, is_ok=False, detail=detail, remedy=problem or f"{START}, or start a worker for it.")
+
+
+def _canary(queue: str, report: HealthReport) -> Finding:
+    name = f"canary {queue}"
+    last = next((each for each in report.canaries if each.queue == queue), None)
+    detail = "none yet" if last is None else f"{last.age_seconds:.0f} s ago, took {last.seconds:.2f} s"
+    problem = canary.canary_problem(
+        queue, report.canaries, report.workers, interval_seconds=settings.CANARY_INTERVAL_SECONDS
+    )
+    if not problem:
+        return Finding(name=name, is_ok=True, detail=detail)
+    remedy = "Look at beat and at the queue's workers: they run, but what is sent does not come through."
+    return Finding(name=name, is_ok=False, detail=detail, remedy=remedy)
 
 
 def _beat() -> Finding:

@@ -1,11 +1,16 @@
-"""Is the service well? Asked of the database and of what the workers say of themselves."""
+"""Is the service well? Asked of the database, of the queues, and of what the workers say of themselves."""
 
+import time
 from dataclasses import dataclass
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import DatabaseError, connection
 
+from tasks import inspection, metrics, queues
 from tasks.client import HealthReport, face_search
+from tasks.errors import QueueUnavailable
+from tasks.inspection import QueueStatus
 from worker.errors import FaceQueueError
 
 
@@ -27,6 +32,49 @@ class Readiness:
         if self.report is None:
             return [*found, "This web process has no open search service."]
         return [*found, *self.report.problems]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueState:
+    """A queue with its canary. Ages are in seconds; None where nothing waits, or no canary has come through."""
+
+    name: str
+    waiting: int
+    oldest_seconds: float | None
+    canary_age_seconds: float | None
+    canary_seconds: float | None
+
+
+def queue_states(report: HealthReport | None) -> list[QueueState]:
+    """Look at every queue; none when Redis does not answer."""
+    canaries = {canary.queue: canary for canary in (report.canaries if report else ())}
+    return [
+        QueueState(
+            name=queue.name,
+            waiting=queue.waiting,
+            oldest_seconds=queue.oldest_seconds,
+            canary_age_seconds=canaries[queue.name].age_seconds if queue.name in canaries else None,
+            canary_seconds=canaries[queue.name].seconds if queue.name in canaries else None,
+        )
+        for queue in _queue_statuses()
+    ]
+
+
+def exposition(report: HealthReport | None) -> bytes:
+    """Return this process' metrics and what is seen from here of the queues and workers, in Prometheus' format."""
+    return metrics.own() + metrics.observed(
+        queues=_queue_statuses(),
+        canaries=report.canaries if report else (),
+        workers=report.workers if report else (),
+        now=time.time(),
+    )
+
+
+def _queue_statuses() -> list[QueueStatus]:
+    try:
+        return inspection.queue_statuses(queues.all_queues(settings.PACK_NAME))
+    except QueueUnavailable:
+        return []
 
 
 async def readiness() -> Readiness:

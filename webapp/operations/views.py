@@ -1,13 +1,19 @@
-"""Health for machines, and a status page for those who run the service."""
+"""Health and metrics for machines, and a status page for those who run the service."""
+
+from dataclasses import asdict
+from ipaddress import ip_address
+from secrets import compare_digest
+from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from webapp.operations.selectors import readiness
+from webapp.operations.selectors import Readiness, exposition, queue_states, readiness
 from webapp.problems import not_found
 
 
@@ -21,7 +27,7 @@ async def live(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 async def ready(request: HttpRequest) -> HttpResponse:
-    """Requests can be served: 200 or 503. Open to everybody, so it says what is wrong but not where."""
+    """Requests can be served: 200 or 503. Open to everybody, so it says what is wrong, and where to staff only."""
     state = await readiness()
     body = {
         "is_ready": state.is_ready,
@@ -30,6 +36,8 @@ async def ready(request: HttpRequest) -> HttpResponse:
         "connection_status": state.report.connection_status if state.report else "unknown",
         "collection_status": state.report.collection_status if state.report else "unknown",
     }
+    if state.is_database_ready and (await request.auser()).is_staff:
+        body |= await sync_to_async(_details)(state)
     return JsonResponse(body, status=200 if state.is_ready else 503)
 
 
@@ -41,4 +49,39 @@ async def status(request: HttpRequest) -> HttpResponse:
     user = await request.auser()
     if not user.is_staff:
         raise not_found("page")
-    return await sync_to_async(render)(request, "operations/status.html", {"state": await readiness()})
+    state = await readiness()
+    context = {"state": state, "queues": await sync_to_async(queue_states)(state.report)}
+    return await sync_to_async(render)(request, "operations/status.html", context)
+
+
+@never_cache
+@require_safe
+async def metrics(request: HttpRequest) -> HttpResponse:
+    """This process' metrics, and those of queues and workers as seen from here, for Prometheus."""
+    if not settings.MONITORING_CONFIG["ENABLE_METRICS"] or not _may_read_metrics(request):
+        raise not_found("page")
+    state = await readiness()
+    content = await sync_to_async(exposition)(state.report)
+    return HttpResponse(content, content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _may_read_metrics(request: HttpRequest) -> bool:
+    """Whoever has METRICS_TOKEN may; without a token set, whoever asks from this machine and through no proxy."""
+    if settings.METRICS_TOKEN:
+        given = request.headers.get("Authorization", "")
+        return compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
+    try:
+        is_local = ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        return False
+    return is_local and "X-Forwarded-For" not in request.headers and "Forwarded" not in request.headers
+
+
+def _details(state: Readiness) -> dict[str, Any]:
+    """What staff may know beyond that."""
+    workers = state.report.workers if state.report else ()
+    return {
+        "problems": state.problems,
+        "queues": [asdict(queue) for queue in queue_states(state.report)],
+        "workers": [worker.model_dump(mode="json") for worker in workers],
+    }

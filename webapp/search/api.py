@@ -11,8 +11,8 @@ from ninja.files import UploadedFile
 from tasks.messages import SearchedFaces
 from webapp.accounts.session_auth import SessionAuth
 from webapp.gallery.api import ErrorOut
-from webapp.search.selectors import answer_as_json
-from webapp.search.services import search_start, search_wait
+from webapp.search.selectors import SearchAnswer, answer_as_json
+from webapp.search.services import search_cancel, search_held, search_start, search_wait
 from webapp.search.tokens import SearchJob, search_job
 from webapp.search.uploads import query_image, use_memory
 
@@ -96,19 +96,27 @@ async def start_search(
         min_similarity=min_similarity,
         faces=faces,
     )
-    return await _answer(request, response, job, wait)
+    answer = await search_held(job=job, user=user, wait_seconds=wait) if wait else None
+    return _status(response, job, answer)
 
 
 @router.get("/searches/{str:job}", response=ANSWERS)
 async def get_search(request: HttpRequest, response: HttpResponse, job: str, wait: Wait = 0) -> Status[Any]:
     """Ask for the answer of a search."""
     user = await request.auser()
-    return await _answer(request, response, search_job(job, user_id=user.pk), wait)
+    search = search_job(job, user_id=user.pk)
+    return _status(response, search, await search_wait(job=search, user=user, wait_seconds=wait))
 
 
-async def _answer(request: HttpRequest, response: HttpResponse, job: SearchJob, wait: float) -> Status[Any]:
+@router.delete("/searches/{str:job}", response={204: None, 404: ErrorOut})
+async def cancel_search(request: HttpRequest, job: str) -> Status[None]:
+    """Cancel a search that nobody wants any more. A worker that has begun it finishes it."""
     user = await request.auser()
-    answer = await search_wait(job=job, user=user, wait_seconds=wait) if wait or request.method == "GET" else None
+    await search_cancel(job=search_job(job, user_id=user.pk))
+    return Status(204, None)
+
+
+def _status(response: HttpResponse, job: SearchJob, answer: SearchAnswer | None) -> Status[Any]:
     if answer is not None:
         return Status(200, answer_as_json(answer))
     token = job.to_token()

@@ -2,6 +2,7 @@
 and no transaction.
 """
 
+import asyncio
 import time
 from uuid import UUID
 
@@ -30,7 +31,7 @@ async def search_start(
     min_similarity: float | None = None,
     faces: SearchedFaces = "all",
 ) -> SearchJob:
-    """Send the image to the search workers. Raises Problem: not_found, queue_unavailable."""
+    """Send the image to the search workers. Raises Problem: not_found, busy, queue_unavailable."""
     gallery = await sync_to_async(gallery_selectors.gallery_for)(user, gallery_id)
     timeout_seconds: float = settings.SEARCH_TIMEOUT_SECONDS
     started = time.time()
@@ -73,6 +74,23 @@ async def search_wait(*, job: SearchJob, user: Viewer, wait_seconds: float = 0.0
     if result.error is not None:
         raise Problem.from_info(result.error)
     return await sync_to_async(_join)(result, user, job.gallery_id)
+
+
+async def search_held(*, job: SearchJob, user: Viewer, wait_seconds: float) -> SearchAnswer | None:
+    """As `search_wait`, for the request that started the search: when its client goes away, the search is cancelled.
+
+    Nobody else has the job's token yet, so nobody could ask for the answer.
+    """
+    try:
+        return await search_wait(job=job, user=user, wait_seconds=wait_seconds)
+    except asyncio.CancelledError:  # Django cancels the view when the client disconnects
+        await search_cancel(job=job)
+        raise
+
+
+async def search_cancel(*, job: SearchJob) -> None:
+    """Drop a search that no worker has begun. One that is answered already stays answered."""
+    await face_search().cancel_search(job.job_id)
 
 
 def _join(result: SearchResult, user: Viewer, gallery_id: str) -> SearchAnswer:

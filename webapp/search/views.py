@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from webapp.gallery.selectors import Viewer, gallery_for
 from webapp.problems import Problem
-from webapp.search.services import search_start, search_wait
+from webapp.search.services import search_held, search_start, search_wait
 from webapp.search.tokens import SearchJob, search_job
 from webapp.search.uploads import query_image, use_memory
 
@@ -59,7 +59,7 @@ async def _search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     try:
         image = query_image(request.FILES.get("image"))
         job = await search_start(image=image, user=user, gallery_id=gallery_id, limit=MATCHES_SHOWN)
-        await search_wait(job=job, user=user, wait_seconds=FORM_WAIT_SECONDS)
+        await search_held(job=job, user=user, wait_seconds=FORM_WAIT_SECONDS)
     except Problem as problem:
         return await _render(request, "search/search.html", context | {"problem": problem}, status=problem.status)
     # Redirect, so that reloading the page does not send the picture again; the answer waits in Redis.

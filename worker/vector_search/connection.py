@@ -181,6 +181,7 @@ class ConnectionManager:
                 collection_status="unknown",
                 latency_ms=None,
                 detail=f"{self._milvus.connection_alias}: {error}",
+                breaker=self._breaker_state(),
             )
         status, detail = {
             LoadState.Loaded: ("loaded", ""),
@@ -192,7 +193,12 @@ class ConnectionManager:
             collection_status=status,
             latency_ms=(time.monotonic() - started) * 1000,
             detail=f"{self._milvus.connection_alias}: {detail}" if detail else "",
+            breaker=self._breaker_state(),
         )
+
+    def _breaker_state(self) -> str:
+        process = self._by_process.get(os.getpid())
+        return str(process.breaker.current_state) if process else ""
 
     def _process(self) -> _Process:
         if not self._is_open:

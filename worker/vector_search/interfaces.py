@@ -71,6 +71,8 @@ class StoreHealth:
     collection_status: str  # "loaded" | "released" | "missing" | "unknown"
     latency_ms: float | None
     detail: str = ""
+    #: "closed" lets calls through, "open" refuses them at once, "half-open" tries one; empty where there is none.
+    breaker: str = ""
 
 
 class VectorStore(Protocol):

@@ -93,7 +93,7 @@ class MetricsCollector:
         self._log_level = logging.getLevelNamesMapping()[config.log_level]
         self._tracer = _tracer() if config.enable_tracing else None
         self._searches = SearchMetrics()
-        self._registry = CollectorRegistry()
+        self.registry: Final = CollectorRegistry()
         self._metrics = {name: self._metric(name) for name in get_args(MetricName)} if config.enable_metrics else {}
         self._summary_due = time.monotonic() + config.metrics_interval_seconds
         self._searches_logged = 0
@@ -107,7 +107,7 @@ class MetricsCollector:
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format; empty when ENABLE_METRICS is off."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
 
     def log_summary_when_due(self) -> None:
         """Log the summary if METRICS_INTERVAL has passed since the last time and there was a search since."""
@@ -192,8 +192,8 @@ class MetricsCollector:
     def _metric(self, name: MetricName) -> Counter | Histogram:
         text = f"See MetricName {name!r} in worker/vector_search/monitoring.py."
         if name.endswith("_seconds"):
-            return Histogram(METRIC_PREFIX + name, text, registry=self._registry, buckets=BUCKETS_SECONDS)
-        return Counter(METRIC_PREFIX + name, text, registry=self._registry)
+            return Histogram(METRIC_PREFIX + name, text, registry=self.registry, buckets=BUCKETS_SECONDS)
+        return Counter(METRIC_PREFIX + name, text, registry=self.registry)
 
 
 class MonitoredVectorStore(WrappedVectorStore):

@@ -108,6 +108,10 @@ def test_tracing_without_its_package_stops_the_start_with_a_sentence(
     queues = SimpleNamespace(consume_from=QUEUES)
 
     with pytest.raises(SystemExit) as left:
-        open_worker(SimpleNamespace(hostname="search@a", app=SimpleNamespace(amqp=SimpleNamespace(queues=queues))))
+        open_worker(
+            SimpleNamespace(
+                hostname="search@a", concurrency=8, app=SimpleNamespace(amqp=SimpleNamespace(queues=queues))
+            )
+        )
 
     assert "facequeue[tracing]" in str(left.value)

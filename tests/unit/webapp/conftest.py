@@ -88,6 +88,7 @@ class FakeFaceSearch:
     is_healthy: bool = True
     started: list[dict[str, Any]] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
 
     async def start_search(self, image: bytes, **options: Any) -> str:
         self._check()
@@ -98,6 +99,9 @@ class FakeFaceSearch:
         self._check()
         self.waited.append(timeout_seconds)
         return self.result
+
+    async def cancel_search(self, job_id: str) -> None:
+        self.cancelled.append(job_id)
 
     async def search_faces_in_image(self, image: bytes, **options: Any) -> SearchResult:
         await self.start_search(image, **options)

@@ -17,6 +17,8 @@ from tests.unit.webapp.test_search_api import answer_with
 from webapp.gallery import services
 from webapp.gallery.management.commands import import_photos, search_photo
 from webapp.gallery.models import Gallery, Photo
+from webapp.operations.models import Job
+from webapp.operations.services import job_cancel
 
 
 @pytest.fixture
@@ -74,6 +76,23 @@ def test_waiting_ends_with_the_outcomes(
     printed = run("import_photos", folder, "--gallery", "Friends", "--wait")
     assert "Now: 2 indexed, 1 failed." in printed
     assert "c.svg: This file is not a picture. (not_an_image)" in printed
+
+
+def test_an_import_is_one_job(folder: Path, gallery: Gallery, settings: Any) -> None:
+    settings.INDEX_CHUNK_SIZE = 1
+    printed = run("import_photos", folder, "--gallery", "Friends")
+    job = Job.objects.get()
+    assert (job.total, job.state, job.open_until) == (3, "running", None)
+    assert f"Job {job.id}" in printed
+
+
+def test_waiting_ends_when_somebody_cancels_the_job(
+    folder: Path, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_photos.time, "sleep", lambda _: job_cancel(job=Job.objects.get()))
+    summary = json.loads(run("import_photos", folder, "--gallery", "Friends", "--wait", "--json"))
+    assert summary["outcomes"]["failed"] == 3
+    assert {photo["code"] for photo in summary["failed"]} == {"cancelled"}
 
 
 def test_waiting_without_a_worker_ends_with_a_sentence(folder: Path, gallery: Gallery) -> None:

@@ -131,11 +131,14 @@ def test_a_photo_goes_only_when_its_faces_are_gone(gallery: Gallery, queue: Fake
     services.removals_record(photo_ids=[str(photo.id)])
 
 
-def test_a_removal_nobody_asked_for_deletes_nothing(gallery: Gallery) -> None:
+def test_a_removal_nobody_asked_for_deletes_nothing_and_has_the_photo_indexed_again(
+    gallery: Gallery, queue: FakeQueue
+) -> None:
     photo = add_indexed_photo(gallery)
     services.removals_record(photo_ids=[str(photo.id)])
-    assert state_of(photo) == State.INDEXED
+    assert state_of(photo) == State.PENDING
     assert default_storage.exists(photo.file.name)
+    assert queue.indexed_ids == [str(photo.id)] * 2
 
 
 def test_photos_of_another_gallery_are_not_deleted(gallery: Gallery, their_gallery: Gallery, queue: FakeQueue) -> None:
@@ -239,21 +242,27 @@ def test_failed_photos_are_sent_again(gallery: Gallery, queue: FakeQueue) -> Non
 
 
 def test_the_database_tasks_only_call_services(monkeypatch: pytest.MonkeyPatch, gallery: Gallery) -> None:
-    from tasks.messages import Outcomes, Removals
+    from tasks.messages import ErrorInfo, IndexFailure, Outcomes, Removals
     from webapp.gallery import tasks
 
     photo = add_photo(gallery)
     calls: list[Any] = []
-    for name in ("outcomes_record", "removals_record", "stale_photos_requeue"):
+    written = ("outcomes_record", "removals_record", "index_failure_record", "stale_photos_requeue", "index_queue_feed")
+    for name in written:
         monkeypatch.setattr(services, name, lambda name=name, **arguments: calls.append((name, arguments)))
     outcome = indexed(photo, face_info())
     tasks.record_outcomes(message=Outcomes(gallery_id=str(gallery.id), outcomes=(outcome,)).to_json())
     tasks.record_removals(message=Removals(photo_ids=(str(photo.id),)).to_json())
+    error = ErrorInfo(code="busy", message="Busy.")
+    tasks.record_index_failure(message=IndexFailure(photo_ids=(str(photo.id),), error=error).to_json())
     tasks.requeue_stale_photos()
+    tasks.feed_index_queue()
     assert calls == [
         ("outcomes_record", {"gallery_id": gallery.id, "outcomes": (outcome,)}),
         ("removals_record", {"photo_ids": (str(photo.id),)}),
+        ("index_failure_record", {"photo_ids": (str(photo.id),), "error": error}),
         ("stale_photos_requeue", {}),
+        ("index_queue_feed", {}),
     ]
 
 
@@ -263,4 +272,6 @@ def test_the_database_tasks_have_the_names_that_are_sent() -> None:
 
     assert tasks.record_outcomes.name == names.RECORD_OUTCOMES
     assert tasks.record_removals.name == names.RECORD_REMOVALS
+    assert tasks.record_index_failure.name == names.RECORD_INDEX_FAILURE
+    assert tasks.feed_index_queue.name == names.FEED_INDEX_QUEUE
     assert tasks.requeue_stale_photos.name == names.REQUEUE_STALE_PHOTOS

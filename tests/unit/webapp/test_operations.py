@@ -1,10 +1,17 @@
 """Health for machines and the status page."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils import timezone
 
+from tasks.inspection import QueueStatus
 from tests.unit.webapp.conftest import FakeFaceSearch
+from webapp.operations import upkeep
 
 
 def test_live_depends_on_nothing() -> None:
@@ -44,3 +51,84 @@ def test_the_status_page_is_for_staff(user: User, face_search: FakeFaceSearch, i
     response = client.get("/status/")
     assert response.status_code == status
     assert ("No healthy worker consumes" in response.content.decode()) == is_staff
+
+
+# -- metrics ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One message waits."""
+    waiting = [QueueStatus(name="records", waiting=1, oldest_seconds=2.0)]
+    monkeypatch.setattr("tasks.inspection.queue_statuses", lambda _: waiting)
+
+
+def test_this_machine_may_read_the_metrics(db: None, face_search: FakeFaceSearch, seen: None) -> None:
+    response = Client().get("/metrics")
+    assert response.status_code == 200
+    assert response["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert b'facequeue_queue_depth{queue="records"} 1.0' in response.content
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"REMOTE_ADDR": "192.0.2.1"},
+        {"REMOTE_ADDR": ""},
+        {"HTTP_X_FORWARDED_FOR": "127.0.0.1"},
+        {"HTTP_FORWARDED": "for=127.0.0.1"},
+    ],
+)
+def test_nobody_else_may(db: None, face_search: FakeFaceSearch, seen: None, meta: dict[str, str]) -> None:
+    assert Client().get("/metrics", **meta).status_code == 404  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "status"), [("Bearer right", 200), ("Bearer wrong", 404), ("right", 404), ("Bearer ", 404), ("", 404)]
+)
+def test_with_a_token_only_its_holder_may(
+    db: None, face_search: FakeFaceSearch, seen: None, settings: Any, given: str, status: int
+) -> None:
+    settings.METRICS_TOKEN = "right"
+    assert Client().get("/metrics", headers={"Authorization": given}).status_code == status
+    assert Client().get("/metrics", headers={"Authorization": given}, REMOTE_ADDR="192.0.2.1").status_code == status
+
+
+def test_metrics_can_be_turned_off(db: None, face_search: FakeFaceSearch, settings: Any) -> None:
+    settings.MONITORING_CONFIG = settings.MONITORING_CONFIG | {"ENABLE_METRICS": False}
+    assert Client().get("/metrics").status_code == 404
+
+
+def test_metrics_are_answered_without_workers_or_a_queue(db: None) -> None:
+    response = Client().get("/metrics")
+    assert response.status_code == 200
+    assert b"facequeue_queue_depth{" not in response.content
+
+
+def test_ready_tells_staff_where_and_nobody_else(user: User, face_search: FakeFaceSearch, seen: None) -> None:
+    client = Client()
+    client.force_login(user)
+    assert "workers" not in client.get("/health/ready").json()
+    user.is_staff = True
+    user.save()
+    assert client.get("/health/ready").json()["queues"][0]["oldest_seconds"] == 2.0
+
+
+def test_the_status_page_shows_the_queues(user: User, face_search: FakeFaceSearch, seen: None) -> None:
+    user.is_staff = True
+    user.save()
+    client = Client()
+    client.force_login(user)
+    page = client.get("/status/").content.decode()
+    assert "records" in page
+    assert "none yet" in page
+
+
+# -- upkeep -------------------------------------------------------------------------------------------------------
+
+
+def test_sessions_that_have_ended_are_deleted_and_others_kept(db: None) -> None:
+    for key, days in (("ended", -1), ("lives", 1)):
+        Session.objects.create(session_key=key, session_data="", expire_date=timezone.now() + timedelta(days=days))
+    upkeep.purge_sessions()
+    assert [session.session_key for session in Session.objects.all()] == ["lives"]

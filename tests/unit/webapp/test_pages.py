@@ -48,6 +48,7 @@ def test_pages_ask_for_a_login(gallery: Gallery) -> None:
         f"/photos/{photo.id}/",
         f"/photos/{photo.id}/file/",
         "/searches/x/",
+        "/jobs/",
         "/status/",
         "/api/v1/docs",
     ):

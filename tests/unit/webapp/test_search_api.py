@@ -1,5 +1,6 @@
 """The search API: tokens, statuses, waiting, and query images that stay in memory."""
 
+import asyncio
 import json
 import tempfile
 import uuid
@@ -14,6 +15,7 @@ from tests.unit.webapp.conftest import FakeFaceSearch, add_indexed_photo, upload
 from webapp.gallery import services
 from webapp.gallery.models import Gallery, Photo
 from webapp.problems import Problem
+from webapp.search import services as search_services
 from webapp.search import tokens
 from webapp.search.tokens import SearchJob, search_job
 from webapp.search.uploads import RefuseLargeQueries
@@ -170,13 +172,13 @@ def test_a_search_needs_the_csrf_token(user: User, gallery: Gallery, face_search
     assert client.post(address, {"image": upload(), "csrfmiddlewaretoken": token}).status_code == 202
 
 
-def test_another_users_gallery_is_not_found(api: Client, their_gallery: Gallery, face_search: FakeFaceSearch) -> None:
+def test_anstrangers_gallery_is_not_found(api: Client, their_gallery: Gallery, face_search: FakeFaceSearch) -> None:
     response = start(api, their_gallery)
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
     assert face_search.started == []
 
 
-def test_another_users_search_is_not_found(
+def test_anstrangers_search_is_not_found(
     api: Client, gallery: Gallery, stranger: User, face_search: FakeFaceSearch
 ) -> None:
     address = start(api, gallery)["Location"]
@@ -220,6 +222,34 @@ def test_a_token_carries_the_job() -> None:
 def test_something_that_is_no_token_is_not_found(token: str) -> None:
     with pytest.raises(Problem, match="no such search"):
         search_job(token, user_id=7)
+
+
+def test_a_search_is_cancelled_by_its_owner_only(
+    api: Client, stranger: User, gallery: Gallery, face_search: FakeFaceSearch
+) -> None:
+    address = start(api, gallery)["Location"]
+    thief = Client()
+    thief.force_login(stranger)
+    assert thief.delete(address).status_code == 404
+    assert face_search.cancelled == []
+    assert api.delete(address).status_code == 204
+    assert len(face_search.cancelled) == 1
+
+
+async def test_a_search_whose_client_goes_away_is_cancelled(
+    user: User, monkeypatch: pytest.MonkeyPatch, face_search: FakeFaceSearch
+) -> None:
+    async def never(**_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(search_services, "search_wait", never)
+    job = SearchJob(job_id="j", user_id="1", gallery_id="g", started=0.0, timeout_seconds=1.0)
+    held = asyncio.create_task(search_services.search_held(job=job, user=user, wait_seconds=5))
+    await asyncio.sleep(0)
+    held.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await held
+    assert face_search.cancelled == ["j"]
 
 
 def test_a_token_signed_with_another_secret_is_not_found(settings: Any) -> None:

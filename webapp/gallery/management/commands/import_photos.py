@@ -21,6 +21,8 @@ from webapp.gallery.dispatch import QUEUE_DOWN, chunks
 from webapp.gallery.folders import FolderContent, folder_content
 from webapp.gallery.models import Gallery, Photo
 from webapp.gallery.selectors import IDS_PER_QUERY
+from webapp.operations.models import Job
+from webapp.operations.services import import_close, import_prepare
 
 #: At most this many names are listed of each kind.
 NAMES_SHOWN = 10
@@ -47,7 +49,11 @@ class Command(BaseCommand):
         content = _content(options["folder"])
         with expected_failures():
             gallery = _gallery(options["gallery"], options["owner"], create=options["create"])
-            added = self._add(gallery, content.pictures)
+            job = import_prepare(gallery=gallery)
+            try:
+                added = self._add(gallery, content.pictures, job)
+            finally:
+                import_close(job=job)
             photo_ids = [file.photo.id for file in added.files if file.photo]
             finished = not options["wait"] or added.warning or self._wait(photo_ids, options["timeout"])
             summary = _summary(gallery, content, added, photo_ids)
@@ -61,17 +67,17 @@ class Command(BaseCommand):
                 "still wait. They are saved and are indexed once a worker runs."
             )
 
-    def _add(self, gallery: Gallery, pictures: Sequence[Path]) -> services.PhotosAdded:
+    def _add(self, gallery: Gallery, pictures: Sequence[Path], job: Job) -> services.PhotosAdded:
         """Add the files in chunks, so that the workers begin with the first while the last is still read."""
         files: list[services.AddedFile] = []
         with _bar(self.stderr, len(pictures), "saving") as bar:
             for paths in chunks(pictures, settings.INDEX_CHUNK_SIZE):
-                added = services.photos_add(gallery=gallery, files=_opened(paths, files))
+                added = services.photos_add(gallery=gallery, files=_opened(paths, files), job=job)
                 files.extend(added.files)
                 bar.update(len(paths))
                 if added.warning:  # the queue is down: do not wait for it once per chunk
-                    return services.PhotosAdded(files=tuple(files), warning=added.warning)
-        return services.PhotosAdded(files=tuple(files))
+                    return services.PhotosAdded(files=tuple(files), job=job, warning=added.warning)
+        return services.PhotosAdded(files=tuple(files), job=job)
 
     def _wait(self, photo_ids: Sequence[UUID], timeout_seconds: float) -> bool:
         """Wait until no photo is pending; False when nothing has changed for `timeout_seconds`."""
@@ -96,6 +102,8 @@ class Command(BaseCommand):
             return
         write = self.stdout.write
         write(f"Gallery {summary['gallery']}: {summary['added']} added, {summary['already_there']} already there.")
+        if summary["job_id"]:
+            write(f"Job {summary['job_id']}; `manage.py jobs show` follows it.")
         write("Now: " + ", ".join(f"{count} {state}" for state, count in summary["outcomes"].items() if count) + ".")
         for title, rows in (("Failed", summary["failed"]), ("Refused", summary["refused"])):
             _write_some(self.stdout, title, [f"{row['photo']}: {row['message']} ({row['code']})" for row in rows])
@@ -155,6 +163,7 @@ def _summary(
     return {
         "gallery": gallery.name,
         "gallery_id": str(gallery.id),
+        "job_id": str(added.job.id) if added.added else None,
         "added": len(added.added),
         "already_there": len(added.already_there),
         "outcomes": {state.value: counts[state.value] for state in Photo.State},

@@ -1,0 +1,25 @@
+"""The canary of a GPU worker; see `canary.py`."""
+
+from typing import Any
+
+import redis
+from celery import Task, shared_task
+from django.conf import settings
+
+from tasks import names
+from tasks.canary import CanaryLog
+from tasks.lifecycle import state
+from tasks.queues import search_queue
+from worker.errors import FaceQueueError
+
+
+# What it is there to find out is no surprise: a line in the log, no traceback.
+@shared_task(name=names.CANARY, bind=True, ignore_result=True, throws=(FaceQueueError, redis.RedisError))
+def canary(self: "Task[Any, Any]", queue: str) -> None:
+    """Come through `queue`; in a search queue, find the known face."""
+    log = CanaryLog.from_django()
+    if not log.claim(queue):
+        return
+    if queue == search_queue(settings.PACK_NAME):
+        state.face_index.find_known_face()
+    log.passed(queue, self.request)

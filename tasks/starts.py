@@ -1,0 +1,75 @@
+"""What index tasks began and never ended: it killed its worker, or was in there when it died.
+
+Two things follow from it. Redis delivers a message that nobody acknowledged again and again; a photo that kills every
+worker that opens it would do so once in each visibility timeout, for ever, also long after its row has failed for good.
+So a message that did not end is not run a second time: the sweep sends its photos again, counts, and gives up.
+
+And such a photo must not take its neighbours with it each time. Nobody knows which of those that were in the worker
+killed it; so each of them waits before it is opened again, at random and longer the more often it was there. Sooner or
+later a neighbour is done before the worker dies.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import redis
+
+logger = logging.getLogger(__name__)
+
+MESSAGE_PREFIX: Final = "facequeue:begun-message:"
+PHOTO_PREFIX: Final = "facequeue:begun-photo:"
+#: Longer than any message waits to be delivered again, in seconds.
+REMEMBERED_SECONDS: Final = 24 * 3600
+#: The longest wait for each death of a worker, in seconds, and for how many deaths it grows.
+WAIT_PER_DEATH_SECONDS: Final = 2.0
+MOST_DEATHS: Final = 5
+
+
+class Starts:
+    """Marks in redis-cache. Without redis-cache everything counts as new: it is no reason not to work."""
+
+    def __init__(self, cache: redis.Redis) -> None:
+        self._cache = cache
+
+    @contextmanager
+    def running(self, task_id: str, photo_ids: Collection[str]) -> Iterator[bool]:
+        """Mark the message and its photos as begun until the end of the block, good or bad.
+
+        Yields False when an earlier run of the message has never ended: it must not be run. Waits first, for seconds,
+        when one of the photos was in a worker that died.
+        """
+        message, photos = MESSAGE_PREFIX + task_id, [PHOTO_PREFIX + photo_id for photo_id in photo_ids]
+        if not self._begin(message, photos):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            try:
+                self._cache.delete(message, *photos)
+            except redis.RedisError as error:
+                logger.warning("Index message %s stays marked as begun: %s", task_id, error)
+
+    def _begin(self, message: str, photos: list[str]) -> bool:
+        try:
+            if not self._cache.set(message, 1, nx=True, ex=REMEMBERED_SECONDS):
+                return False
+            deaths = max((int(count) for count in self._cache.mget(photos) if count), default=0)
+            if deaths:
+                time.sleep(_wait_seconds(deaths))
+            with self._cache.pipeline(transaction=False) as pipe:
+                for photo in photos:
+                    pipe.incr(photo)
+                    pipe.expire(photo, REMEMBERED_SECONDS)
+                pipe.execute()
+        except redis.RedisError as error:
+            logger.warning("An index message could not be marked as begun: %s", error)
+        return True
+
+
+def _wait_seconds(deaths: int) -> float:
+    return WAIT_PER_DEATH_SECONDS * min(deaths, MOST_DEATHS) * random.random()  # noqa: S311 - no secret

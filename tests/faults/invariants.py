@@ -1,0 +1,87 @@
+"""What must hold after every fault, asked of the database, Redis and Milvus themselves, past our own code."""
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import redis
+from pymilvus import MilvusException
+
+from tests.service import RunningService
+
+FINAL = frozenset({"indexed", "no_faces", "failed"})
+QUEUES = ("index.starter", "search.starter", "records")
+#: Kombu keeps each queue in four lists, one per step of priority.
+PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
+
+
+@contextmanager
+def database(service: RunningService) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(service.folder / "db.sqlite3", timeout=20)) as connection:
+        yield connection
+
+
+def photo_states(service: RunningService) -> dict[str, str]:
+    with database(service) as connection:
+        return dict(connection.execute("SELECT id, state FROM gallery_photo"))
+
+
+def face_rows(service: RunningService) -> list[str]:
+    with database(service) as connection:
+        return [str(uuid.UUID(face_id)) for (face_id,) in connection.execute("SELECT id FROM gallery_face")]
+
+
+def unsettled(service: RunningService) -> list[str]:
+    """Say in a sentence each what is not in order now; empty when everything is."""
+    open_photos = [state for state in photo_states(service).values() if state not in FINAL]
+    if open_photos:
+        return [f"{len(open_photos)} photos are not final."]
+    try:
+        found = _queues(service)
+    except redis.RedisError as error:
+        return [f"Redis: {error}."]
+    return found or _faces(service)
+
+
+def _queues(service: RunningService) -> list[str]:
+    with redis.Redis.from_url(service.redis_url, socket_timeout=2) as broker:
+        lengths = {name: sum(broker.llen(name + priority) for priority in PRIORITIES) for name in QUEUES}
+        lengths |= {"unacked": broker.hlen("unacked"), "unacked_index": broker.zcard("unacked_index")}
+    return [f"{name} holds {length} messages." for name, length in lengths.items() if length]
+
+
+def _faces(service: RunningService) -> list[str]:
+    rows = face_rows(service)
+    try:
+        vectors = service.all_face_ids()
+    except MilvusException as error:
+        return [f"Milvus: {error}."]
+    if len(rows) == len(set(rows)) == len(vectors) and set(rows) == set(vectors):
+        return []
+    return [f"The database has {len(rows)} faces, Milvus {len(vectors)} ({len(set(rows) & set(vectors))} of them)."]
+
+
+def eventually(condition: Callable[[], bool], what: str, *, seconds: float) -> float:
+    """Wait until `condition` holds and return how many seconds that took. Processes may end meanwhile."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() < started + seconds, f"Not within {seconds:g} s: {what}."
+        time.sleep(0.1)
+    return time.monotonic() - started
+
+
+def wait_until_whole(service: RunningService, *, seconds: float = 120) -> float:
+    """Wait until every photo is final, nothing is under way, and faces are the same in both stores; return seconds."""
+    started = time.monotonic()
+    while problems := unsettled(service):
+        if time.monotonic() > started + seconds:
+            logs = "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-2500:]}" for path in _logs(service))
+            raise AssertionError(f"Not whole after {seconds:g} s: {' '.join(problems)}\n{logs}")
+        time.sleep(0.2)
+    return time.monotonic() - started
+
+
+def _logs(service: RunningService) -> list:
+    return [path for path in sorted(service.folder.glob("*.log")) if path.stem not in ("milvus", "redis-cache")]

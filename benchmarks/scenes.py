@@ -60,15 +60,20 @@ class _Place:
         return max(abs(self.x - other.x), abs(self.y - other.y)) >= apart
 
 
-def scene(*, faces: int, size: tuple[int, int] = (1280, 886), seed: int = 0) -> tuple[Image, list[Box]]:
+def scene(
+    *, faces: int, size: tuple[int, int] = (1280, 886), seed: int = 0, background: Image | None = None
+) -> tuple[Image, list[Box]]:
     """Return a picture of that width and height, BGR, and the boxes of the faces that our packs find in it.
 
+    A `background` is taken as it is, at its own size, and a piece of a photo without faces otherwise.
     The faces are squares of 24 to 400 letterboxed pixels, clear of each other. What a pack finds is within 2 % of the
     side and one letterboxed pixel of it. Up to 100 faces are different ones. Raises ValueError when there is no room.
     """
     random = np.random.default_rng(seed)
+    if background is not None:
+        size = (background.shape[1], background.shape[0])
     scale = DETECTOR_SIDE_PIXELS / max(size)
-    picture = _background(*size, random)
+    picture = _background(*size, random) if background is None else background.copy()
     numbers = random.permutation(_FACES)
     places: list[_Place] = []
     for index in range(faces):

@@ -17,6 +17,7 @@ import redis
 from django.conf import settings
 from pydantic import BaseModel, ConfigDict
 
+from tasks.config import worker_cache
 from tasks.context import SENT_AT
 from tasks.health import WorkerReport
 
@@ -77,7 +78,7 @@ class CanaryLog:
 
     @classmethod
     def from_django(cls) -> "CanaryLog":
-        return cls(redis.Redis.from_url(settings.REDIS_CACHE_URL, socket_timeout=5.0, socket_connect_timeout=3.0))
+        return cls(worker_cache())
 
     def claim(self, queue: str) -> bool:
         """Return whether this canary is the one of its time; another within half an interval is not."""

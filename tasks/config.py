@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
+import redis
 from django.conf import settings
 
 from tasks.messages import Target
@@ -31,3 +32,10 @@ class QueueConfig:
             search_queue_bound=settings.SEARCH_QUEUE_BOUND,
             canary_interval_seconds=settings.CANARY_INTERVAL_SECONDS,
         )
+
+
+def worker_cache() -> redis.Redis:
+    """Return a worker's client of redis-cache: it outlasts a pause that would cost the web a request."""
+    return redis.Redis.from_url(
+        settings.REDIS_CACHE_URL, socket_timeout=5.0, socket_connect_timeout=3.0, health_check_interval=10
+    )

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import celery
 import psutil
-import redis
 from celery.signals import celeryd_init, worker_init, worker_shutdown
 from celery.worker import state as celery_state
 from django.conf import settings
 
 from tasks import metrics
+from tasks.config import worker_cache
 from tasks.health import HealthReporter, WorkerReport
 from tasks.queues import gpu_queues
 from tasks.starts import Starts
@@ -75,9 +75,7 @@ class WorkerState:
 
     def open(self, name: str, queues: tuple[str, ...]) -> None:
         self.name, self.queues = name, queues
-        cache = redis.Redis.from_url(
-            settings.REDIS_CACHE_URL, socket_timeout=5.0, socket_connect_timeout=3.0, health_check_interval=10
-        )
+        cache = worker_cache()
         monitoring = MonitoringConfig.from_settings(settings.MONITORING_CONFIG)
         if set(queues) & set(gpu_queues(settings.PACK_NAME)):
             self._metrics = _metrics(monitoring)

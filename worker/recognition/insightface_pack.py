@@ -5,9 +5,6 @@ Only the detector and the recognizer of the folder are loaded; landmark and attr
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import onnx
 
 from worker.config import FaceConfig
 from worker.errors import PackDamaged, PackMissing
@@ -17,7 +14,7 @@ from worker.recognition.catalog import ARCFACE_MATCH_SIMILARITY, INSIGHTFACE_LIC
 from worker.recognition.interfaces import CROP_SIZE_PIXELS, Pack
 from worker.recognition.manifest import ManifestModel, manifest_files
 from worker.recognition.model import OnnxModel
-from worker.recognition.pack_files import WANTED_FILES, fingerprint, verified_digests
+from worker.recognition.pack_files import WANTED_FILES, fingerprint, onnx_graph, verified_digests
 from worker.recognition.providers import CPU, checked_providers
 from worker.recognition.repairs import Graph, repaired_detector, repaired_recognizer
 
@@ -105,7 +102,9 @@ def _check_dimension(files: _PackFiles, recognizer: ArcFaceRecognizer) -> None:
 
 def _kind(file: Path) -> str:
     """Return what InsightFace's own `ModelRouter` would take the file for, without starting a session for it."""
-    graph = _graph(file)
+    graph = onnx_graph(file)
+    if not graph.input:
+        raise PackDamaged(f"{file} cannot be read: it is not an ONNX file, or it was cut short.")
     shape = [axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim]
     if len(graph.output) >= 5:
         return "detector"
@@ -118,22 +117,13 @@ def _kind(file: Path) -> str:
 
 def _arcface_normalisation(file: Path) -> tuple[float, float]:
     """Return the mean and the deviation that InsightFace's `ArcFaceONNX` would use for the file."""
-    names = [node.name for node in _graph(file).node[:_NODES_LOOKED_AT]]
+    names = [node.name for node in onnx_graph(file).node[:_NODES_LOOKED_AT]]
     subtracts, multiplies = (any(n.startswith(begins) for n in names) for begins in (_SUBTRACTING, _MULTIPLYING))
     return (0.0, 1.0) if subtracts and multiplies else (127.5, 127.5)
 
 
-def _graph(file: Path) -> Any:
-    try:
-        graph = onnx.load_model(str(file), load_external_data=False).graph
-        _ = graph.input[0]
-    except Exception as error:  # protobuf's and onnx's errors have no common root
-        raise PackDamaged(f"{file} cannot be read: it is not an ONNX file, or it was cut short.") from error
-    return graph
-
-
 def _detector(stated: ManifestModel, config: FaceConfig) -> tuple[OnnxModel, scrfd.ScrfdDetector]:
-    outputs = _graph(stated.file).output
+    outputs = onnx_graph(stated.file).output
     if len(outputs) not in scrfd.LEVELS_BY_OUTPUT_COUNT:
         raise PackDamaged(f"The detector {stated.file} finds no landmarks, which alignment needs.")
     has_batch = len(outputs[0].type.tensor_type.shape.dim) == 3

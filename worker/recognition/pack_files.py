@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from worker.errors import PackDamaged, PackMissing
 from worker.recognition.catalog import STARTER, KnownPack, known_pack
 
-__all__ = ["STARTER", "WANTED_FILES", "file_digests", "fingerprint", "models_in", "verified_digests"]
+__all__ = ["STARTER", "WANTED_FILES", "file_digests", "fingerprint", "models_in", "onnx_graph", "verified_digests"]
 
 WANTED_FILES = "two ONNX files: a detector (SCRFD, e.g. det_10g.onnx) and a recognizer (ArcFace, e.g. w600k_r50.onnx)"
 
@@ -43,6 +44,16 @@ def verified_digests(files: Iterable[Path]) -> dict[str, str]:
                 "may hold what it likes."
             )
     return digests
+
+
+def onnx_graph(file: Path) -> Any:
+    """Return the ONNX file's graph, without what it keeps in other files. Raises PackDamaged."""
+    import onnx  # only here: processes that list packs need it for nothing else
+
+    try:
+        return onnx.load_model(str(file), load_external_data=False).graph
+    except Exception as error:  # protobuf's and onnx's errors have no common root
+        raise PackDamaged(f"{file} cannot be read: it is not an ONNX file, or it was cut short.") from error
 
 
 def fingerprint(parts: Mapping[str, bytes | Path | str]) -> str:

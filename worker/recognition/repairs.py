@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from worker.config import FaceConfig
 from worker.errors import PackDamaged
-from worker.recognition import graph_edits
+from worker.recognition import graph_edits, scrfd
 from worker.recognition.interfaces import CROP_SIZE_PIXELS
 from worker.recognition.kept_graphs import KeptGraph
 from worker.recognition.providers import open_session
@@ -26,8 +26,6 @@ logger = logging.getLogger(__name__)
 
 #: Raise when a repair changes: graphs that were kept by another version are made anew.
 REPAIRS_VERSION = 1
-#: How SCRFD was trained: RGB less this mean, over this deviation.
-DETECTOR_MEAN, DETECTOR_STD = 127.5, 128.0
 #: The largest difference of a repaired detector: of a score, or of a distance in strides.
 MOST_DIFFERENCE = 1e-3
 #: The least cosine between an embedding and the one by the untouched graph.
@@ -73,13 +71,13 @@ def repaired_detector(file: Path, *, side_pixels: int) -> Graph:
     Raises PackDamaged when onnxruntime cannot load the file.
     """
     model = _Model(
-        file=file, side_pixels=side_pixels, mean=DETECTOR_MEAN, std=DETECTOR_STD, is_same=_detections_are_same
+        file=file, side_pixels=side_pixels, mean=scrfd.MEAN, std=scrfd.DEVIATION, is_same=_detections_are_same
     )
     edits: dict[str, Edit] = {
         "batch": graph_edits.open_batch,
         "fixed size": lambda graph: graph_edits.fix_size(graph, side_pixels, _resize_factors(graph, model)),
         "merged heads": graph_edits.merge_siblings,
-        "pixels": lambda graph: graph_edits.take_pixels(graph, mean=DETECTOR_MEAN, std=DETECTOR_STD),
+        "pixels": lambda graph: graph_edits.take_pixels(graph, mean=scrfd.MEAN, std=scrfd.DEVIATION),
     }
     return _kept_or_repaired(model, edits, use=f"detector-{side_pixels}")
 

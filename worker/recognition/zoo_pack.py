@@ -13,7 +13,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from worker.config import FaceConfig
@@ -23,7 +22,7 @@ from worker.recognition.catalog import OPENCV_ZOO_LICENCE, SFACE_MATCH_SIMILARIT
 from worker.recognition.interfaces import Detection, Image, Pack
 from worker.recognition.letterbox import detections, letterboxed
 from worker.recognition.model import OnnxModel
-from worker.recognition.pack_files import fingerprint, verified_digests
+from worker.recognition.pack_files import fingerprint, onnx_graph, verified_digests
 
 _DETECTOR_FILES = "face_detection_yunet*.onnx"
 _RECOGNIZER_FILES = "face_recognition_sface*.onnx"
@@ -164,10 +163,7 @@ def _without_overlaps(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -
 
 def _output_places(file: Path) -> list[int]:
     """Return where the outputs are in the file; raises PackDamaged when it is no YuNet of 2023."""
-    try:
-        graph = onnx.load_model(str(file), load_external_data=False).graph
-    except Exception as error:  # protobuf's and onnx's errors have no common root
-        raise PackDamaged(f"{file} cannot be read: it is not an ONNX file, or it was cut short.") from error
+    graph = onnx_graph(file)
     names = [output.name for output in graph.output]
     sides = {axis.dim_value for taken in graph.input[:1] for axis in taken.type.tensor_type.shape.dim[2:]}
     is_square = len(sides) == 1 and not any(side % _STRIDES[-1] for side in sides)  # 0 stands for any

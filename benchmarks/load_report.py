@@ -1,0 +1,117 @@
+"""What the load benchmark found: how an answer counts, which rules are broken, and the table."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+ANSWERED: Final = "answered"
+#: 503 with Retry-After: the service says that it is full, and when to come again.
+REFUSED: Final = "refused"
+GOES_ON: Final = "goes on"
+#: Of pages that need no search, while everybody searches.
+PAGE_P99_BOUND_MS: Final = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """What was asked in some time. `answers` counts answers by kind; latencies are in milliseconds."""
+
+    name: str
+    seconds: float
+    answers: Counter[str] = field(default_factory=Counter)
+    #: Of searches that were answered, by the request that was.
+    search_ms: Sequence[float] = ()
+    page_ms: Sequence[float] = ()
+    #: Pages that were not answered with 200, in a few words each.
+    page_errors: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """What became of the import: photos that were put in, and those that are final."""
+
+    photos: int
+    final: Counter[str]
+    seconds: float
+    #: Whether it was still under way when the last search was sent.
+    outlasted_the_load: bool
+    #: What is not in order once it is over, a sentence each.
+    problems: Sequence[str] = ()
+
+
+def kind_of_answer(status: int, headers: Mapping[str, str], body: Any, *, expected: str) -> str:
+    """Say in a few words what a search was told. `expected` is the name of the photo that it must find first."""
+    if status == 202:
+        return GOES_ON
+    if status == 503 and headers.get("Retry-After", "").isdigit():
+        return REFUSED
+    if status != 200:
+        return f"{status} {body.get('code', '') if isinstance(body, dict) else ''}".strip()
+    matches = [match["photo"] for face in body["faces"] for match in face["matches"]]
+    return ANSWERED if matches[:1] == [expected] else f"wrong match: {matches[:1] or 'none'}"
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the smallest value that so many percent are no larger than; NaN of none."""
+    if not values:
+        return math.nan
+    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
+
+
+def broken_rules(load: Phase, imported: Import) -> list[str]:
+    """Return what must not be, a sentence each; empty when all is well."""
+    broken = [
+        f"{count} searches were told: {kind}."
+        for kind, count in sorted(load.answers.items())
+        if kind not in (ANSWERED, REFUSED, GOES_ON)
+    ]
+    if not load.answers[ANSWERED]:
+        broken.append("No search was answered.")
+    if load.page_errors:
+        broken.append(f"{len(load.page_errors)} pages failed, the first with: {load.page_errors[0]}.")
+    page_p99_ms = percentile(load.page_ms, 99)
+    if not page_p99_ms < PAGE_P99_BOUND_MS:
+        broken.append(f"The p99 of pages is {page_p99_ms:.0f} ms, not under {PAGE_P99_BOUND_MS:.0f} ms.")
+    lost = imported.photos - imported.final["indexed"]
+    if lost:
+        broken.append(f"{lost} of {imported.photos} photos were not indexed: {dict(imported.final)}.")
+    if not imported.outlasted_the_load:
+        broken.append("The import was over before the load was: take more photos.")
+    return [*broken, *imported.problems]
+
+
+def table(phases: Sequence[Phase], imported: Import) -> str:
+    """Return the figures as a Markdown table and a line about the import."""
+    lines = [
+        "| | searches sent | answered | refused | errors | answered/s | search ms: p50 / p95 / p99 | pages "
+        "| page ms: p50 / p95 / p99 |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [_row(phase) for phase in phases]
+    total = sum(imported.final.values())
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Import: {imported.photos} photos in {imported.seconds:.0f} s, {total / imported.seconds:.1f} photos/s, "
+            f"outcomes {dict(imported.final)}.",
+        ]
+    )
+
+
+def _row(phase: Phase) -> str:
+    answered, refused = phase.answers[ANSWERED], phase.answers[REFUSED]
+    errors = phase.answers.total() - answered - refused - phase.answers[GOES_ON]
+    return (
+        f"| {phase.name} | {phase.answers.total()} | {answered} | {refused} | {errors} "
+        f"| {answered / phase.seconds:.1f} | {_percentiles(phase.search_ms)} "
+        f"| {len(phase.page_ms)} | {_percentiles(phase.page_ms)} |"
+    )
+
+
+def _percentiles(values_ms: Sequence[float]) -> str:
+    if not values_ms:
+        return "-"
+    return " / ".join(f"{percentile(values_ms, percent):.0f}" for percent in (50, 95, 99))

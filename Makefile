@@ -3,7 +3,7 @@ PY := .venv/bin/python
 # Most of the suite waits for real servers, so more processes than cores are of use; a file stays in one of them.
 TEST_PROCESSES ?= 3
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long faults check format bench lock clean
+.PHONY: help setup demo up test test-long faults load check format bench lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ test-long: setup  ## the parts of the suite that take minutes
 
 faults: setup  ## break each process, Redis, Milvus and the database under load: nothing is lost (half an hour)
 	$(PY) -m pytest -s -m "" tests/faults
+
+load: setup  ## 1,000 users search at once while an import runs: refusals at most, nothing lost, pages stay quick
+	$(PY) -m benchmarks.load
 
 check: setup  ## format, lint, types, import contracts, fast tests
 	$(PY) -m ruff format --check .

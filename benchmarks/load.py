@@ -3,11 +3,13 @@
 `python -m benchmarks.load [--users N] [--seconds S] [--photos N] [--json]`, `make load`. Starts the whole service on
 free ports in a temporary folder and stops it; everything is on the loopback, and ends after the seconds and the rest
 of the import. The users run in locust and give way to the service, as people on machines of their own do; visitors who
-look at pages that need no search are measured from a third process. Ends with 1 when a rule of load_report.py is broken.
+look at pages that need no search are measured from a third process. Ends with 1 when a rule of load_report.py is
+broken.
 """
 
 import argparse
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -15,14 +17,12 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import django
 
-from benchmarks.load_report import ANSWERED, Import, Phase, broken_rules, table
+from benchmarks.load_report import ANSWERED, Import, Phase, as_json, broken_rules, kind_of_answer, table
 
 IDLE_SECONDS = 10.0
 #: So many users come in a second.
@@ -46,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="facequeue-load-") as folder:
         phases, imported = _measure(Path(folder), options.users, options.seconds, photos)
     broken = broken_rules(phases[-1], imported)
-    print(_as_json(phases, imported, broken) if options.json else "\n".join([table(phases, imported), *broken]))
+    print(as_json(phases, imported, broken) if options.json else "\n".join([table(phases, imported), *broken]))
     sys.exit(1 if broken else 0)
 
 
@@ -58,6 +58,7 @@ def _measure(folder: Path, users: int, seconds: float, photos: int) -> tuple[lis
     os.environ["PORT"] = str(free_port_block())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
     django.setup()
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
     from django.conf import settings
 
@@ -71,10 +72,10 @@ def _measure(folder: Path, users: int, seconds: float, photos: int) -> tuple[lis
         try:
             plan = _prepare(folder, service, alice)
             idle = _idle(plan, alice)
-            with _import(folder, service, photos) as importing:
-                load = _load(folder, plan, users, seconds)
-                outlasted = importing.left > 0
-                problems = importing.wait()
+            importing = _Import(folder, service, photos)
+            load = _load(folder, plan, users, seconds)
+            outlasted = importing.left > 0
+            problems = importing.wait()
         finally:
             alice.close()
         final = Counter(importing.states())
@@ -113,8 +114,6 @@ def _prepare(folder: Path, service: Any, alice: Any) -> Path:
 
 def _idle(plan: Path, alice: Any) -> Phase:
     """One search after the other, while visitors look at pages."""
-    from benchmarks.load_report import kind_of_answer
-
     content = json.loads(plan.read_text())
     queries = [(name, Path(file).read_bytes()) for name, file in content["queries"].items()]
     visitors = _visitors(plan, IDLE_SECONDS)
@@ -222,15 +221,6 @@ class _Import:
         from tests.faults.invariants import photo_states
 
         return photo_states(self._service)
-
-
-@contextmanager
-def _import(folder: Path, service: Any, photos: int) -> Iterator[_Import]:
-    yield _Import(folder, service, photos)
-
-
-def _as_json(phases: list[Phase], imported: Import, broken: list[str]) -> str:
-    raise NotImplementedError
 
 
 if __name__ == "__main__":

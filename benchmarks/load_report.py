@@ -1,5 +1,6 @@
 """What the load benchmark found: how an answer counts, which rules are broken, and the table."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -99,6 +100,24 @@ def table(phases: Sequence[Phase], imported: Import) -> str:
             f"outcomes {dict(imported.final)}.",
         ]
     )
+
+
+def as_json(phases: Sequence[Phase], imported: Import, broken: Sequence[str]) -> str:
+    """Return the same for programs."""
+    rows = [
+        {
+            "phase": phase.name,
+            "seconds": phase.seconds,
+            "answers": phase.answers,
+            "answered_per_second": phase.answers[ANSWERED] / phase.seconds,
+            "search_ms": {f"p{percent}": percentile(phase.search_ms, percent) for percent in (50, 95, 99)},
+            "pages": len(phase.page_ms),
+            "page_ms": {f"p{percent}": percentile(phase.page_ms, percent) for percent in (50, 95, 99)},
+        }
+        for phase in phases
+    ]
+    whole = {"photos": imported.photos, "final": imported.final, "seconds": imported.seconds}
+    return json.dumps({"phases": rows, "import": whole, "broken": list(broken)}, indent=2)
 
 
 def _row(phase: Phase) -> str:

@@ -1,11 +1,15 @@
 """How many searches wait for a worker: a queue that is longer than its bound takes no more.
 
 A search that would wait longer than its deadline is better refused at once, before its image is uploaded. The queue is
-asked once in FRESH_SECONDS for all callers of the process; in between, what this process sent is counted on top.
+asked once in FRESH_SECONDS for all callers of the process. What this process has let in and not sent yet is counted on
+top: a thousand requests that come at once find a short queue, all of them.
 """
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Final
 
 import redis
@@ -18,6 +22,31 @@ from worker.errors import Busy
 FRESH_SECONDS: Final = 0.15
 
 
+class Place:
+    """A search on its way to the queue, counted by the process until Redis counts it."""
+
+    def __init__(self, backlog: "Backlog") -> None:
+        self._backlog = backlog
+        self.is_kept = True
+        backlog.coming += 1
+
+    def sent(self) -> None:
+        """The search is in the queue."""
+        if self.is_kept:
+            self._backlog.length += 1
+        self.give_back()
+
+    def give_back(self) -> None:
+        """The search is on its way no more. Safe to call twice."""
+        if self.is_kept:
+            self._backlog.coming -= 1
+        self.is_kept = False
+
+
+#: The place that this request already has.
+_place: ContextVar[Place | None] = ContextVar("place", default=None)
+
+
 class Backlog:
     """The search queue as the web sees it. Belongs to one event loop."""
 
@@ -25,24 +54,40 @@ class Backlog:
         self._broker = broker
         self._queue = queue
         self._bound = bound
-        self._length = 0
         self._asked_at = float("-inf")  # time.monotonic()
         self._asking: asyncio.Task[None] | None = None
+        self.length = 0
+        self.coming = 0
 
-    async def admit(self) -> None:
-        """Count one more search. Raises Busy when as many wait as may, and QueueUnavailable."""
+    async def check_room(self) -> None:
+        """Raises Busy when as many searches wait, or are on their way, as may; and QueueUnavailable."""
         if time.monotonic() - self._asked_at > FRESH_SECONDS:
             # Whoever comes while Redis is being asked gets the same answer, or the same error.
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask())
             await asyncio.shield(self._asking)
-        if self._length >= self._bound:
+        if self.length + self.coming >= self._bound:
             raise Busy("More searches wait than the workers can answer soon. Please try again in a moment.")
-        self._length += 1
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[Place]:
+        """Keep a place for one search, or go on with the one that this request has. Raises what check_room raises."""
+        kept = _place.get()
+        if kept is not None and kept.is_kept:
+            yield kept
+            return
+        await self.check_room()
+        taken = Place(self)
+        token = _place.set(taken)
+        try:
+            yield taken
+        finally:
+            _place.reset(token)
+            taken.give_back()
 
     async def _ask(self) -> None:
         try:
-            self._length = await self._broker.llen(self._queue)
+            self.length = await self._broker.llen(self._queue)
         except redis.RedisError as error:
             raise QueueUnavailable("The queue does not answer: Redis is down or busy.") from error
         self._asked_at = time.monotonic()

@@ -7,9 +7,9 @@ import asyncio
 import contextvars
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final, NamedTuple, Self
 
@@ -153,26 +153,37 @@ class FaceSearchService:
         """
         if not self._is_open:
             raise NotOpen("Write `async with FaceSearchService() as service:` around the call.")
-        await self._backlog.admit()
-        job_id = str(uuid.uuid4())
-        upload_key = await self._uploads.put(
-            job_id, image, ttl_seconds=timeout_seconds + self._config.query_image_grace_seconds
-        )
-        request = SearchRequest(
-            target=self._config.target,
-            gallery_id=gallery_id,
-            upload_key=upload_key,
-            limit=limit,
-            min_similarity=min_similarity,
-            faces=faces,
-        )
-        queue = queues.search_queue(self._config.target.pack)
-        publish = partial(send, names.SEARCH_FACES, request, queue=queue, task_id=job_id, expires=timeout_seconds)
-        self._under_way[job_id] = _UnderWay(started=time.monotonic(), timeout_seconds=timeout_seconds)
-        # In this request's context: its id goes into the message.
-        context = contextvars.copy_context()
-        await asyncio.get_running_loop().run_in_executor(self._publishers, context.run, publish)
+        async with self._backlog.place() as place:
+            job_id = str(uuid.uuid4())
+            upload_key = await self._uploads.put(
+                job_id, image, ttl_seconds=timeout_seconds + self._config.query_image_grace_seconds
+            )
+            request = SearchRequest(
+                target=self._config.target,
+                gallery_id=gallery_id,
+                upload_key=upload_key,
+                limit=limit,
+                min_similarity=min_similarity,
+                faces=faces,
+            )
+            queue = queues.search_queue(self._config.target.pack)
+            publish = partial(send, names.SEARCH_FACES, request, queue=queue, task_id=job_id, expires=timeout_seconds)
+            self._under_way[job_id] = _UnderWay(started=time.monotonic(), timeout_seconds=timeout_seconds)
+            # In this request's context: its id goes into the message.
+            context = contextvars.copy_context()
+            await asyncio.get_running_loop().run_in_executor(self._publishers, context.run, publish)
+            place.sent()
         return job_id
+
+    async def check_room(self) -> None:
+        """Raises Busy when too many searches wait already, and QueueUnavailable."""
+        await self._backlog.check_room()
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Keep a place in the queue for a search that this block starts. Raises Busy, QueueUnavailable."""
+        async with self._backlog.place():
+            yield
 
     async def wait_for_search(self, job_id: str, *, timeout_seconds: float) -> SearchResult | None:
         """Return the answer, or None when there is none in time. Holds no thread. Raises QueueUnavailable."""

@@ -19,7 +19,7 @@ class QueueConfig:
     #: How long after its deadline a query image is kept for a worker that is just reading it.
     query_image_grace_seconds: float = 5.0
     #: A search queue of this length takes no more searches.
-    search_queue_bound: int = 200
+    search_queue_bound: int = 64
     #: How often a canary is sent through each queue; 0 sends none.
     canary_interval_seconds: float = 0.0
 

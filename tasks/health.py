@@ -11,6 +11,8 @@ from typing import Final
 
 import redis
 from pydantic import BaseModel, ConfigDict, Field
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from worker.metrics import MetricsSummary
 
@@ -73,6 +75,23 @@ class WorkerReport(BaseModel):
 
 def report_key(worker_name: str) -> str:
     return KEY_PREFIX + worker_name
+
+
+class BrokerProbe:
+    """Asks Redis whether it is there: a worker that cannot reach its queues is not well."""
+
+    def __init__(self, url: str) -> None:
+        self._broker = redis.Redis.from_url(
+            url, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
+        )
+
+    def problem(self) -> str:
+        """Return a sentence, empty when Redis answers. Blocks for a second or two at most."""
+        try:
+            self._broker.ping()
+        except redis.RedisError as error:
+            return f"This worker cannot reach Redis, where its queues are: {error}"
+        return ""
 
 
 class HealthReporter:

@@ -13,9 +13,12 @@ from kombu.exceptions import OperationalError
 from tasks.app import app
 from tasks.context import SENT_AT
 from tasks.errors import QueueUnavailable
+from tasks.health import WorkerReport
 
 #: How long beat gets to answer a ping, in seconds; it answers between two ticks of its clock.
 BEAT_PING_SECONDS: Final = 3.0
+#: A message that waits so long while workers do nothing is not waiting for its turn.
+STUCK_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,22 @@ class QueueStatus:
     name: str
     waiting: int
     oldest_seconds: float | None = None
+
+
+def stuck_problem(queue: QueueStatus, workers: Iterable[WorkerReport]) -> str:
+    """Return a sentence when messages wait though the queue's workers are idle: they have ceased to listen to it.
+
+    Says nothing where nobody consumes the queue, which is a problem of its own.
+    """
+    consumers = [worker for worker in workers if queue.name in worker.queues]
+    youngest_seconds = min((worker.uptime_seconds for worker in consumers), default=0.0)
+    waited_seconds = min(queue.oldest_seconds or 0.0, youngest_seconds)
+    if waited_seconds <= STUCK_SECONDS or any(worker.active_tasks for worker in consumers):
+        return ""
+    return (
+        f"The oldest message in the queue {queue.name} waits for {queue.oldest_seconds:.0f} seconds though its workers "
+        "are idle: restart them."
+    )
 
 
 def queue_statuses(queues: Iterable[str]) -> list[QueueStatus]:

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,9 @@ from django.conf import settings
 
 from tasks import metrics
 from tasks.config import worker_cache
-from tasks.health import HealthReporter, WorkerReport
+from tasks.giving_way import give_way
+from tasks.health import BrokerProbe, HealthReporter, WorkerReport
+from tasks.memory import MemoryBound, memory_mb
 from tasks.queues import gpu_queues
 from tasks.starts import Starts
 from tasks.uploads import UploadReader
@@ -35,9 +38,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: How long a starting worker waits for Milvus before it gives up, in seconds.
-OPEN_TIMEOUT_SECONDS: Final = 60.0
+#: A starting worker waits for Milvus as it waits for Redis: for ever, asking this often, in seconds.
 OPEN_RETRY_SECONDS: Final = 1.0
+#: The problem of a worker that has not opened everything yet.
+STARTING: Final = "This worker is starting."
 
 
 class WorkerState:
@@ -50,6 +54,10 @@ class WorkerState:
         self._reporter: HealthReporter | None = None
         self._metrics: MetricsCollector | None = None
         self._endpoint: metrics.MetricsEndpoint | None = None
+        self._memory_bound: MemoryBound | None = None
+        self._broker: BrokerProbe | None = None
+        #: Why it cannot work yet; empty once everything is open.
+        self._not_open = STARTING
         self._process = psutil.Process()
         self.concurrency = 0
         self.name = ""
@@ -76,22 +84,35 @@ class WorkerState:
     def open(self, name: str, queues: tuple[str, ...]) -> None:
         self.name, self.queues = name, queues
         cache = worker_cache()
+        self._broker = BrokerProbe(settings.REDIS_URL)
         monitoring = MonitoringConfig.from_settings(settings.MONITORING_CONFIG)
+        self._reporter = HealthReporter(
+            cache, name, self.describe, interval_seconds=monitoring.health_check_interval_seconds
+        )
+        self._reporter.open()  # first: who waits for Milvus says so
         if set(queues) & set(gpu_queues(settings.PACK_NAME)):
             self._metrics = _metrics(monitoring)
-            self._face_index = open_face_index(self._metrics, role=self.role)
+            self._face_index = open_face_index(self._metrics, role=self.role, waits=self._say_why)
             self._uploads = UploadReader(cache)
             self._starts = Starts(cache)
         if monitoring.enable_metrics:
             self._endpoint = metrics.MetricsEndpoint(
                 settings.METRICS_HOST, settings.METRICS_PORT, *([self._metrics.registry] if self._metrics else [])
             )
-        self._reporter = HealthReporter(
-            cache, name, self.describe, interval_seconds=monitoring.health_check_interval_seconds
-        )
-        self._reporter.open()
+        if settings.WORKER_MAX_MEMORY_MB:
+            self._memory_bound = MemoryBound(settings.WORKER_MAX_MEMORY_MB)
+            self._memory_bound.open()
+        self._not_open = ""
+
+    def _say_why(self, problem: str) -> None:
+        if problem != self._not_open:
+            logger.warning("%s", problem)
+        self._not_open = problem
 
     def close(self) -> None:
+        if self._memory_bound is not None:
+            self._memory_bound.close()
+            self._memory_bound = None
         if self._reporter is not None:
             self._reporter.close()
             self._reporter = None
@@ -109,8 +130,9 @@ class WorkerState:
 
     def describe(self) -> WorkerReport:
         """Say what this worker is and how it is."""
-        if self._face_index is None or self._metrics is None:
-            return WorkerReport(is_healthy=True, **self._describe_process())
+        problem = self._not_open or (self._broker.problem() if self._broker else "")
+        if self._not_open or self._face_index is None or self._metrics is None:
+            return WorkerReport(is_healthy=not problem, problem=problem, **self._describe_process())
         # Imported here for the same reason as in open_face_index().
         from worker.vector_search.recall import recall_problem
 
@@ -119,8 +141,8 @@ class WorkerState:
         match_recall = self._face_index.match_recall
         return WorkerReport(
             **self._describe_process(),
-            is_healthy=health.is_healthy and self._face_index.models_are_healthy,
-            problem=_model_problem(self._face_index) or health.detail or recall_problem(match_recall),
+            is_healthy=health.is_healthy and self._face_index.models_are_healthy and not problem,
+            problem=problem or _model_problem(self._face_index) or health.detail or recall_problem(match_recall),
             pack=pack.name,
             fingerprint=pack.fingerprint,
             dimension=pack.dimension,
@@ -148,7 +170,7 @@ class WorkerState:
             "concurrency": self.concurrency,
             "active_tasks": len(celery_state.active_requests),
             "reserved_tasks": len(celery_state.reserved_requests),
-            "memory_mb": _memory_mb(self._process),
+            "memory_mb": memory_mb(self._process),
             "metrics_address": self._endpoint.address if self._endpoint else "",
         }
 
@@ -173,25 +195,18 @@ def _onnxruntime_version() -> str:
     return "unknown"
 
 
-def _memory_mb(process: psutil.Process) -> float:
-    """Return the resident memory of the process and its children; a child may end while it is looked at."""
-    total_bytes = 0
-    for each in (process, *process.children(recursive=True)):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            total_bytes += each.memory_info().rss
-    return round(total_bytes / 1024 / 1024, 1)
-
-
 def _metrics(monitoring: MonitoringConfig) -> "MetricsCollector":
     from worker.vector_search.monitoring import MetricsCollector
 
     return MetricsCollector(monitoring)
 
 
-def open_face_index(collector: "MetricsCollector", *, role: str) -> "FaceIndex":
-    """Open the FaceIndex that the settings describe, waiting for a Milvus that is still starting.
+def open_face_index(
+    collector: "MetricsCollector", *, role: str, waits: Callable[[str], None] = logger.warning
+) -> "FaceIndex":
+    """Open the FaceIndex that the settings describe; until Milvus can be reached, `waits` is told why it cannot.
 
-    Blocks for seconds. Raises ConfigError, PackError, and StoreUnavailable once OPEN_TIMEOUT_SECONDS are over.
+    Blocks for seconds, and without Milvus until it is there. Raises ConfigError and PackError.
     """
     # Imported here and not above: beat and Flower import every task module, and must not load a model library.
     from worker.config import FaceConfig
@@ -228,22 +243,21 @@ def open_face_index(collector: "MetricsCollector", *, role: str) -> "FaceIndex":
         )
         store = CachedVectorStore(store, cache)
     store = MonitoredVectorStore(store, collector)  # outermost: it measures what a caller sees, the cache included
-    _open_when_reachable(store)
+    _open_when_reachable(store, waits)
     recall.open()
     stages = metrics.StageRecorder(role)
     return FaceIndex(engine, store, limits=config.image_limits, cache=cache, recall=recall, stages=stages)
 
 
-def _open_when_reachable(store: "VectorStore") -> None:
-    deadline = time.monotonic() + OPEN_TIMEOUT_SECONDS
+def _open_when_reachable(store: "VectorStore", waits: Callable[[str], None]) -> None:
     while True:
         try:
             store.open()
             return
         except FaceQueueError as error:
-            if not error.retryable or time.monotonic() > deadline:
+            if not error.retryable:
                 raise
-            logger.info("Waiting for Milvus: %s", error)
+            waits(f"This worker waits for Milvus: {error}")
             time.sleep(OPEN_RETRY_SECONDS)
 
 
@@ -258,9 +272,12 @@ def open_worker(sender: Any, **_: Any) -> None:
     """Open what this worker's queues need; a worker that cannot work must not take messages."""
     metrics.prepare_multiprocess_folder()
     state.concurrency = sender.concurrency
+    queues = tuple(sender.app.amqp.queues.consume_from)
+    give_way(queues)
     try:
-        state.open(sender.hostname, tuple(sender.app.amqp.queues.consume_from))
+        state.open(sender.hostname, queues)
     except FaceQueueError as error:
+        state.close()
         # Celery logs and ignores an exception in a signal handler; only leaving stops the start.
         sys.exit(f"{sender.hostname} cannot start ({error.code}): {error}")
 

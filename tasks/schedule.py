@@ -5,6 +5,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from tasks import names, queues
+from tasks.canary import LATE_INTERVALS
 
 #: How often photos without an outcome are looked for, in seconds.
 SWEEP_INTERVAL_SECONDS: Final = 10.0
@@ -12,6 +13,8 @@ SWEEP_INTERVAL_SECONDS: Final = 10.0
 FEED_INTERVAL_SECONDS: Final = 2.0
 #: How often sessions that have ended are deleted, in seconds.
 PURGE_INTERVAL_SECONDS: Final = 3600.0
+#: How often jobs that ended long ago are deleted, in seconds.
+PURGE_JOBS_INTERVAL_SECONDS: Final = 24 * 3600.0
 
 BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
     "feed-index-queue": {
@@ -30,6 +33,11 @@ BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
         "schedule": PURGE_INTERVAL_SECONDS,
         "options": {"queue": queues.RECORDS, "expires": PURGE_INTERVAL_SECONDS},
     },
+    "purge-jobs": {
+        "task": names.PURGE_JOBS,
+        "schedule": PURGE_JOBS_INTERVAL_SECONDS,
+        "options": {"queue": queues.RECORDS, "expires": PURGE_JOBS_INTERVAL_SECONDS},
+    },
 }
 
 
@@ -45,7 +53,8 @@ def beat_schedule() -> dict[str, dict[str, Any]]:
             "task": name,
             "args": [queue],
             "schedule": interval_seconds,
-            "options": {"queue": queue, "expires": interval_seconds},
+            # As long as nobody misses it: it may come through a long queue.
+            "options": {"queue": queue, "expires": LATE_INTERVALS * interval_seconds},
         }
         for queue, name in sent.items()
     }

@@ -1,10 +1,12 @@
 """What a page, the API and a command say when something is wrong: a stable code, one sentence, an HTTP status."""
 
+import random
+
 from tasks.messages import ErrorInfo
 from worker.errors import FaceQueueError
 
-#: Seconds after which a client may ask again.
-RETRY_AFTER_SECONDS = 5
+#: Seconds after which a client may ask again, from and to: those who were refused together do not come back together.
+RETRY_AFTER_SECONDS = (5, 15)
 
 #: The codes that travel in messages, as HTTP statuses. Anything else is an error of ours: 500.
 STATUS_BY_CODE = {
@@ -46,7 +48,8 @@ class Problem(Exception):
 
     @property
     def retry_after_seconds(self) -> int | None:
-        return RETRY_AFTER_SECONDS if self.code in RETRYABLE_CODES else None
+        """None when asking again does not help."""
+        return random.randint(*RETRY_AFTER_SECONDS) if self.code in RETRYABLE_CODES else None  # noqa: S311 - no secret
 
     @classmethod
     def from_error(cls, error: FaceQueueError) -> "Problem":

@@ -23,7 +23,8 @@ WAIT_SECONDS = 15
 @pytest.fixture
 def service(tmp_path):
     """No workers: nobody will ever answer."""
-    with RunningService(tmp_path, processes=["redis", "redis-cache", "web"]) as running:
+    room = {"SEARCH_QUEUE_BOUND": str(2 * HELD)}
+    with RunningService(tmp_path, processes=["redis", "redis-cache", "web"], environment=room) as running:
         running.create_user()
         yield running
 

@@ -169,16 +169,16 @@ INSTALLED_APPS = [
     "webapp.search",
     "webapp.operations",
 ]
-MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
+MIDDLEWARE = [  # Django's own in their usual order, each without a thread of its own (direct_middleware.py)
+    "webapp.config.direct_middleware.SecurityMiddleware",
     "webapp.config.middleware.StaticFilesMiddleware",  # WhiteNoise's own would hold a thread per open request
     "webapp.config.middleware.ContentSecurityPolicyMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "webapp.config.direct_middleware.SessionMiddleware",
+    "webapp.config.direct_middleware.CommonMiddleware",
+    "webapp.config.direct_middleware.CsrfViewMiddleware",
+    "webapp.config.direct_middleware.AuthenticationMiddleware",
+    "webapp.config.direct_middleware.MessageMiddleware",
+    "webapp.config.direct_middleware.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "webapp.config.middleware.ProblemMiddleware",
 ]
@@ -244,15 +244,18 @@ SEARCH_TIMEOUT_SECONDS = _number("SEARCH_TIMEOUT_SECONDS", 30.0)
 #: The longest `?wait=` that a request may ask for.
 SEARCH_MAX_WAIT_SECONDS = _number("SEARCH_MAX_WAIT_SECONDS", 30.0)
 #: A search is refused (`busy`) while so many wait for a worker.
-SEARCH_QUEUE_BOUND = _number("SEARCH_QUEUE_BOUND", 200, lowest=1)
+SEARCH_QUEUE_BOUND = _number("SEARCH_QUEUE_BOUND", 64, lowest=1)
 #: How many photos one index message carries.
 INDEX_CHUNK_SIZE = _number("INDEX_CHUNK_SIZE", 8)
 #: How many index messages wait in Redis at most; the photos of further ones wait in the database.
 INDEX_QUEUE_BOUND = _number("INDEX_QUEUE_BOUND", 200, lowest=1)
-#: A photo that is still pending after this many seconds, with an empty index queue, is sent again.
+#: A photo that is still pending this many seconds after it has left the index queue is sent again.
 INDEX_LEASE_SECONDS = _number("INDEX_LEASE_SECONDS", 120.0)
 #: A photo that was sent this often without an outcome has failed.
 INDEX_MAX_ATTEMPTS = _number("INDEX_MAX_ATTEMPTS", 10)
+
+#: Jobs that ended more than this many days ago are forgotten; their photos stay.
+JOB_RETENTION_DAYS = _number("JOB_RETENTION_DAYS", 90.0)
 
 # -- Celery -----------------------------------------------------------------------------------------------
 # These are the settings of the web, beat and Flower. A worker process lays CELERY_WORKER_ROLE over them when
@@ -294,7 +297,10 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # with late acks a worker reserves only w
 CELERY_WORKER_SEND_TASK_EVENTS = True  # Flower shows what the workers do
 CELERY_WORKER_POOL_START_METHOD = "spawn"  # Django, gRPC and onnxruntime do not survive a fork
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = _number("WORKER_SOFT_SHUTDOWN_SECONDS", 20.0)
+#: A worker that uses more, its children included, finishes what it runs and ends, to be started again; 0: no bound.
+WORKER_MAX_MEMORY_MB = _number("WORKER_MAX_MEMORY_MB", 0)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True
+CELERY_BEAT_SCHEDULER = "tasks.beat:BoundedScheduler"  # sends nothing to a queue that nobody consumes
 CELERY_BEAT_ENABLE_REMOTE_CONTROL = True  # `manage.py doctor` asks beat whether its clock still ticks
 
 CELERY_WORKER_ROLE = {

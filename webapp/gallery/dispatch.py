@@ -3,10 +3,11 @@
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
-from tasks import client
+from tasks import client, passage
 from tasks.errors import QueueUnavailable
 from tasks.messages import BoxInfo, KnownFace, PhotoRef
 from webapp.gallery.models import Face, Photo
@@ -44,6 +45,11 @@ def enqueue_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> None:
 def index_queue_length() -> int:
     """Return how many messages wait in the index queue. Raises QueueUnavailable."""
     return client.index_queue_length()
+
+
+def left_index_queue(seconds: float) -> datetime:
+    """Return a time: what was sent before it left the index queue `seconds` ago. Raises QueueUnavailable."""
+    return datetime.fromtimestamp(passage.left_index_queue(seconds), tz=UTC)
 
 
 def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

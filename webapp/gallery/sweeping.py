@@ -29,20 +29,19 @@ State = Photo.State
 def stale_photos_requeue() -> None:
     """Send again what was sent and never answered; give up on a photo that was sent too often.
 
-    While messages still wait in the index queue nothing is stale: the workers are merely busy.
+    What still waits in the index queue is not stale: the workers are merely busy.
     Raises QueueUnavailable when the queue cannot be read.
     """
     jobs_finish()
-    is_empty = dispatch.index_queue_length() == 0
-    if is_empty:
-        _stale_again()
-    _tombstones_clear(is_empty=is_empty)
+    sent_before = dispatch.left_index_queue(settings.INDEX_LEASE_SECONDS)
+    _stale_again(sent_before)
+    _tombstones_clear(sent_before)
     index_queue_feed()
 
 
-def _stale_again() -> None:
+def _stale_again(sent_before: datetime) -> None:
     now = timezone.now()
-    stale = Photo.objects.filter(enqueued_at__lt=now - timedelta(seconds=settings.INDEX_LEASE_SECONDS))
+    stale = Photo.objects.filter(enqueued_at__lt=sent_before)
     given_up = _give_up(stale.filter(state=State.PENDING, attempts__gte=settings.INDEX_MAX_ATTEMPTS), now)
     pending = stale.filter(state=State.PENDING).update(enqueued_at=None)
     with transaction.atomic(durable=True):
@@ -64,16 +63,15 @@ def _give_up(photos: QuerySet[Photo], now: datetime) -> int:
     return explained + photos.filter(code="").update(message=f"{sentence}.", **given_up)
 
 
-def _tombstones_clear(*, is_empty: bool) -> None:
+def _tombstones_clear(sent_before: datetime) -> None:
     """Remove the faces of each tombstone once more when no message about its photo can come back.
 
     That is so when a worker that died with one has been silent for the visibility timeout. A removal that is never
-    recorded is sent again when the queue is empty.
+    recorded is sent again, like a stale photo.
     """
     now = timezone.now()
-    due = Q(removal_sent_at=None, deleted_at__lt=now - timedelta(seconds=settings.VISIBILITY_TIMEOUT_SECONDS))
-    if is_empty:
-        due |= Q(removal_sent_at__lt=now - timedelta(seconds=settings.INDEX_LEASE_SECONDS))
+    silent_since = now - timedelta(seconds=settings.VISIBILITY_TIMEOUT_SECONDS)
+    due = Q(removal_sent_at=None, deleted_at__lt=silent_since) | Q(removal_sent_at__lt=sent_before)
     tombstones = list(Tombstone.objects.filter(due)[:SWEEP_SIZE])
     Tombstone.objects.filter(photo_id__in=[each.photo_id for each in tombstones]).update(removal_sent_at=now)
     _remove((each.gallery_id, each.photo_id) for each in tombstones)

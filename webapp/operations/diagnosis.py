@@ -134,11 +134,12 @@ def _queue(queue: str, report: HealthReport) -> Finding:
         [status] = inspection.queue_statuses([queue])
         oldest = "" if status.oldest_seconds is None else f", the oldest for {status.oldest_seconds:.0f} s"
         waiting = f"{status.waiting} waiting{oldest}"
+        stuck = inspection.stuck_problem(status, workers)
     except QueueUnavailable:
-        waiting = "length unknown"
+        waiting, stuck = "length unknown", ""
     detail = f"{len(healthy)} healthy of {len(workers)} workers, {waiting}"
     if healthy:
-        return Finding(name=queue, is_ok=True, detail=detail)
+        return Finding(name=queue, is_ok=not stuck, detail=detail, remedy=stuck)
     problem = " ".join(worker.problem for worker in workers)
     return Finding(name=queue, is_ok=False, detail=detail, remedy=problem or f"{START}, or start a worker for it.")
 

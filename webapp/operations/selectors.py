@@ -43,6 +43,8 @@ class QueueState:
     oldest_seconds: float | None
     canary_age_seconds: float | None
     canary_seconds: float | None
+    #: A sentence when messages wait though workers are idle.
+    problem: str
 
 
 def queue_states(report: HealthReport | None) -> list[QueueState]:
@@ -55,6 +57,7 @@ def queue_states(report: HealthReport | None) -> list[QueueState]:
             oldest_seconds=queue.oldest_seconds,
             canary_age_seconds=canaries[queue.name].age_seconds if queue.name in canaries else None,
             canary_seconds=canaries[queue.name].seconds if queue.name in canaries else None,
+            problem=inspection.stuck_problem(queue, report.workers if report else ()),
         )
         for queue in _queue_statuses()
     ]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -18,6 +19,8 @@ from webapp.problems import Problem
 
 #: How long a job stays open for a producer that adds no photo: longer than any pause of one that is alive.
 OPEN_SECONDS = 300.0
+#: How many jobs are deleted in one transaction.
+PURGE_SIZE = 100
 CANCELLED_MESSAGE = "The import was cancelled before this photo was indexed."
 
 
@@ -63,6 +66,21 @@ def jobs_finish(job_ids: Iterable[UUID] | None = None) -> int:
     if job_ids is not None:
         done = done.filter(id__in=list(job_ids))
     return done.update(state=Job.State.FINISHED, finished_at=now)
+
+
+def jobs_purge() -> int:
+    """Delete the jobs that ended more than JOB_RETENTION_DAYS ago; return how many. Their photos stay.
+
+    Each batch is a transaction of its own: a long one would keep other writers waiting.
+    """
+    ended = Job.objects.exclude(state=Job.State.RUNNING).filter(
+        finished_at__lt=timezone.now() - timedelta(days=settings.JOB_RETENTION_DAYS)
+    )
+    purged = 0
+    while job_ids := list(ended.order_by("finished_at").values_list("id", flat=True)[:PURGE_SIZE]):
+        ended.filter(id__in=job_ids).delete()
+        purged += len(job_ids)
+    return purged
 
 
 def job_cancel(*, job: Job) -> int:

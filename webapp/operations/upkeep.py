@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection
 
 from tasks import names
 from tasks.canary import CanaryLog
+from webapp.operations.services import jobs_purge
 
 
 @shared_task(name=names.RECORDS_CANARY, bind=True, ignore_result=True, throws=(DatabaseError, redis.RedisError))
@@ -30,3 +31,9 @@ def records_canary(self: "Task[Any, Any]", queue: str) -> None:
 def purge_sessions() -> None:
     """Delete the rows of sessions that have ended."""
     call_command("clearsessions")
+
+
+@shared_task(name=names.PURGE_JOBS, ignore_result=True)
+def purge_jobs() -> None:
+    """Delete the rows of jobs that ended long ago."""
+    jobs_purge()

@@ -39,7 +39,7 @@ def cache(tmp_path: Path) -> Iterator[redis.Redis]:
 @pytest.fixture
 def configured(settings: Any, milvus_uri: str, cache: redis.Redis) -> Any:
     port = cache.connection_pool.connection_kwargs["port"]
-    settings.REDIS_CACHE_URL = f"redis://127.0.0.1:{port}/0"
+    settings.REDIS_URL = settings.REDIS_CACHE_URL = f"redis://127.0.0.1:{port}/0"
     settings.MILVUS_CONFIG = {**settings.MILVUS_CONFIG, "URI": milvus_uri}
     settings.COLLECTION_CONFIG = {**settings.COLLECTION_CONFIG, "NAME": f"faces_{uuid.uuid4().hex}"}
     return settings

@@ -5,6 +5,7 @@ import pytest
 from tasks.client import _judge
 from tasks.config import QueueConfig
 from tasks.health import WorkerReport
+from tasks.inspection import QueueStatus, stuck_problem
 from tasks.messages import Target
 
 CONFIG = QueueConfig(
@@ -68,3 +69,29 @@ def test_a_worker_whose_index_loses_matches_is_named_and_the_service_stays_ready
     report = _judge((lossy, INDEX, RECORDS), CONFIG)
     assert report.is_healthy
     assert report.problems == ("search@a: Searches find only 63.4% of the matches.",)
+
+
+def consumer(*, active_tasks: int = 0, uptime_seconds: float = 999.0) -> WorkerReport:
+    return RECORDS.model_copy(
+        update={"active_tasks": active_tasks, "started_at": 1000.0, "reported_at": 1000.0 + uptime_seconds}
+    )
+
+
+@pytest.mark.parametrize(
+    ("oldest_seconds", "workers", "is_stuck"),
+    [
+        pytest.param(200.0, [consumer()], True, id="workers that do nothing"),
+        pytest.param(
+            200.0, [consumer(), consumer(active_tasks=1)], False, id="one of them works: it waits for its turn"
+        ),
+        pytest.param(200.0, [consumer(uptime_seconds=5)], False, id="a worker that has just started"),
+        pytest.param(20.0, [consumer()], False, id="not for long"),
+        pytest.param(None, [consumer()], False, id="nothing waits"),
+        pytest.param(200.0, [SEARCH], False, id="nobody consumes it: another problem"),
+    ],
+)
+def test_a_queue_is_stuck_when_messages_wait_though_its_workers_are_idle(oldest_seconds, workers, is_stuck):
+    queue = QueueStatus(name="records", waiting=3, oldest_seconds=oldest_seconds)
+    problem = stuck_problem(queue, workers)
+    assert bool(problem) == is_stuck
+    assert not is_stuck or "records waits for 200 seconds" in problem

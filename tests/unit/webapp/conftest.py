@@ -1,5 +1,6 @@
 """Fixtures of the Django side. No Redis: the boundary, tasks.client, is replaced by recorders."""
 
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from tasks import client as tasks_client
+from tasks import passage
 from tasks.client import HealthReport
 from tasks.errors import QueueUnavailable
 from tasks.messages import BoxInfo, FaceInfo, PhotoOutcomeInfo, PhotoRef, SearchResult
@@ -44,6 +46,8 @@ class FakeQueue:
     indexed: list[tuple[str, list[PhotoRef]]] = field(default_factory=list)
     removed: list[tuple[str, list[str]]] = field(default_factory=list)
     length: int = 0
+    #: While it is not empty: what was sent before this time.time() has left it.
+    left: float = 0.0
     is_down: bool = False
 
     def enqueue_index(self, *, gallery_id: str, photos: Sequence[PhotoRef]) -> None:
@@ -57,6 +61,10 @@ class FakeQueue:
     def index_queue_length(self) -> int:
         self._check()
         return self.length
+
+    def left_index_queue(self, seconds: float) -> float:
+        self._check()
+        return self.left if self.length else time.time() - seconds
 
     def _check(self) -> None:
         if self.is_down:
@@ -76,6 +84,7 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> FakeQueue:
     fake = FakeQueue()
     for name in ("enqueue_index", "enqueue_removal", "index_queue_length"):
         monkeypatch.setattr(tasks_client, name, getattr(fake, name))
+    monkeypatch.setattr(passage, "left_index_queue", fake.left_index_queue)
     return fake
 
 

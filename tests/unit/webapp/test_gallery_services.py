@@ -1,5 +1,6 @@
 """Outcomes, removals, sweeping: guarded by the state they expect, harmless when they run twice."""
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -171,12 +172,23 @@ def test_a_stale_photo_is_sent_again_once_per_lease(gallery: Gallery, queue: Fak
     assert photo.attempts == 2
 
 
-def test_nothing_is_stale_while_messages_wait(gallery: Gallery, queue: FakeQueue) -> None:
+def test_what_may_still_wait_is_not_stale(gallery: Gallery, queue: FakeQueue) -> None:
     photo = add_photo(gallery)
     age(photo)
     queue.length = 1
     services.stale_photos_requeue()
     assert len(queue.indexed) == 1
+
+
+def test_a_photo_is_stale_once_it_has_left_a_queue_that_never_gets_empty(gallery: Gallery, queue: FakeQueue) -> None:
+    lost, waiting = (add_photo(gallery, bytes([number])) for number in range(2))
+    age(lost)
+    queue.indexed.clear()
+    queue.length, queue.left = 1, time.time() - 60
+    services.stale_photos_requeue()
+    assert queue.indexed_ids == [str(lost.id)]
+    waiting.refresh_from_db()
+    assert waiting.attempts == 1
 
 
 def test_a_photo_sent_a_moment_ago_is_not_stale(gallery: Gallery, queue: FakeQueue) -> None:

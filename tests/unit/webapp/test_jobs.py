@@ -432,3 +432,35 @@ def test_the_command_lists_shows_cancels_and_retries(gallery: Gallery) -> None:
         run("show", str(gallery.id))
     with pytest.raises(CommandError, match="failed"):
         run("retry", str(job.id))
+
+
+# -- forgetting ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "days_ago", "is_kept"),
+    [("finished", 91, False), ("cancelled", 91, False), ("finished", 89, True), ("running", 999, True)],
+)
+def test_a_job_that_ended_long_ago_is_forgotten_and_its_photos_stay(
+    gallery: Gallery, state: str, days_ago: int, is_kept: bool
+) -> None:
+    job, _ = add_photos(gallery, 2)
+    long_ago = timezone.now() - timedelta(days=days_ago)
+    Job.objects.update(state=state, finished_at=None if state == "running" else long_ago, created=long_ago)
+    assert jobs.jobs_purge() == (0 if is_kept else 1)
+    assert Job.objects.exists() == is_kept
+    assert set(Photo.objects.values_list("job_id", flat=True)) == {job.id if is_kept else None}
+
+
+def test_many_jobs_are_forgotten_in_several_steps(
+    gallery: Gallery, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.JOB_RETENTION_DAYS = 1
+    monkeypatch.setattr(jobs, "PURGE_SIZE", 2)
+    ended = timezone.now() - timedelta(days=2)
+    Job.objects.bulk_create(
+        Job(owner_id=gallery.owner_id, gallery=gallery, kind="import", state="finished", finished_at=ended)
+        for _ in range(5)
+    )
+    assert jobs.jobs_purge() == 5
+    assert not Job.objects.exists()

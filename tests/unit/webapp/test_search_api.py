@@ -1,7 +1,6 @@
 """The search API: tokens, statuses, waiting, and query images that stay in memory."""
 
 import asyncio
-import json
 import tempfile
 import uuid
 from typing import Any
@@ -18,7 +17,6 @@ from webapp.problems import Problem
 from webapp.search import services as search_services
 from webapp.search import tokens
 from webapp.search.tokens import SearchJob, search_job
-from webapp.search.uploads import RefuseLargeQueries
 
 
 def answer_with(*photos: Photo) -> SearchResult:
@@ -290,45 +288,6 @@ def test_a_query_image_that_is_too_large_is_refused(
     response = start(api, gallery, image=b"x" * 1001)
     assert (response.status_code, response.json()["code"]) == (413, "image_too_large")
     assert start(api, gallery, image=b"x" * 1000).status_code == 202
-
-
-@pytest.mark.parametrize(
-    ("path", "size", "status"),
-    [
-        pytest.param("/api/v1/galleries/1/searches", 101, 413, id="too large for the API"),
-        pytest.param("/galleries/1/search/", 101, 413, id="too large for the page"),
-        pytest.param("/galleries/1/search/", 100, 200, id="just fits"),
-        pytest.param("/galleries/1/photos/", 101, 200, id="photos may be spooled"),
-    ],
-)
-async def test_a_body_that_would_be_spooled_to_disk_is_refused_first(
-    settings: Any, path: str, size: int, status: int
-) -> None:
-    settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 100
-    seen, sent = bytearray(), []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        while True:
-            message = await receive()
-            seen.extend(message["body"])
-            if not message["more_body"]:
-                break
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-
-    parts = [{"type": "http.request", "body": b"x" * (size - 1), "more_body": True}]
-    parts.append({"type": "http.request", "body": b"x", "more_body": False})
-
-    async def receive() -> Any:
-        return parts.pop(0)
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await RefuseLargeQueries(app)({"type": "http", "method": "POST", "path": path}, receive, send)
-    assert sent[0]["status"] == status
-    assert len(seen) == (size if status == 200 else 0)
-    if path.startswith("/api/") and status == 413:
-        assert json.loads(sent[1]["body"])["code"] == "image_too_large"
 
 
 # -- async --------------------------------------------------------------------------------------------------

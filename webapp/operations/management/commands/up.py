@@ -6,19 +6,17 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from honcho import manager as honcho_manager
 
 from webapp.operations import local
-
-#: A worker gets this long to finish its task before it is killed, in seconds. honcho's own 5 are too short.
-SHUTDOWN_SECONDS = 25
+from webapp.operations.supervisor import Supervisor
 
 
 class Command(BaseCommand):
     help = (
         "Run every process of the Procfile on this machine: Redis, redis-cache, Milvus Lite, the web, the workers, "
         "beat and Flower. REDIS_URL, REDIS_CACHE_URL and MILVUS_URI point elsewhere; the local process of that kind "
-        "is then not started. PORT is the pages' port, the other ports follow from it."
+        "is then not started. PORT is the pages' port, the other ports follow from it. A process that ends is started "
+        "again."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -34,11 +32,10 @@ class Command(BaseCommand):
 
 
 def _run(processes: list[local.LocalProcess]) -> int:
-    """Run the processes until one of them ends or a signal comes; return the exit status."""
-    honcho_manager.KILL_WAIT = SHUTDOWN_SECONDS
-    manager = honcho_manager.Manager()
+    """Run the processes until a signal comes, or one of them cannot even start; return the exit status."""
+    supervisor = Supervisor()
     environment = local.process_environment(settings.PORTS, settings.DATA_DIR)
     for process in processes:
-        manager.add_process(process.name, process.command, env=environment, cwd=str(settings.BASE_DIR))
-    manager.loop()
-    return int(manager.returncode or 0)
+        supervisor.add_process(process.name, process.command, env=environment, cwd=str(settings.BASE_DIR))
+    supervisor.loop()
+    return int(supervisor.returncode or 0)

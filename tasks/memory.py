@@ -1,0 +1,58 @@
+"""A bound on a worker's memory: beyond it the worker ends as if it had been told to, and is started again.
+
+Celery's own bound (`worker_max_memory_per_child`) is for the children of a prefork pool; the workers that hold models
+have threads. SIGTERM is the warm shutdown of every pool: nothing more is taken, what runs is finished, and what was
+taken and not begun goes back to the queue.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+from typing import Final
+
+import psutil
+
+logger = logging.getLogger(__name__)
+
+CHECK_INTERVAL_SECONDS: Final = 5.0
+
+
+def memory_mb(process: psutil.Process) -> float:
+    """Return the resident memory of the process and its children; a child may end while it is looked at."""
+    total_bytes = 0
+    for each in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total_bytes += each.memory_info().rss
+    return round(total_bytes / 1024 / 1024, 1)
+
+
+class MemoryBound:
+    """Looks at this process from a thread of its own, until it has ended it once."""
+
+    def __init__(self, bound_mb: float, *, interval_seconds: float = CHECK_INTERVAL_SECONDS) -> None:
+        self._bound_mb = bound_mb
+        self._interval_seconds = interval_seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="memory-bound", daemon=True)
+
+    def open(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stopping.set()
+
+    def _run(self) -> None:
+        process = psutil.Process()
+        while not self._stopping.wait(self._interval_seconds):
+            used_mb = memory_mb(process)
+            if used_mb > self._bound_mb:
+                logger.warning(
+                    "This worker uses %.0f MB, and WORKER_MAX_MEMORY_MB is %.0f: it finishes what it runs and ends, to "
+                    "be started again.",
+                    used_mb,
+                    self._bound_mb,
+                )
+                os.kill(os.getpid(), signal.SIGTERM)
+                return

@@ -1,0 +1,85 @@
+"""Many searches that nobody answers: what they cost Redis, and what lies in the broker meanwhile."""
+
+import asyncio
+import uuid
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings
+
+from tasks import client, queues
+from tasks.client import FaceSearchService
+from tasks.config import QueueConfig
+from tasks.messages import BoxInfo, KnownFace, PhotoRef
+from tasks.results import KEY_PREFIX
+from webapp.gallery.dispatch import REMOVAL_CHUNK_SIZE
+from webapp.operations import samples
+
+pytestmark = [pytest.mark.services, pytest.mark.timeout(120)]
+
+NODES = ("redis", "redis-cache")
+WAITING = 200
+#: Faces of a photo of a large group.
+FACES = 50
+#: Far below what a picture takes, and small enough for a thousand of them.
+LARGEST_SEARCH_BYTES = 2_000
+LARGEST_INDEX_BYTES = 160_000
+
+
+@pytest.fixture(autouse=True)
+def empty(broker: redis.Redis) -> None:
+    broker.flushall()
+
+
+def waiting_messages(broker: redis.Redis, queue: str) -> list[bytes]:
+    found: list[bytes] = broker.lrange(queue, 0, -1)
+    return found
+
+
+async def test_200_waiting_searches_are_one_subscription_and_none_is_left_after(
+    nodes: dict[str, Any], broker: redis.Redis
+) -> None:
+    image = samples.portrait_query()
+    config = replace(QueueConfig.from_django(), search_queue_bound=WAITING)
+    async with FaceSearchService(config) as search:
+        ids = [await search.start_search(image, gallery_id=str(uuid.uuid4())) for _ in range(WAITING)]
+        waits = [asyncio.create_task(search.wait_for_search(job_id, timeout_seconds=30)) for job_id in ids]
+        while search.waiting < WAITING:
+            await asyncio.sleep(0.05)
+        assert (broker.pubsub_numpat(), broker.pubsub_channels(KEY_PREFIX + "*")) == (1, [])
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        assert search.waiting == 0
+        assert broker.pubsub_numpat() == 1
+    while broker.pubsub_numpat():
+        await asyncio.sleep(0.05)
+
+
+async def test_no_byte_of_a_picture_is_in_the_broker(nodes: dict[str, Any], broker: redis.Redis) -> None:
+    async with FaceSearchService() as search:
+        await search.start_search(
+            samples.portrait_query(), gallery_id=str(uuid.uuid4()), limit=1000, min_similarity=0.123456789
+        )
+    [message] = waiting_messages(broker, queues.search_queue(settings.PACK_NAME))
+    assert len(message) < LARGEST_SEARCH_BYTES
+    assert len(message) < len(samples.portrait_query()) / 2
+    held = {key for key in broker.scan_iter() if not key.startswith((b"_kombu", b"search."))}
+    assert not held, "nothing else is kept of a search"
+
+
+def test_the_largest_messages_stay_small(nodes: dict[str, Any], broker: redis.Redis) -> None:
+    box = BoxInfo(left=1234.56789012345, top=1234.56789012345, right=1234.56789012345, bottom=1234.56789012345)
+    known = tuple(KnownFace(face_id=str(uuid.uuid4()), box=box) for _ in range(FACES))
+    gallery_id = str(uuid.uuid4())
+    photos = [
+        PhotoRef(photo_id=str(uuid.uuid4()), storage_key=f"{uuid.uuid4()}/{uuid.uuid4()}", known_faces=known)
+        for _ in range(settings.INDEX_CHUNK_SIZE)
+    ]
+    client.enqueue_index(gallery_id=gallery_id, photos=photos)
+    client.enqueue_removal(gallery_id=gallery_id, photo_ids=[str(uuid.uuid4()) for _ in range(REMOVAL_CHUNK_SIZE)])
+    messages = waiting_messages(broker, queues.index_queue(settings.PACK_NAME))
+    assert len(messages) == 2
+    assert max(map(len, messages)) < LARGEST_INDEX_BYTES

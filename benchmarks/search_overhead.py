@@ -111,11 +111,13 @@ async def _take_turns(alice: Any, gallery: str, image: bytes, searches: int) -> 
 
     from benchmarks.bare_celery import nothing
     from tasks.client import FaceSearchService
-    from tasks.lifecycle import open_face_index
+    from tasks.config import default_target
+    from tasks.lifecycle import open_indexes
     from worker.vector_search.config import MonitoringConfig
     from worker.vector_search.monitoring import MetricsCollector
 
-    index = open_face_index(MetricsCollector(MonitoringConfig()), role="search")
+    indexes = open_indexes(MetricsCollector(MonitoringConfig()), role="search")
+    index = indexes.index(default_target())
     async with (
         FaceSearchService() as service,
         httpx.AsyncClient(base_url=alice.http.base_url, cookies=dict(alice.http.cookies), timeout=60) as http,
@@ -161,7 +163,7 @@ async def _take_turns(alice: Any, gallery: str, image: bytes, searches: int) -> 
                 await search()
                 if turn >= WARMUP:
                     times_ms[way].append((time.perf_counter() - started) * 1000)
-    index.close()
+    indexes.close()
     return times_ms
 
 

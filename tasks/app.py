@@ -9,8 +9,8 @@ from tasks.schedule import beat_schedule
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 
-GPU_TASKS = ["tasks.lifecycle", "tasks.search", "tasks.index", "tasks.gpu_canary"]
-RECORD_TASKS = ["webapp.gallery.tasks", "webapp.operations.upkeep"]
+GPU_TASKS = ["tasks.lifecycle", "tasks.search", "tasks.index", "tasks.reindex", "tasks.checking", "tasks.gpu_canary"]
+RECORD_TASKS = ["webapp.gallery.tasks", "webapp.operations.upkeep", "webapp.operations.generation_tasks"]
 
 app = Celery("facequeue", include=[*GPU_TASKS, *RECORD_TASKS])
 app.config_from_object("django.conf:settings", namespace="CELERY")

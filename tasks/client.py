@@ -7,7 +7,7 @@ import asyncio
 import contextvars
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -21,12 +21,26 @@ from pydantic import BaseModel, ConfigDict
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tasks import canary, health, metrics, names, queues
+from tasks import canary, health, live_recall, metrics, names, queues
 from tasks.backlog import Backlog
 from tasks.config import QueueConfig
 from tasks.errors import NoAnswer, QueueUnavailable
-from tasks.inspection import queue_length
-from tasks.messages import ErrorInfo, IndexRequest, PhotoRef, RemoveRequest, SearchedFaces, SearchRequest, SearchResult
+from tasks.messages import (
+    CheckRequest,
+    CopyRequest,
+    DropRequest,
+    ErrorInfo,
+    IndexRequest,
+    MeasureRequest,
+    PhotoRef,
+    RecallSample,
+    RemoveRequest,
+    SearchedFaces,
+    SearchRequest,
+    SearchResult,
+    StrayRequest,
+    Target,
+)
 from tasks.results import Meta, ResultListener
 from tasks.sending import send
 from tasks.uploads import UploadWriter
@@ -49,6 +63,8 @@ class HealthReport(BaseModel):
     collection_status: str  # "loaded" | "released" | "missing" | "unknown"
     workers: tuple[health.WorkerReport, ...]
     canaries: tuple[canary.CanaryReport, ...] = ()
+    #: Of the galleries that were searched lately, in the active collection.
+    recalls: tuple[live_recall.GalleryRecall, ...] = ()
     #: One sentence each; empty when the service is healthy.
     problems: tuple[str, ...]
 
@@ -61,8 +77,13 @@ class _UnderWay(NamedTuple):
 class FaceSearchService:
     """Searches from an event loop. One for each process: `async with FaceSearchService() as service`."""
 
-    def __init__(self, config: QueueConfig | None = None) -> None:
+    def __init__(
+        self, config: QueueConfig | None = None, *, active_target: Callable[[], Awaitable[Target]] | None = None
+    ) -> None:
+        """`active_target` says what is searched now; without it, what the settings describe."""
         self._config = config or QueueConfig.from_django()
+        self._active_target = active_target or self._configured_target
+        self._backlogs: dict[str, Backlog] = {}
         self._metrics = SearchMetrics()
         self._under_way: TTLCache[str, _UnderWay] = TTLCache(maxsize=10_000, ttl=3600)
         self._is_open = False
@@ -80,11 +101,6 @@ class FaceSearchService:
         self._uploads = UploadWriter(self._cache)
         self._broker = redis.asyncio.Redis.from_url(
             self._config.redis_url, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
-        )
-        self._backlog = Backlog(
-            self._broker,
-            queues.search_queue(self._config.target.pack),
-            bound=self._config.search_queue_bound,
         )
         # Celery would subscribe to every task it sends, with a connection per publishing thread; the listener has
         # one for all. It also makes AsyncResult.get() an error: nothing in this process may block on a result.
@@ -153,20 +169,21 @@ class FaceSearchService:
         """
         if not self._is_open:
             raise NotOpen("Write `async with FaceSearchService() as service:` around the call.")
-        async with self._backlog.place() as place:
+        target = await self._active_target()
+        queue = queues.search_queue(target.pack)
+        async with self._backlog(queue).place() as place:
             job_id = str(uuid.uuid4())
             upload_key = await self._uploads.put(
                 job_id, image, ttl_seconds=timeout_seconds + self._config.query_image_grace_seconds
             )
             request = SearchRequest(
-                target=self._config.target,
+                target=target,
                 gallery_id=gallery_id,
                 upload_key=upload_key,
                 limit=limit,
                 min_similarity=min_similarity,
                 faces=faces,
             )
-            queue = queues.search_queue(self._config.target.pack)
             publish = partial(send, names.SEARCH_FACES, request, queue=queue, task_id=job_id, expires=timeout_seconds)
             self._under_way[job_id] = _UnderWay(started=time.monotonic(), timeout_seconds=timeout_seconds)
             # In this request's context: its id goes into the message.
@@ -177,12 +194,12 @@ class FaceSearchService:
 
     async def check_room(self) -> None:
         """Raises Busy when too many searches wait already, and QueueUnavailable."""
-        await self._backlog.check_room()
+        await (await self._active_backlog()).check_room()
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """Keep a place in the queue for a search that this block starts. Raises Busy, QueueUnavailable."""
-        async with self._backlog.place():
+        async with (await self._active_backlog()).place():
             yield
 
     async def wait_for_search(self, job_id: str, *, timeout_seconds: float) -> SearchResult | None:
@@ -199,6 +216,17 @@ class FaceSearchService:
         """
         with suppress(QueueUnavailable):
             await self._uploads.discard(job_id)
+
+    async def _configured_target(self) -> Target:
+        return self._config.target
+
+    async def _active_backlog(self) -> Backlog:
+        return self._backlog(queues.search_queue((await self._active_target()).pack))
+
+    def _backlog(self, queue: str) -> Backlog:
+        if queue not in self._backlogs:
+            self._backlogs[queue] = Backlog(self._broker, queue, bound=self._config.search_queue_bound)
+        return self._backlogs[queue]
 
     def _measure(self, job_id: str, result: SearchResult | None) -> None:
         """Count a search of this process once it is answered or its time is up."""
@@ -218,16 +246,25 @@ class FaceSearchService:
 
     async def health_check(self) -> HealthReport:
         """Read what the workers say of themselves. Never raises for a service that is down: it says so."""
+        target = await self._active_target()
         try:
             keys = [key async for key in self._cache.scan_iter(match=health.KEY_PREFIX + "*", count=1000)]
             values = await self._cache.mget(sorted(keys)) if keys else []
-            all_queues = queues.all_queues(self._config.target.pack)
-            passed = await self._cache.mget([canary.canary_key(queue) for queue in all_queues])
+            names_ = (*queues.gpu_queues(target.pack), queues.RECORDS)
+            passed = await self._cache.mget([canary.canary_key(queue) for queue in names_])
+            recalls = await live_recall.published(self._cache, target.collection)
         except redis.RedisError:
             return _unreachable("redis-cache does not answer.")
         workers = tuple(health.WorkerReport.model_validate_json(value) for value in values if value)
         canaries = tuple(canary.CanaryReport.model_validate_json(value) for value in passed if value)
-        return _judge(workers, self._config, canaries)
+        return _judge(
+            workers,
+            target,
+            canaries,
+            recalls,
+            canary_interval_seconds=self._config.canary_interval_seconds,
+            recall_min=self._config.recall_min,
+        )
 
     def get_metrics_summary(self) -> MetricsSummary:
         """Summarise the searches that this process has started and waited for."""
@@ -253,23 +290,47 @@ def face_search() -> FaceSearchService:
 # -- bulk work: called by services after commit, from synchronous code --------------------------------------
 
 
-def enqueue_index(*, gallery_id: str, photos: Sequence[PhotoRef]) -> None:
-    """Ask the index workers for one chunk of photos. Raises QueueUnavailable."""
-    target = QueueConfig.from_django().target
+def enqueue_index(*, target: Target, gallery_id: str, photos: Sequence[PhotoRef], queue: str) -> None:
+    """Ask the queue's workers, of the target's pack, for one chunk of photos. Raises QueueUnavailable."""
     request = IndexRequest(target=target, gallery_id=gallery_id, photos=tuple(photos))
-    send(names.INDEX_PHOTOS, request, queue=queues.index_queue(target.pack), ignore_result=True)
+    send(names.INDEX_PHOTOS, request, queue=queue, ignore_result=True)
 
 
-def enqueue_removal(*, gallery_id: str, photo_ids: Sequence[str]) -> None:
-    """Ask an index worker to delete the faces of these photos. Raises QueueUnavailable."""
-    target = QueueConfig.from_django().target
-    request = RemoveRequest(target=target, gallery_id=gallery_id, photo_ids=tuple(photo_ids))
-    send(names.REMOVE_PHOTOS, request, queue=queues.index_queue(target.pack), ignore_result=True)
+def enqueue_removal(*, targets: Sequence[Target], gallery_id: str, photo_ids: Sequence[str]) -> None:
+    """Ask an index worker of the first target's pack to delete the faces of these photos from all targets.
+
+    Raises QueueUnavailable.
+    """
+    request = RemoveRequest(targets=tuple(targets), gallery_id=gallery_id, photo_ids=tuple(photo_ids))
+    send(names.REMOVE_PHOTOS, request, queue=queues.index_queue(targets[0].pack), ignore_result=True)
 
 
-def index_queue_length() -> int:
-    """Return how many index messages wait for a worker. Raises QueueUnavailable."""
-    return queue_length(queues.index_queue(QueueConfig.from_django().target.pack))
+def enqueue_copy(request: CopyRequest) -> None:
+    """Ask a re-index worker to copy a range of photos. Raises QueueUnavailable."""
+    send(names.COPY_FACES, request, queue=queues.reindex_queue(request.target.pack), ignore_result=True)
+
+
+def enqueue_measurement(request: MeasureRequest, *, queue: str) -> None:
+    """Ask the queue's workers, of the target's pack, to measure a collection. Raises QueueUnavailable."""
+    send(names.MEASURE_COLLECTION, request, queue=queue, ignore_result=True)
+
+
+def enqueue_drop(request: DropRequest, *, pack: str) -> None:
+    """Ask an index worker of `pack` to delete a collection. Raises QueueUnavailable."""
+    send(names.DROP_COLLECTION, request, queue=queues.index_queue(pack), ignore_result=True)
+
+
+def enqueue_check(request: CheckRequest | StrayRequest, *, expires_seconds: float) -> None:
+    """Ask a re-index worker to compare a collection with the database, within this time. Raises QueueUnavailable."""
+    name = names.CHECK_FACES if isinstance(request, CheckRequest) else names.FIND_STRAYS
+    queue = queues.reindex_queue(request.target.pack)
+    send(name, request, queue=queue, ignore_result=True, expires=expires_seconds)
+
+
+def enqueue_recall_sample(sample: RecallSample, *, expires_seconds: float) -> None:
+    """Ask a search worker what its searches have lost lately. Raises QueueUnavailable."""
+    queue = queues.search_queue(sample.target.pack)
+    send(names.SAMPLE_RECALL, sample, queue=queue, ignore_result=True, expires=expires_seconds)
 
 
 # -- helpers --------------------------------------------------------------------------------------------------
@@ -304,24 +365,35 @@ def _unreachable(problem: str) -> HealthReport:
 
 
 def _judge(
-    workers: tuple[health.WorkerReport, ...], config: QueueConfig, canaries: tuple[canary.CanaryReport, ...] = ()
+    workers: tuple[health.WorkerReport, ...],
+    target: Target,
+    canaries: tuple[canary.CanaryReport, ...] = (),
+    recalls: tuple[live_recall.GalleryRecall, ...] = (),
+    *,
+    canary_interval_seconds: float = 0.0,
+    recall_min: float = 0.0,
 ) -> HealthReport:
-    """Tell from the reports whether each queue has a healthy worker."""
+    """Tell from the reports whether each queue of the active pack has a healthy worker."""
     problems = [f"{worker.name}: {worker.problem}" for worker in workers if not worker.is_healthy]
-    for queue in queues.all_queues(config.target.pack):
+    for queue in queues.needed_queues(target.pack):
         if not any(queue in worker.queues and worker.is_healthy for worker in workers):
             problems.append(f"No healthy worker consumes the queue {queue}.")
     # A worker that serves but has something to say, such as what its index loses, does not make the service unready.
     remarks = [f"{worker.name}: {worker.problem}" for worker in workers if worker.is_healthy and worker.problem]
-    for queue in queues.all_queues(config.target.pack):
-        interval_seconds = config.canary_interval_seconds
-        if late := canary.canary_problem(queue, canaries, workers, interval_seconds=interval_seconds):
+    for queue in queues.needed_queues(target.pack):
+        if late := canary.canary_problem(queue, canaries, workers, interval_seconds=canary_interval_seconds):
             remarks.append(late)
-    search_queue = queues.search_queue(config.target.pack)
+    if lossy := live_recall.recall_problem(recalls, least=recall_min):
+        remarks.append(lossy)
+    search_queue = queues.search_queue(target.pack)
     # One worker that reaches the collection is enough to answer searches: show the best report.
     searchers = sorted(
         (worker for worker in workers if search_queue in worker.queues),
-        key=lambda worker: (worker.is_healthy, worker.collection_status == "loaded"),
+        key=lambda worker: (
+            worker.collection == target.collection,
+            worker.is_healthy,
+            worker.collection_status == "loaded",
+        ),
     )
     best = searchers[-1] if searchers else None
     return HealthReport(
@@ -330,5 +402,6 @@ def _judge(
         collection_status=best.collection_status if best else "unknown",
         workers=workers,
         canaries=canaries,
+        recalls=recalls,
         problems=(*problems, *remarks),
     )

@@ -6,7 +6,7 @@ from typing import Self
 import redis
 from django.conf import settings
 
-from tasks.messages import Target
+from tasks.messages import IndexSettings, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,16 +22,26 @@ class QueueConfig:
     search_queue_bound: int = 64
     #: How often a canary is sent through each queue; 0 sends none.
     canary_interval_seconds: float = 0.0
+    #: A gallery whose searches find less of their matches (0..1) is worth a sentence.
+    recall_min: float = 0.0
 
     @classmethod
     def from_django(cls) -> Self:
         return cls(
             redis_url=settings.REDIS_URL,
             redis_cache_url=settings.REDIS_CACHE_URL,
-            target=Target(pack=settings.PACK_NAME, collection=settings.COLLECTION_CONFIG["NAME"]),
+            target=default_target(),
             search_queue_bound=settings.SEARCH_QUEUE_BOUND,
             canary_interval_seconds=settings.CANARY_INTERVAL_SECONDS,
+            recall_min=settings.RECALL_MIN,
         )
+
+
+def default_target() -> Target:
+    """Return the target that the settings describe: the first generation's."""
+    config = settings.COLLECTION_CONFIG
+    index = {name: config[name.upper()] for name in IndexSettings.model_fields if config.get(name.upper())}
+    return Target(pack=settings.PACK_NAME, collection=config["NAME"], index=IndexSettings(**index))
 
 
 def worker_cache() -> redis.Redis:

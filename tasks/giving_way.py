@@ -13,7 +13,7 @@ from typing import Final
 logger = logging.getLogger(__name__)
 
 #: Steps of niceness by a queue's first word. The web, Redis and beat have none. A step is about a fifth of the time.
-STEPS: Final = {"search": 5, "records": 5, "index": 10}
+STEPS: Final = {"search": 5, "records": 5, "index": 10, "reindex": 15}
 #: Linux shares time among sessions first where sched_autogroup_enabled is on, and a process started by a supervisor
 #: often is one alone. Then its niceness means nothing and this file is what counts (sched(7), "The autogroup feature").
 AUTOGROUP: Final = Path("/proc/self/autogroup")

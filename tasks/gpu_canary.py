@@ -4,7 +4,6 @@ from typing import Any
 
 import redis
 from celery import Task, shared_task
-from django.conf import settings
 
 from tasks import names
 from tasks.canary import CanaryLog
@@ -20,6 +19,6 @@ def canary(self: "Task[Any, Any]", queue: str) -> None:
     log = CanaryLog.from_django()
     if not log.claim(queue):
         return
-    if queue == search_queue(settings.PACK_NAME):
-        state.face_index.find_known_face()
+    if queue == search_queue(state.indexes.pack.name):
+        state.indexes.index(state.target).find_known_face()
     log.passed(queue, self.request)

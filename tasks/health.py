@@ -7,13 +7,15 @@ whatever the reason.
 import logging
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 import redis
 from pydantic import BaseModel, ConfigDict, Field
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tasks.config import worker_cache
+from tasks.latency import SearchLatency
 from worker.metrics import MetricsSummary
 
 logger = logging.getLogger(__name__)
@@ -54,6 +56,8 @@ class WorkerReport(BaseModel):
     # GPU workers only
     pack: str = ""
     fingerprint: str = ""
+    #: Fingerprint of the pack's detector with its settings: two packs that share it find the same faces.
+    detector: str = ""
     dimension: int | None = None
     providers: tuple[str, ...] = ()
     warning: str = ""
@@ -65,6 +69,8 @@ class WorkerReport(BaseModel):
     breaker: str = ""
     #: The share of true matches that searches return, 0..1; None when it has not been measured.
     match_recall: float | None = None
+    #: What searches took lately, from being sent to their end; None when there were too few to tell.
+    search_latency: SearchLatency | None = None
     #: The searches of the vector store in this process; None when ENABLE_METRICS is off.
     metrics: MetricsSummary | None = None
 
@@ -75,6 +81,18 @@ class WorkerReport(BaseModel):
 
 def report_key(worker_name: str) -> str:
     return KEY_PREFIX + worker_name
+
+
+def published_reports() -> tuple[WorkerReport, ...]:
+    """Return what the workers say of themselves now; nothing when redis-cache does not answer."""
+    try:
+        with worker_cache() as cache:
+            keys = sorted(cache.scan_iter(match=KEY_PREFIX + "*", count=1000))
+            values = cast("list[bytes | None]", cache.mget(keys)) if keys else []
+    except redis.RedisError as error:
+        logger.warning("The workers' reports cannot be read: %s", error)
+        return ()
+    return tuple(WorkerReport.model_validate_json(value) for value in values if value)
 
 
 class BrokerProbe:

@@ -4,9 +4,11 @@ Both may run twice for the same message: rows are upserted under ids that do not
 """
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 from celery import Task, shared_task
 from django.core.files.storage import default_storage
 
@@ -18,18 +20,19 @@ from tasks.messages import (
     FaceInfo,
     IndexFailure,
     IndexRequest,
+    KnownFace,
     Outcomes,
     PhotoOutcomeInfo,
     PhotoRef,
     Removals,
     RemoveRequest,
 )
+from tasks.parsing import parse
 from tasks.retry import retry_or_raise, will_retry
 from tasks.sending import send
-from tasks.targets import check_target, parse
 from worker.bulk import IndexedFace, PhotoOutcome, PhotoToIndex
 from worker.errors import FaceQueueError
-from worker.recognition.interfaces import Box
+from worker.recognition.interfaces import Box, Detection
 
 logger = logging.getLogger(__name__)
 
@@ -41,14 +44,19 @@ def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
     """Index the chunk of an IndexRequest; one outcome per photo goes to the records worker."""
     try:
         request = parse(IndexRequest, message)
-        check_target(request.target)
+        index = state.indexes.index(request.target)
         with state.starts.running(str(self.request.id), [photo.photo_id for photo in request.photos]) as is_new:
             if not is_new:
                 logger.warning("Begun before and never ended: not run again; the sweep sends its photos.")
                 return
-            outcomes = state.face_index.add([_photo(request.gallery_id, photo) for photo in request.photos])
+            detector = index.pack.detector_fingerprint
+            outcomes = index.add([_photo(request.gallery_id, photo, detector) for photo in request.photos])
         metrics.count_photos(outcome.code for outcome in outcomes)
-        report = Outcomes(gallery_id=request.gallery_id, outcomes=tuple(map(_outcome_info, outcomes)))
+        report = Outcomes(
+            gallery_id=request.gallery_id,
+            outcomes=tuple(_outcome_info(outcome, detector) for outcome in outcomes),
+            collection=request.target.collection,
+        )
         send(names.RECORD_OUTCOMES, report, queue=queues.RECORDS, ignore_result=True)
     except FaceQueueError as error:
         if not will_retry(self, error):
@@ -61,11 +69,14 @@ def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
 
 @shared_task(name=names.REMOVE_PHOTOS, bind=True, ignore_result=True)
 def remove_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
-    """Delete the faces of a RemoveRequest's photos; when they are read back as gone, the records worker learns it."""
+    """Delete the faces of a RemoveRequest's photos from every live collection.
+
+    When they are read back as gone, the records worker learns it.
+    """
     try:
         request = parse(RemoveRequest, message)
-        check_target(request.target)
-        state.face_index.remove(gallery_id=request.gallery_id, photo_ids=request.photo_ids)
+        for target in request.all_targets:
+            state.indexes.remove(target, gallery_id=request.gallery_id, photo_ids=request.photo_ids)
         report = Removals(photo_ids=request.photo_ids)
         send(names.RECORD_REMOVALS, report, queue=queues.RECORDS, ignore_result=True)
     except FaceQueueError as error:
@@ -75,8 +86,9 @@ def remove_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
 def _tell_why(message: dict[str, Any], error: ErrorInfo) -> None:
     """Tell the records worker the cause, as far as that can be done. The photos stay pending and are sent again."""
     try:
-        photo_ids = tuple(photo.photo_id for photo in parse(IndexRequest, message).photos)
-        failure = IndexFailure(photo_ids=photo_ids, error=error)
+        request = parse(IndexRequest, message)
+        photo_ids = tuple(photo.photo_id for photo in request.photos)
+        failure = IndexFailure(photo_ids=photo_ids, error=error, collection=request.target.collection)
         send(names.RECORD_INDEX_FAILURE, failure, queue=queues.RECORDS, ignore_result=True)
     except FaceQueueError as problem:
         logger.warning("An index task fails (%s) and cannot say so: %s", error.code, problem)
@@ -88,16 +100,30 @@ def _read(storage_key: str) -> bytes:
     return data
 
 
-def _photo(gallery_id: str, photo: PhotoRef) -> PhotoToIndex:
+def _photo(gallery_id: str, photo: PhotoRef, detector: str) -> PhotoToIndex:
+    """Say what is to be indexed by a worker that has this detector."""
     return PhotoToIndex(
         photo_id=photo.photo_id,
         gallery_id=gallery_id,
         read=partial(_read, photo.storage_key),
-        known_faces={known.face_id: Box(**known.box.model_dump()) for known in photo.known_faces},
+        known_faces={known.face_id: _box(known) for known in photo.known_faces},
+        located=_detections(photo.known_faces) if photo.detector == detector else (),
     )
 
 
-def _outcome_info(outcome: PhotoOutcome) -> PhotoOutcomeInfo:
+def _detections(known_faces: Sequence[KnownFace]) -> list[Detection]:
+    """Return the faces as the detector saw them, best score first."""
+    return [
+        Detection(box=_box(known), landmarks=np.array(known.landmarks, np.float32), score=known.score)
+        for known in sorted(known_faces, key=lambda known: -known.score)
+    ]
+
+
+def _box(known: KnownFace) -> Box:
+    return Box(**known.box.model_dump())
+
+
+def _outcome_info(outcome: PhotoOutcome, detector: str) -> PhotoOutcomeInfo:
     return PhotoOutcomeInfo(
         photo_id=outcome.photo_id,
         state=outcome.state,
@@ -107,6 +133,7 @@ def _outcome_info(outcome: PhotoOutcome) -> PhotoOutcomeInfo:
         height=outcome.height,
         image_format=outcome.image_format,
         faces=tuple(map(_face_info, outcome.faces)),
+        detector=detector,
     )
 
 

@@ -20,11 +20,13 @@ from celery.signals import celeryd_init, worker_init, worker_shutdown
 from celery.worker import state as celery_state
 from django.conf import settings
 
-from tasks import metrics
-from tasks.config import worker_cache
+from tasks import live_targets, metrics
+from tasks.config import default_target, worker_cache
 from tasks.giving_way import give_way
 from tasks.health import BrokerProbe, HealthReporter, WorkerReport
+from tasks.latency import recent_searches
 from tasks.memory import MemoryBound, memory_mb
+from tasks.messages import Target
 from tasks.queues import gpu_queues
 from tasks.starts import Starts
 from tasks.uploads import UploadReader
@@ -32,8 +34,8 @@ from worker.errors import FaceQueueError, NotOpen
 from worker.vector_search.config import MonitoringConfig
 
 if TYPE_CHECKING:
+    from tasks.open_indexes import OpenIndexes
     from worker.face_index import FaceIndex
-    from worker.vector_search.interfaces import VectorStore
     from worker.vector_search.monitoring import MetricsCollector
 
 logger = logging.getLogger(__name__)
@@ -48,7 +50,9 @@ class WorkerState:
     """What this process holds. One per process, filled by the signals below."""
 
     def __init__(self) -> None:
-        self._face_index: FaceIndex | None = None
+        self._indexes: OpenIndexes | None = None
+        #: What this worker is there for first of all; its report tells of this collection.
+        self.target = default_target()
         self._uploads: UploadReader | None = None
         self._starts: Starts | None = None
         self._reporter: HealthReporter | None = None
@@ -64,10 +68,10 @@ class WorkerState:
         self.queues: tuple[str, ...] = ()
 
     @property
-    def face_index(self) -> "FaceIndex":
-        if self._face_index is None:
+    def indexes(self) -> "OpenIndexes":
+        if self._indexes is None:
             raise NotOpen("This worker holds no FaceIndex: it consumes no search or index queue.")
-        return self._face_index
+        return self._indexes
 
     @property
     def uploads(self) -> UploadReader:
@@ -92,7 +96,10 @@ class WorkerState:
         self._reporter.open()  # first: who waits for Milvus says so
         if set(queues) & set(gpu_queues(settings.PACK_NAME)):
             self._metrics = _metrics(monitoring)
-            self._face_index = open_face_index(self._metrics, role=self.role, waits=self._say_why)
+            indexes = open_indexes(self._metrics, role=self.role)
+            self.target = _first_target()
+            _open_when_reachable(indexes, self.target, self._say_why)
+            self._indexes = indexes
             self._uploads = UploadReader(cache)
             self._starts = Starts(cache)
         if monitoring.enable_metrics:
@@ -116,9 +123,9 @@ class WorkerState:
         if self._reporter is not None:
             self._reporter.close()
             self._reporter = None
-        if self._face_index is not None:
-            self._face_index.close()
-            self._face_index = None
+        if self._indexes is not None:
+            self._indexes.close()
+            self._indexes = None
         if self._endpoint is not None:
             self._endpoint.close()
             self._endpoint = None
@@ -131,31 +138,46 @@ class WorkerState:
     def describe(self) -> WorkerReport:
         """Say what this worker is and how it is."""
         problem = self._not_open or (self._broker.problem() if self._broker else "")
-        if self._not_open or self._face_index is None or self._metrics is None:
+        if self._not_open or self._indexes is None or self._metrics is None:
             return WorkerReport(is_healthy=not problem, problem=problem, **self._describe_process())
-        # Imported here for the same reason as in open_face_index().
+        # Imported here for the same reason as in open_indexes().
         from worker.vector_search.recall import recall_problem
 
         self._metrics.log_summary_when_due()
-        pack, health = self._face_index.pack, self._face_index.store_health()
-        match_recall = self._face_index.match_recall
+        index = self._followed(self._indexes)
+        pack, health, match_recall = self._indexes.pack, index.store_health(), index.match_recall
         return WorkerReport(
             **self._describe_process(),
-            is_healthy=health.is_healthy and self._face_index.models_are_healthy and not problem,
-            problem=problem or _model_problem(self._face_index) or health.detail or recall_problem(match_recall),
+            is_healthy=health.is_healthy and self._indexes.models_are_healthy and not problem,
+            problem=problem or _model_problem(self._indexes) or health.detail or recall_problem(match_recall),
             pack=pack.name,
             fingerprint=pack.fingerprint,
+            detector=pack.detector_fingerprint,
             dimension=pack.dimension,
             providers=pack.providers,
             warning=pack.warning,
             connection_status=health.connection_status,
-            collection=settings.COLLECTION_CONFIG["NAME"],
+            collection=self.target.collection,
             collection_status=health.collection_status,
             store_latency_ms=health.latency_ms,
             match_recall=match_recall,
             breaker=health.breaker,
+            search_latency=recent_searches.summary(),
             metrics=self._metrics.summary(),
         )
+
+    def _followed(self, indexes: "OpenIndexes") -> "FaceIndex":
+        """Return the index of what is active now, if this worker can serve that; close what nobody needs any more."""
+        live = live_targets.published()
+        wanted = live.for_pack(indexes.pack.name) or self.target
+        try:
+            index = indexes.index(wanted)
+            self.target = wanted
+        except FaceQueueError as error:
+            logger.warning("The collection %s cannot be opened: %s", wanted.collection, error)
+            index = indexes.index(self.target)
+        indexes.close_unused({target.collection for target in live.all} | {self.target.collection})
+        return index
 
     def _describe_process(self) -> dict[str, Any]:
         """Return the part of the report that every kind of worker has."""
@@ -164,7 +186,7 @@ class WorkerState:
             "pid": os.getpid(),
             "queues": self.queues,
             "role": self.role,
-            "versions": _versions(with_engine=self._face_index is not None),
+            "versions": _versions(with_engine=self._indexes is not None),
             "started_at": self._process.create_time(),
             "reported_at": time.time(),
             "concurrency": self.concurrency,
@@ -178,8 +200,8 @@ class WorkerState:
 state = WorkerState()
 
 
-def _model_problem(index: "FaceIndex") -> str:
-    return "" if index.models_are_healthy else "A thread that runs a model has died: restart this worker."
+def _model_problem(indexes: "OpenIndexes") -> str:
+    return "" if indexes.models_are_healthy else "A thread that runs a model has died: restart this worker."
 
 
 def _versions(*, with_engine: bool) -> dict[str, str]:
@@ -201,58 +223,29 @@ def _metrics(monitoring: MonitoringConfig) -> "MetricsCollector":
     return MetricsCollector(monitoring)
 
 
-def open_face_index(
-    collector: "MetricsCollector", *, role: str, waits: Callable[[str], None] = logger.warning
-) -> "FaceIndex":
-    """Open the FaceIndex that the settings describe; until Milvus can be reached, `waits` is told why it cannot.
-
-    Blocks for seconds, and without Milvus until it is there. Raises ConfigError and PackError.
-    """
+def open_indexes(collector: "MetricsCollector", *, role: str) -> "OpenIndexes":
+    """Load the pack that the settings name; blocks for seconds. Raises ConfigError, PackError."""
     # Imported here and not above: beat and Flower import every task module, and must not load a model library.
-    from worker.config import FaceConfig
-    from worker.face_index import FaceIndex
-    from worker.recognition.engine import FaceEngine
-    from worker.vector_search.cache import CachedVectorStore, CacheManager
-    from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
-    from worker.vector_search.core import VectorSearchService
-    from worker.vector_search.monitoring import MonitoredVectorStore
-    from worker.vector_search.recall import RecallWatch
+    from tasks.open_indexes import OpenIndexes
 
-    config = FaceConfig.from_settings(settings.FACE_CONFIG)
-    engine = FaceEngine(config)
-    engine.open()
-    collection = CollectionConfig.from_settings(settings.COLLECTION_CONFIG)
-    performance = PerformanceConfig.from_settings(settings.PERFORMANCE_CONFIG)
-    store: VectorStore = VectorSearchService(
-        milvus=MilvusConfig.from_settings(settings.MILVUS_CONFIG),
-        collection=collection,
-        performance=performance,
-        dimension=engine.pack.dimension,
-        fingerprint=engine.pack.fingerprint,
-    )
-    recall = RecallWatch(store)
-    cache = None
-    if performance.enable_caching:
-        cache = CacheManager(
-            settings.REDIS_CACHE_URL,
-            collection=collection.name,
-            fingerprint=engine.pack.fingerprint,
-            ttl_seconds=performance.cache_ttl_seconds,
-            max_entries=performance.cache_max_size,
-            recorder=collector,
-        )
-        store = CachedVectorStore(store, cache)
-    store = MonitoredVectorStore(store, collector)  # outermost: it measures what a caller sees, the cache included
-    _open_when_reachable(store, waits)
-    recall.open()
-    stages = metrics.StageRecorder(role)
-    return FaceIndex(engine, store, limits=config.image_limits, cache=cache, recall=recall, stages=stages)
+    indexes = OpenIndexes(collector, stages=metrics.StageRecorder(role))
+    indexes.open()
+    return indexes
 
 
-def _open_when_reachable(store: "VectorStore", waits: Callable[[str], None]) -> None:
+def _first_target() -> Target:
+    """Return what a worker of this pack opens at its start."""
+    return live_targets.published().for_pack(settings.PACK_NAME) or default_target()
+
+
+def _open_when_reachable(indexes: "OpenIndexes", target: Target, waits: Callable[[str], None]) -> None:
+    """Open the collection; until Milvus can be reached, `waits` is told why it cannot.
+
+    Raises at once what waiting does not help.
+    """
     while True:
         try:
-            store.open()
+            indexes.index(target)
             return
         except FaceQueueError as error:
             if not error.retryable:

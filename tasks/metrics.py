@@ -2,7 +2,8 @@
 
 A worker serves its own on a small HTTP endpoint, whose address stands in its report. The web's `/metrics` adds the
 queues, the canaries and the workers' reports. Those of cache and vector store are made in
-`worker/vector_search/monitoring.py`; a GPU worker serves both. No label holds an id or anything that a user wrote.
+`worker/vector_search/monitoring.py`; a GPU worker serves both. No label holds anything that a user wrote, and none an
+id but that of a gallery in its match recall.
 """
 
 import os
@@ -21,6 +22,7 @@ from tasks.canary import CanaryReport
 from tasks.context import SENT_AT
 from tasks.health import WorkerReport
 from tasks.inspection import QueueStatus
+from tasks.live_recall import GalleryRecall
 from worker.errors import ConfigError, FaceQueueError
 from worker.metrics import Stage
 
@@ -80,6 +82,7 @@ OBSERVED: Final = {
     "facequeue_worker_active_tasks": "Tasks that the worker runs now.",
     "facequeue_worker_memory_bytes": "Resident memory of the worker and its child processes.",
     "facequeue_worker_breaker_open": "1 while the worker's breaker keeps calls from Milvus.",
+    "facequeue_match_recall": "Of the matches that exact search finds, the share that searches found in the last hour.",
 }
 
 
@@ -187,12 +190,19 @@ def own() -> bytes:
 
 
 def observed(
-    *, queues: list[QueueStatus], canaries: tuple[CanaryReport, ...], workers: tuple[WorkerReport, ...], now: float
+    *,
+    queues: list[QueueStatus],
+    canaries: tuple[CanaryReport, ...],
+    workers: tuple[WorkerReport, ...],
+    recalls: tuple[GalleryRecall, ...] = (),
+    now: float,
 ) -> bytes:
-    """Return what is known of queues, canaries and workers, in Prometheus' text format. `now` is time.time()."""
+    """Return what is known of queues, canaries and workers, in Prometheus' text format. `now` is time.time().
+
+    `recalls` is what live searches find, gallery by gallery.
+    """
     registry = CollectorRegistry()
-    labels = {name: ["worker", "role"] if "_worker_" in name else ["queue"] for name in OBSERVED}
-    gauges = {name: Gauge(name, text, labels[name], registry=registry) for name, text in OBSERVED.items()}
+    gauges = {name: Gauge(name, text, _labels(name), registry=registry) for name, text in OBSERVED.items()}
     for queue in queues:
         gauges["facequeue_queue_depth"].labels(queue.name).set(queue.waiting)
         gauges["facequeue_queue_oldest_seconds"].labels(queue.name).set(queue.oldest_seconds or 0.0)
@@ -206,4 +216,13 @@ def observed(
         gauges["facequeue_worker_active_tasks"].labels(*who).set(worker.active_tasks)
         gauges["facequeue_worker_memory_bytes"].labels(*who).set(worker.memory_mb * 1024 * 1024)
         gauges["facequeue_worker_breaker_open"].labels(*who).set(worker.breaker == "open")
+    for each in recalls:
+        gauges["facequeue_match_recall"].labels(each.gallery_id).set(each.recall)
     return generate_latest(registry)
+
+
+def _labels(name: str) -> list[str]:
+    """Return what a metric of OBSERVED is told apart by."""
+    if name == "facequeue_match_recall":
+        return ["gallery"]
+    return ["worker", "role"] if "_worker_" in name else ["queue"]

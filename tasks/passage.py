@@ -13,11 +13,9 @@ import time
 from typing import Final, NamedTuple
 
 import redis
-from django.conf import settings
 
 from tasks.config import worker_cache
 from tasks.inspection import queue_statuses
-from tasks.queues import index_queue
 
 KEY_PREFIX: Final = "facequeue:passage:"
 #: A mark that nobody has asked for in this time is forgotten.
@@ -62,8 +60,3 @@ def _left_before(queue: str, seen: Mark, seconds: float) -> float:
     finally:
         cache.close()
     return mark.oldest_sent_at - seconds if mark else 0.0
-
-
-def left_index_queue(seconds: float) -> float:
-    """The same of the index queue of this installation."""
-    return left_queue(index_queue(settings.PACK_NAME), seconds)

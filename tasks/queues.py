@@ -13,9 +13,14 @@ def index_queue(pack: str) -> str:
     return f"index.{pack}"
 
 
-def gpu_queues(pack: str) -> tuple[str, str]:
-    return search_queue(pack), index_queue(pack)
+def reindex_queue(pack: str) -> str:
+    return f"reindex.{pack}"
 
 
-def all_queues(pack: str) -> tuple[str, ...]:
-    return *gpu_queues(pack), RECORDS
+def gpu_queues(pack: str) -> tuple[str, str, str]:
+    return search_queue(pack), index_queue(pack), reindex_queue(pack)
+
+
+def needed_queues(pack: str) -> tuple[str, ...]:
+    """Return the queues that must have a worker while the pack is the active generation's."""
+    return search_queue(pack), index_queue(pack), RECORDS

@@ -11,6 +11,8 @@ from tasks.canary import LATE_INTERVALS
 SWEEP_INTERVAL_SECONDS: Final = 10.0
 #: How often photos that wait for room in the index queue are sent, in seconds.
 FEED_INTERVAL_SECONDS: Final = 2.0
+#: How often generations are filled and measured, in seconds.
+ADVANCE_INTERVAL_SECONDS: Final = 2.0
 #: How often sessions that have ended are deleted, in seconds.
 PURGE_INTERVAL_SECONDS: Final = 3600.0
 #: How often jobs that ended long ago are deleted, in seconds.
@@ -28,6 +30,11 @@ BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
         # A tick that waited longer than an interval is of no use: the next one does the same.
         "options": {"queue": queues.RECORDS, "expires": SWEEP_INTERVAL_SECONDS},
     },
+    "advance-generations": {
+        "task": names.ADVANCE_GENERATIONS,
+        "schedule": ADVANCE_INTERVAL_SECONDS,
+        "options": {"queue": queues.RECORDS, "expires": ADVANCE_INTERVAL_SECONDS},
+    },
     "purge-sessions": {
         "task": names.PURGE_SESSIONS,
         "schedule": PURGE_INTERVAL_SECONDS,
@@ -42,13 +49,29 @@ BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
 
 
 def beat_schedule() -> dict[str, dict[str, Any]]:
-    """Return BEAT_SCHEDULE with a canary for each queue of this installation."""
-    interval_seconds = settings.CANARY_INTERVAL_SECONDS
+    """Return BEAT_SCHEDULE with what the settings turn on: measuring live searches, a canary for each queue."""
+    return (
+        BEAT_SCHEDULE | _recall_samples(settings.RECALL_INTERVAL_SECONDS) | _canaries(settings.CANARY_INTERVAL_SECONDS)
+    )
+
+
+def _recall_samples(interval_seconds: float) -> dict[str, dict[str, Any]]:
     if not interval_seconds:
-        return BEAT_SCHEDULE
+        return {}
+    entry = {
+        "task": names.ASK_FOR_RECALL,
+        "schedule": interval_seconds,
+        "options": {"queue": queues.RECORDS, "expires": interval_seconds},
+    }
+    return {"ask-for-recall": entry}
+
+
+def _canaries(interval_seconds: float) -> dict[str, dict[str, Any]]:
+    if not interval_seconds:
+        return {}
     sent = dict.fromkeys(queues.gpu_queues(settings.PACK_NAME), names.CANARY)
     sent[queues.RECORDS] = names.RECORDS_CANARY  # it reads the database, of which `tasks` knows nothing
-    canaries = {
+    return {
         f"canary-{queue}": {
             "task": name,
             "args": [queue],
@@ -58,4 +81,3 @@ def beat_schedule() -> dict[str, dict[str, Any]]:
         }
         for queue, name in sent.items()
     }
-    return BEAT_SCHEDULE | canaries

@@ -8,7 +8,7 @@ from celery import shared_task
 from tasks import names
 from tasks.lifecycle import state
 from tasks.messages import BoxInfo, ErrorInfo, FaceMatches, Match, SearchRequest, SearchResult
-from tasks.targets import check_target, parse
+from tasks.parsing import parse
 from worker.bulk import why_no_face
 from worker.errors import FaceQueueError, NoFaceFound
 
@@ -27,8 +27,7 @@ def search_faces(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _search(request: SearchRequest) -> SearchResult:
-    check_target(request.target)
-    answer = state.face_index.search(
+    answer = state.indexes.index(request.target).search(
         state.uploads.get(request.upload_key),
         gallery_id=request.gallery_id,
         limit=request.limit,

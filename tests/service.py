@@ -23,7 +23,7 @@ START_SECONDS = 90.0
 STOP_SECONDS = 30.0
 
 SERVERS = ("redis", "redis-cache", "milvus")
-WORKERS = ("worker-search", "worker-index", "worker-records")
+WORKERS = ("worker-search", "worker-index", "worker-reindex", "worker-records")
 EVERYTHING = (*SERVERS, "web", *WORKERS, "beat")
 #: Faults must heal within a test's patience, not within an operator's.
 IMPATIENT = {"INDEX_LEASE_SECONDS": "8", "VISIBILITY_TIMEOUT_SECONDS": "60"}
@@ -82,17 +82,21 @@ class RunningService:
             self._running[name].send_signal(signal.SIGCONT)
             self.stop(name)
 
-    def start(self, name: str) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{name}.log").open("ab") as log:
+    def start(
+        self, name: str, *, label: str = "", environment: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a process of the Procfile; under another `label`, and in a changed environment, beside its like."""
+        label = label or name
+        with (self.folder / f"{label}.log").open("ab") as log:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", self._commands[name]],
-                env=self.environment,
+                env=self.environment | (environment or {}),
                 cwd=settings.BASE_DIR,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._running[name] = process
+        self._running[label] = process
         return process
 
     def process(self, name: str) -> subprocess.Popen[bytes]:

@@ -15,7 +15,7 @@ from worker.errors import FaceQueueError, ImageError, PhotoStorageUnavailable
 from worker.face_ids import face_ids
 from worker.looking import look_at
 from worker.metrics import NO_STAGES, Stages, timed
-from worker.recognition.interfaces import Box, Engine, Face, Findings, RejectedFace
+from worker.recognition.interfaces import Box, Detection, Engine, Face, Findings, RejectedFace
 
 PhotoState = Literal["indexed", "no_faces", "failed"]
 
@@ -31,13 +31,15 @@ class PhotoToIndex:
 
     It raises FileNotFoundError when the file is gone, and any other OSError when the storage is in trouble; it may be
     called from any thread. `known_faces` are the faces that the database already has for it: a face found again keeps
-    its id.
+    its id. `located` are those of them that the pack's own detector has found in it, best score first: then it does not
+    look again, and they are only described. Empty, it looks, for nothing tells what it has found nothing in.
     """
 
     photo_id: str
     gallery_id: str
     read: Callable[[], bytes]
     known_faces: Mapping[str, Box] = field(default_factory=dict)
+    located: Sequence[Detection] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,7 @@ def _look(engine: Engine, photo: PhotoToIndex, limits: ImageLimits, stages: Stag
     except OSError as error:
         raise PhotoStorageUnavailable("The storage of the photos cannot be read at the moment.") from error
     try:
-        picture, found = look_at(engine, data, limits=limits, stages=stages)
+        picture, found = look_at(engine, data, limits=limits, located=photo.located, stages=stages)
     except ImageError as error:
         return _Looked(photo=photo, outcome=replace(failed, code=error.code, message=str(error)))
     except FaceQueueError:

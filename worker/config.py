@@ -44,7 +44,7 @@ CONVOLUTION_SEARCHES = ("HEURISTIC", "EXHAUSTIVE", "DEFAULT")
 class FaceConfig:
     """How faces are found and described.
 
-    `pack` is "starter", the name of a folder in `packs_dir`, or the absolute path of a folder.
+    `pack` is "starter" or "starter-compact", the name of a folder in `packs_dir`, or the absolute path of a folder.
 
     `providers` are onnxruntime's execution providers, best first. All of them must be active, unless
     `allow_provider_fallback`. `runs_at_once` model runs of `threads_per_run` threads each are made at a time; None

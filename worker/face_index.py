@@ -18,6 +18,7 @@ from worker.vector_search.cache import CacheManager, QueryFaces
 from worker.vector_search.checks import rounded_similarity
 from worker.vector_search.exceptions import CapacityReached
 from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery, StoreHealth, VectorStore
+from worker.vector_search.live_recall import LiveQueries
 from worker.vector_search.recall import RecallWatch
 
 
@@ -63,18 +64,21 @@ class FaceIndex:
         limits: ImageLimits | None = None,
         cache: CacheManager | None = None,
         recall: RecallWatch | None = None,
+        live: LiveQueries | None = None,
         stages: Stages = NO_STAGES,
     ) -> None:
         """`limits` are the engine's own configuration's unless given; a `cache` keeps the faces of query images.
 
-        `recall` measures what the store's index loses, from whenever it is opened until this is closed. `stages` is
-        told how long each stage of searching and adding takes.
+        `recall` measures what the store's index loses, from whenever it is opened until this is closed. `live` is
+        offered every query that the store has answered. `stages` is told how long each stage of searching and adding
+        takes.
         """
         self._engine = engine
         self._store = store
         self._limits = limits or engine.config.image_limits
         self._cache = cache
         self._recall = recall
+        self._live = live
         self._stages = stages
 
     def open(self) -> None:
@@ -147,6 +151,8 @@ class FaceIndex:
         )
         with timed(self._stages, "search"):
             found = self._store.search(query)
+        if self._live is not None:
+            self._live.offer(query)
         searched = tuple(
             SearchedFace(face=face, matches=tuple(hits)) for face, hits in zip(seen.faces, found, strict=True)
         )
@@ -175,6 +181,23 @@ class FaceIndex:
     def remove(self, *, gallery_id: str, photo_ids: Collection[str]) -> None:
         """Delete every face of these photos; unknown photos are no error. Raises what the store raises."""
         self._store.delete_photos(gallery_id=gallery_id, photo_ids=photo_ids)
+
+    def neighbours(self, *, gallery_id: str, face_ids: Collection[str], limit: int) -> dict[str, list[FaceHit]]:
+        """Return, for each of these faces that the store has, the most similar others of the gallery, best first.
+
+        Those below the pack's own similarity are left out. Runs no model. Raises what the store raises.
+        """
+        embeddings = self._store.fetch(face_ids)
+        if not embeddings:
+            return {}
+        query = SearchQuery(
+            gallery_id=gallery_id,
+            embeddings=np.stack(list(embeddings.values())),
+            limit=limit + 1,
+            min_similarity=self._engine.pack.match_similarity,
+        )
+        found = zip(embeddings, self._store.search(query), strict=True)
+        return {face_id: [hit for hit in hits if hit.face_id != face_id][:limit] for face_id, hits in found}
 
     def find_known_face(self) -> None:
         """Put a known face through the model and find it in the store, past every cache. See `canary.py`."""

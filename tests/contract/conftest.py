@@ -8,6 +8,7 @@ import itertools
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -50,14 +51,32 @@ def milvus_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.param("milvus", marks=pytest.mark.services),
     ]
 )
-def make_store(request: pytest.FixtureRequest) -> Iterator[MakeStore]:
+def server(request: pytest.FixtureRequest) -> str:
+    """The URI of a server, empty for a store in memory."""
+    return "" if request.param == "memory" else request.getfixturevalue(f"{request.param}_uri")
+
+
+@pytest.fixture
+def make_store(server: str) -> Iterator[MakeStore]:
+    with a_collection(server) as make:
+        yield make
+
+
+@pytest.fixture
+def make_other(server: str) -> Iterator[MakeStore]:
+    """Makes stores of a second collection on the same server."""
+    with a_collection(server) as make:
+        yield make
+
+
+@contextmanager
+def a_collection(uri: str) -> Iterator[MakeStore]:
     name = f"faces_{uuid.uuid4().hex}"
     made: list[VectorStore] = []
     in_memory: dict[str, MemoryCollection] = {}
-    uri = "" if request.param == "memory" else request.getfixturevalue(f"{request.param}_uri")
 
     def make(*, dimension: int = DIMENSION, fingerprint: str = FINGERPRINT, **collection: Any) -> VectorStore:
-        if request.param == "memory":
+        if not uri:
             store: VectorStore = InMemoryVectorStore(
                 name=name, dimension=dimension, fingerprint=fingerprint, server=in_memory, **collection
             )

@@ -2,10 +2,12 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from tests.contract.conftest import DIMENSION, FINGERPRINT, MakeStore
+from tests.contract.test_generations import *  # noqa: F403
 from tests.contract.test_vector_store import *  # noqa: F403
 from tests.contract.test_vector_store_reads import *  # noqa: F403
 from tests.redis_server import redis_server
@@ -26,6 +28,18 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def make_store(redis_url: str) -> Iterator[MakeStore]:
+    with a_cached_collection(redis_url) as make:
+        yield make
+
+
+@pytest.fixture
+def make_other(redis_url: str) -> Iterator[MakeStore]:
+    with a_cached_collection(redis_url) as make:
+        yield make
+
+
+@contextmanager
+def a_cached_collection(redis_url: str) -> Iterator[MakeStore]:
     name = f"faces_{uuid.uuid4().hex}"
     server: dict[str, MemoryCollection] = {}
     made: list[VectorStore] = []

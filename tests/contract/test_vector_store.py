@@ -4,6 +4,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -339,6 +340,12 @@ def test_an_id_that_facequeue_did_not_make_is_refused_everywhere(store: VectorSt
     ]
     if bad is not None:  # None means every gallery to these two
         attempts += [lambda: store.count(gallery_id=bad), lambda: store.iterate(gallery_id=bad)]
+    for photo_ids in ((bad, GALLERY), (GALLERY, bad)):
+        attempts += [
+            partial(store.iterate, photo_ids=photo_ids),
+            partial(store.list_faces, gallery_id=GALLERY, photo_ids=photo_ids),
+        ]
+    attempts.append(lambda: store.list_faces(gallery_id=bad, photo_ids=(GALLERY, GALLERY)))
     for attempt in attempts:
         with pytest.raises(InvalidId):
             attempt()
@@ -383,6 +390,7 @@ def use_everything(store: VectorStore) -> list[Callable[[], object]]:
         lambda: store.count(),
         lambda: store.fetch([]),
         lambda: store.iterate(),
+        lambda: store.list_faces(gallery_id=GALLERY, photo_ids=(GALLERY, GALLERY)),
         lambda: store.info(),
     ]
 

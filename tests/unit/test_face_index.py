@@ -20,7 +20,7 @@ from worker.face_ids import face_ids
 from worker.face_index import FaceIndex
 from worker.images import decode
 from worker.recognition.engine import FaceEngine
-from worker.recognition.interfaces import Box, Crop, Embeddings, Findings, Image
+from worker.recognition.interfaces import Box, Crop, Detection, Embeddings, Findings, Image
 from worker.vector_search.cache import QueryFaces
 from worker.vector_search.exceptions import StoreUnavailable
 from worker.vector_search.interfaces import FaceHit, SearchQuery
@@ -47,14 +47,21 @@ def two_people() -> bytes:
 
 
 def photo(
-    number: int, data: bytes | Exception, *, gallery_id: str = GALLERY, known: dict[str, Box] | None = None
+    number: int,
+    data: bytes | Exception,
+    *,
+    gallery_id: str = GALLERY,
+    known: dict[str, Box] | None = None,
+    located: Sequence[Detection] = (),
 ) -> PhotoToIndex:
     def read() -> bytes:
         if isinstance(data, Exception):
             raise data
         return data
 
-    return PhotoToIndex(photo_id=photo_id(number), gallery_id=gallery_id, read=read, known_faces=known or {})
+    return PhotoToIndex(
+        photo_id=photo_id(number), gallery_id=gallery_id, read=read, known_faces=known or {}, located=located
+    )
 
 
 def photo_id(number: int) -> str:
@@ -235,7 +242,7 @@ class TestSearchWithACache:
         index.open()
         looks: list[Image] = []
         find = engine.find
-        monkeypatch.setattr(engine, "find", lambda image: looks.append(image) or find(image))
+        monkeypatch.setattr(engine, "find", lambda image, **_: looks.append(image) or find(image))
 
         first, again = search(index, two_people()), search(index, two_people())
         largest = search(index, two_people(), faces="largest")
@@ -432,7 +439,7 @@ class TestAdd:
         held, most, lock = 0, 0, threading.Lock()
         real = engine.find
 
-        def find(image: Image) -> Findings:
+        def find(image: Image, **_: object) -> Findings:
             nonlocal held
             try:
                 return real(image)
@@ -456,6 +463,56 @@ class TestAdd:
         index.add([PhotoToIndex(photo_id=photo_id(n), gallery_id=GALLERY, read=read) for n in range(12)])
 
         assert (held, most) == (0, 3)
+
+
+class TestLocatedFaces:
+    """Photos whose faces the same detector has found before."""
+
+    def located(self, engine: FaceEngine, number: int, data: bytes) -> PhotoToIndex:
+        """Return the photo with ids of its own for what the detector finds in it."""
+        found = [face.detection for face in engine.find(decode(data, limits=ImageLimits()).pixels).faces]
+        ids = [str(uuid.UUID(int=100 * number + place)) for place in range(len(found))]
+        known = {id_: detection.box for id_, detection in zip(ids, found, strict=True)}
+        return photo(number, data, known=known, located=found)
+
+    def test_they_are_described_as_if_they_were_found_and_keep_their_ids(
+        self, index: FaceIndex, engine: FaceEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        photos = [self.located(engine, 1, TOM), self.located(engine, 2, two_people())]
+        looked = index.add([replace(each, located=()) for each in photos])
+        monkeypatch.setattr(engine.pack.detector, "detect", None)
+
+        outcomes = index.add(photos)
+
+        assert [len(outcome.faces) for outcome in outcomes] == [1, 2]
+        assert [{face.face_id for face in outcome.faces} for outcome in outcomes] == [
+            set(each.known_faces) for each in photos
+        ]
+        for outcome, before in zip(outcomes, looked, strict=True):
+            assert replace(outcome, faces=()) == replace(before, faces=())
+            for one, other in zip(outcome.faces, before.faces, strict=True):
+                assert (one.face_id, one.face.box, one.face.score) == (other.face_id, other.face.box, other.face.score)
+                assert one.face.quality == other.face.quality
+                assert float(one.face.embedding @ other.face.embedding) > 0.9999
+
+    def test_other_photos_of_the_chunk_are_looked_at(self, index: FaceIndex, engine: FaceEngine) -> None:
+        known = self.located(engine, 1, TOM)
+        absent = photo(4, FileNotFoundError("gone"), known=dict(known.known_faces), located=known.located)
+
+        outcomes = index.add([known, photo(2, astronaut()), photo(3, NOBODY), absent])
+
+        assert [outcome.code for outcome in outcomes] == ["", "", "no_face_found", "photo_missing"]
+
+    def test_a_threshold_rejects_them_as_it_would_have(
+        self, index: FaceIndex, engine: FaceEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        known = self.located(engine, 1, two_people())
+        monkeypatch.setattr(engine, "config", replace(engine.config, min_face_pixels=5000))
+
+        [outcome] = index.add([known])
+
+        assert (outcome.state, outcome.code) == ("no_faces", "no_face_found")
+        assert outcome.message == "No usable face was found in this picture: 2 too small."
 
 
 class TestRejectedFaces:
@@ -503,7 +560,7 @@ class TestVerify:
 def failing_on(is_bad: Callable[[Image], bool]) -> Callable[[Image], Findings]:
     real = ENGINE.find
 
-    def find(image: Image) -> Findings:
+    def find(image: Image, **_: object) -> Findings:
         if is_bad(image):
             raise RuntimeError("device lost")
         return real(image)

@@ -13,6 +13,7 @@ from ninja.openapi.docs import Swagger
 from webapp.accounts.session_auth import SessionAuth
 from webapp.gallery.api import router as gallery_router
 from webapp.operations.api import router as operations_router
+from webapp.operations.generation_api import router as generations_router
 from webapp.problems import DATABASE_UNAVAILABLE, Problem, not_found
 from webapp.search.api import router as search_router
 
@@ -41,6 +42,7 @@ api = NinjaAPI(
 api.add_router("", gallery_router)
 api.add_router("", search_router)
 api.add_router("", operations_router)
+api.add_router("", generations_router)
 
 
 def _answer(request: HttpRequest, problem: Problem) -> HttpResponse:

@@ -38,6 +38,7 @@ django.setup(set_prefix=False)
 from tasks.client import FaceSearchService, set_face_search  # noqa: E402
 from webapp.config import urls as _urls  # noqa: E402, F401 - now, not in somebody's first request
 from webapp.config.requests import RequestIds  # noqa: E402
+from webapp.operations.generation_selectors import ActiveTarget  # noqa: E402
 from webapp.search.door import SearchDoor  # noqa: E402
 
 _handler = RequestIds(SearchDoor(SharedThreadsASGIHandler()))
@@ -53,7 +54,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 async def _lifespan(receive: Any, send: Any) -> None:
     """Hold the service open between the server's startup and shutdown messages."""
     await receive()
-    async with FaceSearchService() as service:
+    async with FaceSearchService(active_target=ActiveTarget()) as service:
         set_face_search(service)
         _spare_the_collector()
         await send({"type": "lifespan.startup.complete"})

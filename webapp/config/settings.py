@@ -141,6 +141,8 @@ MONITORING_CONFIG = {
 }
 #: How often a canary is sent through each queue, in seconds; 0 sends none.
 CANARY_INTERVAL_SECONDS = _number("CANARY_INTERVAL", 30.0)
+#: How often the match recall of live searches is measured, in seconds; 0 never.
+RECALL_INTERVAL_SECONDS = _number("RECALL_INTERVAL", 300.0)
 #: Where a worker shows its metrics; port 0 is a free one, told in the worker's report.
 METRICS_HOST = env.str("METRICS_HOST", default="127.0.0.1")
 METRICS_PORT = _number("METRICS_PORT", 0, highest=65535)
@@ -256,6 +258,13 @@ INDEX_MAX_ATTEMPTS = _number("INDEX_MAX_ATTEMPTS", 10)
 
 #: Jobs that ended more than this many days ago are forgotten; their photos stay.
 JOB_RETENTION_DAYS = _number("JOB_RETENTION_DAYS", 90.0)
+
+# -- generations -------------------------------------------------------------------------------------------
+
+#: The match recall that a generation must have before it is searched, and of the active one before there is an alert.
+RECALL_MIN = _number("RECALL_MIN", 0.99, highest=1)
+#: The share of sampled faces whose nearest neighbour must be the same as before.
+AGREEMENT_MIN = _number("AGREEMENT_MIN", 0.5, highest=1)
 
 # -- Celery -----------------------------------------------------------------------------------------------
 # These are the settings of the web, beat and Flower. A worker process lays CELERY_WORKER_ROLE over them when

@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from webapp.gallery import services
-from webapp.gallery.models import Face, FailedPhoto, Gallery, Photo
+from webapp.gallery.models import Face, FailedPhoto, Gallery, Person, Photo
 
 
 class NoDeletion(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -75,6 +75,15 @@ class FailedPhotoAdmin(ReadOnly):
 
 @admin.register(Face)
 class FaceAdmin(ReadOnly):
-    list_display = ["id", "photo", "score", "quality"]
-    search_fields = ["id", "photo__id", "photo__filename"]
-    list_select_related = ["photo"]
+    list_display = ["id", "photo", "person", "score", "quality"]
+    search_fields = ["id", "photo__id", "photo__filename", "person__name"]
+    list_select_related = ["photo", "person"]
+
+
+@admin.register(Person)
+class PersonAdmin(ReadOnly):
+    """Their names are given on the photos' pages."""
+
+    list_display = ["name", "gallery", "created"]
+    search_fields = ["id", "name", "gallery__name"]
+    list_select_related = ["gallery"]

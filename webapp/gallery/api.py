@@ -1,4 +1,4 @@
-"""The API of galleries and photos."""
+"""The API of galleries, photos and people."""
 
 from datetime import datetime
 from typing import Annotated
@@ -10,8 +10,8 @@ from ninja import File, Query, Router, Schema, Status
 from ninja.files import UploadedFile
 from ninja.security import django_auth
 
-from webapp.gallery import selectors, services
-from webapp.gallery.models import Gallery, Photo
+from webapp.gallery import people, selectors, services
+from webapp.gallery.models import Face, Gallery, Person, Photo
 
 #: Photos on a page of the list.
 PAGE_SIZE = 100
@@ -91,6 +91,57 @@ class DeletionOut(Schema):
     warning: str
 
 
+class BoxOut(Schema):
+    """Pixels of the upright picture."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class FaceOut(Schema):
+    """A face of a photo. `person` is a name, none while the face has none."""
+
+    id: UUID
+    box: BoxOut
+    score: float
+    quality: float
+    #: False: the model that is used now does not find this face, so no search does; it was kept with its name.
+    is_found: bool
+    person: str | None
+    person_id: UUID | None
+
+    @staticmethod
+    def resolve_box(face: Face) -> Face:
+        return face
+
+    @staticmethod
+    def resolve_person(face: Face) -> str | None:
+        return face.person.name if face.person else None
+
+
+class PhotoDetailOut(PhotoOut):
+    #: From left to right.
+    faces: list[FaceOut]
+
+    @staticmethod
+    def resolve_faces(photo: Photo) -> list[Face]:
+        return list(selectors.faces_of(photo))
+
+
+class PersonOut(Schema):
+    id: UUID
+    name: str
+    face_count: int
+
+
+class NameIn(Schema):
+    """For a face, an empty name takes its name away."""
+
+    name: str
+
+
 @router.post("/galleries", response={201: GalleryOut, (400, 409): ErrorOut})
 def create_gallery(request: HttpRequest, data: GalleryIn) -> Status[Gallery]:
     """Create a gallery."""
@@ -132,6 +183,13 @@ def list_photos(request: HttpRequest, gallery_id: UUID, state: Photo.State | Non
     )
 
 
+@router.get("/photos/{uuid:photo_id}", response={200: PhotoDetailOut, 404: ErrorOut})
+def show_photo(request: HttpRequest, photo_id: UUID) -> Photo:
+    """Show a photo with its faces."""
+    photo = selectors.photo_for(request.user, photo_id)
+    return selectors.photos_of(photo.gallery).get(id=photo_id)
+
+
 @router.get("/galleries/{uuid:gallery_id}/progress", response={200: ProgressOut, 404: ErrorOut})
 def progress(request: HttpRequest, gallery_id: UUID) -> dict[str, int]:
     """Count the gallery's photos by state."""
@@ -144,6 +202,31 @@ def delete_photo(request: HttpRequest, photo_id: UUID) -> Status[DeletionOut]:
     photo = selectors.photo_for(request.user, photo_id)
     warning = services.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
     return Status(202, DeletionOut(photo_id=photo_id, state=Photo.State.DELETING, warning=warning))
+
+
+# -- people -----------------------------------------------------------------------------------------------
+
+
+@router.get("/galleries/{uuid:gallery_id}/people", response={200: list[PersonOut], 404: ErrorOut})
+def list_people(request: HttpRequest, gallery_id: UUID) -> list[Person]:
+    """List the gallery's people by name."""
+    return list(selectors.people_of(selectors.gallery_for(request.user, gallery_id)))
+
+
+@router.patch("/people/{uuid:person_id}", response={200: PersonOut, (400, 404, 409): ErrorOut})
+def rename_person(request: HttpRequest, person_id: UUID, data: NameIn) -> Person:
+    """Give a person another name."""
+    person = selectors.person_for(request.user, person_id)
+    people.person_rename(person=person, name=data.name)
+    return selectors.people_of(person.gallery).get(id=person_id)
+
+
+@router.put("/faces/{uuid:face_id}/person", response={200: FaceOut, (400, 404): ErrorOut})
+def name_face(request: HttpRequest, face_id: UUID, data: NameIn) -> Face:
+    """Say whose the face is, by name; an empty name takes it away."""
+    face = selectors.face_for(request.user, face_id)
+    face.person = people.face_name(face=face, name=data.name)
+    return face
 
 
 def _file_out(file: services.AddedFile) -> FileOut:

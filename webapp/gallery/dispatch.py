@@ -9,8 +9,12 @@ from uuid import UUID
 
 from tasks import client, passage
 from tasks.errors import QueueUnavailable
-from tasks.messages import BoxInfo, KnownFace, PhotoRef
+from tasks.inspection import queue_length
+from tasks.messages import BoxInfo, KnownFace, PhotoRef, Target
+from tasks.queues import index_queue
 from webapp.gallery.models import Face, Photo
+from webapp.operations.generation_selectors import active_generation, live_generations
+from webapp.operations.models import Generation
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +26,18 @@ Item = TypeVar("Item")
 
 
 def enqueue_index(photos: Sequence[Photo]) -> None:
-    """Send photos of one gallery to the index queue as one message. Raises QueueUnavailable."""
-    client.enqueue_index(gallery_id=str(photos[0].gallery_id), photos=_photo_refs(photos))
+    """Send photos of one gallery to the active pack's index queue as one message. Raises QueueUnavailable."""
+    target = active_generation().target
+    send_photos(photos, target=target, queue=index_queue(target.pack))
+
+
+def send_photos(photos: Sequence[Photo], *, target: Target, queue: str, located_in: Generation | None = None) -> None:
+    """Send photos of one gallery to be indexed in the target's collection. Raises QueueUnavailable.
+
+    `located_in` is a generation whose detector is that of the target: where it has found faces, nothing looks again.
+    """
+    gallery_id = str(photos[0].gallery_id)
+    client.enqueue_index(target=target, gallery_id=gallery_id, photos=_photo_refs(photos, located_in), queue=queue)
 
 
 def send_for_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> str:
@@ -37,19 +51,21 @@ def send_for_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> str:
 
 
 def enqueue_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> None:
-    """Ask for the removal of the photos' faces. Raises QueueUnavailable."""
+    """Ask for the removal of the photos' faces from every live generation. Raises QueueUnavailable."""
+    targets = [generation.target for generation in live_generations()]
     for chunk in chunks(photo_ids, REMOVAL_CHUNK_SIZE):
-        client.enqueue_removal(gallery_id=str(gallery_id), photo_ids=[str(photo_id) for photo_id in chunk])
+        ids = [str(photo_id) for photo_id in chunk]
+        client.enqueue_removal(targets=targets, gallery_id=str(gallery_id), photo_ids=ids)
 
 
 def index_queue_length() -> int:
-    """Return how many messages wait in the index queue. Raises QueueUnavailable."""
-    return client.index_queue_length()
+    """Return how many messages wait in the active pack's index queue. Raises QueueUnavailable."""
+    return queue_length(index_queue(active_generation().pack))
 
 
 def left_index_queue(seconds: float) -> datetime:
     """Return a time: what was sent before it left the index queue `seconds` ago. Raises QueueUnavailable."""
-    return datetime.fromtimestamp(passage.left_index_queue(seconds), tz=UTC)
+    return datetime.fromtimestamp(passage.left_queue(index_queue(active_generation().pack), seconds), tz=UTC)
 
 
 def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -63,13 +79,37 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _photo_refs(photos: Sequence[Photo]) -> list[PhotoRef]:
+def _photo_refs(photos: Sequence[Photo], located_in: Generation | None) -> list[PhotoRef]:
     """Refer to the photos, with the faces they have already: a face found again keeps its id."""
     known: defaultdict[UUID, list[KnownFace]] = defaultdict(list)
     for face in Face.objects.filter(photo__in=photos):
-        box = BoxInfo(left=face.left, top=face.top, right=face.right, bottom=face.bottom)
-        known[face.photo_id].append(KnownFace(face_id=str(face.id), box=box))
+        known[face.photo_id].append(KnownFace(face_id=str(face.id), box=_box(face)))
+    located = _located_faces(photos, located_in) if located_in else {}
     return [
-        PhotoRef(photo_id=str(photo.id), storage_key=str(photo.file.name), known_faces=tuple(known[photo.id]))
+        PhotoRef(
+            photo_id=str(photo.id),
+            storage_key=str(photo.file.name),
+            known_faces=tuple(located.get(photo.id, known[photo.id])),
+            detector=located_in.detector if located_in and photo.id in located else "",
+        )
         for photo in photos
     ]
+
+
+def _located_faces(photos: Sequence[Photo], generation: Generation) -> dict[UUID, list[KnownFace]]:
+    """Return, by photo, the faces that the generation has found, where its detector of today has found all of them."""
+    found: defaultdict[UUID, list[Face]] = defaultdict(list)
+    for face in Face.objects.filter(photo__in=photos, generations=generation):
+        found[face.photo_id].append(face)
+    return {
+        photo_id: [
+            KnownFace(face_id=str(face.id), box=_box(face), landmarks=face.landmarks, score=face.score)
+            for face in faces
+        ]
+        for photo_id, faces in found.items()
+        if all(face.detector == generation.detector for face in faces)
+    }
+
+
+def _box(face: Face) -> BoxInfo:
+    return BoxInfo(left=face.left, top=face.top, right=face.right, bottom=face.bottom)

@@ -126,11 +126,34 @@ class Tombstone(models.Model):
         return str(self.photo_id)
 
 
+class Person(models.Model):
+    """A named identity in a gallery, with the faces enrolled for it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    gallery = models.ForeignKey(Gallery, on_delete=models.CASCADE, related_name="people")
+    name = models.CharField(max_length=100)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "people"
+        constraints = [models.UniqueConstraint(fields=["gallery", "name"], name="person_name_once_per_gallery")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Face(models.Model):
-    """One detected face. Its embedding lives in the vector store under the same id, which the worker gives."""
+    """One detected face. Its embeddings live in the vector store under the same id, which the worker gives.
+
+    A face is kept when a later generation's pack does not find it any more: its name would be lost with it.
+    """
 
     id = models.UUIDField(primary_key=True, editable=False)
     photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="faces")
+    person = models.ForeignKey(Person, on_delete=models.SET_NULL, null=True, blank=True, related_name="faces")
+    #: Those whose pack finds it, and whose collection holds its embedding.
+    generations = models.ManyToManyField("operations.Generation", related_name="faces", blank=True)
     #: The box, in pixels of the upright picture.
     left = models.FloatField()
     top = models.FloatField()
@@ -140,6 +163,8 @@ class Face(models.Model):
     landmarks = models.JSONField(default=list)
     score = models.FloatField()
     quality = models.FloatField()
+    #: Fingerprint of the detector that has found it there; empty when an older release has.
+    detector = models.CharField(max_length=64, blank=True)
 
     class Meta:
         ordering = ["left", "id"]

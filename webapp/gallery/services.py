@@ -19,9 +19,12 @@ from webapp.gallery import dispatch
 from webapp.gallery.adding import AddedFile, PhotosAdded, photos_add
 from webapp.gallery.feeding import index_queue_feed
 from webapp.gallery.models import CANCELLED, Face, Gallery, Photo, Tombstone
+from webapp.gallery.people import people_tidy
 from webapp.gallery.sweeping import stale_photos_requeue
 from webapp.gallery.tombstones import tombstones_set
-from webapp.operations.models import Job
+from webapp.operations.generation_selectors import generation_of
+from webapp.operations.models import Generation, Job
+from webapp.operations.recording import failure_note, outcome_enter
 from webapp.operations.services import job_start, jobs_finish
 from webapp.problems import Problem
 
@@ -67,16 +70,19 @@ def gallery_delete(*, gallery: Gallery) -> str:
     return dispatch.send_for_removal(gallery_id=gallery.id, photo_ids=photo_ids)
 
 
-def outcomes_record(*, gallery_id: UUID, outcomes: Sequence[PhotoOutcomeInfo]) -> None:
-    """Write down what became of photos of one gallery. May run twice, and late.
+def outcomes_record(*, gallery_id: UUID, outcomes: Sequence[PhotoOutcomeInfo], collection: str = "") -> None:
+    """Write down what became of photos of one gallery in the generation of this collection. May run twice, and late.
 
     A photo that was deleted or cancelled meanwhile is left alone, but its faces, indexed all the same, are removed
     once more. Raises QueueUnavailable when that cannot be sent now.
     """
+    generation = generation_of(collection)
+    if generation is None:
+        return  # it has been dropped, and its faces with it
     orphans: list[UUID] = []
     job_ids: set[UUID] = set()
     for outcome in outcomes:
-        photo = _outcome_record(outcome)
+        photo = _outcome_record(outcome, generation)
         if photo is None and outcome.faces:
             orphans.append(UUID(outcome.photo_id))
         elif photo is not None and photo.job_id:
@@ -89,47 +95,35 @@ def outcomes_record(*, gallery_id: UUID, outcomes: Sequence[PhotoOutcomeInfo]) -
         dispatch.enqueue_removal(gallery_id=gallery_id, photo_ids=orphans)
 
 
-def _outcome_record(outcome: PhotoOutcomeInfo) -> Photo | None:
+def _outcome_record(outcome: PhotoOutcomeInfo, generation: Generation) -> Photo | None:
     """Apply one outcome and return its photo; None when the photo is deleted or cancelled."""
     with transaction.atomic():
         photo = Photo.objects.select_for_update().exclude(state=State.DELETING).filter(id=outcome.photo_id).first()
         if photo is None or photo.code == CANCELLED:
             return None
-        if outcome.state == "failed" and photo.state not in (State.PENDING, State.FAILED):
-            return photo  # the photo was sent twice, and one of the two runs succeeded
-        photo.state = State(outcome.state)
-        photo.code, photo.message = outcome.code, outcome.message
-        photo.width, photo.height = outcome.width, outcome.height
-        photo.image_format = outcome.image_format
-        photo.settled_at = timezone.now()
-        photo.save(update_fields=["state", "code", "message", "width", "height", "image_format", "settled_at"])
-        _faces_replace(photo, outcome)
+        if generation.state == Generation.State.ACTIVE:
+            _photo_settle(photo, outcome)
+        outcome_enter(generation=generation, photo=photo, outcome=outcome)
     return photo
 
 
-def _faces_replace(photo: Photo, outcome: PhotoOutcomeInfo) -> None:
-    faces = [
-        Face(
-            id=face.face_id,
-            photo=photo,
-            **face.box.model_dump(),
-            landmarks=[list(point) for point in face.landmarks],
-            score=face.score,
-            quality=face.quality,
-        )
-        for face in outcome.faces
-    ]
-    photo.faces.exclude(id__in=[face.id for face in faces]).delete()
-    Face.objects.bulk_create(
-        faces,
-        update_conflicts=True,
-        unique_fields=["id"],
-        update_fields=["left", "top", "right", "bottom", "landmarks", "score", "quality"],
-    )
+def _photo_settle(photo: Photo, outcome: PhotoOutcomeInfo) -> None:
+    if outcome.state == "failed" and photo.state not in (State.PENDING, State.FAILED):
+        return  # the photo was sent twice, and one of the two runs succeeded
+    photo.state = State(outcome.state)
+    photo.code, photo.message = outcome.code, outcome.message
+    photo.width, photo.height = outcome.width, outcome.height
+    photo.image_format = outcome.image_format
+    photo.settled_at = timezone.now()
+    photo.save(update_fields=["state", "code", "message", "width", "height", "image_format", "settled_at"])
 
 
-def index_failure_record(*, photo_ids: Sequence[UUID | str], error: ErrorInfo) -> None:
+def index_failure_record(*, photo_ids: Sequence[UUID | str], error: ErrorInfo, collection: str = "") -> None:
     """Note why a worker could not finish these photos. They stay pending: the sweep sends them again."""
+    generation = generation_of(collection)
+    if generation is not None and generation.state != Generation.State.ACTIVE:
+        failure_note(generation=generation, photo_ids=photo_ids, error=error)
+        return
     pending = Photo.objects.filter(id__in=photo_ids, state=State.PENDING)
     pending.update(code=error.code, message=error.message)
 
@@ -166,6 +160,7 @@ def removals_record(*, photo_ids: Sequence[UUID | str]) -> None:
         Tombstone.objects.filter(photo_id__in=photo_ids, removal_sent_at__isnull=False).delete()
         Photo.objects.filter(id__in=[photo.id for photo in photos], state=State.DELETING).delete()
         tombstones_set({photo.id: photo.gallery_id for photo in photos})
+        people_tidy({photo.gallery_id for photo in photos})
         _delete_emptied_galleries({photo.gallery_id for photo in photos})
     jobs_finish({photo.job_id for photo in photos if photo.job_id})
     _index_again(photo_ids)

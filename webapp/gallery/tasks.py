@@ -28,7 +28,9 @@ RETRIED: Final[dict[str, Any]] = {
 def record_outcomes(message: dict[str, Any]) -> None:
     """Write down the outcomes of an index task."""
     recorded = Outcomes.from_json(message)
-    services.outcomes_record(gallery_id=UUID(recorded.gallery_id), outcomes=recorded.outcomes)
+    services.outcomes_record(
+        gallery_id=UUID(recorded.gallery_id), outcomes=recorded.outcomes, collection=recorded.collection
+    )
 
 
 @shared_task(name=names.RECORD_REMOVALS, **RETRIED)
@@ -41,7 +43,7 @@ def record_removals(message: dict[str, Any]) -> None:
 def record_index_failure(message: dict[str, Any]) -> None:
     """Note why an index task has given up."""
     failure = IndexFailure.from_json(message)
-    services.index_failure_record(photo_ids=failure.photo_ids, error=failure.error)
+    services.index_failure_record(photo_ids=failure.photo_ids, error=failure.error, collection=failure.collection)
 
 
 # Not retried: beat sends the next one soon.

@@ -1,4 +1,4 @@
-"""The pages of galleries and photos."""
+"""The pages of galleries, photos and people."""
 
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from webapp.gallery import selectors, services
+from webapp.gallery import people, selectors, services
 from webapp.gallery.models import Gallery, Photo
 from webapp.problems import Problem, not_found
 
@@ -18,6 +18,8 @@ from webapp.problems import Problem, not_found
 PAGE_SIZE = 60
 #: At most this many refused files are told one by one.
 REFUSALS_SHOWN = 10
+#: Names that the form of a face suggests.
+NAMES_SHOWN = 500
 #: htmx stops polling when it reads this status.
 STOP_POLLING = 286
 
@@ -133,8 +135,24 @@ def gallery_delete(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
 def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     """A photo with its faces drawn; `?face=` marks one of them."""
     photo = selectors.photo_for(request.user, photo_id)
-    context = {"photo": photo, "faces": photo.faces.all(), "marked": request.GET.get("face", "")}
+    context = {
+        "photo": photo,
+        "faces": selectors.faces_of(photo),
+        "marked": request.GET.get("face", ""),
+        "names": selectors.people_of(photo.gallery).values_list("name", flat=True)[:NAMES_SHOWN],
+    }
     return render(request, "gallery/photo_detail.html", context)
+
+
+@login_required
+@require_POST
+def face_name(request: HttpRequest, face_id: UUID) -> HttpResponse:
+    face = selectors.face_for(request.user, face_id)
+    try:
+        people.face_name(face=face, name=request.POST.get("name", ""))
+    except Problem as problem:
+        messages.error(request, problem.message)
+    return redirect("photo_detail", face.photo_id)
 
 
 @login_required

@@ -15,9 +15,10 @@ from django.core.files.storage import default_storage, storages
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from tasks import canary, inspection, queues
+from tasks import canary, inspection, live_recall, queues
 from tasks.client import FaceSearchService, HealthReport
 from tasks.errors import QueueUnavailable
+from webapp.operations.generation_selectors import ActiveTarget, active_generation
 
 START = "Start the services with `make up`"
 
@@ -40,9 +41,11 @@ def findings() -> Iterator[Finding]:
     yield _milvus(report)
     yield _collection(report)
     yield _pack(report)
+    if report.recalls:
+        yield _match_recall(report)
     yield _database()
     yield _storage()
-    for queue in queues.all_queues(settings.PACK_NAME):
+    for queue in queues.needed_queues(active_generation().pack):
         yield _queue(queue, report)
         if settings.CANARY_INTERVAL_SECONDS:
             yield _canary(queue, report)
@@ -50,7 +53,7 @@ def findings() -> Iterator[Finding]:
 
 
 async def _health() -> HealthReport:
-    async with FaceSearchService() as service:
+    async with FaceSearchService(active_target=ActiveTarget()) as service:
         return await service.health_check()
 
 
@@ -83,12 +86,12 @@ def _milvus(report: HealthReport) -> Finding:
 def _collection(report: HealthReport) -> Finding:
     loaded = report.collection_status == "loaded"
     remedy = "" if loaded else "A search worker creates and loads the collection when it starts: start one."
-    detail = f"{settings.COLLECTION_CONFIG['NAME']}, {report.collection_status}"
+    detail = f"{active_generation().collection}, {report.collection_status}"
     return Finding(name="collection", is_ok=loaded, detail=detail, remedy=remedy)
 
 
 def _pack(report: HealthReport) -> Finding:
-    wanted = settings.PACK_NAME
+    wanted = active_generation().pack
     holders = [worker for worker in report.workers if worker.pack == wanted]
     if not holders:
         remedy = "Start a search worker; its log names what the pack lacks."
@@ -100,6 +103,14 @@ def _pack(report: HealthReport) -> Finding:
     worker = holders[0]
     detail = f"{wanted} {worker.fingerprint[:12]}, {worker.dimension} values, {', '.join(worker.providers)}"
     return Finding(name="pack", is_ok=True, detail=detail)
+
+
+def _match_recall(report: HealthReport) -> Finding:
+    name, lowest = "match recall", report.recalls[0].recall
+    detail = f"{len(report.recalls)} galleries in the last hour, the lowest {lowest:.2%}"
+    problem = live_recall.recall_problem(report.recalls, least=settings.RECALL_MIN)
+    remedy = f"{problem} Search with larger parameters, or build another index." if problem else ""
+    return Finding(name=name, is_ok=not problem, detail=detail, remedy=remedy)
 
 
 def _database() -> Finding:

@@ -15,6 +15,8 @@ from webapp.config.secret_files import kept_secret
 
 #: Processes that the environment can replace by a service elsewhere, and the variable that does so.
 REPLACEABLE: Final = {"redis": "REDIS_URL", "redis-cache": "REDIS_CACHE_URL", "milvus": "MILVUS_URI"}
+#: The processes of a pack: there may be several packs at a time, each with workers of its own.
+GPU_WORKERS: Final = ("worker-search", "worker-index", "worker-reindex")
 FLOWER_USER: Final = "admin"
 
 
@@ -56,6 +58,7 @@ def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
         "WEB_HOST": "127.0.0.1",
         "SEARCH_CONCURRENCY": "8",
         "INDEX_CONCURRENCY": "2",
+        "REINDEX_CONCURRENCY": "1",
         "RECORDS_CONCURRENCY": "2",
         "FLOWER_READ_ONLY": "true",
         "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{flower_password(data_dir)}",
@@ -78,6 +81,11 @@ def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
         "FLOWER_PORT": str(ports.flower),
     }
     return defaults | dict(os.environ) | derived
+
+
+def pack_environment(pack: str) -> dict[str, str]:
+    """Return what of the environment makes a GPU worker one of this pack: a name, or the path of a folder."""
+    return {"FACE_PACK": pack, "PACK_NAME": Path(pack).name}
 
 
 def flower_password(data_dir: Path) -> str:

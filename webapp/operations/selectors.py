@@ -4,13 +4,13 @@ import time
 from dataclasses import dataclass
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.db import DatabaseError, connection
 
 from tasks import inspection, metrics, queues
 from tasks.client import HealthReport, face_search
 from tasks.errors import QueueUnavailable
 from tasks.inspection import QueueStatus
+from webapp.operations.generation_selectors import live_targets
 from worker.errors import FaceQueueError
 
 
@@ -69,13 +69,15 @@ def exposition(report: HealthReport | None) -> bytes:
         queues=_queue_statuses(),
         canaries=report.canaries if report else (),
         workers=report.workers if report else (),
+        recalls=report.recalls if report else (),
         now=time.time(),
     )
 
 
 def _queue_statuses() -> list[QueueStatus]:
     try:
-        return inspection.queue_statuses(queues.all_queues(settings.PACK_NAME))
+        gpu_queues = [queue for pack in live_targets().packs for queue in queues.gpu_queues(pack)]
+        return inspection.queue_statuses([*gpu_queues, queues.RECORDS])
     except QueueUnavailable:
         return []
 

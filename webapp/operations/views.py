@@ -13,6 +13,8 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from webapp.operations.generation_overview import pack_workers
+from webapp.operations.generation_selectors import live_generations
 from webapp.operations.selectors import Readiness, exposition, queue_states, readiness
 from webapp.problems import not_found
 
@@ -50,8 +52,19 @@ async def status(request: HttpRequest) -> HttpResponse:
     if not user.is_staff:
         raise not_found("page")
     state = await readiness()
-    context = {"state": state, "queues": await sync_to_async(queue_states)(state.report)}
-    return await sync_to_async(render)(request, "operations/status.html", context)
+    return await sync_to_async(_status_page)(request, state)
+
+
+def _status_page(request: HttpRequest, state: Readiness) -> HttpResponse:
+    generations = live_generations() if state.is_database_ready else []
+    workers = state.report.workers if state.report else ()
+    context = {
+        "state": state,
+        "queues": queue_states(state.report),
+        "active": generations[0] if generations else None,
+        "packs": pack_workers((generation.pack for generation in generations), workers),
+    }
+    return render(request, "operations/status.html", context)
 
 
 @never_cache

@@ -10,7 +10,7 @@ from ninja.files import UploadedFile
 
 from tasks.messages import SearchedFaces
 from webapp.accounts.session_auth import SessionAuth
-from webapp.gallery.api import ErrorOut
+from webapp.gallery.api import BoxOut, ErrorOut
 from webapp.search.selectors import SearchAnswer, answer_as_json
 from webapp.search.services import search_cancel, search_held, search_start, search_wait
 from webapp.search.tokens import SearchJob, search_job
@@ -31,21 +31,20 @@ class QuerySessionAuth(SessionAuth):
         return await super().__call__(request)
 
 
-class BoxOut(Schema):
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
 class MatchOut(Schema):
+    """A match. `person` is the face's name, none while it has none."""
+
     photo: str
     photo_id: UUID
     face_id: UUID
     similarity: float
+    person: str | None
+    person_id: UUID | None
 
 
-class FaceOut(Schema):
+class QueryFaceOut(Schema):
+    """A face of the query image and its matches, best first."""
+
     box: BoxOut
     score: float
     quality: float
@@ -55,7 +54,7 @@ class FaceOut(Schema):
 class AnswerOut(Schema):
     """The answer: the faces of the query image with their matches, or a reason why there are none."""
 
-    faces: list[FaceOut]
+    faces: list[QueryFaceOut]
     reason: ErrorOut | None
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.messages import BoxInfo, ErrorInfo, FaceMatches, SearchResult
-from webapp.gallery.models import Face, Gallery, Photo
+from webapp.gallery.models import Face, Gallery, Person, Photo
 from webapp.gallery.selectors import faces_by_id, photos_by_id
 
 
@@ -16,6 +16,11 @@ class MatchRow:
     similarity: float
     photo: Photo
     face: Face | None
+
+    @property
+    def person(self) -> Person | None:
+        """Whose face it is; None while nobody has said."""
+        return self.face.person if self.face else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +96,8 @@ def answer_as_json(answer: SearchAnswer) -> dict[str, Any]:
                         "photo_id": str(match.photo.id),
                         "face_id": match.face_id,
                         "similarity": match.similarity,
+                        "person": match.person.name if match.person else None,
+                        "person_id": str(match.person.id) if match.person else None,
                     }
                     for match in face.matches
                 ],

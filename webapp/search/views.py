@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
@@ -14,10 +13,12 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods
 
 from webapp.gallery.selectors import Viewer, gallery_for
+from webapp.operations.generation_selectors import active_generation
 from webapp.problems import Problem
 from webapp.search.services import search_held, search_start, search_wait
 from webapp.search.tokens import SearchJob, search_job
 from webapp.search.uploads import query_image, use_memory
+from worker.recognition.catalog import known_pack
 
 #: How long the form's POST waits, so that an answer that comes quickly is on the first page that is shown.
 FORM_WAIT_SECONDS = 10.0
@@ -100,7 +101,13 @@ async def _result_context(search: SearchJob, user: Viewer, *, wait_seconds: floa
     }
 
 
+def _starter_pack() -> str:
+    """Return the name of the pack that is searched if it is one that recognises nobody, else nothing."""
+    known = known_pack(active_generation().pack)
+    return known.name if known and known.is_built_in else ""
+
+
 async def _render(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     """Render in a thread: the templates read the session and the user."""
-    context = context | {"is_starter_pack": settings.PACK_NAME == "starter"}
+    context = context | {"starter_pack": _starter_pack}
     return await sync_to_async(render)(request, template, context, status=status)

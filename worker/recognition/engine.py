@@ -1,6 +1,6 @@
 """FaceEngine: pictures in, faces with embeddings out. It owns the loaded pack."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from worker.config import FaceConfig
@@ -82,20 +82,18 @@ class FaceEngine:
         Of a picture that was reduced, boxes and landmarks are those in the whole one; faces too small for a good crop
         are cut from the whole one. Raises NotOpen, Busy, and what `reduction.whole` raises.
         """
-        [detections] = self.pack.detector.detect([image])
-        faces: list[FoundFace] = []
-        rejected: list[RejectedFace] = []
-        for detection in detections:
-            source = image
-            in_whole = reduction.in_whole(detection) if reduction else detection
-            if reduction and min(detection.box.width, detection.box.height) < CROP_SIZE_PIXELS:
-                source, detection = reduction.whole(), in_whole
-            judged = self._judged(source, detection.landmarks, in_whole)
-            if isinstance(judged, FoundFace):
-                faces.append(judged)
-            else:
-                rejected.append(RejectedFace(box=in_whole.box, score=in_whole.score, reason=judged))
-        return Findings(faces=tuple(faces), rejected=tuple(rejected))
+        [found] = self.pack.detector.detect([image])
+        return self._findings(
+            image, [(each, reduction.in_whole(each) if reduction else each) for each in found], reduction
+        )
+
+    def cut(self, image: Image, detections: Sequence[Detection], *, reduction: Reduction | None = None) -> Findings:
+        """Return what `find` returns where it finds these faces, given in pixels of the whole picture; runs no model.
+
+        Raises NotOpen, and what `reduction.whole` raises.
+        """
+        pairs = [(reduction.in_reduced(each) if reduction else each, each) for each in detections]
+        return self._findings(image, pairs, reduction)
 
     def describe(self, found: Sequence[Sequence[FoundFace]]) -> list[list[Face]]:
         """Return the faces with their embeddings, grouped as given. Raises NotOpen, Busy."""
@@ -112,6 +110,23 @@ class FaceEngine:
             for face, embedding in zip(flat, embeddings, strict=True)
         )
         return [list(islice(described, len(faces))) for faces in found]
+
+    def _findings(
+        self, image: Image, detections: Iterable[tuple[Detection, Detection]], reduction: Reduction | None
+    ) -> Findings:
+        """Judge faces that are given twice: in pixels of `image`, and of the whole picture."""
+        faces: list[FoundFace] = []
+        rejected: list[RejectedFace] = []
+        for detection, in_whole in detections:
+            source, landmarks = image, detection.landmarks
+            if reduction and min(detection.box.width, detection.box.height) < CROP_SIZE_PIXELS:
+                source, landmarks = reduction.whole(), in_whole.landmarks
+            judged = self._judged(source, landmarks, in_whole)
+            if isinstance(judged, FoundFace):
+                faces.append(judged)
+            else:
+                rejected.append(RejectedFace(box=in_whole.box, score=in_whole.score, reason=judged))
+        return Findings(faces=tuple(faces), rejected=tuple(rejected))
 
     def _judged(self, source: Image, landmarks: Landmarks, detection: Detection) -> FoundFace | RejectReason:
         """Cut the face out of `source`, where its landmarks are `landmarks`, unless it is rejected."""

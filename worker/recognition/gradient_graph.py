@@ -1,6 +1,6 @@
-"""The starter pack's recognizer: a gradient-histogram descriptor of an aligned face, written as an ONNX graph.
+"""The starter packs' recognizers: gradient-histogram descriptors of an aligned face, written as ONNX graphs.
 
-Nothing in it is learned. The steps, for each crop:
+Nothing in them is learned. The steps, for each crop, with the figures of FULL:
 
 1. grey, blurred (what is finer than a few pixels is noise after a JPEG of low quality);
 2. gradients, shared out softly over nine unsigned orientations: |cos| to the fourth power of the angle between
@@ -21,7 +21,8 @@ rounded to float32 far from a tie, and protobuf is asked to serialise determinis
 
 import hashlib
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -30,7 +31,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from worker.recognition.interfaces import CROP_SIZE_PIXELS
 
-DIMENSION = 512
 INPUT_NAME = "crops"
 OUTPUT_NAME = "embeddings"
 
@@ -40,26 +40,44 @@ _OPSET = 17
 #: The oldest ONNX file version that has this operator set, so that older runtimes load the graph.
 _IR_VERSION = 8
 _ORIENTATIONS = 9
-_CELLS = 14
 _BLUR_SIGMA_PIXELS = 3.0
-#: A cell's window is twice its step wide, so that a shift of a few pixels moves little from cell to cell.
-_CELL_STEP_PIXELS = CROP_SIZE_PIXELS // _CELLS
-_CELL_WINDOW_PIXELS = 2 * _CELL_STEP_PIXELS
 #: Gradients weaker than about this many grey levels a pixel count as flat, so that noise is not blown up.
 _FLAT_GRADIENT = 0.1
 #: ITU-R BT.601 luma weights, for blue, green and red.
 _LUMA_BGR = (0.114, 0.587, 0.299)
 
 
-def gradient_histogram_graph() -> bytes:
-    """Return the graph: `crops` uint8 (n, 112, 112, 3) BGR -> `embeddings` float32 (n, 512), unit length."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptor:
+    """What may differ between two descriptors: they look at every `sampled_pixels`th pixel of the blurred crop.
+
+    The crop's side must be a multiple of `cells` times `sampled_pixels`.
+    """
+
+    cells: int
+    dimension: int
+    sampled_pixels: int
+
+    @property
+    def cell_step(self) -> int:
+        """From one cell to the next, in sampled pixels."""
+        return CROP_SIZE_PIXELS // self.cells // self.sampled_pixels
+
+
+FULL: Final = Descriptor(cells=14, dimension=512, sampled_pixels=1)
+#: A twentieth of the work and a fifteenth of the bytes. What the blur has left shows in every fourth pixel.
+COMPACT: Final = Descriptor(cells=7, dimension=128, sampled_pixels=4)
+
+
+def gradient_histogram_graph(descriptor: Descriptor = FULL) -> bytes:
+    """Return the graph: `crops` uint8 (n, 112, 112, 3) BGR -> `embeddings` float32 (n, dimension), unit length."""
     side = CROP_SIZE_PIXELS
     graph = helper.make_graph(
-        _nodes(),
+        _nodes(descriptor),
         "gradient_histogram",
         [helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, ["n", side, side, 3])],
-        [helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["n", DIMENSION])],
-        initializer=[numpy_helper.from_array(value, name) for name, value in _constants().items()],
+        [helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["n", descriptor.dimension])],
+        initializer=[numpy_helper.from_array(value, name) for name, value in _constants(descriptor).items()],
     )
     model = helper.make_model(
         graph,
@@ -71,10 +89,11 @@ def gradient_histogram_graph() -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _nodes() -> list[onnx.NodeProto]:
+def _nodes(descriptor: Descriptor) -> list[onnx.NodeProto]:
     node = helper.make_node
-    margin = (_CELL_WINDOW_PIXELS - _CELL_STEP_PIXELS) // 2
-    cell = _pool(window=_CELL_WINDOW_PIXELS, step=_CELL_STEP_PIXELS, margin=margin)
+    # A cell's window is twice its step wide, so that a shift of a few pixels moves little from cell to cell.
+    step = descriptor.cell_step
+    cell = _pool(window=2 * step, step=step, margin=step // 2)
     around = _pool(window=3, step=1, margin=1)
     return [
         # 1. grey and blurred; the border is repeated, so that it is no edge
@@ -82,8 +101,8 @@ def _nodes() -> list[onnx.NodeProto]:
         node("MatMul", ["colour", "luma"], ["grey_last"]),
         node("Transpose", ["grey_last"], ["grey"], perm=[0, 3, 1, 2]),
         node("Pad", ["grey", "border"], ["wide"], mode="edge"),
-        node("Conv", ["wide", "blur_across"], ["blurred_across"]),
-        node("Conv", ["blurred_across", "blur_down"], ["blurred"]),
+        node("Conv", ["wide", "blur_across"], ["blurred_across"], **_strides(1, descriptor.sampled_pixels)),
+        node("Conv", ["blurred_across", "blur_down"], ["blurred"], **_strides(descriptor.sampled_pixels, 1)),
         # 2. gradients over soft orientations
         node("Conv", ["blurred", "derivatives"], ["gradient"]),
         node("ReduceSumSquare", ["gradient"], ["energy"], axes=[1], keepdims=1),
@@ -114,6 +133,11 @@ def _nodes() -> list[onnx.NodeProto]:
     ]
 
 
+def _strides(down: int, across: int) -> dict[str, Any]:
+    """Return a Conv's strides; none where it looks at every pixel, for the attribute would change the graph's bytes."""
+    return {} if down == across == 1 else {"strides": [down, across]}
+
+
 def _pool(*, window: int, step: int, margin: int) -> dict[str, Any]:
     """Return the attributes of a square AveragePool that leaves what lies outside the crop out of its means."""
     return {
@@ -124,14 +148,14 @@ def _pool(*, window: int, step: int, margin: int) -> dict[str, Any]:
     }
 
 
-def _constants() -> dict[str, NDArray[np.generic]]:
+def _constants(descriptor: Descriptor) -> dict[str, NDArray[np.generic]]:
     blur = _gaussian(_BLUR_SIGMA_PIXELS)
-    border = len(blur) // 2 + 1  # the blur, and one pixel for the derivatives
+    border = len(blur) // 2 + descriptor.sampled_pixels  # the blur, and one sampled pixel for the derivatives
     angles = [math.pi * k / _ORIENTATIONS for k in range(_ORIENTATIONS)]
     derivatives = np.zeros((2, 1, 3, 3), np.float32)
     derivatives[0, 0, 1] = derivatives[1, 0, :, 1] = (-1, 0, 1)
     # A crop of one colour has no gradient at all; this makes it a constant unit vector instead of 0 / 0.
-    never_zero = np.zeros(DIMENSION, np.float32)
+    never_zero = np.zeros(descriptor.dimension, np.float32)
     never_zero[0] = 2.0**-20
     return {
         "luma": np.array(_LUMA_BGR, np.float32).reshape(3, 1),
@@ -143,7 +167,7 @@ def _constants() -> dict[str, NDArray[np.generic]]:
         "tiny": np.array(2.0**-20, np.float32),
         "channel_axis": np.array([1], np.int64),
         "flat": np.array(_FLAT_GRADIENT, np.float32),
-        "signs": _random_signs(_CELLS * _CELLS * _ORIENTATIONS, DIMENSION),
+        "signs": _random_signs(descriptor.cells**2 * _ORIENTATIONS, descriptor.dimension),
         "never_zero": never_zero,
     }
 

@@ -14,7 +14,7 @@ from worker.recognition.catalog import ARCFACE_MATCH_SIMILARITY, INSIGHTFACE_LIC
 from worker.recognition.interfaces import CROP_SIZE_PIXELS, Pack
 from worker.recognition.manifest import ManifestModel, manifest_files
 from worker.recognition.model import OnnxModel
-from worker.recognition.pack_files import WANTED_FILES, fingerprint, onnx_graph, verified_digests
+from worker.recognition.pack_files import WANTED_FILES, detector_fingerprint, fingerprint, onnx_graph, verified_digests
 from worker.recognition.providers import CPU, checked_providers
 from worker.recognition.repairs import Graph, repaired_detector, repaired_recognizer
 
@@ -53,6 +53,7 @@ def load_insightface_pack(folder: Path, config: FaceConfig) -> Pack:
     return Pack(
         name=folder.name,
         fingerprint=fingerprint(files.digests),
+        detector_fingerprint=detector_fingerprint(_detector_parts(files.detector), config),
         licence=INSIGHTFACE_LICENCE.sentence,
         detector=detector,
         recognizer=recognizer,
@@ -139,6 +140,11 @@ def _detector(stated: ManifestModel, config: FaceConfig) -> tuple[OnnxModel, scr
         deviation=stated.deviation,
         faintest_score=config.faintest_score,
     )
+
+
+def _detector_parts(stated: ManifestModel) -> dict[str, bytes | Path]:
+    """Return what `detector_fingerprint` takes. One file has several names: that of buffalo_l is antelopev2's too."""
+    return {"scrfd": stated.file, "input": repr((scrfd.SIDE_PIXELS, stated.mean, stated.deviation)).encode()}
 
 
 def _recognizer(stated: ManifestModel, config: FaceConfig) -> tuple[OnnxModel, ArcFaceRecognizer]:

@@ -89,6 +89,21 @@ class Reduction:
             score=detection.score,
         )
 
+    def in_reduced(self, detection: Detection) -> Detection:
+        """Return a detection in pixels of the whole picture in pixels of the reduced one."""
+        x, y = self.origin
+        box = detection.box
+        return Detection(
+            box=Box(
+                left=(box.left - x) * self.scale,
+                top=(box.top - y) * self.scale,
+                right=(box.right - x) * self.scale,
+                bottom=(box.bottom - y) * self.scale,
+            ),
+            landmarks=((detection.landmarks - self.origin) * self.scale).astype(np.float32),
+            score=detection.score,
+        )
+
 
 class Detector(Protocol):
     """Finds faces."""
@@ -143,6 +158,8 @@ class Pack:
     name: str
     #: SHA-256 over the pack's files, in hexadecimal; the same on every machine.
     fingerprint: str
+    #: SHA-256 over what decides which faces are found and where: see `pack_files.detector_fingerprint`.
+    detector_fingerprint: str
     licence: str
     detector: Detector
     recognizer: Recognizer
@@ -222,5 +239,7 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
     def find(self, image: Image, *, reduction: Reduction | None = None) -> Findings: ...
+
+    def cut(self, image: Image, detections: Sequence[Detection], *, reduction: Reduction | None = None) -> Findings: ...
 
     def describe(self, found: Sequence[Sequence[FoundFace]]) -> list[list[Face]]: ...

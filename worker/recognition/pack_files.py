@@ -5,10 +5,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from worker.config import FaceConfig
 from worker.errors import PackDamaged, PackMissing
-from worker.recognition.catalog import STARTER, KnownPack, known_pack
+from worker.recognition.catalog import STARTER, STARTER_COMPACT, KnownPack, known_pack
 
-__all__ = ["STARTER", "WANTED_FILES", "file_digests", "fingerprint", "models_in", "onnx_graph", "verified_digests"]
+__all__ = [
+    "STARTER",
+    "STARTER_COMPACT",
+    "WANTED_FILES",
+    "detector_fingerprint",
+    "file_digests",
+    "fingerprint",
+    "models_in",
+    "onnx_graph",
+    "verified_digests",
+]
 
 WANTED_FILES = "two ONNX files: a detector (SCRFD, e.g. det_10g.onnx) and a recognizer (ArcFace, e.g. w600k_r50.onnx)"
 
@@ -71,6 +82,16 @@ def fingerprint(parts: Mapping[str, bytes | Path | str]) -> str:
         else:
             whole.update(bytes.fromhex(_digest(content) if isinstance(content, Path) else content))
     return whole.hexdigest()
+
+
+def detector_fingerprint(parts: Mapping[str, bytes | Path | str], config: FaceConfig) -> str:
+    """Return the SHA-256, in hexadecimal, over all that decides which faces are found in a picture, and where.
+
+    Those are the detector's parts, as in `fingerprint`, and FaceConfig's thresholds and decoding. What decides how fast
+    they are found is left out. Two packs with the same one find the same faces, whatever describes them.
+    """
+    settings = (config.min_face_score, config.min_face_pixels, config.min_face_quality, config.reduced_decoding)
+    return fingerprint({**parts, "settings": repr(settings).encode()})
 
 
 def _digest(file: Path) -> str:

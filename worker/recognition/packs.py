@@ -1,15 +1,16 @@
 """Find a pack by its name, and build its detector and recognizer.
 
-A pack is the built-in `starter`, a folder of OpenCV Zoo's two files, or a folder of ONNX files in InsightFace's layout.
+A pack is one of the built-in starter packs, a folder of OpenCV Zoo's two files, or a folder of ONNX files in
+InsightFace's layout.
 """
 
 from pathlib import Path
 
 from worker.config import FaceConfig
 from worker.errors import PackMissing
-from worker.recognition.catalog import KnownPack, known_pack
+from worker.recognition.catalog import KNOWN_PACKS, KnownPack, known_pack
 from worker.recognition.interfaces import Pack
-from worker.recognition.pack_files import STARTER, WANTED_FILES
+from worker.recognition.pack_files import WANTED_FILES
 
 
 def load_pack(config: FaceConfig) -> Pack:
@@ -19,10 +20,11 @@ def load_pack(config: FaceConfig) -> Pack:
     its publisher released), ConfigError (a requested execution provider is not there).
     """
     # Imported here, so that a process that only needs names and errors loads no model library.
-    if config.pack == STARTER:
+    known = known_pack(config.pack)
+    if known and known.is_built_in:
         from worker.recognition.starter_pack import load_starter_pack
 
-        return load_starter_pack(config)
+        return load_starter_pack(known, config)
     folder = find_folder(config)
     from worker.recognition.zoo_pack import is_zoo_folder, load_zoo_pack
 
@@ -41,8 +43,9 @@ def find_folder(config: FaceConfig) -> Path:
     named = Path(config.pack)
     is_name = named.name == config.pack and config.pack not in (".", "..")
     if not named.is_absolute() and not is_name:
+        built_in = " or ".join(repr(pack.name) for pack in KNOWN_PACKS if pack.is_built_in)
         raise PackMissing(
-            f"The pack {config.pack!r} is neither {STARTER!r}, nor the name of a folder in {config.packs_dir}, "
+            f"The pack {config.pack!r} is neither {built_in}, nor the name of a folder in {config.packs_dir}, "
             "nor an absolute path."
         )
     folder = named if named.is_absolute() else config.packs_dir / named

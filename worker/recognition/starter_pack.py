@@ -1,4 +1,7 @@
-"""The pack that needs no download: a cascade finds the faces, gradient histograms describe them."""
+"""The packs that need no download: a cascade finds the faces, gradient histograms describe them.
+
+The compact one is there so that a change of the model can be tried out. Their detector is the same.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,59 +11,53 @@ from skimage.data import lbp_frontal_face_cascade_filename
 
 from worker.config import FaceConfig
 from worker.recognition.cascade_detector import CascadeDetector
-from worker.recognition.catalog import STARTER_LICENCE
-from worker.recognition.gradient_graph import DIMENSION, gradient_histogram_graph
+from worker.recognition.catalog import KnownPack
+from worker.recognition.gradient_graph import COMPACT, FULL, gradient_histogram_graph
 from worker.recognition.interfaces import CROP_SIZE_PIXELS, Crop, Embeddings, Pack
 from worker.recognition.model import OnnxModel
-from worker.recognition.pack_files import STARTER, fingerprint
+from worker.recognition.pack_files import STARTER, STARTER_COMPACT, detector_fingerprint, fingerprint
 
-#: Of 100 LFW faces, each turned by up to 6 degrees, moved by up to 4 pixels, relit by up to 30 % and saved as JPEG of
-#: quality 50, 95 % stay at least 0.75 like themselves and no other is (tests/unit/recognition/test_starter_recall.py).
-#: Found by the detector, real portraits stay above 0.9. Strangers in real photos are under 0.6, but up to 0.8 when
-#: both are blurred beyond recognition (faces of 25 pixels, magnified): so the threshold is at the upper end of the gap.
-MATCH_SIMILARITY = 0.75
-
-#: Part of the fingerprint: change it when the detector or the alignment changes, because then crops change.
+_DESCRIPTORS = {STARTER: FULL, STARTER_COMPACT: COMPACT}
+#: Part of the fingerprints: change it when the detector or the alignment changes, because then crops change.
 _DETECTOR_VERSION = b"cascade detector 1"
 
 WARNING = (
-    "The starter pack finds the same portrait again; it does not recognise a person across years or photo sessions."
+    "The {name} pack finds the same portrait again; it does not recognise a person across years or photo sessions."
 )
 
 
-def load_starter_pack(config: FaceConfig) -> Pack:
-    """Return the starter pack; raises ConfigError for an execution provider that is not there."""
+def load_starter_pack(known: KnownPack, config: FaceConfig) -> Pack:
+    """Return that starter pack; raises ConfigError for an execution provider that is not there."""
     cascade = Path(lbp_frontal_face_cascade_filename())  # type: ignore[no-untyped-call]
-    graph = gradient_histogram_graph()
+    detector: dict[str, bytes | Path] = {cascade.name: cascade, "detector": _DETECTOR_VERSION}
+    graph = gradient_histogram_graph(_DESCRIPTORS[known.name])
     model = OnnxModel(graph, config, name="gradient_histogram.onnx")
     return Pack(
-        name=STARTER,
-        fingerprint=fingerprint(
-            {cascade.name: cascade, "gradient_histogram.onnx": graph, "detector": _DETECTOR_VERSION}
-        ),
-        licence=STARTER_LICENCE.sentence,
+        name=known.name,
+        fingerprint=fingerprint({**detector, "gradient_histogram.onnx": graph}),
+        detector_fingerprint=detector_fingerprint(detector, config),
+        licence=known.licence.sentence,
         detector=CascadeDetector(str(cascade), faintest_score=config.faintest_score),
-        recognizer=GradientRecognizer(model),
-        match_similarity=MATCH_SIMILARITY,
+        recognizer=GradientRecognizer(model, dimension=known.dimension),
+        match_similarity=known.match_similarity,
         providers=model.providers,
         models=(model,),
         # A black edge across a tightly cut portrait would be its strongest gradient, and missing in the whole picture.
         smooth_crops=True,
-        warning=WARNING,
+        warning=WARNING.format(name=known.name),
     )
 
 
 class GradientRecognizer:
-    """Runs the graph of `gradient_graph.py`. Safe to share between threads."""
+    """Runs a graph of `gradient_graph.py`. Safe to share between threads."""
 
-    dimension = DIMENSION
-
-    def __init__(self, model: OnnxModel) -> None:
+    def __init__(self, model: OnnxModel, *, dimension: int) -> None:
         self._model = model
+        self.dimension = dimension
 
     def embed(self, crops: Sequence[Crop]) -> Embeddings:
         rows = [row for (row,) in self._model.run(crops)]
-        return np.array(rows, np.float32).reshape(-1, DIMENSION)
+        return np.array(rows, np.float32).reshape(-1, self.dimension)
 
     def warm_up(self) -> None:
         """Run the graph at every size of a run that it will be given."""

@@ -22,7 +22,7 @@ from worker.recognition.catalog import OPENCV_ZOO_LICENCE, SFACE_MATCH_SIMILARIT
 from worker.recognition.interfaces import Detection, Image, Pack
 from worker.recognition.letterbox import detections, letterboxed
 from worker.recognition.model import OnnxModel
-from worker.recognition.pack_files import fingerprint, onnx_graph, verified_digests
+from worker.recognition.pack_files import detector_fingerprint, fingerprint, onnx_graph, verified_digests
 
 _DETECTOR_FILES = "face_detection_yunet*.onnx"
 _RECOGNIZER_FILES = "face_recognition_sface*.onnx"
@@ -60,6 +60,7 @@ def load_zoo_pack(folder: Path, config: FaceConfig) -> Pack:
     return Pack(
         name=folder.name,
         fingerprint=fingerprint(digests),
+        detector_fingerprint=detector_fingerprint({"yunet": detector_file, "input": str(SIDE_PIXELS).encode()}, config),
         licence=OPENCV_ZOO_LICENCE.sentence,
         detector=YuNetDetector(detector_model, output_places=places, faintest_score=config.faintest_score),
         recognizer=recognizer,

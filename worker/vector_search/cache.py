@@ -310,9 +310,14 @@ class CachedVectorStore(WrappedVectorStore):
         checked_id(query.gallery_id)
         return self._cache.matches(query, search=self._inner.search)
 
-    def upsert(self, records: Sequence[FaceRecord]) -> None:
+    def drop(self) -> None:
+        """Nobody searches a dropped collection, so its epochs stay as they are; what is kept goes with its TTL."""
+        self._inner.drop()
+        self.close()
+
+    def upsert(self, records: Sequence[FaceRecord], *, wait_until_found: bool = True) -> None:
         with self._writing({record.gallery_id for record in records}):
-            self._inner.upsert(records)
+            self._inner.upsert(records, wait_until_found=wait_until_found)
 
     def delete_faces(self, *, gallery_id: str, face_ids: Collection[str]) -> None:
         with self._writing({gallery_id}):

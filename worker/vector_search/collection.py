@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from worker.errors import ConfigError, ModelMismatch
@@ -67,6 +68,11 @@ class MilvusCollection:
         self._check_index()
         if self._config.auto_load:
             self._call(lambda client, seconds: client.load_collection(self._config.name, timeout=seconds))
+
+    def drop(self) -> None:
+        """Delete the collection, whichever pack filled it; one that is not there is no error."""
+        with suppress(CollectionMissing):
+            self._call(lambda client, seconds: client.drop_collection(self._config.name, timeout=seconds))
 
     def dimension_and_fingerprint(self) -> tuple[int, str]:
         """Return what the collection says of itself; an empty fingerprint when facequeue did not make it."""

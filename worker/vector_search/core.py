@@ -25,10 +25,29 @@ from worker.vector_search.connection import ConnectionManager
 from worker.vector_search.exact import exact_hits
 from worker.vector_search.exceptions import CollectionNotLoaded, StoreUnavailable
 from worker.vector_search.indexes import METRICS
-from worker.vector_search.interfaces import CollectionInfo, Embedding, FaceHit, FaceRecord, SearchQuery, StoreHealth
+from worker.vector_search.interfaces import (
+    CollectionInfo,
+    Embedding,
+    FaceHit,
+    FaceRecord,
+    PhotoRange,
+    SearchQuery,
+    StoredFace,
+    StoreHealth,
+)
 
 #: Embeddings per search call: with 1000 hits each, an answer of some 10 MB.
 EMBEDDINGS_PER_SEARCH = 100
+
+#: The most rows in a page: under Milvus' bound of 16384. Without embeddings that is 2 MB.
+MOST_ROWS_PER_PAGE = 16_000
+
+#: When fewer faces are read than were counted just before, some were deleted meanwhile: they are listed again.
+LISTING_TRIES = 4
+
+#: A page of whole rows is so many times what is written at once: twice as fast on Milvus Lite, which looks at every
+#: row of the collection for each page.
+PAGE_BATCHES = 2
 
 #: Milvus' reader for pages: rows in the order of their primary key, the best ones when segments are merged.
 _IN_ID_ORDER = {"iterator": "True", "reduce_stop_for_best": "True"}
@@ -78,9 +97,16 @@ class VectorSearchService:
         self._is_open = False
         self._connection.close()
 
+    def drop(self) -> None:
+        self._connection.open()
+        try:
+            self._collection.drop()
+        finally:
+            self.close()
+
     # -- writing -------------------------------------------------------------------------------------------
 
-    def upsert(self, records: Sequence[FaceRecord]) -> None:
+    def upsert(self, records: Sequence[FaceRecord], *, wait_until_found: bool = True) -> None:
         self._check_open()
         rows = [
             {
@@ -94,7 +120,8 @@ class VectorSearchService:
         self._check_capacity([row["face_id"] for row in rows])
         for start in range(0, len(rows), self._performance.batch_size):
             self._write("upsert", data=rows[start : start + self._performance.batch_size])
-        self._wait_until_found(row["face_id"] for row in rows[-1:])
+        if wait_until_found:
+            self._wait_until_found(row["face_id"] for row in rows[-1:])
 
     def delete_faces(self, *, gallery_id: str, face_ids: Collection[str]) -> None:
         self._check_open()
@@ -135,24 +162,40 @@ class VectorSearchService:
     def exact_search(self, query: SearchQuery) -> list[list[FaceHit]]:
         self._check_open()
         embeddings = checked_query(query, dimension=self._dimension)
-        return exact_hits(self._pages(_scope(query.gallery_id)), embeddings, query)
+        return exact_hits(self._records(_scope(query.gallery_id)), embeddings, query)
 
     def count(self, *, gallery_id: str | None = None) -> int:
         self._check_open()
-        rows = self._query(_scope(gallery_id), ["count(*)"], consistency_level=STRONG)
-        return int(rows[0]["count(*)"])
+        return self._count(_scope(gallery_id))
 
     def fetch(self, face_ids: Collection[str]) -> dict[str, Embedding]:
         self._check_open()
         return {
-            row["face_id"]: np.asarray(row["embedding"], dtype=np.float32)
+            row["face_id"]: _embedding(row)
             for each in filters.any_of_faces(face_ids)
-            for row in self._query(each, ["face_id", "embedding"], consistency_level=STRONG)
+            for row in self._query(each, ["face_id", "embedding"])
         }
 
-    def iterate(self, *, gallery_id: str | None = None) -> Iterator[FaceRecord]:
+    def iterate(self, *, gallery_id: str | None = None, photo_ids: PhotoRange | None = None) -> Iterator[FaceRecord]:
         self._check_open()
-        return self._pages(_scope(gallery_id))
+        return self._records(_scope(gallery_id, photo_ids))
+
+    def list_faces(self, *, gallery_id: str, photo_ids: PhotoRange) -> list[StoredFace]:
+        self._check_open()
+        scope = filters.all_of(filters.in_gallery(gallery_id), filters.in_photos(photo_ids))
+        for _ in range(LISTING_TRIES):
+            # First of all: it waits for what has been written, as pages do not on Milvus 2.3.
+            rows = self._count(scope)
+            pages = self._pages(scope, ["face_id", "photo_id"], MOST_ROWS_PER_PAGE) if rows else iter(())
+            found = {row["face_id"]: row["photo_id"] for row in pages}
+            # A page gives each face once, however many rows it has.
+            copies = self._copies(list(found)) if rows > len(found) else {}
+            if rows <= len(found) + sum(copies.values()) - len(copies):
+                return [
+                    StoredFace(face_id=face_id, photo_id=photo_id, copies=copies.get(face_id, 1))
+                    for face_id, photo_id in found.items()
+                ]
+        raise StoreUnavailable("The photos' faces are being deleted at this moment; list them again.")
 
     def info(self) -> CollectionInfo:
         self._check_open()
@@ -197,9 +240,18 @@ class VectorSearchService:
         return embeddings if self._config.metric_type == "COSINE" else unit(embeddings)
 
     def _query(self, filter_: str, fields: list[str], **options: Any) -> list[dict[str, Any]]:
+        """Return the rows as a reader that has just written sees them."""
         return self._connection.call(
             lambda client, seconds: list(
-                client.query(self._config.name, filter=filter_, output_fields=fields, timeout=seconds, **options)
+                client.query(
+                    self._config.name,
+                    filter=filter_,
+                    output_fields=fields,
+                    timeout=seconds,
+                    consistency_level=STRONG,
+                    strict_float32=True,  # Arrays: a list of Python's floats takes longer to make than to fetch.
+                    **options,
+                )
             ),
             timeout_seconds=self._milvus.timeout_seconds,
             reload=self._reload,
@@ -229,10 +281,21 @@ class VectorSearchService:
     def _matching(self, wanted: Iterable[str]) -> dict[str, str]:
         """Return the photo id by face id of the rows that one of the filters lets through."""
         return {
-            row["face_id"]: row["photo_id"]
-            for each in wanted
-            for row in self._query(each, ["face_id", "photo_id"], consistency_level=STRONG)
+            row["face_id"]: row["photo_id"] for each in wanted for row in self._query(each, ["face_id", "photo_id"])
         }
+
+    def _count(self, scope: str) -> int:
+        return int(self._query(scope, ["count(*)"])[0]["count(*)"])
+
+    def _copies(self, face_ids: Sequence[str]) -> dict[str, int]:
+        """Return the number of rows of each face that has more than one, found by halving."""
+        rows = sum(self._count(each) for each in filters.any_of_faces(face_ids))
+        if rows <= len(face_ids):
+            return {}
+        if len(face_ids) == 1:
+            return {face_ids[0]: rows}
+        middle = len(face_ids) // 2
+        return {**self._copies(face_ids[:middle]), **self._copies(face_ids[middle:])}
 
     def _check_capacity(self, face_ids: list[str]) -> None:
         """Refuse the write before any of its batches is sent; rows that are there already take no new place.
@@ -251,27 +314,27 @@ class VectorSearchService:
         for each in filters.any_of_faces(face_ids):
             self._write("delete", filter=each)
 
-    def _pages(self, scope: str) -> Iterator[FaceRecord]:
+    def _records(self, scope: str) -> Iterator[FaceRecord]:
+        rows_per_page = min(MOST_ROWS_PER_PAGE, PAGE_BATCHES * self._performance.batch_size)
+        return map(_record, self._pages(scope, ["face_id", "photo_id", "gallery_id", "embedding"], rows_per_page))
+
+    def _pages(self, scope: str, fields: list[str], rows_per_page: int) -> Iterator[dict[str, Any]]:
         # Not pymilvus' iterator: its first call has no timeout. A page of ours is one query, which can be retried.
-        last: FaceRecord | None = None
+        after = ""
         while True:
-            after = filters.after_face(last.face_id) if last else ""
-            rows = self._query(
-                filters.all_of(scope, after),
-                ["face_id", "photo_id", "gallery_id", "embedding"],
-                limit=self._performance.batch_size,
-                consistency_level=STRONG,
-                **_IN_ID_ORDER,
-            )
-            for row in rows:
-                last = _record(row)
-                yield last
-            if len(rows) < self._performance.batch_size:
+            rows = self._query(filters.all_of(scope, after), fields, limit=rows_per_page, **_IN_ID_ORDER)
+            # Not when a page is short: Milvus ends one as soon as any of its segments has no more rows for it.
+            if not rows:
                 return
+            yield from rows
+            after = filters.after_face(rows[-1]["face_id"])
 
 
-def _scope(gallery_id: str | None) -> str:
-    return "" if gallery_id is None else filters.in_gallery(gallery_id)
+def _scope(gallery_id: str | None, photo_ids: PhotoRange | None = None) -> str:
+    return filters.all_of(
+        "" if gallery_id is None else filters.in_gallery(gallery_id),
+        "" if photo_ids is None else filters.in_photos(photo_ids),
+    )
 
 
 def _hit(found: Any, metric: str) -> FaceHit:
@@ -288,5 +351,10 @@ def _record(row: Mapping[str, Any]) -> FaceRecord:
         face_id=row["face_id"],
         photo_id=row["photo_id"],
         gallery_id=row["gallery_id"],
-        embedding=np.asarray(row["embedding"], dtype=np.float32),
+        embedding=_embedding(row),
     )
+
+
+def _embedding(row: Mapping[str, Any]) -> Embedding:
+    # A copy: the answer's rows share one array, and whoever keeps a row would keep them all.
+    return np.array(row["embedding"], dtype=np.float32)

@@ -7,6 +7,7 @@ UUID, which holds no quote and no backslash. No other value ever gets in.
 from collections.abc import Iterable, Iterator
 
 from worker.vector_search.checks import checked_id, checked_ids
+from worker.vector_search.interfaces import PhotoRange
 
 #: Ids per expression: some 20 kB of text, well under any server's limit.
 IDS_PER_FILTER = 500
@@ -14,6 +15,11 @@ IDS_PER_FILTER = 500
 
 def in_gallery(gallery_id: str) -> str:
     return f'gallery_id == "{checked_id(gallery_id)}"'
+
+
+def in_photos(photo_ids: PhotoRange) -> str:
+    first, last = photo_ids
+    return f'photo_id >= "{checked_id(first)}" and photo_id <= "{checked_id(last)}"'
 
 
 def after_face(face_id: str) -> str:

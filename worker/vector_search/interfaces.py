@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 #: float32, shape (dimension,), unit length.
 Embedding = NDArray[np.float32]
 
+#: The photos whose ids stand from the first to the last, both included, in the order of the ids' texts.
+PhotoRange = tuple[str, str]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaceRecord:
@@ -27,6 +30,18 @@ class FaceRecord:
     photo_id: str
     gallery_id: str
     embedding: Embedding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFace:
+    """A face that stands in the collection, without its embedding.
+
+    `copies` is how many rows it has: one, unless somebody has written past this contract.
+    """
+
+    face_id: str
+    photo_id: str
+    copies: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +109,20 @@ class VectorStore(Protocol):
         """Give everything back. Safe to call twice, and before open()."""
         ...
 
-    def upsert(self, records: Sequence[FaceRecord]) -> None:
+    def drop(self) -> None:
+        """Delete the collection with all that it holds, whichever pack filled it, and close the store.
+
+        Works without `open()`. A collection that is not there is no error. Whoever else has it open gets
+        CollectionMissing from then on. Its name is not to be used again: caches still know it. Raises StoreUnavailable
+        and StoreTimeout; drop it again then.
+        """
+        ...
+
+    def upsert(self, records: Sequence[FaceRecord], *, wait_until_found: bool = True) -> None:
         """Write all rows, replacing those with the same face id; when it returns they survive a crash.
+
+        Searches find them then; with `wait_until_found=False` only after the caller's next `list_faces` or `count`,
+        which saves a wait for each of many calls.
 
         Any number of rows, sent in batches of BATCH_SIZE. Of two records with one face id the last one wins. A face
         id is one row of the whole collection: written with another gallery, it moves there. Raises InvalidEmbedding
@@ -147,8 +174,15 @@ class VectorStore(Protocol):
         """
         ...
 
-    def iterate(self, *, gallery_id: str | None = None) -> Iterator[FaceRecord]:
-        """Yield every row once, in no particular order, in bounded memory."""
+    def iterate(self, *, gallery_id: str | None = None, photo_ids: PhotoRange | None = None) -> Iterator[FaceRecord]:
+        """Yield every row once, or those of one gallery, or of a range of photos; in no order and in bounded memory."""
+        ...
+
+    def list_faces(self, *, gallery_id: str, photo_ids: PhotoRange) -> list[StoredFace]:
+        """Return the faces of a range of the gallery's photos, each once, as a reader that has just written sees them.
+
+        Far cheaper than `iterate`, and it tells of a face that has several rows.
+        """
         ...
 
     def info(self) -> CollectionInfo:

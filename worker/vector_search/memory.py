@@ -20,7 +20,9 @@ from worker.vector_search.interfaces import (
     Embedding,
     FaceHit,
     FaceRecord,
+    PhotoRange,
     SearchQuery,
+    StoredFace,
     StoreHealth,
 )
 
@@ -79,7 +81,11 @@ class InMemoryVectorStore:
     def close(self) -> None:
         self._collection = None
 
-    def upsert(self, records: Sequence[FaceRecord]) -> None:
+    def drop(self) -> None:
+        self._server.pop(self._name, None)
+        self.close()
+
+    def upsert(self, records: Sequence[FaceRecord], *, wait_until_found: bool = True) -> None:
         collection = self._loaded()
         rows = {row.face_id: row for row in checked_records(records, dimension=self._dimension)}
         with self._lock:
@@ -124,12 +130,19 @@ class InMemoryVectorStore:
         found = [face_id for face_id in checked_ids(face_ids) if face_id in rows]
         return {face_id: rows[face_id].embedding.copy() for face_id in found}
 
-    def iterate(self, *, gallery_id: str | None = None) -> Iterator[FaceRecord]:
-        rows = self._loaded().rows.values()
-        if gallery_id is None:
-            return iter(list(rows))
-        gallery = checked_id(gallery_id)
-        return iter([row for row in rows if row.gallery_id == gallery])
+    def iterate(self, *, gallery_id: str | None = None, photo_ids: PhotoRange | None = None) -> Iterator[FaceRecord]:
+        rows = list(self._loaded().rows.values())
+        if gallery_id is not None:
+            gallery = checked_id(gallery_id)
+            rows = [row for row in rows if row.gallery_id == gallery]
+        if photo_ids is not None:
+            first, last = map(checked_id, photo_ids)
+            rows = [row for row in rows if first <= row.photo_id <= last]
+        return iter(rows)
+
+    def list_faces(self, *, gallery_id: str, photo_ids: PhotoRange) -> list[StoredFace]:
+        rows = self.iterate(gallery_id=checked_id(gallery_id), photo_ids=photo_ids)
+        return [StoredFace(face_id=row.face_id, photo_id=row.photo_id) for row in rows]
 
     def info(self) -> CollectionInfo:
         collection = self._opened()
@@ -150,19 +163,24 @@ class InMemoryVectorStore:
                 latency_ms=None,
                 detail=str(not_open(self._name)),
             )
-        is_loaded = self._collection.is_loaded
+        status = "missing" if self._is_dropped() else "loaded" if self._collection.is_loaded else "released"
         return StoreHealth(
-            is_healthy=is_loaded,
+            is_healthy=status == "loaded",
             connection_status="connected",
-            collection_status="loaded" if is_loaded else "released",
+            collection_status=status,
             latency_ms=0.0,
-            detail="" if is_loaded else f"Collection {self._name!r} is not loaded.",
+            detail="" if status == "loaded" else f"Collection {self._name!r} is {status}.",
         )
 
     def _opened(self) -> MemoryCollection:
         if self._collection is None:
             raise not_open(self._name)
+        if self._is_dropped():
+            raise CollectionMissing(f"Collection {self._name!r} is not there.")
         return self._collection
+
+    def _is_dropped(self) -> bool:
+        return self._server.get(self._name) is not self._collection
 
     def _loaded(self) -> MemoryCollection:
         collection = self._opened()

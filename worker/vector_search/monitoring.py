@@ -53,7 +53,7 @@ METRIC_PREFIX: Final = "facequeue_vector_"
 #: Buckets of the histograms in seconds: from a search in memory to the longest timeout of a write.
 BUCKETS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
-Operation = Literal["search", "upsert", "delete_faces", "delete_photos", "delete_stale_faces"]
+Operation = Literal["search", "drop", "upsert", "delete_faces", "delete_photos", "delete_stale_faces"]
 
 
 class Recorder(Protocol):
@@ -217,9 +217,13 @@ class MonitoredVectorStore(WrappedVectorStore):
             call.matches = sum(map(len, found))
             return found
 
-    def upsert(self, records: Sequence[FaceRecord]) -> None:
+    def drop(self) -> None:
+        with self._collector.watch("drop", dict):
+            self._inner.drop()
+
+    def upsert(self, records: Sequence[FaceRecord], *, wait_until_found: bool = True) -> None:
         with self._collector.watch("upsert", lambda: {"faces": len(records)}):
-            self._inner.upsert(records)
+            self._inner.upsert(records, wait_until_found=wait_until_found)
 
     def delete_faces(self, *, gallery_id: str, face_ids: Collection[str]) -> None:
         with self._collector.watch("delete_faces", lambda: {"gallery": gallery_id, "faces": len(face_ids)}):

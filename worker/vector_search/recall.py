@@ -6,15 +6,18 @@ MATCH_SIMILARITY), the share that the index returns. Plain recall@10 counts stra
 
 import logging
 import threading
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from heapq import nsmallest
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.vector_search.checks import SIMILARITY_DECIMALS
 from worker.vector_search.exact import exact_hits
-from worker.vector_search.interfaces import FaceRecord, SearchQuery, VectorStore
+from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery, VectorStore
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,9 @@ SAMPLE_QUERIES = 100
 
 #: All at once would hold up the searches of users: exact search of 100 queries among 100,000 faces takes over a second.
 QUERIES_PER_SEARCH = 10
+
+#: Two sums of the same products, the server's and numpy's, may round to neighbouring similarities.
+SAME_SIMILARITY = 2 * 10.0**-SIMILARITY_DECIMALS
 
 #: How often a worker measures. It changes when an index is built or a server configured, not from minute to minute.
 MEASURE_INTERVAL_SECONDS = 600.0
@@ -65,6 +71,53 @@ def measure_match_recall(
     ]
     found, missed = (sum(numbers) for numbers in zip(*counts, strict=True)) if counts else (0, 0)
     return found / (found + missed) if found + missed else None
+
+
+def gate_match_recall(
+    store: VectorStore,
+    *,
+    min_similarity: float,
+    queries: int = SAMPLE_QUERIES,
+    ignored: Collection[str] = (),
+) -> float | None:
+    """Return the match recall (0..1) of the index for whole galleries; None when the store holds no face of any.
+
+    Asks for pictures near `queries` stored faces, taken from all galleries in turn, but for those `ignored`, and
+    compares the best MATCH_LIMIT with a similarity of at least `min_similarity` with exact search over the gallery.
+    The same store gives the same figure. It reads every row once, and those of the galleries asked once more: half a
+    minute for a million faces. Raises what `iterate`, `search` and `exact_search` raise.
+    """
+    found = missed = 0
+    for gallery_id, rows in _sample(store.iterate(), queries=queries, ignored=ignored).items():
+        query = SearchQuery(
+            gallery_id=gallery_id,
+            embeddings=nearby(np.stack([row.embedding for row in rows]), generator=np.random.default_rng(0)),
+            limit=MATCH_LIMIT,
+            min_similarity=min_similarity,
+        )
+        counts = compare_with_exact(store, query)
+        found, missed = found + counts[0], missed + counts[1]
+    return found / (found + missed) if found + missed else None
+
+
+def compare_with_exact(store: VectorStore, query: SearchQuery) -> tuple[int, int]:
+    """Return how many of the matches that exact search finds `search` returns, and how many it does not.
+
+    A match that has been deleted in between counts as neither. Raises what `search` and `exact_search` raise.
+    """
+    # All queries at once read the gallery once; searching for all of them at once would hold up those of users.
+    wanted = store.exact_search(query)
+    searched: list[list[FaceHit]] = []
+    for start in range(0, len(query.embeddings), QUERIES_PER_SEARCH):
+        searched += store.search(replace(query, embeddings=query.embeddings[start : start + QUERIES_PER_SEARCH]))
+    missed = [
+        hit.face_id
+        for hits, exact in zip(searched, wanted, strict=True)
+        for hit in _missing(hits, exact, query, tolerance=SAME_SIMILARITY)
+    ]
+    found = sum(len(exact) for exact in wanted) - len(missed)
+    still_there = store.fetch(set(missed))
+    return found, sum(face_id in still_there for face_id in missed)
 
 
 def share_found(found: Sequence[Collection[object]], wanted: Sequence[Collection[object]]) -> float:
@@ -141,8 +194,32 @@ def _found_and_missed(store: VectorStore, rows: Sequence[FaceRecord], asked: Seq
     found = missed = 0
     for hits, exact in zip(store.search(query), exact_hits(rows, queries, query), strict=True):
         returned = {hit.face_id for hit in hits}
-        # On a full page, faces that were not read may rightly stand before those that were.
-        least = hits[-1].similarity if len(hits) == MATCH_LIMIT else MATCH_SIMILARITY
         found += sum(hit.face_id in returned for hit in exact)
-        missed += sum(hit.face_id not in returned and hit.similarity > least for hit in exact)
+        missed += len(_missing(hits, exact, query))
     return found, missed
+
+
+def _missing(
+    hits: Sequence[FaceHit], exact: Sequence[FaceHit], query: SearchQuery, *, tolerance: float = 0.0
+) -> list[FaceHit]:
+    """Return the exact hits that should be among the hits and are not."""
+    returned = {hit.face_id for hit in hits}
+    # On a full page, faces that exact search was not shown, or has not seen yet, may rightly stand before others.
+    least = hits[-1].similarity if len(hits) == query.limit else query.min_similarity
+    return [hit for hit in exact if hit.face_id not in returned and hit.similarity > least + tolerance]
+
+
+def _sample(rows: Iterable[FaceRecord], *, queries: int, ignored: Collection[str]) -> dict[str, list[FaceRecord]]:
+    """Return rows to ask for, `queries` at most: one of each gallery, then another of each, galleries by their ids."""
+    kept: dict[str, list[FaceRecord]] = {}
+    for row in rows:
+        if row.gallery_id in ignored:
+            continue
+        of_gallery = kept.setdefault(row.gallery_id, [])
+        if len(of_gallery) < queries:
+            of_gallery.append(row)
+        if len(kept) > queries:
+            del kept[max(kept)]
+    turns = ((place, gallery_id) for gallery_id in kept for place in range(len(kept[gallery_id])))
+    asked = Counter(gallery_id for _, gallery_id in nsmallest(queries, turns))
+    return {gallery_id: kept[gallery_id][:count] for gallery_id, count in sorted(asked.items())}

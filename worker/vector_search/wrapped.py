@@ -7,7 +7,9 @@ from worker.vector_search.interfaces import (
     Embedding,
     FaceHit,
     FaceRecord,
+    PhotoRange,
     SearchQuery,
+    StoredFace,
     StoreHealth,
     VectorStore,
 )
@@ -38,8 +40,11 @@ class WrappedVectorStore:
     def fetch(self, face_ids: Collection[str]) -> dict[str, Embedding]:
         return self._inner.fetch(face_ids)
 
-    def iterate(self, *, gallery_id: str | None = None) -> Iterator[FaceRecord]:
-        return self._inner.iterate(gallery_id=gallery_id)
+    def iterate(self, *, gallery_id: str | None = None, photo_ids: PhotoRange | None = None) -> Iterator[FaceRecord]:
+        return self._inner.iterate(gallery_id=gallery_id, photo_ids=photo_ids)
+
+    def list_faces(self, *, gallery_id: str, photo_ids: PhotoRange) -> list[StoredFace]:
+        return self._inner.list_faces(gallery_id=gallery_id, photo_ids=photo_ids)
 
     def info(self) -> CollectionInfo:
         return self._inner.info()

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import redis
 
+from tasks.config import default_target
 from tasks.health import WorkerReport, report_key
 from tasks.lifecycle import WorkerState, open_worker
+from tasks.messages import Target
 from tests import pictures
 from tests.redis_server import redis_server
 from tests.servers import embedded_milvus
@@ -48,8 +50,9 @@ def configured(settings: Any, milvus_uri: str, cache: redis.Redis) -> Any:
 def add_and_search_twice(state: WorkerState) -> list[str]:
     """Return the photos that the searches found."""
     photo_id = str(uuid.uuid4())
-    state.face_index.add([PhotoToIndex(photo_id=photo_id, gallery_id=GALLERY, read=lambda: TOM)])
-    answers = [state.face_index.search(TOM, gallery_id=GALLERY, limit=5, min_similarity=None) for _ in range(2)]
+    index = state.indexes.index(default_target())
+    index.add([PhotoToIndex(photo_id=photo_id, gallery_id=GALLERY, read=lambda: TOM)])
+    answers = [index.search(TOM, gallery_id=GALLERY, limit=5, min_similarity=None) for _ in range(2)]
     assert answers[0].faces[0].matches == answers[1].faces[0].matches
     return [match.photo_id for answer in answers for match in answer.faces[0].matches]
 
@@ -68,6 +71,24 @@ def test_a_worker_caches_and_reports_its_searches(configured: Any, cache: redis.
         assert cache.keys("facequeue:cache:*:faces:*")
         published = WorkerReport.model_validate_json(cache.get(report_key("search@a")))  # type: ignore[arg-type]
         assert published.metrics is not None
+    finally:
+        state.close()
+
+
+@pytest.mark.parametrize(("interval_seconds", "measured"), [(300.0, {GALLERY: 1.0}), (0.0, {})])
+def test_a_worker_measures_what_its_searches_lose_when_somebody_asks(
+    configured: Any, monkeypatch: pytest.MonkeyPatch, interval_seconds: float, measured: dict[str, float]
+) -> None:
+    configured.RECALL_INTERVAL_SECONDS = interval_seconds
+    monkeypatch.setattr("tasks.open_indexes.SAMPLED_SHARE", 1.0)
+    state = WorkerState()
+    state.open("search@a", QUEUES)
+    try:
+        assert state.indexes.measure_live(default_target()) == {}
+        add_and_search_twice(state)
+        assert state.indexes.measure_live(default_target()) == measured
+        assert state.indexes.measure_live(default_target()) == {}
+        assert state.indexes.measure_live(Target(pack="starter", collection="never_opened")) == {}
     finally:
         state.close()
 

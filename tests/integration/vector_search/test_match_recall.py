@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pymilvus import MilvusClient
 
+from benchmarks.recall_gate import measure
 from benchmarks.vector_search import let_the_index_stand
 from benchmarks.vectors import DIMENSION, Faces, clustered_faces, exact_answers
 from tests.servers import embedded_milvus, milvus_server
@@ -98,3 +99,12 @@ def test_a_server_that_answers_from_an_interim_index_is_told_by_measuring(
             fill(store, faces)
             assert measure_match_recall(store) == 1.0
             assert match_recall(store, faces) == 1.0
+
+
+@pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.long)])
+def test_the_gate_stops_a_deliberately_bad_index_and_lets_the_default_pass(tmp_path: Path, count: int):
+    """IVF_FLAT searched with nprobe 1, then the default, with the same faces."""
+    with milvus_server(tmp_path) as (uri, _process):
+        bad, default = measure(uri, count)
+    assert bad["match_recall"] < ENOUGH_MATCH_RECALL <= default["match_recall"]
+    assert (bad["gate"], default["gate"]) == ("fails", "passes")

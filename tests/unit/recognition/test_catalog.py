@@ -18,10 +18,19 @@ FETCHED = [pack for pack in KNOWN_PACKS if not pack.is_built_in]
 
 
 def test_every_pack_of_the_documentation_is_known() -> None:
-    names = ["starter", "opencv_zoo", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "antelopev2"]
+    names = [
+        "starter",
+        "starter-compact",
+        "opencv_zoo",
+        "buffalo_l",
+        "buffalo_m",
+        "buffalo_s",
+        "buffalo_sc",
+        "antelopev2",
+    ]
 
     assert [pack.name for pack in KNOWN_PACKS] == names
-    assert known_pack("buffalo_l") is KNOWN_PACKS[2]
+    assert known_pack("buffalo_l") is KNOWN_PACKS[3]
     assert known_pack("mine") is None
 
 
@@ -46,13 +55,13 @@ def test_a_file_of_one_sum_has_one_size() -> None:
 def test_only_insightface_forbids_commercial_use() -> None:
     allowed = {pack.name for pack in KNOWN_PACKS if pack.licence.allows_commercial_use}
 
-    assert allowed == {"starter", "opencv_zoo"}
+    assert allowed == {"starter", "starter-compact", "opencv_zoo"}
 
 
-@pytest.mark.parametrize("name", ["starter", "opencv_zoo"])
+@pytest.mark.parametrize("name", ["starter", "starter-compact", "opencv_zoo"])
 def test_a_loaded_pack_is_what_the_catalogue_says(name: str, tmp_path: Path) -> None:
     make_zoo_pack(tmp_path / "mine")
-    pack = load_pack(FaceConfig(packs_dir=tmp_path, pack=name if name == "starter" else "mine"))
+    pack = load_pack(FaceConfig(packs_dir=tmp_path, pack="mine" if name == "opencv_zoo" else name))
     known = known_pack(name)
     for model in pack.models:
         model.close()
@@ -96,7 +105,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> KnownPack:
 def test_nothing_is_installed_where_there_is_no_folder_of_packs(tmp_path: Path) -> None:
     entries = pack_entries(tmp_path / "nowhere", "starter")
 
-    assert [entry.state for entry in entries] == ["built in"] + ["not installed"] * 6
+    assert [entry.state for entry in entries] == ["built in"] * 2 + ["not installed"] * 6
     assert [entry.name for entry in entries if entry.is_active] == ["starter"]
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,32 @@ def test_files_that_the_pack_does_not_use_are_not_in_its_fingerprint(tmp_path: P
     (folder / "README").write_text("hello")
 
     assert load_pack(config(tmp_path)).fingerprint == before
+
+
+def test_packs_that_find_the_same_faces_have_the_same_detector(tmp_path: Path) -> None:
+    folders = [make_pack(tmp_path / name, seed=seed) for seed, name in enumerate(("small", "other"))]
+    (folders[1] / "det.onnx").rename(folders[1] / "detector.onnx")
+    one, other = (load_pack(config(tmp_path, folder.name)) for folder in folders)
+
+    assert one.detector_fingerprint == other.detector_fingerprint
+    assert one.detector_fingerprint != one.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize("make", [make_pack, make_zoo_pack])
+def test_what_changes_the_faces_that_are_found_changes_the_detector(
+    tmp_path: Path, make: Callable[[Path], Path]
+) -> None:
+    make(tmp_path / "small")
+    finding = [{"min_face_score": 0.6}, {"min_face_pixels": 40}, {"min_face_quality": 0.2}, {"reduced_decoding": True}]
+    running = [{}, {"max_waiting": 7}, {"runs_at_once": 1}]
+
+    changed, same = (
+        {load_pack(config(tmp_path, **options)).detector_fingerprint for options in each} for each in (finding, running)
+    )
+
+    assert len(changed) == len(finding)
+    assert len(same) == 1
+    assert not changed & same
 
 
 def test_a_fingerprint_holds_names_as_well_as_contents() -> None:

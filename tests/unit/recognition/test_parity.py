@@ -121,6 +121,23 @@ def assert_same(faces: Sequence[Face], reference: Reference) -> None:
         assert float(ours.embedding @ theirs.normed_embedding) >= LEAST_COSINE
 
 
+def test_faces_that_are_located_are_cut_from_a_reduced_picture_as_those_that_are_found(engine: FaceEngine) -> None:
+    image, _ = scene(faces=6, size=(2560, 1772), seed=5)
+    data = pictures.saved(image, "JPEG", quality=95)
+    reduced = FaceEngine(replace(engine.config, reduced_decoding=True))
+    reduced._pack = engine.pack
+    _, found = look_at(reduced, data, limits=ImageLimits())
+
+    _, cut = look_at(reduced, data, limits=ImageLimits(), located=[face.detection for face in found.faces])
+
+    assert len(cut.faces) == 6
+    embeddings = [
+        [face.embedding for [face] in engine.describe([[each] for each in seen.faces])] for seen in (found, cut)
+    ]
+    assert float(np.sum(np.multiply(*embeddings), axis=1).min()) > 0.9999
+    assert [face.detection.box for face in cut.faces] == [face.detection.box for face in found.faces]
+
+
 def test_a_reduced_picture_gives_the_same_faces_in_the_same_places(engine: FaceEngine) -> None:
     """Boxes agree within a reduced pixel; faces too small for a crop are cut from the whole picture."""
     image, _ = scene(faces=6, size=(2560, 1772), seed=5)

@@ -1,4 +1,4 @@
-"""The pack that needs no download: what it finds, and what it says of itself."""
+"""The packs that need no download: what they find, and what they say of themselves."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +11,15 @@ import pytest
 from tests import pictures
 from worker.config import FaceConfig
 from worker.recognition import cascade_detector
-from worker.recognition.gradient_graph import gradient_histogram_graph
+from worker.recognition.gradient_graph import COMPACT, gradient_histogram_graph
 from worker.recognition.interfaces import Box, Detection, Image, Pack
 from worker.recognition.packs import load_pack
 
 GRAPH_SHA256 = "bd0f3af5a2534510f8ac48c7976ac23970ae9ee14aa1a43d266e5b9edb30e816"
 FINGERPRINT = "7ef49666f924e1e0e7fa5e49984a283274a896dec8d44a8c89ce2d1352c49a5f"
+COMPACT_GRAPH_SHA256 = "5008ac66f6c53963c3e4f44a57619689b0218f3c03f6f902c1a0598b03519270"
+COMPACT_FINGERPRINT = "304f5c8796b3b21bdbb915c4fd2663d34a16c07895d4d5690c7b45258cafbcab"
+DETECTOR_FINGERPRINT = "13a524d2904ffd0d008fc438bbf7f29179fdfc96b27f486725fa246dcab20612"
 
 #: The faces that the cascade finds, roughly, in pixels of the sample.
 ASTRONAUT = Box(left=170, top=66, right=276, bottom=172)
@@ -33,6 +36,11 @@ def pack() -> Pack:
     return load_pack(FaceConfig(packs_dir=Path("unused")))
 
 
+@pytest.fixture(scope="module")
+def compact() -> Pack:
+    return load_pack(FaceConfig(packs_dir=Path("unused"), pack="starter-compact"))
+
+
 def confident(pack: Pack, image: Image) -> list[Detection]:
     [found] = pack.detector.detect([image])
     return [face for face in found if face.score >= 0.5]
@@ -43,6 +51,17 @@ def test_it_says_what_it_cannot_do(pack: Pack) -> None:
     assert pack.dimension == 512
     assert "does not recognise a person across years" in pack.warning
     assert pack.warning.count(".") == 1
+
+
+def test_the_compact_one_is_another_model_with_the_same_detector(pack: Pack, compact: Pack) -> None:
+    assert compact.name == "starter-compact"
+    assert compact.dimension == 128
+    assert compact.warning == pack.warning.replace("starter", "starter-compact")
+    assert compact.fingerprint == COMPACT_FINGERPRINT != pack.fingerprint
+    assert compact.detector_fingerprint == pack.detector_fingerprint == DETECTOR_FINGERPRINT
+    assert hashlib.sha256(gradient_histogram_graph(COMPACT)).hexdigest() == COMPACT_GRAPH_SHA256
+    [face] = confident(compact, pictures.sample("astronaut"))
+    assert face.box.overlap(ASTRONAUT) > 0.8
 
 
 def test_its_fingerprint_is_the_same_on_every_machine(pack: Pack) -> None:
@@ -146,7 +165,9 @@ def test_embeddings_are_unit_vectors_in_any_batch(pack: Pack) -> None:
 
 
 @pytest.mark.parametrize("level", [0, 127, 255])
-def test_even_a_crop_of_one_colour_has_a_unit_vector(pack: Pack, level: int) -> None:
-    [embedding] = pack.recognizer.embed([np.full((112, 112, 3), level, np.uint8)])
+def test_even_a_crop_of_one_colour_has_a_unit_vector(pack: Pack, compact: Pack, level: int) -> None:
+    for each in (pack, compact):
+        [embedding] = each.recognizer.embed([np.full((112, 112, 3), level, np.uint8)])
 
-    assert abs(float(np.linalg.norm(embedding)) - 1) < 1e-5
+        assert embedding.shape == (each.dimension,)
+        assert abs(float(np.linalg.norm(embedding)) - 1) < 1e-5

@@ -1,4 +1,4 @@
-"""The starter pack's promise: it finds the same portrait again under turn, shift, light and JPEG noise.
+"""The starter packs' promise: they find the same portrait again under turn, shift, light and JPEG noise.
 
 100 LFW faces (grey, 25 x 25, magnified) each against their varied selves. The figures are printed with `-s`.
 """
@@ -17,9 +17,9 @@ from worker.recognition.packs import load_pack
 SEEDS = (1, 2, 3, 4, 5)
 
 
-@pytest.fixture(scope="module")
-def pack() -> Pack:
-    return load_pack(FaceConfig(packs_dir=Path("unused")))
+@pytest.fixture(scope="module", params=["starter", "starter-compact"])
+def pack(request: pytest.FixtureRequest) -> Pack:
+    return load_pack(FaceConfig(packs_dir=Path("unused"), pack=request.param))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ import redis
 from tasks import names
 from tasks.canary import CanaryLog, CanaryReport, canary_key, canary_problem
 from tasks.client import _judge
-from tasks.config import QueueConfig
 from tasks.health import WorkerReport
 from tasks.messages import Target
 from tasks.schedule import BEAT_SCHEDULE, beat_schedule
@@ -82,9 +81,8 @@ def test_silence_is_a_problem_where_somebody_should_have_heard(
 
 def test_a_late_canary_is_a_remark_and_no_reason_to_refuse_requests() -> None:
     target = Target(pack="starter", collection="faces_starter")
-    config = QueueConfig(redis_url="", redis_cache_url="", target=target, canary_interval_seconds=30.0)
     workers = (worker(uptime_seconds=999, queues=("search.starter", "index.starter", "records")),)
-    report = _judge(workers, config, (passed(200),))
+    report = _judge(workers, target, (passed(200),), canary_interval_seconds=30.0)
     assert report.is_healthy
     assert len(report.problems) == 3
 
@@ -93,12 +91,12 @@ def test_each_queue_has_a_canary_that_expires_when_it_is_missed(settings: Any) -
     settings.CANARY_INTERVAL_SECONDS = 7.0
     entries = {name: entry for name, entry in beat_schedule().items() if name.startswith("canary")}
     assert {(entry["options"]["queue"], *entry["args"]) for entry in entries.values()} == {
-        (queue, queue) for queue in ("search.starter", "index.starter", "records")
+        (queue, queue) for queue in ("search.starter", "index.starter", "reindex.starter", "records")
     }
     assert all((entry["schedule"], entry["options"]["expires"]) == (7.0, 28.0) for entry in entries.values())
     assert entries["canary-records"]["task"] == names.RECORDS_CANARY
 
 
 def test_canaries_can_be_turned_off(settings: Any) -> None:
-    settings.CANARY_INTERVAL_SECONDS = 0.0
+    settings.CANARY_INTERVAL_SECONDS = settings.RECALL_INTERVAL_SECONDS = 0.0
     assert beat_schedule() == BEAT_SCHEDULE

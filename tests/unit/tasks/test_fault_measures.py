@@ -21,7 +21,7 @@ def worker_commands(text: str) -> list[str]:
 def test_every_worker_has_one_queue_and_starts_without_talking_to_others(text: str) -> None:
     commands = worker_commands(text)
     queues = [re.findall(r'--queues "?([a-z]+)', command) for command in commands]
-    assert sorted(queues) == [["index"], ["records"], ["search"]]
+    assert sorted(queues) == [["index"], ["records"], ["reindex"], ["search"]]
     for command in commands:
         assert {"--without-mingle", "--without-gossip"} <= set(command.split()), command
 

@@ -3,16 +3,11 @@
 import pytest
 
 from tasks.client import _judge
-from tasks.config import QueueConfig
 from tasks.health import WorkerReport
 from tasks.inspection import QueueStatus, stuck_problem
 from tasks.messages import Target
 
-CONFIG = QueueConfig(
-    redis_url="redis://127.0.0.1:1/0",
-    redis_cache_url="redis://127.0.0.1:1/0",
-    target=Target(pack="starter", collection="faces_starter"),
-)
+TARGET = Target(pack="starter", collection="faces_starter")
 
 
 def worker(name: str, *queues: str, is_healthy: bool = True, collection_status: str = "loaded") -> WorkerReport:
@@ -33,7 +28,7 @@ RECORDS = worker("records@a", "records")
 
 
 def test_a_healthy_worker_for_each_queue_is_a_healthy_service():
-    report = _judge((SEARCH, INDEX, RECORDS), CONFIG)
+    report = _judge((SEARCH, INDEX, RECORDS), TARGET)
     assert report.is_healthy
     assert (report.connection_status, report.collection_status, report.problems) == ("connected", "loaded", ())
 
@@ -47,26 +42,26 @@ def test_a_healthy_worker_for_each_queue_is_a_healthy_service():
     ],
 )
 def test_a_queue_without_a_worker_is_named(present, missing):
-    report = _judge(present, CONFIG)
+    report = _judge(present, TARGET)
     assert not report.is_healthy
     assert any(missing in problem for problem in report.problems)
 
 
 def test_a_worker_of_another_pack_does_not_count():
     other = worker("search@b", "search.buffalo_l")
-    assert not _judge((other, INDEX, RECORDS), CONFIG).is_healthy
+    assert not _judge((other, INDEX, RECORDS), TARGET).is_healthy
 
 
 def test_one_sick_worker_is_named_while_another_still_serves():
     sick = worker("search@b", "search.starter", is_healthy=False)
-    report = _judge((sick, SEARCH, INDEX, RECORDS), CONFIG)
+    report = _judge((sick, SEARCH, INDEX, RECORDS), TARGET)
     assert report.connection_status == "connected"
     assert any("search@b" in problem for problem in report.problems)
 
 
 def test_a_worker_whose_index_loses_matches_is_named_and_the_service_stays_ready():
     lossy = SEARCH.model_copy(update={"problem": "Searches find only 63.4% of the matches.", "match_recall": 0.634})
-    report = _judge((lossy, INDEX, RECORDS), CONFIG)
+    report = _judge((lossy, INDEX, RECORDS), TARGET)
     assert report.is_healthy
     assert report.problems == ("search@a: Searches find only 63.4% of the matches.",)
 

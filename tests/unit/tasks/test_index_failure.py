@@ -24,7 +24,6 @@ REQUEST = IndexRequest(
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Message]]:
     found: list[tuple[str, Message]] = []
     monkeypatch.setattr(index, "send", lambda name, message, **_: found.append((name, message)))
-    monkeypatch.setattr(index, "check_target", lambda _: None)
     return found
 
 
@@ -35,7 +34,9 @@ def run(monkeypatch: pytest.MonkeyPatch, error: Exception, *, retries: int, mess
         raise error
 
     starts = SimpleNamespace(running=lambda *_: nullcontext(True))
-    monkeypatch.setattr(index, "state", SimpleNamespace(face_index=SimpleNamespace(add=add), starts=starts))
+    pack = SimpleNamespace(detector_fingerprint="d" * 64)
+    indexes = SimpleNamespace(index=lambda _: SimpleNamespace(add=add, pack=pack))
+    monkeypatch.setattr(index, "state", SimpleNamespace(indexes=indexes, starts=starts))
     monkeypatch.setattr(index.index_photos, "retry", lambda **_: RuntimeError("sent again"))
     state: str = index.index_photos.apply(kwargs={"message": message}, retries=retries).state
     return state

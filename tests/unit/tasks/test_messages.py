@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from tasks.errors import BadMessage
 from tasks.messages import IndexRequest, SearchRequest, SearchResult
-from tasks.targets import parse
+from tasks.parsing import parse
 
 REQUEST = {
     "target": {"pack": "starter", "collection": "faces_starter"},

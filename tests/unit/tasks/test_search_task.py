@@ -1,5 +1,7 @@
 """The search task drops what nobody wants any more before it costs a model run."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from tasks import search
@@ -35,8 +37,7 @@ class Uploads:
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     index = Index()
-    monkeypatch.setattr(state, "_face_index", index)
-    monkeypatch.setattr(search, "check_target", lambda target: None)
+    monkeypatch.setattr(state, "_indexes", SimpleNamespace(index=lambda target: index))
     return index
 
 

@@ -35,9 +35,9 @@ class WatchedStore(InMemoryVectorStore):
         self.after()
         return found
 
-    def upsert(self, records: Sequence[FaceRecord]) -> None:
+    def upsert(self, records: Sequence[FaceRecord], **options: bool) -> None:
         self.before()
-        super().upsert(records)
+        super().upsert(records, **options)
         self.after()
 
     def delete_photos(self, *, gallery_id: str, photo_ids: Collection[str]) -> None:

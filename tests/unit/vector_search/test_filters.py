@@ -13,7 +13,7 @@ from worker.vector_search import filters
 from worker.vector_search.exceptions import InvalidId
 
 #: Everything that a filter may be: fields, operators and quoted ids. Nothing else.
-_TERM = r'(gallery_id == "ID"|face_id > "ID"|(face_id|photo_id) in \["ID"(, "ID")*\])'
+_TERM = r'(gallery_id == "ID"|face_id > "ID"|photo_id (>|<)= "ID"|(face_id|photo_id) in \["ID"(, "ID")*\])'
 SHAPE = re.compile(rf"{_TERM}( and {_TERM})*".replace("ID", r"[0-9a-f-]{36}"))
 
 any_text = st.text() | st.text(alphabet='0123456789abcdef-"\\ |=&[]', max_size=60)
@@ -29,6 +29,8 @@ def test_no_text_escapes_its_quotes(text: str) -> None:
     attempts: list[Callable[[], str]] = [
         lambda: filters.in_gallery(text),
         lambda: filters.after_face(text),
+        lambda: filters.in_photos((text, str(uuid.UUID(int=1)))),
+        lambda: filters.in_photos((str(uuid.UUID(int=1)), text)),
         lambda: "".join(filters.any_of_faces([text])),
         lambda: "".join(filters.any_of_photos([str(uuid.UUID(int=1)), text])),
     ]

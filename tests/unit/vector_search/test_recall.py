@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 
 from benchmarks.vectors import DIMENSION, clustered_faces
 from worker.vector_search.exceptions import StoreUnavailable
-from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery
+from worker.vector_search.interfaces import FaceHit, FaceRecord, PhotoRange, SearchQuery
 from worker.vector_search.memory import InMemoryVectorStore
 from worker.vector_search.recall import (
+    MATCH_SIMILARITY,
     QUERIES_PER_SEARCH,
     RecallWatch,
+    gate_match_recall,
     measure_match_recall,
     nearby,
     recall_problem,
@@ -32,16 +35,21 @@ class LossyStore(InMemoryVectorStore):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.asked: list[int] = []  # embeddings, by search
+        self.asked_in: Counter[str] = Counter()  # embeddings, by gallery
         self.rows_read = 0
 
     def search(self, query: SearchQuery) -> list[list[FaceHit]]:
         self.asked.append(len(query.embeddings))
+        self.asked_in[query.gallery_id] += len(query.embeddings)
         return [[hit for hit in hits if hit.face_id[-1] not in self.lost_digits] for hits in super().search(query)]
 
-    def iterate(self, *, gallery_id: str | None = None) -> Iterator[FaceRecord]:
-        for row in super().iterate(gallery_id=gallery_id):
+    def iterate(self, *, gallery_id: str | None = None, photo_ids: PhotoRange | None = None) -> Iterator[FaceRecord]:
+        for row in super().iterate(gallery_id=gallery_id, photo_ids=photo_ids):
             self.rows_read += gallery_id is None  # a search reads its gallery
             yield row
+
+    def exact_search(self, query: SearchQuery) -> list[list[FaceHit]]:
+        return super().search(query)
 
 
 @pytest.fixture
@@ -171,3 +179,65 @@ def test_too_little_recall_is_said_with_what_to_look_at():
     sentence = recall_problem(0.634)
     assert "63.4%" in sentence
     assert "interimIndex.enableIndex" in sentence
+
+
+# -- the gate ------------------------------------------------------------------------------------------------
+
+
+def gate(store: InMemoryVectorStore, **options: Any) -> float | None:
+    return gate_match_recall(store, min_similarity=MATCH_SIMILARITY, **options)
+
+
+def test_the_gate_finds_no_loss_in_exact_search_and_nothing_in_an_empty_store(store: LossyStore):
+    assert gate(store) is None
+    fill(store, clustered_faces(600, queries=1).embeddings)
+    assert gate(store) == 1.0
+
+
+def test_the_gate_tells_what_the_index_loses_and_tells_it_again(store: LossyStore):
+    fill(store, clustered_faces(600, queries=1).embeddings)
+    store.lost_digits = "0"
+    lossy = gate(store)
+    assert lossy == pytest.approx(15 / 16, abs=0.04)
+    assert gate(store) == lossy
+
+
+def test_the_gate_asks_in_every_gallery_before_it_asks_in_one_again(store: LossyStore):
+    """Of three galleries two are small; they are asked for all that they hold, and the large one for the rest."""
+    small, large = clustered_faces(30, queries=1).embeddings, clustered_faces(300, queries=1, seed=1).embeddings
+    rows = [(embedding, GALLERIES[number % 2]) for number, embedding in enumerate(small)]
+    rows += [(embedding, GALLERIES[2]) for embedding in large]
+    store.upsert(
+        [
+            FaceRecord(face_id=str(uuid.UUID(int=n)), photo_id=str(uuid.UUID(int=n)), gallery_id=gallery, embedding=e)
+            for n, (e, gallery) in enumerate(rows)
+        ]
+    )
+    assert gate(store, queries=60) == 1.0
+    assert store.asked_in == {GALLERIES[0]: 15, GALLERIES[1]: 15, GALLERIES[2]: 30}
+    assert max(store.asked) <= QUERIES_PER_SEARCH
+
+
+def test_the_gate_asks_no_more_than_it_is_told_however_many_galleries_there_are(store: LossyStore):
+    galleries = [str(uuid.UUID(int=100 + number)) for number in range(20)]
+    fill(store, clustered_faces(600, queries=1).embeddings, galleries=galleries)
+    assert gate(store, queries=7) == 1.0
+    assert store.asked_in == dict.fromkeys(galleries[:7], 1)
+
+
+def test_the_gate_leaves_out_the_galleries_that_it_is_told_to(store: LossyStore):
+    fill(store, clustered_faces(60, queries=1).embeddings, galleries=GALLERIES[:1])
+    assert gate(store, ignored={GALLERIES[0]}) is None
+
+
+def test_a_match_that_is_deleted_while_the_gate_measures_is_not_lost(store: LossyStore):
+    fill(store, clustered_faces(60, queries=1).embeddings, galleries=GALLERIES[:1])
+    exact_search = store.exact_search
+
+    def exact_search_and_delete(query: SearchQuery) -> list[list[FaceHit]]:
+        found = exact_search(query)
+        store.delete_photos(gallery_id=GALLERIES[0], photo_ids=[found[0][0].photo_id])
+        return found
+
+    store.exact_search = exact_search_and_delete  # type: ignore[method-assign]
+    assert gate(store) == 1.0

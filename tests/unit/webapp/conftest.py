@@ -15,9 +15,11 @@ from tasks import client as tasks_client
 from tasks import passage
 from tasks.client import HealthReport
 from tasks.errors import QueueUnavailable
-from tasks.messages import BoxInfo, FaceInfo, PhotoOutcomeInfo, PhotoRef, SearchResult
-from webapp.gallery import services
+from tasks.health import WorkerReport
+from tasks.messages import BoxInfo, FaceInfo, PhotoOutcomeInfo, PhotoRef, SearchResult, Target
+from webapp.gallery import dispatch, services
 from webapp.gallery.models import Gallery, Photo
+from webapp.operations import gates, generation_overview
 
 
 @pytest.fixture(scope="session")
@@ -49,14 +51,19 @@ class FakeQueue:
     #: While it is not empty: what was sent before this time.time() has left it.
     left: float = 0.0
     is_down: bool = False
+    #: The collection and the queue of each index message, and the collections of each removal.
+    index_targets: list[tuple[str, str]] = field(default_factory=list)
+    removal_targets: list[list[str]] = field(default_factory=list)
 
-    def enqueue_index(self, *, gallery_id: str, photos: Sequence[PhotoRef]) -> None:
+    def enqueue_index(self, *, target: Target, gallery_id: str, photos: Sequence[PhotoRef], queue: str) -> None:
         self._check()
         self.indexed.append((gallery_id, list(photos)))
+        self.index_targets.append((target.collection, queue))
 
-    def enqueue_removal(self, *, gallery_id: str, photo_ids: Sequence[str]) -> None:
+    def enqueue_removal(self, *, targets: Sequence[Target], gallery_id: str, photo_ids: Sequence[str]) -> None:
         self._check()
         self.removed.append((gallery_id, list(photo_ids)))
+        self.removal_targets.append([target.collection for target in targets])
 
     def index_queue_length(self) -> int:
         self._check()
@@ -82,9 +89,10 @@ class FakeQueue:
 @pytest.fixture(autouse=True)
 def queue(monkeypatch: pytest.MonkeyPatch) -> FakeQueue:
     fake = FakeQueue()
-    for name in ("enqueue_index", "enqueue_removal", "index_queue_length"):
+    for name in ("enqueue_index", "enqueue_removal"):
         monkeypatch.setattr(tasks_client, name, getattr(fake, name))
-    monkeypatch.setattr(passage, "left_index_queue", fake.left_index_queue)
+    monkeypatch.setattr(dispatch, "index_queue_length", fake.index_queue_length)
+    monkeypatch.setattr(passage, "left_queue", lambda queue, seconds: fake.left_index_queue(seconds))
     return fake
 
 
@@ -144,6 +152,23 @@ def face_search(monkeypatch: pytest.MonkeyPatch) -> FakeFaceSearch:
     monkeypatch.setattr("webapp.search.services.face_search", lambda: fake)
     monkeypatch.setattr("webapp.operations.selectors.face_search", lambda: fake)
     return fake
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> list[WorkerReport]:
+    """What workers say of themselves, as long as nobody adds any: nothing. Nothing is published for them either."""
+    found: list[WorkerReport] = []
+    for module in (gates, generation_overview):
+        monkeypatch.setattr(module, "published_reports", lambda: tuple(found))
+    monkeypatch.setattr("tasks.live_targets.publish", lambda _: None)
+    return found
+
+
+def report_of(pack: str, *roles: str, fingerprint: str = "f" * 64, is_healthy: bool = True) -> WorkerReport:
+    queues = tuple(f"{role}.{pack}" for role in roles or ("search", "index", "reindex"))
+    return WorkerReport(
+        name=f"{pack}@here", pid=1, queues=queues, is_healthy=is_healthy, pack=pack, fingerprint=fingerprint
+    )
 
 
 @pytest.fixture

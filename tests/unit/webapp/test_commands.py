@@ -168,7 +168,7 @@ def test_a_database_that_is_down_is_a_sentence(folder: Path, monkeypatch: pytest
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> FakeFaceSearch:
     fake = FakeFaceSearch()
-    monkeypatch.setattr(search_photo, "FaceSearchService", lambda: fake)
+    monkeypatch.setattr(search_photo, "FaceSearchService", lambda **_: fake)
     return fake
 
 
@@ -199,6 +199,8 @@ def test_json_is_the_answer_of_the_api(gallery: Gallery, service: FakeFaceSearch
         "photo_id": str(photo.id),
         "face_id": str(photo.faces.get().id),
         "similarity": 0.9,
+        "person": None,
+        "person_id": None,
     }
 
 

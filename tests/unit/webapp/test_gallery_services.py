@@ -270,9 +270,9 @@ def test_the_database_tasks_only_call_services(monkeypatch: pytest.MonkeyPatch, 
     tasks.requeue_stale_photos()
     tasks.feed_index_queue()
     assert calls == [
-        ("outcomes_record", {"gallery_id": gallery.id, "outcomes": (outcome,)}),
+        ("outcomes_record", {"gallery_id": gallery.id, "outcomes": (outcome,), "collection": ""}),
         ("removals_record", {"photo_ids": (str(photo.id),)}),
-        ("index_failure_record", {"photo_ids": (str(photo.id),), "error": error}),
+        ("index_failure_record", {"photo_ids": (str(photo.id),), "error": error, "collection": ""}),
         ("stale_photos_requeue", {}),
         ("index_queue_feed", {}),
     ]

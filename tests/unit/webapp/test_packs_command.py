@@ -38,6 +38,7 @@ def test_every_pack_is_a_line_with_its_licence_and_whether_it_is_here(packs_dir:
     printed, _ = packs(*arguments)
 
     assert line_of(printed, "starter").split()[:4] == ["*", "starter", "built", "in"]
+    assert line_of(printed, "starter-compact").split()[:3] == ["starter-compact", "built", "in"]
     assert "not installed" in line_of(printed, "buffalo_l")
     assert "non-commercial research" in line_of(printed, "buffalo_l")
     assert "128  yes" in line_of(printed, "opencv_zoo")
@@ -58,7 +59,7 @@ def test_the_list_can_be_read_by_a_program(arguments: list[str]) -> None:
     entries = json.loads(packs(*arguments)[0])
 
     assert [entry["name"] for entry in entries] == [known.name for known in KNOWN_PACKS]
-    assert entries[2]["known"]["licence"]["allows_commercial_use"] is False
+    assert entries[3]["known"]["licence"]["allows_commercial_use"] is False
     assert entries[0]["is_active"] is True
 
 
@@ -125,6 +126,7 @@ def test_a_licence_that_allows_commercial_use_is_no_warning(tmp_path: Path) -> N
     assert err.getvalue() == ""
 
 
-def test_the_built_in_pack_cannot_be_fetched() -> None:
+@pytest.mark.parametrize("name", ["starter", "starter-compact"])
+def test_a_built_in_pack_cannot_be_fetched(name: str) -> None:
     with pytest.raises(CommandError, match="built in"):
-        packs("fetch", "starter")
+        packs("fetch", name)

@@ -23,6 +23,7 @@ from tests.unit.webapp.conftest import (
 from tests.unit.webapp.test_search_api import answer_with
 from webapp.gallery import services
 from webapp.gallery.models import Gallery, Photo
+from webapp.operations.models import Generation
 
 
 @pytest.fixture
@@ -325,7 +326,9 @@ def test_the_starter_packs_warning_is_the_starter_packs(
 ) -> None:
     settings.PACK_NAME = "buffalo_l"
     face_search.result = answer_with(add_indexed_photo(gallery))
-    assert "starter pack" not in text(page.get(search(page, gallery)["Location"]))
+    assert "starter" not in text(page.get(search(page, gallery)["Location"]))
+    Generation.objects.update(pack="starter-compact")
+    assert "The starter-compact pack is active" in text(page.get(search(page, gallery)["Location"]))
 
 
 # -- every page ---------------------------------------------------------------------------------------------

@@ -70,6 +70,8 @@ def test_a_held_search_answers_with_its_matches(api: Client, gallery: Gallery, f
                         "photo_id": str(photo.id),
                         "face_id": str(photo.faces.get().id),
                         "similarity": 0.9,
+                        "person": None,
+                        "person_id": None,
                     }
                 ],
             }

@@ -13,6 +13,7 @@ from tasks.client import FaceSearchService
 from tasks.messages import SearchedFaces, SearchResult
 from webapp.gallery.command_support import expected_failures, gallery_named
 from webapp.gallery.models import Gallery
+from webapp.operations.generation_selectors import ActiveTarget
 from webapp.search.selectors import SearchAnswer, answer_as_json, search_answer
 
 
@@ -74,7 +75,8 @@ class Command(BaseCommand):
                 continue
             self.stdout.write(f"  {'rank':>4}  {'similarity':>10}  photo")
             for rank, match in enumerate(face.matches, start=1):
-                self.stdout.write(f"  {rank:>4}  {match.similarity:>10.3f}  {match.photo.filename}")
+                whose = f"  {match.person.name}" if match.person else ""
+                self.stdout.write(f"  {rank:>4}  {match.similarity:>10.3f}  {match.photo.filename}{whose}")
 
 
 async def _search(
@@ -86,7 +88,7 @@ async def _search(
     faces: SearchedFaces,
     timeout_seconds: float,
 ) -> SearchResult:
-    async with FaceSearchService() as service:
+    async with FaceSearchService(active_target=ActiveTarget()) as service:
         return await service.search_faces_in_image(
             image,
             gallery_id=str(gallery.id),

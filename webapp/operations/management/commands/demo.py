@@ -21,6 +21,7 @@ from tasks.messages import SearchResult
 from webapp.gallery import selectors, services
 from webapp.gallery.models import Gallery, Photo
 from webapp.operations import local, samples
+from webapp.operations.generation_selectors import ActiveTarget
 
 START_TIMEOUT_SECONDS: Final = 120.0
 INDEX_TIMEOUT_SECONDS: Final = 120.0
@@ -158,7 +159,7 @@ def _wait_until_healthy(service: subprocess.Popen[bytes], log_path: Path) -> Hea
 
 
 async def _health() -> HealthReport:
-    async with FaceSearchService() as service:
+    async with FaceSearchService(active_target=ActiveTarget()) as service:
         return await service.health_check()
 
 
@@ -191,7 +192,7 @@ def _wait_until_indexed(gallery: Gallery, service: subprocess.Popen[bytes], log_
 
 
 async def _search(gallery: Gallery) -> SearchResult:
-    async with FaceSearchService() as service:
+    async with FaceSearchService(active_target=ActiveTarget()) as service:
         return await service.search_faces_in_image(
             samples.portrait_query(), gallery_id=str(gallery.id), limit=5, min_similarity=-1.0
         )

@@ -61,7 +61,7 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps([_described(entry) for entry in entries], indent=2))
             return
-        row = "{:<1} {:<14} {:<13} {:>9} {:>6}  {:<10} {:<23}  {}"
+        row = "{:<1} {:<15} {:<13} {:>9} {:>6}  {:<10} {:<23}  {}"
         self.stdout.write(row.format("", "pack", "state", "size", "values", "commercial", "licence", "where"))
         for entry in entries:
             known = entry.known
@@ -121,7 +121,8 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps({"name": name, "folder": str(folder), "sha256": digests}, indent=2))
         else:
-            self.stdout.write(f"Installed in {folder}. Start everything with FACE_PACK={name} to use it.")
+            change = f"`manage.py reindex start --pack {name}`"
+            self.stdout.write(f"Installed in {folder}. Start with FACE_PACK={name}, or change to it with {change}.")
 
 
 @contextmanager

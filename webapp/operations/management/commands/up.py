@@ -28,13 +28,13 @@ class Command(BaseCommand):
             f"Pages: http://127.0.0.1:{settings.PORTS.web}/  Flower: http://127.0.0.1:{settings.PORTS.flower}/"
         )
         self.stdout.flush()
-        sys.exit(_run(processes))
+        environment = local.process_environment(settings.PORTS, settings.DATA_DIR)
+        sys.exit(run_processes(processes, environment))
 
 
-def _run(processes: list[local.LocalProcess]) -> int:
+def run_processes(processes: list[local.LocalProcess], environment: dict[str, str]) -> int:
     """Run the processes until a signal comes, or one of them cannot even start; return the exit status."""
     supervisor = Supervisor()
-    environment = local.process_environment(settings.PORTS, settings.DATA_DIR)
     for process in processes:
         supervisor.add_process(process.name, process.command, env=environment, cwd=str(settings.BASE_DIR))
     supervisor.loop()

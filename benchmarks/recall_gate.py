@@ -1,0 +1,111 @@
+"""The recall gate, shown to stop a bad index and to let the default pass.
+
+`python -m benchmarks.recall_gate [--rows 100000] [--json]`: clustered faces on a Milvus server, the same in a
+collection with IVF_FLAT, nlist 1024, searched with nprobe 1, and in one with the default index. Both are measured as
+they are before an activation, once their index stands.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pymilvus import MilvusClient
+
+from benchmarks.vector_search import let_the_index_stand
+from benchmarks.vectors import DIMENSION, clustered_faces
+from tests.servers import milvus_server
+from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
+from worker.vector_search.core import VectorSearchService
+from worker.vector_search.interfaces import FaceRecord
+from worker.vector_search.recall import ENOUGH_MATCH_RECALL, MATCH_SIMILARITY, gate_match_recall
+
+GALLERY = str(uuid.UUID(int=1))
+ROWS_PER_CALL = 5000
+
+#: By what is expected of it: a deliberately bad index, and the default.
+INDEXES: Mapping[str, CollectionConfig] = {
+    "fails": CollectionConfig(
+        name="bad", index_type="IVF_FLAT", index_params={"nlist": 1024}, search_params={"nprobe": 1}
+    ),
+    "passes": CollectionConfig(name="good"),
+}
+
+
+def main() -> None:
+    options = _options()
+    os.environ.setdefault("FACEQUEUE_DATA_DIR", str(Path("var").absolute()))
+    with (
+        tempfile.TemporaryDirectory(prefix="facequeue-bench-") as folder,
+        milvus_server(Path(folder)) as (uri, _process),
+    ):
+        figures = measure(uri, options.rows)
+    if options.json:
+        print(json.dumps(figures, indent=2))
+        return
+    print(f"The gate wants a match recall of at least {ENOUGH_MATCH_RECALL}.\n")
+    print("| index | rows | match recall | seconds to measure | the gate | as expected |\n|---|---|---|---|---|---|")
+    for each in figures:
+        print("| {index} | {rows:,} | {match_recall:.3f} | {seconds:.1f} | {gate} | {as_expected} |".format(**each))
+
+
+def measure(uri: str, rows: int) -> list[dict[str, Any]]:
+    """Return a row for each of INDEXES, filled with the same faces on that server."""
+    embeddings = clustered_faces(rows, queries=1).embeddings
+    figures: list[dict[str, Any]] = []
+    for expected, collection in INDEXES.items():
+        store = VectorSearchService(
+            milvus=MilvusConfig(uri=uri, timeout_seconds=300),
+            collection=collection,
+            performance=PerformanceConfig(search_timeout_seconds=300, insert_timeout_seconds=300),
+            dimension=DIMENSION,
+            fingerprint="b" * 64,
+        )
+        store.open()
+        with closing(store), closing(MilvusClient(uri)) as client:
+            print(f"{rows} faces, {collection.index_type}", file=sys.stderr, flush=True)
+            for start in range(0, rows, ROWS_PER_CALL):
+                store.upsert([_record(row, embeddings) for row in range(start, min(start + ROWS_PER_CALL, rows))])
+            let_the_index_stand(client, collection.name)
+            started = time.perf_counter()
+            recall = gate_match_recall(store, min_similarity=MATCH_SIMILARITY) or 0.0
+            gate = "passes" if recall >= ENOUGH_MATCH_RECALL else "fails"
+            figures.append(
+                {
+                    "index": " ".join(
+                        [collection.index_type, *(f"{k} {v}" for k, v in collection.search_params.items())]
+                    ),
+                    "rows": rows,
+                    "match_recall": recall,
+                    "seconds": time.perf_counter() - started,
+                    "gate": gate,
+                    "as_expected": gate == expected,
+                }
+            )
+            store.drop()
+    return figures
+
+
+def _record(row: int, embeddings: NDArray[np.float32]) -> FaceRecord:
+    face_id = str(uuid.UUID(int=row))
+    return FaceRecord(face_id=face_id, photo_id=face_id, gallery_id=GALLERY, embedding=embeddings[row])
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=100_000, help="faces, a multiple of five (default 100000)")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

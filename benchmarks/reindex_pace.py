@@ -1,0 +1,287 @@
+"""What a re-index does to searches, at the rate that it chooses by itself.
+
+`python -m benchmarks.reindex_pace [--photos N] [--seconds S] [--turns T] [--json]`. Starts the whole service on free
+ports in a temporary folder, with a worker for the other pack, and stops it. Searches are sent at a constant rate, a
+share of what the service can do, however long the last one takes. Meanwhile the re-index is paused and goes on in turn,
+so that the machine's noise falls on both alike. What is between turns, while the last photos are worked off, counts for
+neither. Ends with 1 when the 95th percentile of the searches rises by more than ALLOWED_RATIO, or one fails.
+"""
+
+import argparse
+import asyncio
+import itertools
+import json
+import logging
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import quantiles
+from typing import Any, NamedTuple, Self
+
+import django
+import httpx
+
+OTHER_PACK = "starter-compact"
+#: How much longer searches may take (p95) during a re-index.
+ALLOWED_RATIO = 1.5
+#: The searches that are sent, as a share of those that the service answers when it does nothing else.
+LOAD = 0.35
+CAPACITY_SECONDS = 15.0
+#: So many searches at once find out what the service can do: more than it has cores.
+CALLERS = 4
+UPLOADED_AT_ONCE = 100
+#: After the last photo of a turn, before the next is measured.
+SETTLE_SECONDS = 3.0
+PATIENCE_SECONDS = 900.0
+
+
+class Search(NamedTuple):
+    """One search: when it was to be sent (time.monotonic()), how long it took from then, and whether it was right."""
+
+    at: float
+    ms: float
+    is_answered: bool
+
+
+class Phase(NamedTuple):
+    """One turn of one kind; the photos that got an outcome in the other generation, and the rate at its end."""
+
+    is_busy: bool
+    seconds: float
+    search_ms: list[float]
+    failed: int
+    photos: int = 0
+    chosen_rate: float | None = None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=int, default=1200, help="photos to re-index at most (default 1200)")
+    parser.add_argument("--seconds", type=float, default=40.0, help="of a turn (default 40)")
+    parser.add_argument("--turns", type=int, default=3, help="with the re-index, and as many without (default 3)")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="facequeue-bench-") as folder:
+        rate, phases = _measure(Path(folder), options.photos, options.seconds, options.turns)
+    summary = _summary(rate, phases)
+    print(json.dumps(summary, indent=2) if options.json else _table(summary, phases))
+    sys.exit(not summary["kept"])
+
+
+def _measure(folder: Path, photos: int, seconds: float, turns: int) -> tuple[float, list[Phase]]:
+    """Return the searches that were sent a second, and the turns."""
+    from tests.ports import free_port_block
+
+    # This process and the service must agree on where things are before Django reads its settings.
+    os.environ["FACEQUEUE_DATA_DIR"] = str(folder)
+    os.environ["PORT"] = str(free_port_block())
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
+    django.setup()
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+    from django.conf import settings
+
+    from tests.service import EVERYTHING, RunningService
+    from tests.web_client import WebClient
+
+    environment = {"ENABLE_CACHING": "false", "LOG_LEVEL": "WARNING"}  # the same search again would not be one
+    with RunningService(folder, processes=EVERYTHING, ports=settings.PORTS, environment=environment) as service:
+        service.create_user()
+        service.start(
+            "worker-reindex",
+            label="worker-reindex of the other pack",
+            environment={"FACE_PACK": OTHER_PACK, "PACK_NAME": OTHER_PACK},
+        )
+        service.wait_until_healthy()
+        alice = WebClient(service.url)
+        try:
+            gallery = _import(service, alice, photos)
+            with _Searches(alice, gallery) as searches:
+                return searches.rate, _take_turns(searches, seconds, turns)
+        finally:
+            alice.close()
+
+
+def _import(service: Any, alice: Any, photos: int) -> str:
+    from tests.faults.traffic import portraits
+
+    gallery: str = alice.create_gallery("people")
+    pictures = list(portraits(photos, of="people").items())
+    for start in range(0, photos, UPLOADED_AT_ONCE):
+        alice.upload(gallery, dict(pictures[start : start + UPLOADED_AT_ONCE]))
+    service.wait_until(
+        lambda: alice.progress(gallery)["indexed"] == photos, "every photo is indexed", seconds=PATIENCE_SECONDS
+    )
+    return gallery
+
+
+def _take_turns(searches: "_Searches", seconds: float, turns: int) -> list[Phase]:
+    from webapp.operations import generation_selectors as selectors
+    from webapp.operations import generation_services as services
+
+    def done() -> int:
+        return selectors.progress_of(generation).done
+
+    actor = "benchmark"
+    phases = [searches.during(seconds)]
+    generation = services.generation_start(actor=actor, pack=OTHER_PACK)
+    total, before = selectors.progress_of(generation).total, 0
+    while True:
+        busy = searches.during(seconds, until=lambda: done() == total)
+        services.generation_pause(generation=generation, actor=actor, is_paused=True)
+        photos = done() - before
+        _wait_until_at_rest(generation)
+        generation.refresh_from_db()
+        phases.append(busy._replace(photos=photos, chosen_rate=generation.chosen_rate))
+        before = done()
+        if len(phases) == 2 * turns or before == total:
+            return phases
+        time.sleep(SETTLE_SECONDS)
+        phases.append(searches.during(seconds))
+        services.generation_pause(generation=generation, actor=actor, is_paused=False)
+
+
+def _wait_until_at_rest(generation: Any) -> None:
+    """Wait for the outcomes of the photos that were sent."""
+    from webapp.operations.models import Entry
+
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while generation.entries.filter(state=Entry.State.PENDING, enqueued_at__isnull=False).exists():
+        if time.monotonic() > deadline:
+            raise RuntimeError("The photos that were sent have no outcome.")
+        time.sleep(0.5)
+
+
+class _Searches:
+    """Somebody who searches at a constant rate from `with` on, in a thread of its own."""
+
+    def __init__(self, alice: Any, gallery: str) -> None:
+        from webapp.operations import samples
+
+        self._image = samples.portrait_query()
+        self._path = f"/api/v1/galleries/{gallery}/searches"
+        self._headers = alice.headers
+        self._open = {"base_url": alice.http.base_url, "cookies": dict(alice.http.cookies), "timeout": 60}
+        self._seen: list[Search] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._send()), daemon=True)
+        self.rate = LOAD * asyncio.run(self._capacity())
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def during(self, seconds: float, *, until: Callable[[], bool] | None = None) -> Phase:
+        """Return the searches of the next seconds, or of those until something is so; busy if it is waited for."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < seconds and not (until and until()):
+            time.sleep(1)
+        ended = time.monotonic()
+        time.sleep(SETTLE_SECONDS)  # for those that were sent last
+        seen = [each for each in self._seen if begun <= each.at < ended]
+        return Phase(
+            is_busy=until is not None,
+            seconds=ended - begun,
+            search_ms=[each.ms for each in seen],
+            failed=sum(not each.is_answered for each in seen),
+        )
+
+    async def _capacity(self) -> float:
+        """Return how many searches a second are answered when CALLERS search all the time."""
+        async with httpx.AsyncClient(**self._open) as http:
+            await self._search(http, time.monotonic())
+            begun = time.monotonic()
+            answers = await asyncio.gather(*(self._call(http, begun + CAPACITY_SECONDS) for _ in range(CALLERS)))
+            return sum(answers) / (time.monotonic() - begun)
+
+    async def _call(self, http: httpx.AsyncClient, end: float) -> int:
+        answers = 0
+        while time.monotonic() < end:
+            await self._search(http, time.monotonic())
+            answers += 1
+        return answers
+
+    async def _send(self) -> None:
+        begun = time.monotonic()
+        async with httpx.AsyncClient(**self._open) as http, asyncio.TaskGroup() as under_way:
+            for number in itertools.count():
+                at = begun + number / self.rate
+                await asyncio.sleep(at - time.monotonic())
+                if self._stopping.is_set():
+                    return
+                under_way.create_task(self._note(http, at))
+
+    async def _note(self, http: httpx.AsyncClient, at: float) -> None:
+        is_answered = await self._search(http, at)
+        self._seen.append(Search(at, (time.monotonic() - at) * 1000, is_answered))
+
+    async def _search(self, http: httpx.AsyncClient, at: float) -> bool:
+        """Search; say whether the person was found."""
+        picture = self._image + str(at).encode()
+        answer = await http.post(self._path, params={"wait": 30}, files={"image": picture}, headers=self._headers)
+        return answer.status_code == 200 and bool(answer.json()["faces"][0]["matches"])
+
+
+def _summary(rate: float, phases: Sequence[Phase]) -> dict[str, Any]:
+    kinds = {name: _kind([each for each in phases if each.is_busy == (name == "busy")]) for name in ("quiet", "busy")}
+    ratios = {f"{p}_ratio": kinds["busy"][f"{p}_ms"] / kinds["quiet"][f"{p}_ms"] for p in ("p50", "p95", "p99")}
+    failed = sum(phase.failed for phase in phases)
+    return {
+        "searches_a_second": rate,
+        **kinds,
+        **ratios,
+        "failed": failed,
+        "kept": ratios["p95_ratio"] <= ALLOWED_RATIO and not failed,
+        "chosen_rates": [phase.chosen_rate for phase in phases if phase.is_busy],
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def _kind(phases: Sequence[Phase]) -> dict[str, Any]:
+    """Return what the searches of all turns of a kind took."""
+    cuts = quantiles((ms for phase in phases for ms in phase.search_ms), n=100, method="inclusive")
+    return {
+        "searches": sum(len(phase.search_ms) for phase in phases),
+        "seconds": sum(phase.seconds for phase in phases),
+        "photos": sum(phase.photos for phase in phases),
+        "p50_ms": cuts[49],
+        "p95_ms": cuts[94],
+        "p99_ms": cuts[98],
+    }
+
+
+def _table(summary: dict[str, Any], phases: Sequence[Phase]) -> str:
+    lines = [
+        f"{summary['searches_a_second']:.1f} searches a second, {LOAD:.0%} of what the service does; "
+        f"load average {summary['load_average']:.1f}.",
+        f"{'turn':<12} {'seconds':>8} {'searches':>9} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} "
+        f"{'photos/s':>9} {'chosen/s':>9}",
+    ]
+    for phase in phases:
+        lines.append(_line("re-index" if phase.is_busy else "quiet", _kind([phase]), phase.chosen_rate))
+    lines += [_line(f"all {name}", summary[name], None) for name in ("quiet", "busy")]
+    lines.append(
+        f"During the re-index p50 is {summary['p50_ratio']:.2f}, p95 {summary['p95_ratio']:.2f} and p99 "
+        f"{summary['p99_ratio']:.2f} times as long; allowed are {ALLOWED_RATIO:g} (p95). {summary['failed']} searches "
+        f"failed. {'Kept.' if summary['kept'] else 'NOT KEPT.'}"
+    )
+    return "\n".join(lines)
+
+
+def _line(name: str, kind: dict[str, Any], chosen_rate: float | None) -> str:
+    figures = f"{kind['p50_ms']:>8.0f} {kind['p95_ms']:>8.0f} {kind['p99_ms']:>8.0f}"
+    chosen = f"{chosen_rate:>9.2f}" if chosen_rate is not None else f"{'':>9}"
+    photos = f"{kind['photos'] / kind['seconds']:>9.2f}" if kind["photos"] else f"{'':>9}"
+    return f"{name:<12} {kind['seconds']:>8.0f} {kind['searches']:>9} {figures} {photos} {chosen}".rstrip()
+
+
+if __name__ == "__main__":
+    main()

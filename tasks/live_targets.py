@@ -1,0 +1,66 @@
+"""Which collections are in use, as the records worker last said: for processes that do not read the database.
+
+The database is the truth. The list is kept in `redis`, whose file survives a restart, so that a GPU worker knows at its
+start what it will be asked for. Without it, as at the very first start, there is the target that the settings describe.
+"""
+
+import logging
+from typing import Final
+
+import redis
+from django.conf import settings
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tasks.config import default_target
+from tasks.messages import Target
+
+logger = logging.getLogger(__name__)
+
+KEY: Final = "facequeue:live-targets"
+
+
+class LiveTargets(BaseModel):
+    """The active generation's target, and those of the others that are being filled."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    active: Target
+    others: tuple[Target, ...] = ()
+
+    @property
+    def all(self) -> tuple[Target, ...]:
+        return self.active, *self.others
+
+    @property
+    def packs(self) -> tuple[str, ...]:
+        """Their packs, the active one's first."""
+        return tuple(dict.fromkeys(target.pack for target in self.all))
+
+    def for_pack(self, pack: str) -> Target | None:
+        """Return what a worker of this pack is there for first of all; None when nothing is."""
+        return next((target for target in self.all if target.pack == pack), None)
+
+
+def publish(targets: LiveTargets) -> None:
+    """Tell everybody. A Redis that does not answer is told the next time."""
+    try:
+        with _client() as client:
+            client.set(KEY, targets.model_dump_json())
+    except redis.RedisError as error:
+        logger.warning("The live collections could not be published: %s", error)
+
+
+def published() -> LiveTargets:
+    """Return what was last published, or what the settings describe."""
+    try:
+        with _client() as client:
+            value = client.get(KEY)
+        if isinstance(value, bytes):
+            return LiveTargets.model_validate_json(value)
+    except (redis.RedisError, ValidationError) as error:
+        logger.warning("The live collections are not known, the settings' is taken: %s", error)
+    return LiveTargets(active=default_target())
+
+
+def _client() -> redis.Redis:
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2.0, socket_connect_timeout=1.0)

@@ -1,0 +1,133 @@
+"""Reads of generations: which is active, which are filled, and how far each is."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, cast
+
+from asgiref.sync import sync_to_async
+from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from tasks.config import default_target
+from tasks.live_targets import LiveTargets
+from tasks.messages import Target
+from webapp.gallery.models import Face, Photo
+from webapp.operations.models import LIVE_STATES, Entry, Generation
+
+#: How long a web process searches what was active, in seconds.
+FRESH_SECONDS = 1.0
+
+#: A photo that was settled so lately may still be on its way to the other generations, in seconds.
+FOLLOWING_SECONDS = 30.0
+
+#: Photos that stay as they are until somebody acts: what a generation is filled with.
+SETTLED = (Photo.State.INDEXED, Photo.State.NO_FACES, Photo.State.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationProgress:
+    """How far a generation is: settled photos by what became of them in it. They add up to `total`."""
+
+    total: int
+    indexed: int = 0
+    no_faces: int = 0
+    failed: int = 0
+    #: Of those without an outcome, the ones that are not settled for long: they follow within seconds, also afterwards.
+    following: int = 0
+
+    @property
+    def missing(self) -> int:
+        """Photos without an outcome that should have one by now."""
+        return max(0, self.total - self.done - self.following)
+
+    @property
+    def done(self) -> int:
+        return self.indexed + self.no_faces + self.failed
+
+
+def active_generation() -> Generation:
+    """Return the generation that is searched; the first one is made from the settings when it is first asked for."""
+    found = Generation.objects.filter(state=Generation.State.ACTIVE).first()
+    if found is not None:
+        return found
+    target = default_target()
+    generation, _ = Generation.objects.get_or_create(
+        collection=target.collection,
+        defaults={"pack": target.pack, "state": Generation.State.ACTIVE, **target.index.model_dump()},
+    )
+    return generation
+
+
+def live_generations() -> list[Generation]:
+    """Return the generations that uploads and deletions go to, the active one first."""
+    active = active_generation()
+    others = Generation.objects.filter(state__in=LIVE_STATES, is_dropping=False).exclude(id=active.id)
+    return [active, *others]
+
+
+def generation_of(collection: str) -> Generation | None:
+    """Return the live generation of a message; the active one for a message of a release that had only one."""
+    if not collection:
+        return active_generation()
+    return next((each for each in live_generations() if each.collection == collection), None)
+
+
+def live_targets() -> LiveTargets:
+    active, *others = live_generations()
+    return LiveTargets(active=active.target, others=tuple(each.target for each in others))
+
+
+class ActiveTarget:
+    """What is searched now, for the event loop of a web process: asked of the database once in FRESH_SECONDS."""
+
+    def __init__(self) -> None:
+        self._target = default_target()
+        self._asked_at = float("-inf")  # time.monotonic()
+
+    async def __call__(self) -> Target:
+        if time.monotonic() - self._asked_at > FRESH_SECONDS:
+            self._target = await sync_to_async(_active_target)()
+            self._asked_at = time.monotonic()
+        return self._target
+
+
+def _active_target() -> Target:
+    return active_generation().target
+
+
+def missing_photos(generation: Generation) -> QuerySet[Photo]:
+    """Settled photos that the generation has no entry of, in the order in which they are sent."""
+    entries = Entry.objects.filter(generation=generation, photo=OuterRef("id"))
+    return Photo.objects.filter(~Exists(entries), state__in=SETTLED).order_by("gallery_id", "id")
+
+
+def progress_of(generation: Generation) -> GenerationProgress:
+    return progress_of_each([generation])[generation.pk]
+
+
+def progress_of_each(generations: Sequence[Generation]) -> dict[int, GenerationProgress]:
+    """Count for several generations."""
+    settled = Photo.objects.filter(state__in=SETTLED)
+    recent = settled.filter(settled_at__gte=timezone.now() - timedelta(seconds=FOLLOWING_SECONDS))
+    total = settled.count()
+    rows = (
+        Entry.objects.filter(generation__in=[each.pk for each in generations], photo__state__in=SETTLED)
+        .exclude(state=Entry.State.PENDING)
+        .order_by()
+        .values("generation_id", "state")
+        .annotate(count=Count("id"))
+    )
+    counts: dict[int, dict[str, int]] = {}
+    for each in generations:
+        done = Entry.objects.filter(generation=each, photo=OuterRef("id")).exclude(state=Entry.State.PENDING)
+        counts[each.pk] = {"following": recent.filter(~Exists(done)).count()}
+    for row in cast("Sequence[dict[str, Any]]", rows):
+        counts[row["generation_id"]][row["state"]] = row["count"]
+    return {key: GenerationProgress(total=total, **found) for key, found in counts.items()}
+
+
+def face_count(generation: Generation) -> int:
+    """Return how many faces the database says the generation's collection has."""
+    return Face.generations.through.objects.filter(generation_id=generation.pk).count()

@@ -1,0 +1,197 @@
+"""Filling generations: what a beat tick does, always from what the database says, so that a crash costs nothing.
+
+A settled photo without an entry in a live generation is to be sent there. That is so of all photos when a generation
+begins, of one that was added or indexed anew since, and of what an operator wants rebuilt. So building, dual writing
+and catching up after a rollback are one thing. Photos that are not settled yet come later: the faces that the active
+generation finds in them lend their ids to those that the others find.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from tasks import client, live_targets
+from tasks.errors import QueueUnavailable
+from tasks.health import WorkerReport, published_reports
+from tasks.inspection import queue_length
+from tasks.messages import Copied, CopyRequest
+from tasks.queues import reindex_queue
+from webapp.gallery import dispatch
+from webapp.gallery.models import Photo, Tombstone
+from webapp.operations import checking, measuring, pacing
+from webapp.operations import generation_selectors as selectors
+from webapp.operations.generation_services import drops_send_again
+from webapp.operations.models import Entry, Generation
+from webapp.operations.recording import copy_enter
+from worker.vector_search.copying import COPY_CHUNK_PHOTOS
+
+logger = logging.getLogger(__name__)
+
+#: Messages that wait in a re-index queue at most: few, so that a pause and a lower rate are felt at once.
+QUEUE_BOUND = 4
+
+
+def generations_advance() -> None:
+    """One tick: publish what is live, learn what workers tell, send photos, measure, check. Raises QueueUnavailable."""
+    live_targets.publish(selectors.live_targets())
+    reports = published_reports()
+    for generation in selectors.live_generations():
+        _learn(generation, reports)
+        if generation.is_paused or not generation.fingerprint:
+            continue
+        if _has_worker(generation, reports):
+            generation_feed(generation, reports)
+        if generation.state in (Generation.State.BUILDING, Generation.State.READY):
+            measuring.advance(generation)
+    drops_send_again()
+    checking.checks_send_again()
+
+
+def generation_feed(generation: Generation, reports: Sequence[WorkerReport]) -> int:
+    """Send as many photos to the generation as its rate and its queue allow; return how many."""
+    now = timezone.now()
+    waiting = queue_length(reindex_queue(generation.pack))
+    if waiting == 0:
+        _send_stale_again(generation, now)
+    room = QUEUE_BOUND - waiting
+    if room <= 0:
+        return 0
+    source = selectors.active_generation()
+    if source.pk != generation.pk and source.fingerprint == generation.fingerprint:
+        allowed = pacing.photos_allowed(generation, reports, now, first_rate=pacing.FIRST_COPY_RATE)
+        return _feed_copies(generation, source, room, allowed)
+    allowed = pacing.photos_allowed(generation, reports, now)
+    return _feed_photos(generation, min(allowed, room * settings.INDEX_CHUNK_SIZE), now)
+
+
+def copy_record(*, copied: Copied) -> None:
+    """Write down a copied range; remove from everywhere what was deleted while it was copied. May run twice."""
+    generation, source = (selectors.generation_of(name) for name in (copied.collection, copied.source))
+    if generation is None or source is None or not copy_enter(generation=generation, source=source, copied=copied):
+        return
+    since = timezone.now() - timedelta(seconds=settings.VISIBILITY_TIMEOUT_SECONDS)
+    deleted = Tombstone.objects.filter(
+        gallery_id=copied.gallery_id, photo_id__gte=copied.first, photo_id__lte=copied.last, deleted_at__gte=since
+    )
+    if photo_ids := list(deleted.values_list("photo_id", flat=True)):
+        dispatch.enqueue_removal(gallery_id=UUID(copied.gallery_id), photo_ids=photo_ids)
+
+
+def _learn(generation: Generation, reports: Sequence[WorkerReport]) -> None:
+    """Remember what the workers of the generation's pack say of it; their detector changes with their settings."""
+    of_pack = (each for each in reports if each.pack == generation.pack and each.fingerprint)
+    holder = next((each for each in of_pack if generation.fingerprint in ("", each.fingerprint)), None)
+    if holder is None or (holder.fingerprint, holder.detector) == (generation.fingerprint, generation.detector):
+        return
+    generation.fingerprint, generation.dimension = holder.fingerprint, holder.dimension
+    generation.detector = holder.detector
+    generation.save(update_fields=["fingerprint", "dimension", "detector"])
+
+
+def _has_worker(generation: Generation, reports: Sequence[WorkerReport]) -> bool:
+    queue = reindex_queue(generation.pack)
+    return any(queue in each.queues and each.fingerprint == generation.fingerprint for each in reports)
+
+
+def _send_stale_again(generation: Generation, now: datetime) -> None:
+    """Give what was sent and never answered another attempt, or up; nothing waits in the queue."""
+    since = now - timedelta(seconds=settings.INDEX_LEASE_SECONDS)
+    stale = generation.entries.filter(state=Entry.State.PENDING, enqueued_at__lt=since)
+    spent = stale.filter(attempts__gte=settings.INDEX_MAX_ATTEMPTS)
+    message = f"No worker finished this photo in {settings.INDEX_MAX_ATTEMPTS} attempts."
+    spent.update(state=Entry.State.FAILED, code="gave_up", message=message, settled_at=now)
+    if again := stale.update(enqueued_at=None):
+        logger.info("%s: %d photos are sent again.", generation, again)
+
+
+# -- photos that the pack looks at -------------------------------------------------------------------------
+
+
+def _feed_photos(generation: Generation, most: int, now: datetime) -> int:
+    photos = _claim(generation, most, now)
+    queue = reindex_queue(generation.pack)
+    located_in = _located_in(generation)
+    sent = 0
+    for chunk in _by_gallery(photos, settings.INDEX_CHUNK_SIZE):
+        try:
+            dispatch.send_photos(chunk, target=generation.target, queue=queue, located_in=located_in)
+        except QueueUnavailable:
+            _give_back(generation, photos[sent:])
+            raise
+        sent += len(chunk)
+    return sent
+
+
+def _located_in(generation: Generation) -> Generation | None:
+    """Return the active generation when this one would find in every photo what that has found."""
+    active = selectors.active_generation()
+    has_same_detector = active.detector == generation.detector != ""
+    return active if has_same_detector and active.pk != generation.pk else None
+
+
+def _claim(generation: Generation, most: int, now: datetime) -> list[Photo]:
+    """Mark up to `most` photos as sent, gallery by gallery, those that are to be sent again first; return them."""
+    if most <= 0:
+        return []
+    with transaction.atomic(durable=True):
+        again = _to_send_again(generation).select_for_update(skip_locked=True).select_related("photo")[:most]
+        photos = [entry.photo for entry in again]
+        new = list(selectors.missing_photos(generation)[: most - len(photos)])
+        Entry.objects.bulk_create(
+            [Entry(generation=generation, photo=photo) for photo in new], ignore_conflicts=True, batch_size=1000
+        )
+        photos += new
+        claimed = generation.entries.filter(photo__in=[photo.pk for photo in photos], state=Entry.State.PENDING)
+        claimed.update(enqueued_at=now, attempts=F("attempts") + 1)
+        Generation.objects.filter(pk=generation.pk).update(fed_at=now)
+    return sorted(photos, key=lambda photo: (str(photo.gallery_id), str(photo.id)))
+
+
+def _to_send_again(generation: Generation) -> QuerySet[Entry]:
+    return generation.entries.filter(
+        state=Entry.State.PENDING, enqueued_at=None, photo__state__in=selectors.SETTLED
+    ).order_by("photo__gallery_id", "photo_id")
+
+
+def _give_back(generation: Generation, photos: Iterable[Photo]) -> None:
+    """Undo the claim: a queue that is down costs no attempt."""
+    unsent = generation.entries.filter(photo__in=[photo.pk for photo in photos], state=Entry.State.PENDING)
+    unsent.update(enqueued_at=None, attempts=F("attempts") - 1)
+
+
+def _by_gallery(photos: Iterable[Photo], size: int) -> Iterator[list[Photo]]:
+    together: defaultdict[UUID, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        together[photo.gallery_id].append(photo)
+    for chunk in together.values():
+        yield from dispatch.chunks(chunk, size)
+
+
+# -- photos whose embeddings are copied ----------------------------------------------------------------------
+
+
+def _feed_copies(generation: Generation, source: Generation, room: int, allowed: int) -> int:
+    photos = _claim(generation, min(allowed, room * COPY_CHUNK_PHOTOS), timezone.now())
+    sent = 0
+    for chunk in _by_gallery(photos, COPY_CHUNK_PHOTOS):
+        request = CopyRequest(
+            source=source.target,
+            target=generation.target,
+            gallery_id=str(chunk[0].gallery_id),
+            first=str(chunk[0].id),
+            last=str(chunk[-1].id),
+        )
+        try:
+            client.enqueue_copy(request)
+        except QueueUnavailable:
+            _give_back(generation, photos[sent:])
+            raise
+        sent += len(chunk)
+    return sent

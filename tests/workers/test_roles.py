@@ -15,6 +15,7 @@ from pytest_celery import CeleryTestSetup, CeleryTestWorker
 from tasks import client, names, queues
 from tasks.canary import canary_key
 from tasks.client import FaceSearchService
+from tasks.config import default_target
 from tasks.results import KEY_PREFIX
 from tests.faults.invariants import database, eventually, photo_states
 from tests.service import RunningService
@@ -165,7 +166,9 @@ async def test_a_search_is_answered_while_the_index_worker_stands_still_and_its_
     index.kill("SIGSTOP")
     try:
         for _ in range(50):
-            client.enqueue_removal(gallery_id=str(uuid.uuid4()), photo_ids=[str(uuid.uuid4())])
+            client.enqueue_removal(
+                targets=[default_target()], gallery_id=str(uuid.uuid4()), photo_ids=[str(uuid.uuid4())]
+            )
         async with FaceSearchService() as search:
             job_id = await search.start_search(samples.portrait_query(), gallery_id=gallery)
             result = await search.wait_for_search(job_id, timeout_seconds=30)

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from tasks import client, queues
 from tasks.client import FaceSearchService
-from tasks.config import QueueConfig
+from tasks.config import QueueConfig, default_target
 from tasks.messages import BoxInfo, KnownFace, PhotoRef
 from tasks.results import KEY_PREFIX
 from webapp.gallery.dispatch import REMOVAL_CHUNK_SIZE
@@ -78,8 +78,12 @@ def test_the_largest_messages_stay_small(nodes: dict[str, Any], broker: redis.Re
         PhotoRef(photo_id=str(uuid.uuid4()), storage_key=f"{uuid.uuid4()}/{uuid.uuid4()}", known_faces=known)
         for _ in range(settings.INDEX_CHUNK_SIZE)
     ]
-    client.enqueue_index(gallery_id=gallery_id, photos=photos)
-    client.enqueue_removal(gallery_id=gallery_id, photo_ids=[str(uuid.uuid4()) for _ in range(REMOVAL_CHUNK_SIZE)])
+    target = default_target()
+    client.enqueue_index(
+        target=target, gallery_id=gallery_id, photos=photos, queue=queues.index_queue(settings.PACK_NAME)
+    )
+    ids = [str(uuid.uuid4()) for _ in range(REMOVAL_CHUNK_SIZE)]
+    client.enqueue_removal(targets=[target] * 3, gallery_id=gallery_id, photo_ids=ids)
     messages = waiting_messages(broker, queues.index_queue(settings.PACK_NAME))
     assert len(messages) == 2
     assert max(map(len, messages)) < LARGEST_INDEX_BYTES

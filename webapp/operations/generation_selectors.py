@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
 from asgiref.sync import sync_to_async
+from django.db import DatabaseError
 from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.utils import timezone
 
@@ -80,7 +82,10 @@ def live_targets() -> LiveTargets:
 
 
 class ActiveTarget:
-    """What is searched now, for the event loop of a web process: asked of the database once in FRESH_SECONDS."""
+    """What is searched now, for the event loop of a web process: asked of the database once in FRESH_SECONDS.
+
+    A database that does not answer is no reason to search something else than before.
+    """
 
     def __init__(self) -> None:
         self._target = default_target()
@@ -88,8 +93,9 @@ class ActiveTarget:
 
     async def __call__(self) -> Target:
         if time.monotonic() - self._asked_at > FRESH_SECONDS:
-            self._target = await sync_to_async(_active_target)()
-            self._asked_at = time.monotonic()
+            with suppress(DatabaseError):
+                self._target = await sync_to_async(_active_target)()
+                self._asked_at = time.monotonic()
         return self._target
 
 

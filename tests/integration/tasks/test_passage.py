@@ -33,6 +33,9 @@ def broker(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator
     settings.REDIS_CACHE_URL = url
     for name in ("broker_url", "broker_read_url", "broker_write_url"):
         monkeypatch.setattr(app.conf, name, url)
+    # What other tests of this process have sent through is not this Redis.
+    monkeypatch.setattr(app, "_pool", None)
+    monkeypatch.setattr(app.amqp, "_producer_pool", None)
     with redis.Redis.from_url(url) as client:
         client.flushall()
         yield client

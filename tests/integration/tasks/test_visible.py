@@ -130,7 +130,7 @@ def test_the_canary_is_nobodys_face(service: RunningService, alice: WebClient, g
 
 def test_workers_say_what_they_are(service: RunningService) -> None:
     found = reports(service)
-    assert set(found) == {"search", "index", "records"}
+    assert set(found) == {"search", "index", "reindex", "records"}
     search, records = found["search"], found["records"]
     assert {"facequeue", "celery", "onnxruntime"} <= set(search.versions)
     assert "onnxruntime" not in records.versions

@@ -29,6 +29,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
     with RunningService(folder, processes=EVERYTHING, environment=environment) as running:
         running.create_user()
         running.wait_until_healthy()
+        running.wait_until(lambda: all_are_open(running), "every worker has opened everything")
         yield running
 
 
@@ -75,6 +76,11 @@ def metrics(service: RunningService) -> str:
 
 def value(text: str, sample: str) -> float | None:
     return next((float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(sample + " ")), None)
+
+
+def all_are_open(service: RunningService) -> bool:
+    found = reports(service)
+    return len(found) == 4 and all(report.metrics_address for report in found.values())
 
 
 def reports(service: RunningService) -> dict[str, WorkerReport]:

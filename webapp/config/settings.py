@@ -317,6 +317,9 @@ CELERY_WORKER_ROLE = {
         "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
         "unacked_restore_interval": 5,  # look for abandoned messages every 5 s, not every 100 s
         "unacked_restore_throttle": 1,
+        # Who looks holds a lock. A full Redis lets nobody give it back, and for kombu's five minutes nothing would come
+        # back to any queue (tests/faults/test_redis.py, fill_up). A look takes milliseconds.
+        "unacked_mutex_expire": 10,
         "socket_timeout": 5.0,  # without it a half-open connection silences the worker for ever
         "socket_connect_timeout": 3.0,
         "socket_keepalive": True,

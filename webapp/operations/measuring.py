@@ -16,7 +16,7 @@ from webapp.operations.gates import WORKERS, Gate, gates_of
 from webapp.operations.models import Generation
 
 #: A measurement that has not opened the gates is made again after so long; one that has; one nobody has answered.
-AGAIN_SECONDS, RENEWED_SECONDS, UNANSWERED_SECONDS = 10.0, 300.0, 600.0
+AGAIN_SECONDS, RENEWED_SECONDS, UNANSWERED_SECONDS = 30.0, 300.0, 600.0
 #: Faces whose neighbours are compared between the active generation and this one.
 COMPARED_FACES = 100
 

@@ -188,7 +188,7 @@ class Site:
 @pytest.mark.parametrize(
     "count",
     [
-        pytest.param(48, id="48 photos", marks=pytest.mark.timeout(900)),
+        pytest.param(48, id="48 photos", marks=[pytest.mark.long, pytest.mark.timeout(900)]),
         pytest.param(1000, id="1000 photos", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
     ],
 )

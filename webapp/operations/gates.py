@@ -20,6 +20,9 @@ GATES: Final = (OUTCOMES, COUNTS, RECALL, ANSWERS, WORKERS)
 #: A rollback goes to a generation that has proved itself: these are asked again.
 ROLLBACK_GATES: Final = (OUTCOMES, WORKERS)
 
+#: Neighbours whose similarities differ by less are equally near: pictures of one moment, or the same picture twice.
+AS_NEAR: Final = 0.02
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
@@ -65,9 +68,11 @@ def changed_answers(generation: Generation) -> tuple[int, list[ChangedAnswer]]:
 
 
 def _changed(face_id: str, old: list[dict[str, Any]], new: list[dict[str, Any]]) -> ChangedAnswer | None:
-    before, after = (hits[0] if hits else None for hits in (old, new))
-    if (before and before["face_id"]) == (after and after["face_id"]):
+    if not old and not new:
         return None
+    if _nearest(old) & _nearest(new):
+        return None
+    before, after = (hits[0] if hits else None for hits in (old, new))
     return ChangedAnswer(
         face_id=face_id,
         old=before["face_id"] if before else None,
@@ -75,6 +80,11 @@ def _changed(face_id: str, old: list[dict[str, Any]], new: list[dict[str, Any]])
         old_similarity=before["similarity"] if before else None,
         new_similarity=after["similarity"] if after else None,
     )
+
+
+def _nearest(hits: list[dict[str, Any]]) -> set[str]:
+    """Return the ids of the nearest neighbour and of those that are as near: which of them is first says nothing."""
+    return {hit["face_id"] for hit in hits if hit["similarity"] >= hits[0]["similarity"] - AS_NEAR}
 
 
 def _outcomes(generation: Generation) -> Gate:

@@ -574,3 +574,12 @@ def test_a_generation_on_its_way_out_takes_no_orders(gallery: Gallery, workers: 
     generation_services.generation_drop(generation=generation, actor="ada")
     with pytest.raises(Problem, match="not live"):
         generation_services.generation_pause(generation=generation, actor="ada", is_paused=False)
+
+
+def test_neighbours_that_are_equally_near_may_change_places(gallery: Gallery, workers: FakeWorkers) -> None:
+    generation, _ = ready_generation(gallery, workers)
+    face, near, far = str(uuid.UUID(int=1)), hit(2), {**hit(3), "similarity": 0.7}
+    same = {**hit(4), "similarity": 0.89}
+    for old, new, expected in (([near, same], [same, near], 0), ([near, far], [far], 1), ([], [near], 1), ([], [], 0)):
+        generation.measurements = {"active": {"neighbours": {face: old}}, "own": {"neighbours": {face: new}}}
+        assert len(gates.changed_answers(generation)[1]) == expected

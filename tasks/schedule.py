@@ -18,33 +18,22 @@ PURGE_INTERVAL_SECONDS: Final = 3600.0
 #: How often jobs that ended long ago are deleted, in seconds.
 PURGE_JOBS_INTERVAL_SECONDS: Final = 24 * 3600.0
 
+
+def _tick(task: str, interval_seconds: float) -> dict[str, Any]:
+    """Return the entry of a task of the records worker.
+
+    A tick that waited longer than an interval is of no use: the next one does the same.
+    """
+    options = {"queue": queues.RECORDS, "expires": interval_seconds}
+    return {"task": task, "schedule": interval_seconds, "options": options}
+
+
 BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
-    "feed-index-queue": {
-        "task": names.FEED_INDEX_QUEUE,
-        "schedule": FEED_INTERVAL_SECONDS,
-        "options": {"queue": queues.RECORDS, "expires": FEED_INTERVAL_SECONDS},
-    },
-    "requeue-stale-photos": {
-        "task": names.REQUEUE_STALE_PHOTOS,
-        "schedule": SWEEP_INTERVAL_SECONDS,
-        # A tick that waited longer than an interval is of no use: the next one does the same.
-        "options": {"queue": queues.RECORDS, "expires": SWEEP_INTERVAL_SECONDS},
-    },
-    "advance-generations": {
-        "task": names.ADVANCE_GENERATIONS,
-        "schedule": ADVANCE_INTERVAL_SECONDS,
-        "options": {"queue": queues.RECORDS, "expires": ADVANCE_INTERVAL_SECONDS},
-    },
-    "purge-sessions": {
-        "task": names.PURGE_SESSIONS,
-        "schedule": PURGE_INTERVAL_SECONDS,
-        "options": {"queue": queues.RECORDS, "expires": PURGE_INTERVAL_SECONDS},
-    },
-    "purge-jobs": {
-        "task": names.PURGE_JOBS,
-        "schedule": PURGE_JOBS_INTERVAL_SECONDS,
-        "options": {"queue": queues.RECORDS, "expires": PURGE_JOBS_INTERVAL_SECONDS},
-    },
+    "feed-index-queue": _tick(names.FEED_INDEX_QUEUE, FEED_INTERVAL_SECONDS),
+    "requeue-stale-photos": _tick(names.REQUEUE_STALE_PHOTOS, SWEEP_INTERVAL_SECONDS),
+    "advance-generations": _tick(names.ADVANCE_GENERATIONS, ADVANCE_INTERVAL_SECONDS),
+    "purge-sessions": _tick(names.PURGE_SESSIONS, PURGE_INTERVAL_SECONDS),
+    "purge-jobs": _tick(names.PURGE_JOBS, PURGE_JOBS_INTERVAL_SECONDS),
 }
 
 
@@ -58,12 +47,7 @@ def beat_schedule() -> dict[str, dict[str, Any]]:
 def _recall_samples(interval_seconds: float) -> dict[str, dict[str, Any]]:
     if not interval_seconds:
         return {}
-    entry = {
-        "task": names.ASK_FOR_RECALL,
-        "schedule": interval_seconds,
-        "options": {"queue": queues.RECORDS, "expires": interval_seconds},
-    }
-    return {"ask-for-recall": entry}
+    return {"ask-for-recall": _tick(names.ASK_FOR_RECALL, interval_seconds)}
 
 
 def _canaries(interval_seconds: float) -> dict[str, dict[str, Any]]:

@@ -8,11 +8,12 @@ from datetime import timedelta
 from django.utils import timezone
 
 from tasks import client
+from tasks.health import WorkerReport
 from tasks.messages import Measured, MeasureRequest
 from tasks.queues import index_queue, reindex_queue
 from webapp.gallery.models import Face
 from webapp.operations import generation_selectors as selectors
-from webapp.operations.gates import WORKERS, Gate, gates_of
+from webapp.operations.gates import OUTCOMES, WORKERS, Gate, gates_of
 from webapp.operations.models import Generation
 
 #: A measurement that has not opened the gates is made again after so long; one that has; one nobody has answered.
@@ -21,12 +22,12 @@ AGAIN_SECONDS, RENEWED_SECONDS, UNANSWERED_SECONDS = 30.0, 300.0, 600.0
 COMPARED_FACES = 100
 
 
-def advance(generation: Generation) -> None:
+def advance(generation: Generation, reports: Sequence[WorkerReport]) -> None:
     """Ask for a measurement when the generation is filled and the last is too old. Raises QueueUnavailable."""
-    if selectors.progress_of(generation).missing:
+    closed = [gate for gate in gates_of(generation, reports) if not gate.is_open and gate.name != WORKERS]
+    if any(gate.name == OUTCOMES for gate in closed):
         _become(generation, Generation.State.BUILDING)
         return
-    closed = [gate for gate in gates_of(generation) if not gate.is_open and gate.name != WORKERS]
     if not closed:
         _become(generation, Generation.State.READY)
     if generation.measured_at is None or timezone.now() - generation.measured_at > _patience(generation, closed):

@@ -2,7 +2,8 @@
 
 A settled photo without an entry in a live generation is to be sent there. That is so of all photos when a generation
 begins, of one that was added or indexed anew since, and of what an operator wants rebuilt. So building, dual writing
-and catching up after a rollback are one thing. Photos that are not settled yet come later: the faces that the active
+and catching up after a rollback are one thing. Where the active generation has the same pack, embeddings are copied;
+otherwise the pack looks at the photos. Photos that are not settled yet come later: the faces that the active
 generation finds in them lend their ids to those that the others find.
 """
 
@@ -49,7 +50,7 @@ def generations_advance() -> None:
         if _has_worker(generation, reports):
             generation_feed(generation, reports)
         if generation.state in (Generation.State.BUILDING, Generation.State.READY):
-            measuring.advance(generation)
+            measuring.advance(generation, reports)
     drops_send_again()
     checking.checks_send_again()
 

@@ -13,7 +13,7 @@ from tasks.messages import Checked, CheckRequest, OrphanInfo, RecallSample, Stra
 from tasks.parsing import parse
 from tasks.retry import retry_or_raise
 from tasks.sending import send
-from worker.canary import CANARY_GALLERY_ID
+from worker.canary import CANARY_GALLERY_ID, count_users_faces
 from worker.errors import FaceQueueError
 
 #: Faces that nobody knows are told up to this number: an answer stays small, and the next check tells the others.
@@ -62,7 +62,7 @@ def find_strays(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         store = state.indexes.store(request.target)
         known = {*request.gallery_ids, CANARY_GALLERY_ID}
         orphaned: tuple[OrphanInfo, ...] = ()
-        if store.count() - store.count(gallery_id=CANARY_GALLERY_ID) > request.face_count:
+        if count_users_faces(store) > request.face_count:
             strays = (row for row in store.iterate() if row.gallery_id not in known)
             orphaned = tuple(
                 OrphanInfo(face_id=row.face_id, photo_id=row.photo_id, gallery_id=row.gallery_id)

@@ -10,7 +10,7 @@ from tasks.messages import Copied, CopyRequest, Dropped, DropRequest, Match, Mea
 from tasks.parsing import parse
 from tasks.retry import retry_or_raise
 from tasks.sending import send
-from worker.canary import CANARY_GALLERY_ID
+from worker.canary import CANARY_GALLERY_ID, count_users_faces
 from worker.errors import FaceQueueError
 
 #: How many neighbours of a face are compared between two generations.
@@ -54,7 +54,7 @@ def measure_collection(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         measured = Measured(
             collection=request.target.collection,
             ticket=request.ticket,
-            face_count=store.count() - store.count(gallery_id=CANARY_GALLERY_ID),
+            face_count=count_users_faces(store),
             match_recall=gate_match_recall(store, min_similarity=similarity, ignored={CANARY_GALLERY_ID}),
             neighbours={
                 face_id: tuple(Match.model_validate(hit, from_attributes=True) for hit in hits)

@@ -29,6 +29,11 @@ CANARY_FACE_ID: Final = "ca0a0000-0000-5000-8000-000000000003"
 ROUNDING: Final = 0.02
 
 
+def count_users_faces(store: VectorStore) -> int:
+    """Return how many faces the whole collection has, the canary's left out. Raises what the store raises."""
+    return store.count() - store.count(gallery_id=CANARY_GALLERY_ID)
+
+
 def find_known_face(engine: Engine, store: VectorStore, *, limits: ImageLimits) -> None:
     """Describe the face of a picture that scikit-image ships, and find it in the store, where it is put when missing.
 

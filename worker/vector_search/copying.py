@@ -4,9 +4,9 @@ A chunk may be copied again, and by two workers at the same time; the collection
 ends up with what the source holds, provided that whoever writes to both (adds, or deletes) does so in the source first:
 
 * What is deleted from both while it is being copied may be written after it was deleted from the target. It is then no
-  longer in the source, and the last step deletes it.
+  longer in the source, and the last step, which lists both once all is written, deletes it.
 * What is added to both while it is being copied stands in the source by the time it stands in the target. The last
-  step, which lists the target before the source, does not take it for something stale.
+  step looks once more for what the source seemed not to have, and does not take it for something stale.
 """
 
 from collections.abc import Iterable, Iterator
@@ -38,11 +38,18 @@ def copy_faces(source: VectorStore, target: VectorStore, *, gallery_id: str, fir
     In bounded memory; the next rows are read while the last ones are written. When it returns, searches of the target
     find the faces. Raises what the stores raise; copy the chunk again then.
     """
+    photo_ids = (first, last)
+
+    def listed(store: VectorStore) -> set[str]:
+        return {face.face_id for face in store.list_faces(gallery_id=gallery_id, photo_ids=photo_ids)}
+
     for _ in range(COPY_TRIES):
-        copied = _copy_once(source, target, gallery_id, (first, last))
-        in_target = _face_ids(target, gallery_id, (first, last))
-        in_source = _face_ids(source, gallery_id, (first, last))
-        target.delete_faces(gallery_id=gallery_id, face_ids=in_target - in_source)
+        copied = _copy_once(source, target, gallery_id, photo_ids)
+        # At the same time: most of a listing is waiting until the server has caught up.
+        in_source, in_target = in_order(listed, (source, target), threads=2)
+        if seems_stale := in_target - in_source:
+            stale = seems_stale - source.fetch(seems_stale).keys()
+            target.delete_faces(gallery_id=gallery_id, face_ids=stale)
         if in_source <= in_target:
             return copied
     raise StoreUnavailable("Not every face of these photos could be copied; copy them again.")
@@ -54,10 +61,6 @@ def _copy_once(source: VectorStore, target: VectorStore, gallery_id: str, photo_
         return len(rows)
 
     return sum(in_order(write, _batches(source.iterate(gallery_id=gallery_id, photo_ids=photo_ids)), threads=WRITERS))
-
-
-def _face_ids(store: VectorStore, gallery_id: str, photo_ids: PhotoRange) -> set[str]:
-    return {face.face_id for face in store.list_faces(gallery_id=gallery_id, photo_ids=photo_ids)}
 
 
 def _batches(rows: Iterable[FaceRecord]) -> Iterator[list[FaceRecord]]:

@@ -19,7 +19,7 @@ DIMENSION = 4
 
 
 class WatchedStore(InMemoryVectorStore):
-    """Lets a test act as rows are read, when all were read, before rows are written, and after they were listed."""
+    """Lets a test act as rows are read, when all were read, before rows are written, and around their listing."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name, dimension=DIMENSION, fingerprint="f" * 64)
@@ -28,6 +28,7 @@ class WatchedStore(InMemoryVectorStore):
         self.on_row: Callable[[], None] = lambda: None
         self.after_reading: Callable[[], None] = lambda: None
         self.before_writing: Callable[[], None] = lambda: None
+        self.before_listing: Callable[[], None] = lambda: None
         self.after_listing: Callable[[], None] = lambda: None
         self.open()
 
@@ -44,6 +45,7 @@ class WatchedStore(InMemoryVectorStore):
         super().upsert(records, **options)
 
     def list_faces(self, *, gallery_id: str, photo_ids: PhotoRange) -> list[StoredFace]:
+        self.before_listing()
         listed = super().list_faces(gallery_id=gallery_id, photo_ids=photo_ids)
         self.after_listing()
         return listed
@@ -104,6 +106,31 @@ def test_a_photo_that_is_added_while_its_range_is_being_copied_stays(
     target.after_listing = lambda: add(3)
     copy(source, target)
     assert face_ids(target) == {face(number).face_id for number in (1, 2, 3)}
+
+
+def test_what_is_added_between_the_listings_stays_whichever_is_first(
+    source: WatchedStore, target: WatchedStore
+) -> None:
+    """Both are listed at the same time. Added when only the source was listed, it looks stale in the target."""
+    source.upsert([face(1)])
+    source_was_listed = threading.Event()
+
+    def add_once_the_source_was_listed() -> None:
+        assert source_was_listed.wait(30)
+        for store in (source, target):
+            InMemoryVectorStore.upsert(store, [face(2)])
+
+    source.after_listing = source_was_listed.set
+    target.before_listing = add_once_the_source_was_listed
+    assert copy(source, target) == 1
+    assert face_ids(target) == {face(1).face_id, face(2).face_id}
+
+
+def test_what_the_source_does_not_have_goes_from_the_target(source: WatchedStore, target: WatchedStore) -> None:
+    source.upsert([face(1)])
+    target.upsert([face(1), face(2)])
+    copy(source, target)
+    assert face_ids(target) == {face(1).face_id}
 
 
 def test_a_chunk_that_two_workers_copy_at_the_same_time_is_there_once(

@@ -194,6 +194,14 @@ def test_the_gate_finds_no_loss_in_exact_search_and_nothing_in_an_empty_store(st
     assert gate(store) == 1.0
 
 
+@pytest.mark.parametrize("min_similarity", [-1.0, 0.3, 0.75, 0.82, 0.99])
+def test_the_gate_has_something_to_measure_with_whatever_counts_as_a_match(store: LossyStore, min_similarity: float):
+    fill(store, clustered_faces(600, queries=1).embeddings)
+    assert gate_match_recall(store, min_similarity=min_similarity) == 1.0
+    store.lost_digits = "0123456789abcdef"
+    assert gate_match_recall(store, min_similarity=min_similarity) == 0.0
+
+
 def test_the_gate_tells_what_the_index_loses_and_tells_it_again(store: LossyStore):
     fill(store, clustered_faces(600, queries=1).embeddings)
     store.lost_digits = "0"

@@ -200,6 +200,9 @@ class EmbeddedMilvus:
             options=[
                 # Left on, a second server would share the port and answer every other caller.
                 ("grpc.so_reuseport", 0),
+                # pymilvus asks idle servers for a sign of life every ten seconds. At the third time without a call in
+                # between, gRPC's own default ends the connection with all calls under way.
+                ("grpc.http2.max_ping_strikes", 0),
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ],

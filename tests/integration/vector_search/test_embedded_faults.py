@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from pymilvus import MilvusClient
@@ -304,6 +305,28 @@ def test_eight_threads_at_a_frozen_server_do_not_wait_for_each_other(server: Ser
         list(threads.map(search, range(8)))
 
     assert time.monotonic() - started < TIMEOUT_SECONDS + SLACK_SECONDS
+
+
+def test_a_client_that_keeps_asking_for_signs_of_life_is_not_sent_away(server: Server) -> None:
+    """pymilvus asks an idle server every ten seconds; gRPC's servers take the third time for an attack by default."""
+    options = [
+        ("grpc.keepalive_time_ms", 100),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+    is_there, was_sent_away = threading.Event(), threading.Event()
+
+    def note(state: grpc.ChannelConnectivity) -> None:
+        if state is grpc.ChannelConnectivity.READY:
+            is_there.set()
+        elif is_there.is_set():
+            was_sent_away.set()
+
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}", options=options) as channel:
+        channel.subscribe(note, try_to_connect=True)
+        assert is_there.wait(10)
+        assert not was_sent_away.wait(6)
+        channel.unsubscribe(note)
 
 
 def until(use: Callable[[], str]) -> str:

@@ -281,6 +281,8 @@ class Measured(Message):
     match_recall: float | None
     #: For each face that was asked for and is there, the most similar others at or above the pack's threshold.
     neighbours: dict[str, tuple[Match, ...]] = Field(default_factory=dict)
+    #: How long finding all this out has taken.
+    seconds: float = 0.0
 
 
 class DropRequest(Message):

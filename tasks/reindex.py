@@ -1,5 +1,6 @@
 """The tasks that build, measure and end a generation: thin. They may run twice for the same message."""
 
+import time
 from typing import Any
 
 from celery import Task, shared_task
@@ -51,6 +52,7 @@ def measure_collection(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         request = parse(MeasureRequest, message)
         index, store = state.indexes.index(request.target), state.indexes.store(request.target)
         similarity = state.indexes.pack.match_similarity
+        began = time.monotonic()
         measured = Measured(
             collection=request.target.collection,
             ticket=request.ticket,
@@ -63,6 +65,7 @@ def measure_collection(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
                     gallery_id=gallery_id, face_ids=face_ids, limit=NEIGHBOURS
                 ).items()
             },
+            seconds=time.monotonic() - began,
         )
         send(names.RECORD_MEASUREMENT, measured, queue=queues.RECORDS, ignore_result=True)
     except FaceQueueError as error:

@@ -85,6 +85,7 @@ class Photo(models.Model):
             models.Index(fields=["gallery", "state"], name="photo_gallery_state"),
             models.Index(fields=["state", "enqueued_at", "created"], name="photo_state_enqueued_created"),
             models.Index(fields=["job", "state"], name="photo_job_state"),
+            models.Index(fields=["settled_at"], name="photo_settled_at"),
         ]
 
     def __str__(self) -> str:

@@ -30,6 +30,7 @@ from webapp.gallery.models import Face, Gallery, Photo, Tombstone
 from webapp.operations import generation_selectors as selectors
 from webapp.operations.generation_services import audit
 from webapp.operations.models import LIVE_STATES, Check, Entry, Generation
+from webapp.operations.recording import entries_forget
 from webapp.problems import Problem
 
 #: Photos in one range.
@@ -262,4 +263,5 @@ def _repair(generation: Generation, found: _Differences) -> None:
     for gallery_id, photo_ids in lost.items():
         dispatch.enqueue_removal(gallery_id=UUID(gallery_id), photo_ids=sorted(photo_ids))
     again = {face.photo_id for face in found.missing} | {UUID(face.photo_id) for face in found.stale}
-    Entry.objects.filter(generation=generation, photo__in=again).exclude(state=Entry.State.PENDING).delete()
+    entries = Entry.objects.filter(generation=generation, photo__in=again).exclude(state=Entry.State.PENDING)
+    entries_forget(entries, generation=generation)

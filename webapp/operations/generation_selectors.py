@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from asgiref.sync import sync_to_async
@@ -103,10 +103,22 @@ def _active_target() -> Target:
     return active_generation().target
 
 
-def missing_photos(generation: Generation) -> QuerySet[Photo]:
-    """Settled photos that the generation has no entry of, in the order in which they are sent."""
+def missing_photos(generation: Generation, *, settled_since: datetime | None = None) -> QuerySet[Photo]:
+    """Settled photos that the generation has no entry of, in the order in which they are sent.
+
+    All of them, which takes a look at every photo, or those that were settled since then.
+    """
     entries = Entry.objects.filter(generation=generation, photo=OuterRef("id"))
-    return Photo.objects.filter(~Exists(entries), state__in=SETTLED).order_by("gallery_id", "id")
+    missing = Photo.objects.filter(~Exists(entries), state__in=SETTLED).order_by("gallery_id", "id")
+    return missing if settled_since is None else missing.filter(settled_at__gte=settled_since)
+
+
+def is_being_filled(generation: Generation) -> bool:
+    """Say, without counting, whether photos surely have no outcome in it yet that should have one by now."""
+    if Generation.objects.filter(pk=generation.pk, looked_through_at=None).exists():
+        return True
+    pending = generation.entries.filter(state=Entry.State.PENDING, photo__state__in=SETTLED)
+    return pending.exclude(photo__settled_at__gte=_following_since()).exists()
 
 
 def progress_of(generation: Generation) -> GenerationProgress:
@@ -116,7 +128,7 @@ def progress_of(generation: Generation) -> GenerationProgress:
 def progress_of_each(generations: Sequence[Generation]) -> dict[int, GenerationProgress]:
     """Count for several generations."""
     settled = Photo.objects.filter(state__in=SETTLED)
-    recent = settled.filter(settled_at__gte=timezone.now() - timedelta(seconds=FOLLOWING_SECONDS))
+    recent = settled.filter(settled_at__gte=_following_since())
     total = settled.count()
     rows = (
         Entry.objects.filter(generation__in=[each.pk for each in generations], photo__state__in=SETTLED)
@@ -132,6 +144,10 @@ def progress_of_each(generations: Sequence[Generation]) -> dict[int, GenerationP
     for row in cast("Sequence[dict[str, Any]]", rows):
         counts[row["generation_id"]][row["state"]] = row["count"]
     return {key: GenerationProgress(total=total, **found) for key, found in counts.items()}
+
+
+def _following_since() -> datetime:
+    return timezone.now() - timedelta(seconds=FOLLOWING_SECONDS)
 
 
 def face_count(generation: Generation) -> int:

@@ -20,6 +20,7 @@ from webapp.gallery.models import CANCELLED, Face, Gallery, Photo
 from webapp.operations import gates
 from webapp.operations import generation_selectors as selectors
 from webapp.operations.models import LIVE_STATES, AuditEntry, Entry, Generation
+from webapp.operations.recording import entries_forget
 from webapp.problems import Problem, not_found
 from worker.errors import ConfigError
 
@@ -82,7 +83,7 @@ def gallery_rebuild(*, actor: str, gallery: Gallery) -> int:
     active = selectors.active_generation()
     with transaction.atomic(durable=True):
         found = Entry.objects.filter(generation=active, photo__gallery=gallery, photo__state__in=selectors.SETTLED)
-        count, _ = found.delete()
+        count = entries_forget(found, generation=active)
         audit(actor=actor, action="reindex.rebuild", subject=str(gallery.id), photos=count)
     return count
 

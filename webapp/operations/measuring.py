@@ -13,32 +13,43 @@ from tasks.messages import Measured, MeasureRequest
 from tasks.queues import index_queue, reindex_queue
 from webapp.gallery.models import Face
 from webapp.operations import generation_selectors as selectors
-from webapp.operations.gates import OUTCOMES, WORKERS, Gate, gates_of
+from webapp.operations.gates import OUTCOMES, WORKERS, gates_of
 from webapp.operations.models import Generation
 
 #: A measurement that has not opened the gates is made again after so long; one that has; one nobody has answered.
 AGAIN_SECONDS, RENEWED_SECONDS, UNANSWERED_SECONDS = 30.0, 300.0, 600.0
+#: But a worker that measures is not to do so for more than a tenth of its time.
+PAUSE_FACTOR = 10.0
 #: Faces whose neighbours are compared between the active generation and this one.
 COMPARED_FACES = 100
 
 
 def advance(generation: Generation, reports: Sequence[WorkerReport]) -> None:
     """Ask for a measurement when the generation is filled and the last is too old. Raises QueueUnavailable."""
+    if selectors.is_being_filled(generation):
+        _become(generation, Generation.State.BUILDING)
+        return
+    is_due = generation.measured_at is None or timezone.now() - generation.measured_at > _patience(generation)
+    if generation.state == Generation.State.READY and not is_due:
+        return  # gates are not looked at for nothing: to do so, photos are counted
     closed = [gate for gate in gates_of(generation, reports) if not gate.is_open and gate.name != WORKERS]
     if any(gate.name == OUTCOMES for gate in closed):
         _become(generation, Generation.State.BUILDING)
         return
     if not closed:
         _become(generation, Generation.State.READY)
-    if generation.measured_at is None or timezone.now() - generation.measured_at > _patience(generation, closed):
+    if is_due:
         measurement_start(generation)
 
 
-def _patience(generation: Generation, closed: Sequence[Gate]) -> timedelta:
-    answers = [generation.measurements.get(key, {}).get("ticket") for key in ("own", "active")]
-    if any(ticket != generation.measuring for ticket in answers):
+def _patience(generation: Generation) -> timedelta:
+    answers = [generation.measurements.get(key, {}) for key in ("own", "active")]
+    if any(answer.get("ticket") != generation.measuring for answer in answers):
         return timedelta(seconds=UNANSWERED_SECONDS)
-    return timedelta(seconds=AGAIN_SECONDS if closed else RENEWED_SECONDS)
+    if generation.state == Generation.State.READY:
+        return timedelta(seconds=RENEWED_SECONDS)
+    longest_seconds = max(answer.get("seconds", 0.0) for answer in answers)
+    return timedelta(seconds=max(AGAIN_SECONDS, PAUSE_FACTOR * longest_seconds))
 
 
 def measurement_start(generation: Generation) -> None:

@@ -88,6 +88,8 @@ class Generation(models.Model):
     baseline_at = models.DateTimeField(null=True, blank=True)
     #: When the rate was last chosen.
     paced_at = models.DateTimeField(null=True, blank=True)
+    #: Every photo that was settled before then has an entry; None: some may have none.
+    looked_through_at = models.DateTimeField(null=True, blank=True)
     #: When photos were last sent to it.
     fed_at = models.DateTimeField(null=True, blank=True)
     #: The request whose answers count, and the answers (`tasks.messages.Measured`), by collection.

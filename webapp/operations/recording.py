@@ -82,6 +82,14 @@ def failure_note(*, generation: Generation, photo_ids: Sequence[UUID | str], err
     pending.update(code=error.code, message=error.message)
 
 
+def entries_forget(entries: QuerySet[Entry], *, generation: Generation) -> int:
+    """Forget what became of these photos in the generation, so that they are sent there again; return how many."""
+    with transaction.atomic():
+        count, _ = entries.delete()
+        Generation.objects.filter(pk=generation.pk).update(looked_through_at=None)
+    return count
+
+
 def copy_enter(*, generation: Generation, source: Generation, copied: Copied) -> bool:
     """Write down that a range of photos was copied from the source. May run twice.
 

@@ -2,9 +2,13 @@
 
 A settled photo without an entry in a live generation is to be sent there. That is so of all photos when a generation
 begins, of one that was added or indexed anew since, and of what an operator wants rebuilt. So building, dual writing
-and catching up after a rollback are one thing. Where the active generation has the same pack, embeddings are copied;
-otherwise the pack looks at the photos. Photos that are not settled yet come later: the faces that the active
-generation finds in them lend their ids to those that the others find.
+and catching up after a rollback are one thing. To look for such photos among all takes a second for a million; so it
+finds thousands at a time, whose entries say that they are to be sent, and once it finds no more, the ticks look for
+some minutes only at what was settled since.
+
+Where the active generation has the same pack, embeddings are copied; otherwise the pack looks at the photos. Photos
+that are not settled yet come later: the faces that the active generation finds in them lend their ids to those that the
+others find.
 """
 
 import logging
@@ -15,7 +19,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F
 from django.utils import timezone
 
 from tasks import client, live_targets
@@ -30,13 +34,19 @@ from webapp.operations import checking, measuring, pacing
 from webapp.operations import generation_selectors as selectors
 from webapp.operations.generation_services import drops_send_again
 from webapp.operations.models import Entry, Generation
-from webapp.operations.recording import copy_enter
+from webapp.operations.recording import BATCH_SIZE, copy_enter
 from worker.vector_search.copying import COPY_CHUNK_PHOTOS
 
 logger = logging.getLogger(__name__)
 
 #: Messages that wait in a re-index queue at most: few, so that a pause and a lower rate are felt at once.
 QUEUE_BOUND = 4
+#: Photos that are given an entry at a time, or more when more can be sent at once.
+PLAN_SIZE = 10_000
+#: How often all photos are looked at, in seconds.
+FULL_LOOK_SECONDS = 300.0
+#: How long an outcome may take from its time to where others see it: a transaction, and clocks that differ.
+UNSEEN_SECONDS = 60.0
 
 
 def generations_advance() -> None:
@@ -138,27 +148,39 @@ def _located_in(generation: Generation) -> Generation | None:
 
 
 def _claim(generation: Generation, most: int, now: datetime) -> list[Photo]:
-    """Mark up to `most` photos as sent, gallery by gallery, those that are to be sent again first; return them."""
-    if most <= 0:
-        return []
+    """Mark up to `most` photos as sent, gallery by gallery; return them."""
+    wanted = max(1, most)  # whether anything is left must be known also while nothing may be sent
     with transaction.atomic(durable=True):
-        again = _to_send_again(generation).select_for_update(skip_locked=True).select_related("photo")[:most]
-        photos = [entry.photo for entry in again]
-        new = list(selectors.missing_photos(generation)[: most - len(photos)])
-        Entry.objects.bulk_create(
-            [Entry(generation=generation, photo=photo) for photo in new], ignore_conflicts=True, batch_size=1000
-        )
-        photos += new
-        claimed = generation.entries.filter(photo__in=[photo.pk for photo in photos], state=Entry.State.PENDING)
+        locked = Generation.objects.select_for_update().get(pk=generation.pk)  # two ticks take turns here
+        entries = _to_send(generation, wanted)
+        if len(entries) < wanted:
+            _plan(locked, wanted, now)
+            entries = _to_send(generation, wanted)
+        if most <= 0:
+            return []
+        claimed = generation.entries.filter(pk__in=[entry.pk for entry in entries], state=Entry.State.PENDING)
         claimed.update(enqueued_at=now, attempts=F("attempts") + 1)
         Generation.objects.filter(pk=generation.pk).update(fed_at=now)
-    return sorted(photos, key=lambda photo: (str(photo.gallery_id), str(photo.id)))
+    return sorted((entry.photo for entry in entries), key=lambda photo: (str(photo.gallery_id), str(photo.id)))
 
 
-def _to_send_again(generation: Generation) -> QuerySet[Entry]:
-    return generation.entries.filter(
+def _to_send(generation: Generation, most: int) -> list[Entry]:
+    waiting = generation.entries.filter(
         state=Entry.State.PENDING, enqueued_at=None, photo__state__in=selectors.SETTLED
     ).order_by("photo__gallery_id", "photo_id")
+    return list(waiting.select_related("photo")[:most])
+
+
+def _plan(generation: Generation, most: int, now: datetime) -> None:
+    """Give an entry to photos that have none; remember when there were none left. The generation's row is locked."""
+    looked_at, most = generation.looked_through_at, max(PLAN_SIZE, most)
+    is_full = looked_at is None or now - looked_at > timedelta(seconds=FULL_LOOK_SECONDS)
+    since = None if looked_at is None or is_full else looked_at - timedelta(seconds=UNSEEN_SECONDS)
+    found = selectors.missing_photos(generation, settled_since=since).values_list("pk", flat=True)[:most]
+    entries = [Entry(generation=generation, photo_id=photo_id) for photo_id in found]
+    Entry.objects.bulk_create(entries, ignore_conflicts=True, batch_size=BATCH_SIZE)
+    if is_full and len(entries) < most:
+        Generation.objects.filter(pk=generation.pk).update(looked_through_at=now)
 
 
 def _give_back(generation: Generation, photos: Iterable[Photo]) -> None:

@@ -94,7 +94,14 @@ def record(generation: Generation, *outcomes: Any) -> None:
     services.outcomes_record(gallery_id=gallery_id, outcomes=list(outcomes), collection=generation.collection)
 
 
-def answer(workers: FakeWorkers, *, face_count: int | None = None, recall: float = 1.0, **neighbours: Any) -> None:
+def answer(
+    workers: FakeWorkers,
+    *,
+    face_count: int | None = None,
+    recall: float = 1.0,
+    seconds: float = 0.0,
+    **neighbours: Any,
+) -> None:
     """Answer the latest request for a measurement as workers would."""
     for request, _ in workers.measurements[-2:]:
         looked_at = Generation.objects.get(collection=request.target.collection)
@@ -107,6 +114,7 @@ def answer(workers: FakeWorkers, *, face_count: int | None = None, recall: float
                 face_count=count,
                 match_recall=recall,
                 neighbours=neighbours.get(key, {}),
+                seconds=seconds,
             )
         )
 
@@ -243,6 +251,67 @@ def test_while_messages_wait_nothing_is_stale(
     workers.length = 1
     advance(generation)
     assert generation.entries.get().enqueued_at is not None
+
+
+def test_photos_that_were_looked_at_are_left_alone_until_the_next_full_look(
+    gallery: Gallery, queue: FakeQueue, workers: FakeWorkers
+) -> None:
+    """Nothing but a full look can find a photo that was settled long ago and has lost its entry."""
+    add_indexed_photo(gallery)
+    generation = advance(start(workers))
+    forgotten = add_indexed_photo(gallery, content=b"forgotten")
+    settle_long_ago(forgotten)
+    queue.indexed.clear()
+    advance(generation)
+    assert not queue.indexed
+
+    recent = add_indexed_photo(gallery, content=b"recent")
+    queue.indexed.clear()
+    advance(generation)
+    assert queue.indexed_ids == [str(recent.id)]
+
+    long_ago = timezone.now() - timedelta(seconds=reindexing.FULL_LOOK_SECONDS + 1)
+    Generation.objects.filter(pk=generation.pk).update(looked_through_at=long_ago)
+    queue.indexed.clear()
+    advance(generation)
+    assert queue.indexed_ids == [str(forgotten.id)]
+
+
+def test_photos_are_looked_for_many_at_a_time_and_sent_as_many_as_there_is_room_for(
+    gallery: Gallery,
+    queue: FakeQueue,
+    workers: FakeWorkers,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reindexing, "PLAN_SIZE", 6)
+    monkeypatch.setattr(reindexing, "QUEUE_BOUND", 2)
+    settings.INDEX_CHUNK_SIZE = 2
+    photos = {str(add_indexed_photo(gallery, content=b"%d" % number).id) for number in range(9)}
+    generation = start(workers)
+    queue.indexed.clear()
+    progress = []
+    for _ in range(4):
+        advance(generation)
+        progress.append((len(queue.indexed_ids), generation.entries.count()))
+    assert progress == [(4, 6), (8, 9), (9, 9), (9, 9)]
+    assert set(queue.indexed_ids) == photos
+
+
+def test_as_long_as_not_every_photo_was_looked_at_it_is_being_filled(
+    gallery: Gallery, queue: FakeQueue, workers: FakeWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reindexing, "PLAN_SIZE", 1)
+    photos = [add_indexed_photo(gallery, content=b"%d" % number) for number in range(3)]
+    generation = start(workers, rate_limit=0.001)
+    for photo in photos:
+        settle_long_ago(photo)
+        Generation.objects.filter(pk=generation.pk).update(fed_at=timezone.now() - timedelta(hours=1))
+        assert advance(generation).state == State.BUILDING
+        record(generation, indexed(Photo.objects.get(id=queue.indexed_ids[-1]), face_info()))
+    assert not workers.measurements
+    advance(generation)
+    assert workers.measurements
 
 
 # -- what is written down -------------------------------------------------------------------------------------
@@ -391,6 +460,20 @@ def test_a_filled_generation_is_measured_and_then_ready(gallery: Gallery, worker
     assert generation.state == State.READY
     assert [queue for _, queue in workers.measurements] == ["reindex.other", "index.starter"]
     assert all(gate.is_open for gate in gates.gates_of(generation))
+
+
+def test_a_measurement_that_takes_long_is_made_less_often(gallery: Gallery, workers: FakeWorkers) -> None:
+    photo = add_indexed_photo(gallery)
+    generation = advance(start(workers))
+    record(generation, indexed(photo, face_info(str(photo.faces.get().id))))
+    settle_long_ago(photo)
+    advance(generation)
+    answer(workers, recall=0.5, seconds=40.0)
+    asked_before = len(workers.measurements)
+    for seconds, is_asked_again in ((100, False), (401, True)):
+        Generation.objects.filter(pk=generation.pk).update(measured_at=timezone.now() - timedelta(seconds=seconds))
+        advance(generation)
+        assert (len(workers.measurements) > asked_before) == is_asked_again
 
 
 def test_a_new_photo_makes_it_building_again(gallery: Gallery, workers: FakeWorkers) -> None:
@@ -549,6 +632,7 @@ def test_an_index_that_does_not_exist_is_refused(db: None, workers: FakeWorkers)
 def test_a_gallery_is_rebuilt_in_place(gallery: Gallery, queue: FakeQueue, workers: FakeWorkers) -> None:
     photo = add_indexed_photo(gallery)
     reindexing.generations_advance()
+    settle_long_ago(photo)
     assert generation_services.gallery_rebuild(actor="ada", gallery=gallery) == 1
     queue.indexed.clear()
     queue.index_targets.clear()

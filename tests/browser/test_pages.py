@@ -79,6 +79,9 @@ def test_a_person_uploads_photos_sees_them_indexed_and_finds_a_face(page: Page, 
 
     page.locator(".tile", has_text=samples.PORTRAIT).locator("a").first.click()
     expect(page.locator("rect.face")).to_have_count(1)
+    page.get_by_label("Name of face 1").fill("Eileen Collins")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_label("Name of face 1")).to_have_value("Eileen Collins")
     page.get_by_role("link", name=name).click()
 
     page.get_by_role("link", name="Search this gallery").click()
@@ -87,6 +90,7 @@ def test_a_person_uploads_photos_sees_them_indexed_and_finds_a_face(page: Page, 
     page.locator("input[type=file]").set_input_files(query)
     page.get_by_role("button", name="Search").click()
     expect(page.get_by_text(samples.PORTRAIT).first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("Eileen Collins").first).to_be_visible()
 
 
 def test_a_search_with_a_file_that_is_no_picture_says_so_on_the_page(page: Page, tmp_path: Path):

@@ -58,7 +58,7 @@ def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
         "WEB_HOST": "127.0.0.1",
         "SEARCH_CONCURRENCY": "8",
         "INDEX_CONCURRENCY": "2",
-        "REINDEX_CONCURRENCY": "1",
+        "REINDEX_CONCURRENCY": "2",
         "RECORDS_CONCURRENCY": "2",
         "FLOWER_READ_ONLY": "true",
         "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{flower_password(data_dir)}",

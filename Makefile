@@ -49,6 +49,7 @@ bench: setup  ## the benchmarks: tables of ratios measured in one run
 	$(PY) -m benchmarks.reindex_copy
 	$(PY) -m benchmarks.recall_gate
 	$(PY) -m benchmarks.reindex_pace
+	$(PY) -m benchmarks.reindex_tick
 
 # The files carry no index address; --universal makes one file serve every platform and Python.
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -104,13 +104,17 @@ def _active_target() -> Target:
 
 
 def missing_photos(generation: Generation, *, settled_since: datetime | None = None) -> QuerySet[Photo]:
-    """Settled photos that the generation has no entry of, in the order in which they are sent.
+    """Settled photos that the generation has no entry of.
 
-    All of them, which takes a look at every photo, or those that were settled since then.
+    All of them, gallery by gallery, which takes a look at every photo; or those that were settled since then, in that
+    order.
     """
     entries = Entry.objects.filter(generation=generation, photo=OuterRef("id"))
-    missing = Photo.objects.filter(~Exists(entries), state__in=SETTLED).order_by("gallery_id", "id")
-    return missing if settled_since is None else missing.filter(settled_at__gte=settled_since)
+    missing = Photo.objects.filter(~Exists(entries), state__in=SETTLED)
+    if settled_since is None:
+        return missing.order_by("gallery_id", "id")
+    # Asked for in another order, SQLite would look at every photo all the same.
+    return missing.filter(settled_at__gte=settled_since).order_by("settled_at")
 
 
 def is_being_filled(generation: Generation) -> bool:

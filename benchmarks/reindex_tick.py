@@ -1,0 +1,167 @@
+"""What a tick of the re-index costs the database, whatever the number of photos.
+
+`python -m benchmarks.reindex_tick [--photos 20000,200000] [--json]`. Photos and their entries in two generations, in
+SQLite in a temporary folder; Redis, for the queue, on a free port. A tick for a generation (`generation_feed`) is timed
+where nothing is to be done: when all photos are looked at, which happens every few minutes, and when only those are
+that were settled lately, which happens every two seconds; and while a generation is being filled, with its queue empty
+each time. The growth is that of each column from the smallest number of photos to the largest.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import django
+
+COLUMNS = {"full_look_ms": "all looked at, ms", "tick_ms": "an idle tick, ms", "filling_ms": "a filling tick, ms"}
+ROUNDS = 15
+ROWS_AT_ONCE = 20_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", default="20000,200000", help="numbers of photos (default 20000,200000)")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    options = parser.parse_args()
+    counts = sorted(int(count) for count in options.photos.split(","))
+    with tempfile.TemporaryDirectory(prefix="facequeue-bench-") as folder:
+        figures = _measure(Path(folder), counts)
+    print(json.dumps(figures, indent=2) if options.json else _table(figures))
+
+
+def _measure(folder: Path, counts: Sequence[int]) -> list[dict[str, float]]:
+    from tests.redis_server import redis_server
+
+    with redis_server(folder / "redis") as (url, _process):
+        os.environ.update(FACEQUEUE_DATA_DIR=str(folder), REDIS_URL=url, REDIS_CACHE_URL=url)
+        os.environ.pop("DATABASE_URL", None)
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
+        django.setup()
+        from django.core.management import call_command
+        from django.db import connection
+
+        call_command("migrate", verbosity=0)
+        gallery, generation = _gallery_and_generation()
+        figures, present = [], 0
+        for count in counts:
+            print(f"{count} photos", file=sys.stderr, flush=True)
+            _add_photos(gallery, generation, first=present, last=count)
+            present = count
+            connection.cursor().execute("ANALYZE")
+            figures.append({"photos": count, **_ticks(url, generation)})
+        connection.close()
+    return figures
+
+
+def _gallery_and_generation() -> tuple[Any, Any]:
+    from django.contrib.auth.models import User
+
+    from webapp.gallery.models import Gallery
+    from webapp.operations.generation_selectors import active_generation
+    from webapp.operations.models import Generation
+
+    active = active_generation()
+    Generation.objects.filter(pk=active.pk).update(fingerprint="a" * 64)
+    gallery = Gallery.objects.create(owner=User.objects.create(username="ada"), name="everybody")
+    return gallery, Generation.objects.create(
+        pack="other", fingerprint="b" * 64, dimension=128, collection="faces_other"
+    )
+
+
+def _add_photos(gallery: Any, generation: Any, *, first: int, last: int) -> None:
+    """Add photos that were settled long ago, each with an entry in both generations."""
+    from django.utils import timezone
+
+    from webapp.gallery.models import Photo
+    from webapp.operations.generation_selectors import active_generation
+    from webapp.operations.models import Entry
+
+    long_ago = timezone.now() - timedelta(days=1)
+    for start in range(first, last, ROWS_AT_ONCE):
+        photos = [
+            Photo(
+                gallery=gallery,
+                filename=f"{number}.jpg",
+                file=f"{number}.jpg",
+                sha256=f"{number:064x}",
+                byte_size=1,
+                state=Photo.State.INDEXED,
+                settled_at=long_ago,
+            )
+            for number in range(start, min(start + ROWS_AT_ONCE, last))
+        ]
+        Photo.objects.bulk_create(photos, batch_size=1000)
+        for each in (active_generation(), generation):
+            entries = [Entry(generation=each, photo=photo, state="indexed", settled_at=long_ago) for photo in photos]
+            Entry.objects.bulk_create(entries, batch_size=1000)
+
+
+def _ticks(url: str, generation: Any) -> dict[str, float]:
+    """Return what each kind of tick takes, the median of ROUNDS."""
+    from webapp.operations.models import Entry
+
+    figures = {
+        "full_look_ms": _median_ms(url, generation, lambda: _set(generation, looked_through_at=None)),
+        "tick_ms": _median_ms(url, generation, lambda: None),
+    }
+    half = Entry.objects.filter(generation=generation).order_by("pk").values_list("pk", flat=True)
+    forgotten = list(half[: half.count() // 2])
+    for start in range(0, len(forgotten), 10_000):
+        Entry.objects.filter(pk__in=forgotten[start : start + 10_000]).delete()
+    _set(generation, looked_through_at=None)
+    figures["filling_ms"] = _median_ms(url, generation, lambda: None)
+    _fill(generation)
+    return figures
+
+
+def _fill(generation: Any) -> None:
+    """Give every photo an outcome again."""
+    from webapp.operations import generation_selectors as selectors
+    from webapp.operations.models import Entry
+
+    missing = list(selectors.missing_photos(generation).values_list("pk", flat=True))
+    entries = [Entry(generation=generation, photo_id=photo_id) for photo_id in missing]
+    Entry.objects.bulk_create(entries, batch_size=1000)
+    generation.entries.update(state=Entry.State.INDEXED)
+
+
+def _median_ms(url: str, generation: Any, prepare: Callable[[], None]) -> float:
+    import redis
+
+    from webapp.operations import reindexing
+
+    taken = []
+    with redis.Redis.from_url(url) as client:
+        for _ in range(ROUNDS + 1):
+            client.flushdb()
+            prepare()
+            began = time.perf_counter()
+            reindexing.generation_feed(generation, ())
+            taken.append((time.perf_counter() - began) * 1000)
+    return median(taken[1:])  # the first one opens connections, and plans
+
+
+def _set(generation: Any, **values: Any) -> None:
+    type(generation).objects.filter(pk=generation.pk).update(**values)
+
+
+def _table(figures: Sequence[dict[str, float]]) -> str:
+    lines = [f"| photos | {' | '.join(COLUMNS.values())} |", "|" + "---|" * (1 + len(COLUMNS))]
+    for each in figures:
+        lines.append(f"| {each['photos']:,} | " + " | ".join(f"{each[name]:.1f}" for name in COLUMNS) + " |")
+    least, most = figures[0], figures[-1]
+    growth = " | ".join(f"{most[name] / least[name]:.1f} x" for name in COLUMNS)
+    lines.append(f"| {most['photos'] / least['photos']:.0f} x | {growth} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

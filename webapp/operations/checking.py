@@ -263,5 +263,6 @@ def _repair(generation: Generation, found: _Differences) -> None:
     for gallery_id, photo_ids in lost.items():
         dispatch.enqueue_removal(gallery_id=UUID(gallery_id), photo_ids=sorted(photo_ids))
     again = {face.photo_id for face in found.missing} | {UUID(face.photo_id) for face in found.stale}
-    entries = Entry.objects.filter(generation=generation, photo__in=again).exclude(state=Entry.State.PENDING)
-    entries_forget(entries, generation=generation)
+    if again:
+        entries = Entry.objects.filter(generation=generation, photo__in=again).exclude(state=Entry.State.PENDING)
+        entries_forget(entries, generation=generation)

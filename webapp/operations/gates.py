@@ -47,13 +47,24 @@ class ChangedAnswer:
 def gates_of(generation: Generation, reports: Sequence[WorkerReport] | None = None) -> list[Gate]:
     """Look at every gate of the generation."""
     reports = published_reports() if reports is None else reports
-    return [
-        _outcomes(generation),
-        _counts(generation),
-        _recall(generation),
-        _answers(generation),
-        _workers(generation, reports),
-    ]
+    return [outcomes_gate(generation), *measured_gates(generation), _workers(generation, reports)]
+
+
+def measured_gates(generation: Generation) -> list[Gate]:
+    """Look at the gates that follow from what was measured last; reads nothing but the row that is given."""
+    return [_counts(generation), _recall(generation), _answers(generation)]
+
+
+def outcomes_gate(generation: Generation) -> Gate:
+    """Look whether every photo has an outcome; counts them."""
+    progress = selectors.progress_of(generation)
+    if progress.missing:
+        detail = f"{progress.missing} of {progress.total} photos have no outcome yet."
+    else:
+        detail = f"{progress.done} of {progress.total} photos have an outcome; {progress.failed} of them failed."
+    if progress.following:
+        detail += f" {progress.following} were settled just now and follow."
+    return Gate(name=OUTCOMES, is_open=not progress.missing, detail=detail)
 
 
 def changed_answers(generation: Generation) -> tuple[int, list[ChangedAnswer]]:
@@ -85,17 +96,6 @@ def _changed(face_id: str, old: list[dict[str, Any]], new: list[dict[str, Any]])
 def _nearest(hits: list[dict[str, Any]]) -> set[str]:
     """Return the ids of the nearest neighbour and of those that are as near: which of them is first says nothing."""
     return {hit["face_id"] for hit in hits if hit["similarity"] >= hits[0]["similarity"] - AS_NEAR}
-
-
-def _outcomes(generation: Generation) -> Gate:
-    progress = selectors.progress_of(generation)
-    if progress.missing:
-        detail = f"{progress.missing} of {progress.total} photos have no outcome yet."
-    else:
-        detail = f"{progress.done} of {progress.total} photos have an outcome; {progress.failed} of them failed."
-    if progress.following:
-        detail += f" {progress.following} were settled just now and follow."
-    return Gate(name=OUTCOMES, is_open=not progress.missing, detail=detail)
 
 
 def _counts(generation: Generation) -> Gate:

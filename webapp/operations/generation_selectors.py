@@ -118,7 +118,7 @@ def missing_photos(generation: Generation, *, settled_since: datetime | None = N
 
 
 def is_being_filled(generation: Generation) -> bool:
-    """Say, without counting, whether photos surely have no outcome in it yet that should have one by now."""
+    """Return whether photos lack an outcome in it that should have one by now, as far as is known without counting."""
     if Generation.objects.filter(pk=generation.pk, looked_through_at=None).exists():
         return True
     pending = generation.entries.filter(state=Entry.State.PENDING, photo__state__in=SETTLED)

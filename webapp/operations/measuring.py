@@ -2,18 +2,16 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import timedelta
 
 from django.utils import timezone
 
 from tasks import client
-from tasks.health import WorkerReport
 from tasks.messages import Measured, MeasureRequest
 from tasks.queues import index_queue, reindex_queue
 from webapp.gallery.models import Face
 from webapp.operations import generation_selectors as selectors
-from webapp.operations.gates import OUTCOMES, WORKERS, gates_of
+from webapp.operations.gates import measured_gates, outcomes_gate
 from webapp.operations.models import Generation
 
 #: A measurement that has not opened the gates is made again after so long; one that has; one nobody has answered.
@@ -24,29 +22,34 @@ PAUSE_FACTOR = 10.0
 COMPARED_FACES = 100
 
 
-def advance(generation: Generation, reports: Sequence[WorkerReport]) -> None:
-    """Ask for a measurement when the generation is filled and the last is too old. Raises QueueUnavailable."""
+def advance(generation: Generation) -> None:
+    """Ask for a measurement when the generation is filled and the last is too old. Raises QueueUnavailable.
+
+    Counts photos only when something depends on it: a tick must not take longer the more there are.
+    """
     if selectors.is_being_filled(generation):
         _become(generation, Generation.State.BUILDING)
         return
-    is_due = generation.measured_at is None or timezone.now() - generation.measured_at > _patience(generation)
-    if generation.state == Generation.State.READY and not is_due:
-        return  # gates are not looked at for nothing: to do so, photos are counted
-    closed = [gate for gate in gates_of(generation, reports) if not gate.is_open and gate.name != WORKERS]
-    if any(gate.name == OUTCOMES for gate in closed):
+    has_passed = all(gate.is_open for gate in measured_gates(generation))
+    age = None if generation.measured_at is None else timezone.now() - generation.measured_at
+    is_due = age is None or age > _patience(generation, has_passed=has_passed)
+    becomes_ready = has_passed and generation.state != Generation.State.READY
+    if not is_due and not becomes_ready:
+        return
+    if not outcomes_gate(generation).is_open:
         _become(generation, Generation.State.BUILDING)
         return
-    if not closed:
+    if has_passed:
         _become(generation, Generation.State.READY)
     if is_due:
         measurement_start(generation)
 
 
-def _patience(generation: Generation) -> timedelta:
+def _patience(generation: Generation, *, has_passed: bool) -> timedelta:
     answers = [generation.measurements.get(key, {}) for key in ("own", "active")]
     if any(answer.get("ticket") != generation.measuring for answer in answers):
         return timedelta(seconds=UNANSWERED_SECONDS)
-    if generation.state == Generation.State.READY:
+    if has_passed:
         return timedelta(seconds=RENEWED_SECONDS)
     longest_seconds = max(answer.get("seconds", 0.0) for answer in answers)
     return timedelta(seconds=max(AGAIN_SECONDS, PAUSE_FACTOR * longest_seconds))

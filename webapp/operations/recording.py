@@ -85,8 +85,9 @@ def failure_note(*, generation: Generation, photo_ids: Sequence[UUID | str], err
 def entries_forget(entries: QuerySet[Entry], *, generation: Generation) -> int:
     """Forget what became of these photos in the generation, so that they are sent there again; return how many."""
     with transaction.atomic():
-        count, _ = entries.delete()
+        # First of all: it locks the row that a tick locks as well before it touches entries.
         Generation.objects.filter(pk=generation.pk).update(looked_through_at=None)
+        count, _ = entries.delete()
     return count
 
 

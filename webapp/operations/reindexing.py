@@ -60,7 +60,7 @@ def generations_advance() -> None:
         if _has_worker(generation, reports):
             generation_feed(generation, reports)
         if generation.state in (Generation.State.BUILDING, Generation.State.READY):
-            measuring.advance(generation, reports)
+            measuring.advance(generation)
     drops_send_again()
     checking.checks_send_again()
 
@@ -173,13 +173,13 @@ def _to_send(generation: Generation, most: int) -> list[Entry]:
 
 def _plan(generation: Generation, most: int, now: datetime) -> None:
     """Give an entry to photos that have none; remember when there were none left. The generation's row is locked."""
-    looked_at, most = generation.looked_through_at, max(PLAN_SIZE, most)
+    looked_at, size = generation.looked_through_at, max(PLAN_SIZE, most)
     is_full = looked_at is None or now - looked_at > timedelta(seconds=FULL_LOOK_SECONDS)
     since = None if looked_at is None or is_full else looked_at - timedelta(seconds=UNSEEN_SECONDS)
-    found = selectors.missing_photos(generation, settled_since=since).values_list("pk", flat=True)[:most]
+    found = selectors.missing_photos(generation, settled_since=since).values_list("pk", flat=True)[:size]
     entries = [Entry(generation=generation, photo_id=photo_id) for photo_id in found]
     Entry.objects.bulk_create(entries, ignore_conflicts=True, batch_size=BATCH_SIZE)
-    if is_full and len(entries) < most:
+    if is_full and len(entries) < size:
         Generation.objects.filter(pk=generation.pk).update(looked_through_at=now)
 
 

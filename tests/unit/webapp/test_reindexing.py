@@ -476,6 +476,20 @@ def test_a_measurement_that_takes_long_is_made_less_often(gallery: Gallery, work
         assert (len(workers.measurements) > asked_before) == is_asked_again
 
 
+@pytest.mark.parametrize(("spoilt", "is_measured"), [({"face_count": 9}, True), ({}, False)])
+def test_what_is_behind_a_closed_gate_is_measured_again_soon(
+    gallery: Gallery, workers: FakeWorkers, spoilt: dict[str, Any], is_measured: bool
+) -> None:
+    """Uploads may have come between the two counts: nobody is to wait five minutes for the next ones."""
+    generation, _ = ready_generation(gallery, workers)
+    spoil_measurement(generation, **spoilt)
+    a_while_ago = timezone.now() - timedelta(seconds=measuring.AGAIN_SECONDS + 1)
+    Generation.objects.filter(pk=generation.pk).update(measured_at=a_while_ago)
+    asked_before = len(workers.measurements)
+    advance(generation)
+    assert (len(workers.measurements) > asked_before) == is_measured
+
+
 def test_a_new_photo_makes_it_building_again(gallery: Gallery, workers: FakeWorkers) -> None:
     generation, _ = ready_generation(gallery, workers)
     photo = add_indexed_photo(gallery, content=b"another")

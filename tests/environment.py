@@ -1,7 +1,8 @@
 """The environment of the test run, set before Django reads it (`-p tests.environment` in pyproject.toml).
 
 State goes to a folder that is removed at the end; ports are a free block. Nothing of the checkout's own `var/` or of
-a service that runs beside the tests is touched.
+a service that runs beside the tests is touched. TEST_DATABASE_URL names another database than SQLite for the tests of
+the Django side: a PostgreSQL server, on which a database of its own is made and removed.
 """
 
 import atexit
@@ -16,5 +17,7 @@ atexit.register(shutil.rmtree, _data_dir, ignore_errors=True)
 
 for _name in ("REDIS_URL", "REDIS_CACHE_URL", "MILVUS_URI", "DATABASE_URL", "FACE_PACK"):
     os.environ.pop(_name, None)
+if _database_url := os.environ.get("TEST_DATABASE_URL"):
+    os.environ["DATABASE_URL"] = _database_url
 os.environ["FACEQUEUE_DATA_DIR"] = _data_dir
 os.environ["PORT"] = str(free_port_block())

@@ -19,7 +19,7 @@ up: setup  ## run every process of the Procfile, without samples
 
 test:  ## set up from bare, then the whole test suite
 	@WITH_BROWSER=1 scripts/setup.sh
-	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test-long: setup  ## the parts of the suite that take minutes
 	$(PY) -m pytest -m long

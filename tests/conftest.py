@@ -1,12 +1,34 @@
 """Fixtures that several folders share. What starts processes is imported only where it is used."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
     from tests.service import RunningService
+
+#: Folders whose tests share what is dear to start, or start whole services: one process runs them, one by one. More
+#: services at a time than there are cores, and everything waits for everything.
+TOGETHER = {
+    "tests/acceptance": "the service",
+    "tests/browser": "the service",
+    "tests/contract": "the vector stores",
+    "tests/faults": "faults",
+}
+
+
+class FoldersTogether(LoadFileScheduling):  # type: ignore[misc]
+    """Where several processes share the suite: a file stays in one of them, and so do the folders of TOGETHER."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return TOGETHER.get(file.rpartition("/")[0], file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FoldersTogether:
+    return FoldersTogether(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def broker(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
     """An empty Redis that is broker and cache."""
     settings.REDIS_CACHE_URL = url
-    for name in ("broker_url", "broker_read_url", "broker_write_url"):
+    # The last one last: the others are derived from it, and their values are put back at the end.
+    for name in ("broker_read_url", "broker_write_url", "broker_url"):
         monkeypatch.setattr(app.conf, name, url)
     # What other tests of this process have sent through is not this Redis.
     monkeypatch.setattr(app, "_pool", None)

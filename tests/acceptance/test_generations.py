@@ -34,8 +34,8 @@ PEOPLE = {
 SIDE_PIXELS = 150
 #: A search is sent each so long after the one before, or as soon as that one is answered.
 SEARCH_INTERVAL_SECONDS = 0.5
-#: Patience for each step, in seconds: the machine may be slow.
-PATIENCE_SECONDS = 300.0
+#: Patience for each step, in seconds, and for each photo in it: the machine may be slow.
+PATIENCE_SECONDS, PHOTO_PATIENCE_SECONDS = 250.0, 1.0
 ENVIRONMENT = {
     "INDEX_LEASE_SECONDS": "15",
     "VISIBILITY_TIMEOUT_SECONDS": "20",
@@ -110,8 +110,9 @@ class Searches:
 class Site:
     """The service with workers of both packs, and what stands in its database and in Milvus."""
 
-    def __init__(self, service: RunningService) -> None:
+    def __init__(self, service: RunningService, *, patience_seconds: float) -> None:
         self.service = service
+        self._patience_seconds = patience_seconds
         self.alice = WebClient(service.url)
 
     def reindex(self, *arguments: str) -> Any:
@@ -170,7 +171,7 @@ class Site:
         return self.generations()[pack]["state"] == "ready"
 
     def wait(self, condition: Any, what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self._patience_seconds
         while not condition():
             assert time.monotonic() < deadline, f"{what}: not in time\n{self._state()}"
             time.sleep(0.5)
@@ -199,7 +200,7 @@ def test_another_pack_takes_over(tmp_path: Path, count: int) -> None:
     with RunningService(tmp_path, processes=EVERYTHING, environment=ENVIRONMENT) as service:
         service.create_user()
         service.wait_until_healthy()
-        site = Site(service)
+        site = Site(service, patience_seconds=PATIENCE_SECONDS + count * PHOTO_PATIENCE_SECONDS)
         alice = site.alice
         gallery = alice.create_gallery("everybody")
         uploaded = photos(count)

@@ -2,7 +2,7 @@
 
 A settled photo without an entry in a live generation is to be sent there. That is so of all photos when a generation
 begins, of one that was added or indexed anew since, and of what an operator wants rebuilt. So building, dual writing
-and catching up after a rollback are one thing. To look for such photos among all takes a second for a million; so it
+and catching up after a rollback are one thing. To look for such photos among all takes seconds for a million; so it
 finds thousands at a time, whose entries say that they are to be sent, and once it finds no more, the ticks look for
 some minutes only at what was settled since.
 

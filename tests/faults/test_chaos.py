@@ -39,7 +39,7 @@ class Extent:
     patience_seconds: float
 
 
-SHORT = Extent(photos=150, seconds=30, pause_seconds=5, frozen_seconds=4, patience_seconds=200)
+SHORT = Extent(photos=90, seconds=30, pause_seconds=5, frozen_seconds=4, patience_seconds=200)
 FULL = Extent(photos=2000, seconds=300, pause_seconds=8, frozen_seconds=12, patience_seconds=2000)
 
 

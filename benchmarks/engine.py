@@ -40,10 +40,10 @@ from PIL import Image as Pillow
 
 from benchmarks.packs import Size, cached_pack
 from benchmarks.scenes import scene
-from worker.ahead import in_order
 from worker.bulk import CROPS_AT_ONCE
 from worker.config import FaceConfig, ImageLimits, usable_cores
 from worker.images import decode
+from worker.prefetch import in_order
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Findings, Image
 
@@ -150,8 +150,8 @@ class Ceiling:
     """The pack's two repaired graphs, on random inputs that are ready."""
 
     def __init__(self, folder: Path, config: FaceConfig) -> None:
-        from worker.recognition.insightface_pack import choose_files
-        from worker.recognition.repairs import repaired_detector, repaired_recognizer
+        from worker.recognition.graphs.repairs import repaired_detector, repaired_recognizer
+        from worker.recognition.packs.insightface import choose_files
 
         detector, recognizer = choose_files(folder)
         self._graphs = (

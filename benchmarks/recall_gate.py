@@ -27,7 +27,7 @@ from tests.servers import milvus_server
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
 from worker.vector_search.core import VectorSearchService
 from worker.vector_search.interfaces import FaceRecord
-from worker.vector_search.recall import ENOUGH_MATCH_RECALL, MATCH_SIMILARITY, gate_match_recall
+from worker.vector_search.recall.measured import ENOUGH_MATCH_RECALL, MATCH_SIMILARITY, gate_match_recall
 
 GALLERY = str(uuid.UUID(int=1))
 ROWS_PER_CALL = 5000

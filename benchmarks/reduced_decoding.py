@@ -33,7 +33,7 @@ from worker.config import FaceConfig
 from worker.images import DecodedImage, ImageLimits, decode
 from worker.recognition.alignment import aligned_crop
 from worker.recognition.interfaces import CROP_SIZE_PIXELS, Box, Crop, Detection, Pack
-from worker.recognition.packs import load_pack
+from worker.recognition.packs.loading import load_pack
 
 PHOTOS = ("six_people", "astronaut", "mask_black", "mask_blue", "mask_green", "mask_white")
 MAGNIFIED = (2, 3, 4)

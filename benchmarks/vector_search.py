@@ -31,11 +31,11 @@ from numpy.typing import NDArray
 from pymilvus import MilvusClient
 
 from benchmarks.vectors import DIMENSION, ExactAnswers, Faces, clustered_faces, exact_answers
-from worker.vector_search import filters
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
 from worker.vector_search.core import VectorSearchService
 from worker.vector_search.interfaces import FaceRecord, SearchQuery
-from worker.vector_search.recall import MATCH_LIMIT, share_found
+from worker.vector_search.milvus import filters
+from worker.vector_search.recall.measured import MATCH_LIMIT, share_found
 
 #: What the service may cost over bare pymilvus: this factor, and this many milliseconds.
 MOST_RATIO, MOST_EXTRA_MS = 1.10, 0.3

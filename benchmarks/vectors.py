@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.vector_search.recall import MATCH_LIMIT, MATCH_SIMILARITY, nearby
+from worker.vector_search.recall.measured import MATCH_LIMIT, MATCH_SIMILARITY, nearby
 
 DIMENSION = 512
 FACES_PER_IDENTITY = 5

@@ -141,7 +141,7 @@ class WorkerState:
         if self._not_open or self._indexes is None or self._metrics is None:
             return WorkerReport(is_healthy=not problem, problem=problem, **self._describe_process())
         # Imported here for the same reason as in open_indexes().
-        from worker.vector_search.recall import recall_problem
+        from worker.vector_search.recall.measured import recall_problem
 
         self._metrics.log_summary_when_due()
         index = self._followed(self._indexes)

@@ -21,9 +21,9 @@ from worker.vector_search.config import MilvusConfig, PerformanceConfig
 from worker.vector_search.core import VectorSearchService
 from worker.vector_search.exceptions import CollectionMissing
 from worker.vector_search.interfaces import VectorStore
-from worker.vector_search.live_recall import SAMPLED_SHARE, LiveQueries
 from worker.vector_search.monitoring import MetricsCollector, MonitoredVectorStore
-from worker.vector_search.recall import RecallWatch
+from worker.vector_search.recall.live import SAMPLED_SHARE, LiveQueries
+from worker.vector_search.recall.measured import RecallWatch
 
 #: A collection that is no longer live and was not used for so long is let go, in seconds.
 UNUSED_SECONDS = 60.0

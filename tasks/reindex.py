@@ -46,7 +46,7 @@ def copy_faces(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
 @shared_task(name=names.MEASURE_COLLECTION, bind=True, ignore_result=True)
 def measure_collection(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
     """Count the faces of a MeasureRequest's collection, measure what its index loses, and look for neighbours."""
-    from worker.vector_search.recall import gate_match_recall
+    from worker.vector_search.recall.measured import gate_match_recall
 
     try:
         request = parse(MeasureRequest, message)

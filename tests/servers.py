@@ -18,7 +18,7 @@ import pytest
 from pymilvus import MilvusClient
 
 from tests.ports import free_port_block
-from worker.vector_search.translation import FOREIGN_ERRORS
+from worker.vector_search.milvus.translation import FOREIGN_ERRORS
 
 #: The engine's imports alone take seconds on a busy machine.
 START_SECONDS = 60.0
@@ -35,7 +35,7 @@ def free_port() -> int:
 
 def start_embedded_milvus(data_dir: Path, port: int) -> subprocess.Popen[str]:
     """Start the guarded Milvus Lite server and return when it says that it is ready."""
-    command = [sys.executable, "-m", "worker.vector_search.embedded"]
+    command = [sys.executable, "-m", "worker.vector_search.milvus.lite"]
     process = subprocess.Popen(
         [*command, "--data-dir", str(data_dir), "--port", str(port)], stdout=subprocess.PIPE, text=True
     )

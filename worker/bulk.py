@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from worker.ahead import in_order
 from worker.config import ImageLimits
+from worker.detection import look_at
 from worker.errors import FaceQueueError, ImageError, PhotoStorageUnavailable
 from worker.face_ids import face_ids
-from worker.looking import look_at
 from worker.metrics import NO_STAGES, Stages, timed
+from worker.prefetch import in_order
 from worker.recognition.interfaces import Box, Detection, Engine, Face, Findings, RejectedFace
 
 PhotoState = Literal["indexed", "no_faces", "failed"]

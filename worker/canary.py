@@ -17,7 +17,7 @@ from worker.errors import CanaryLost
 from worker.images import decode
 from worker.recognition.interfaces import Engine
 from worker.vector_search.interfaces import FaceRecord, SearchQuery, VectorStore
-from worker.vector_search.recall import QUERY_COSINE, nearby
+from worker.vector_search.recall.measured import QUERY_COSINE, nearby
 
 logger = logging.getLogger(__name__)
 

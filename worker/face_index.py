@@ -10,16 +10,16 @@ import numpy as np
 from worker.bulk import PhotoOutcome, PhotoToIndex, outcomes, why_no_face
 from worker.canary import find_known_face
 from worker.config import ImageLimits
+from worker.detection import look_at
 from worker.errors import NoFaceFound
-from worker.looking import look_at
 from worker.metrics import NO_STAGES, Stages, timed
 from worker.recognition.interfaces import Engine, Face, Pack, RejectedFace
 from worker.vector_search.cache import CacheManager, QueryFaces
 from worker.vector_search.checks import rounded_similarity
 from worker.vector_search.exceptions import CapacityReached
 from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery, StoreHealth, VectorStore
-from worker.vector_search.live_recall import LiveQueries
-from worker.vector_search.recall import RecallWatch
+from worker.vector_search.recall.live import LiveQueries
+from worker.vector_search.recall.measured import RecallWatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,8 @@ from worker.vector_search.exceptions import (
     InvalidId,
     StoreRejected,
 )
-from worker.vector_search.filters import IDS_PER_FILTER
 from worker.vector_search.interfaces import Embedding, FaceHit, SearchQuery, VectorStore
+from worker.vector_search.milvus.filters import IDS_PER_FILTER
 
 NewId = Callable[[], str]
 

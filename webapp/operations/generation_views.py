@@ -18,7 +18,7 @@ from webapp.operations.gates import GATES, ROLLBACK_GATES
 from webapp.operations.generation_api import RateIn, StartIn, actor_of
 from webapp.operations.models import Generation
 from webapp.problems import Problem, not_found
-from worker.vector_search.indexes import INDEXES
+from worker.vector_search.milvus.indexes import INDEXES
 
 #: Changed answers that are shown.
 CHANGES_SHOWN = 50

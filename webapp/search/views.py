@@ -18,7 +18,7 @@ from webapp.problems import Problem
 from webapp.search.services import search_held, search_start, search_wait
 from webapp.search.tokens import SearchJob, search_job
 from webapp.search.uploads import query_image, use_memory
-from worker.recognition.catalog import known_pack
+from worker.recognition.packs.catalogue import known_pack
 
 #: How long the form's POST waits, so that an answer that comes quickly is on the first page that is shown.
 FORM_WAIT_SECONDS = 10.0

@@ -19,7 +19,7 @@ from worker.recognition.interfaces import (
     RejectedFace,
     RejectReason,
 )
-from worker.recognition.packs import load_pack
+from worker.recognition.packs.loading import load_pack
 from worker.recognition.quality import quality
 
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Self
 from urllib.parse import SplitResult, urlsplit
 
 from worker.errors import ConfigError
-from worker.vector_search.indexes import INDEXES, METRICS, Parameter
+from worker.vector_search.milvus.indexes import INDEXES, METRICS, Parameter
 
 #: Where Milvus listens when nobody says otherwise.
 DEFAULT_PORT = 19530

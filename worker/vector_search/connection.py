@@ -19,7 +19,7 @@ from worker.errors import Busy, NotOpen
 from worker.vector_search.config import MilvusConfig, PerformanceConfig
 from worker.vector_search.exceptions import StoreTimeout, StoreUnavailable, VectorSearchError
 from worker.vector_search.interfaces import StoreHealth
-from worker.vector_search.translation import FOREIGN_ERRORS, is_released, translated
+from worker.vector_search.milvus.translation import FOREIGN_ERRORS, is_released, translated
 
 __all__ = ["ConnectionManager", "DataType", "MilvusClient"]
 

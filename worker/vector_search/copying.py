@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from worker.ahead import in_order
+from worker.prefetch import in_order
 from worker.vector_search.exceptions import StoreUnavailable
 from worker.vector_search.interfaces import FaceRecord, PhotoRange, VectorStore
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.vector_search import filters
 from worker.vector_search.checks import (
     check_capacity,
     checked_id,
@@ -19,12 +18,9 @@ from worker.vector_search.checks import (
     rounded_similarity,
     unit,
 )
-from worker.vector_search.collection import STRONG, MilvusCollection
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
 from worker.vector_search.connection import ConnectionManager
-from worker.vector_search.exact import exact_hits
 from worker.vector_search.exceptions import CollectionNotLoaded, StoreUnavailable
-from worker.vector_search.indexes import METRICS
 from worker.vector_search.interfaces import (
     CollectionInfo,
     Embedding,
@@ -35,6 +31,10 @@ from worker.vector_search.interfaces import (
     StoredFace,
     StoreHealth,
 )
+from worker.vector_search.milvus import filters
+from worker.vector_search.milvus.collection import STRONG, MilvusCollection
+from worker.vector_search.milvus.indexes import METRICS
+from worker.vector_search.recall.exact import exact_hits
 
 #: Embeddings per search call: with 1000 hits each, an answer of some 10 MB.
 EMBEDDINGS_PER_SEARCH = 100

@@ -13,7 +13,6 @@ from worker.vector_search.checks import (
     checked_records,
     not_open,
 )
-from worker.vector_search.exact import exact_hits
 from worker.vector_search.exceptions import CollectionMissing, CollectionNotLoaded
 from worker.vector_search.interfaces import (
     CollectionInfo,
@@ -25,6 +24,7 @@ from worker.vector_search.interfaces import (
     StoredFace,
     StoreHealth,
 )
+from worker.vector_search.recall.exact import exact_hits
 
 
 @dataclass(slots=True)

@@ -165,7 +165,7 @@ def test_a_stop_right_after_a_freeze_is_noticed(server: Server) -> None:
 
 
 def start_refused(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "worker.vector_search.embedded", *arguments]
+    command = [sys.executable, "-m", "worker.vector_search.milvus.lite", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 

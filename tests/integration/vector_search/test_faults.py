@@ -26,7 +26,7 @@ from worker.vector_search.connection import BREAKER_FAILURES
 from worker.vector_search.core import VectorSearchService
 from worker.vector_search.exceptions import StoreTimeout, StoreUnavailable, VectorSearchError
 from worker.vector_search.interfaces import FaceRecord, SearchQuery
-from worker.vector_search.translation import FOREIGN_ERRORS
+from worker.vector_search.milvus.translation import FOREIGN_ERRORS
 
 pytestmark = pytest.mark.services
 

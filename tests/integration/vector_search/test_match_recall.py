@@ -16,7 +16,7 @@ from tests.servers import embedded_milvus, milvus_server
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
 from worker.vector_search.core import VectorSearchService
 from worker.vector_search.interfaces import FaceRecord, SearchQuery
-from worker.vector_search.recall import ENOUGH_MATCH_RECALL, MATCH_LIMIT, measure_match_recall, share_found
+from worker.vector_search.recall.measured import ENOUGH_MATCH_RECALL, MATCH_LIMIT, measure_match_recall, share_found
 
 pytestmark = pytest.mark.services
 

@@ -18,10 +18,10 @@ from tests.servers import embedded_milvus, milvus_server
 from worker.errors import ConfigError
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
 from worker.vector_search.core import VectorSearchService
-from worker.vector_search.embedded import Database
 from worker.vector_search.exceptions import CollectionMissing, CollectionNotLoaded, StoreRejected, VectorSearchError
-from worker.vector_search.indexes import INDEXES, INDEXES_OF_MILVUS_LITE, METRICS
 from worker.vector_search.interfaces import FaceRecord, SearchQuery
+from worker.vector_search.milvus.indexes import INDEXES, INDEXES_OF_MILVUS_LITE, METRICS
+from worker.vector_search.milvus.lite import Database
 
 pytestmark = pytest.mark.services
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.vectors import DIMENSION, FACES_PER_IDENTITY, clustered_faces, exact_answers
-from worker.vector_search.recall import MATCH_SIMILARITY, QUERY_COSINE
+from worker.vector_search.recall.measured import MATCH_SIMILARITY, QUERY_COSINE
 
 COUNT = 2_000
 FACES = clustered_faces(COUNT, queries=50)

@@ -28,8 +28,8 @@ from worker.config import FaceConfig
 from worker.face_index import FaceIndex
 from worker.recognition.engine import FaceEngine
 from worker.vector_search.interfaces import SearchQuery
-from worker.vector_search.live_recall import LiveQueries
 from worker.vector_search.memory import InMemoryVectorStore
+from worker.vector_search.recall.live import LiveQueries
 
 GALLERY, OTHER = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 TARGET = Target(pack="starter", collection="faces")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.unit.recognition.synthetic_packs import make_pack
-from tests.unit.recognition.zoo_graphs import DETECTOR, make_zoo_pack
-from worker.recognition.catalog import KNOWN_PACKS
+from tests.unit.worker.recognition.synthetic_packs import make_pack
+from tests.unit.worker.recognition.zoo_graphs import DETECTOR, make_zoo_pack
+from worker.recognition.packs.catalogue import KNOWN_PACKS
 
 
 @pytest.fixture(autouse=True)

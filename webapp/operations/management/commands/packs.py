@@ -13,10 +13,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from worker.errors import PackError
-from worker.recognition.catalog import KnownPack, known_pack
-from worker.recognition.installing import install
-from worker.recognition.inventory import PackEntry, pack_entries, pack_entry
-from worker.recognition.pack_files import file_digests, models_in, verified_digests
+from worker.recognition.packs.catalogue import KnownPack, known_pack
+from worker.recognition.packs.files import file_digests, models_in, verified_digests
+from worker.recognition.packs.installing import install
+from worker.recognition.packs.inventory import PackEntry, pack_entries, pack_entry
 
 
 class Command(BaseCommand):

@@ -1,0 +1,158 @@
+"""The catalogue is true to the loaders and to itself, and light enough for a web process."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.worker.recognition.zoo_graphs import make_zoo_pack
+from worker.config import FaceConfig
+from worker.recognition.packs import catalogue
+from worker.recognition.packs.catalogue import KNOWN_PACKS, KnownPack, known_pack
+from worker.recognition.packs.inventory import pack_entries, pack_entry
+from worker.recognition.packs.loading import load_pack
+
+FETCHED = [pack for pack in KNOWN_PACKS if not pack.is_built_in]
+
+
+def test_every_pack_of_the_documentation_is_known() -> None:
+    names = [
+        "starter",
+        "starter-compact",
+        "opencv_zoo",
+        "buffalo_l",
+        "buffalo_m",
+        "buffalo_s",
+        "buffalo_sc",
+        "antelopev2",
+    ]
+
+    assert [pack.name for pack in KNOWN_PACKS] == names
+    assert known_pack("buffalo_l") is KNOWN_PACKS[3]
+    assert known_pack("mine") is None
+
+
+@pytest.mark.parametrize("pack", FETCHED, ids=lambda pack: pack.name)
+def test_a_fetched_pack_says_what_is_needed_to_fetch_and_to_verify_it(pack: KnownPack) -> None:
+    assert len(pack.files) == 2
+    assert len({file.name for file in pack.files}) == 2
+    for file in (*pack.files, *pack.downloads):
+        assert file.size_bytes > 100_000
+        assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
+    for download in pack.downloads:
+        assert re.fullmatch(r"https://github\.com/\S+/(\S+)", download.url)
+        assert download.url.endswith(f"/{download.name}")
+
+
+def test_a_file_of_one_sum_has_one_size() -> None:
+    files = [file for pack in FETCHED for file in pack.files]
+
+    assert len({file.sha256 for file in files}) == len({(file.sha256, file.size_bytes) for file in files})
+
+
+def test_only_insightface_forbids_commercial_use() -> None:
+    allowed = {pack.name for pack in KNOWN_PACKS if pack.licence.allows_commercial_use}
+
+    assert allowed == {"starter", "starter-compact", "opencv_zoo"}
+
+
+@pytest.mark.parametrize("name", ["starter", "starter-compact", "opencv_zoo"])
+def test_a_loaded_pack_is_what_the_catalogue_says(name: str, tmp_path: Path) -> None:
+    make_zoo_pack(tmp_path / "mine")
+    pack = load_pack(FaceConfig(packs_dir=tmp_path, pack="mine" if name == "opencv_zoo" else name))
+    known = known_pack(name)
+    for model in pack.models:
+        model.close()
+
+    assert known is not None
+    assert (pack.dimension, pack.match_similarity) == (known.dimension, known.match_similarity)
+    assert pack.licence == known.licence.sentence
+
+
+def test_the_catalogue_and_the_installer_import_no_model_library() -> None:
+    code = (
+        "import sys, worker.recognition.packs.inventory, worker.recognition.packs.installing\n"
+        "heavy = {'onnxruntime', 'onnx', 'numpy', 'insightface', 'cv2', 'skimage', 'celery', 'django', 'pymilvus'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert answer.stdout.strip() == "[]"
+
+
+# -- what is on this machine --
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> KnownPack:
+    """A known pack of two small files."""
+    files = tuple(catalogue.KnownFile(name=name, size_bytes=5, sha256=None) for name in ("a.onnx", "b.onnx"))
+    pack = catalogue.KnownPack(
+        name="small",
+        description="for tests",
+        licence=catalogue.STARTER_LICENCE,
+        dimension=4,
+        match_similarity=0.5,
+        files=files,
+    )
+    monkeypatch.setitem(catalogue._BY_NAME, "small", pack)
+    return pack
+
+
+def test_nothing_is_installed_where_there_is_no_folder_of_packs(tmp_path: Path) -> None:
+    entries = pack_entries(tmp_path / "nowhere", "starter")
+
+    assert [entry.state for entry in entries] == ["built in"] * 2 + ["not installed"] * 6
+    assert [entry.name for entry in entries if entry.is_active] == ["starter"]
+
+
+def test_a_folder_that_is_not_in_the_catalogue_is_listed_after_it(tmp_path: Path) -> None:
+    make_zoo_pack(tmp_path / "mine")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / ".fetch-x").mkdir()
+    (tmp_path / "mine" / ".facequeue").mkdir()
+    (tmp_path / "mine" / ".facequeue" / "repaired.onnx").write_bytes(b"made here")
+
+    others = pack_entries(tmp_path, "mine")[len(KNOWN_PACKS) :]
+
+    assert [(entry.name, entry.state, entry.is_active) for entry in others] == [
+        ("empty", "incomplete", False),
+        ("mine", "installed", True),
+    ]
+    assert others[1].size_bytes == sum(file.stat().st_size for file in (tmp_path / "mine").glob("*.onnx"))
+
+
+def test_a_folder_given_by_its_path_is_listed_and_active(tmp_path: Path) -> None:
+    folder = make_zoo_pack(tmp_path / "elsewhere" / "buffalo_l")
+
+    entry = pack_entry(tmp_path / "packs", str(folder), str(folder))
+
+    assert entry is not None
+    assert (entry.folder, entry.is_active, entry.state) == (folder, True, "incomplete")
+    named = pack_entry(tmp_path / "packs", str(folder), "buffalo_l")
+    assert named is not None
+    assert not named.is_active
+
+
+@pytest.mark.parametrize(
+    ("files", "state"),
+    [
+        pytest.param({"a.onnx": b"aaaaa", "b.onnx": b"bbbbb", "c.onnx": b"c"}, "installed", id="with another file"),
+        pytest.param({"a.onnx": b"aaaaa"}, "incomplete", id="one file"),
+        pytest.param({"a.onnx": b"aaaaa", "b.onnx": b"bb"}, "incomplete", id="a short file"),
+    ],
+)
+def test_a_known_pack_is_installed_when_its_files_are_there_at_their_size(
+    tmp_path: Path, small: KnownPack, files: dict[str, bytes], state: str
+) -> None:
+    (tmp_path / "small").mkdir()
+    for name, content in files.items():
+        (tmp_path / "small" / name).write_bytes(content)
+
+    entry = pack_entry(tmp_path / "packs", str(tmp_path / "small"), "small")
+
+    assert entry is not None
+    assert (entry.known, entry.state) == (small, state)

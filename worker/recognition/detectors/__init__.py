@@ -1,0 +1,1 @@
+"""Detectors, one file per architecture: pictures in, boxes with five landmarks out."""

@@ -1,0 +1,1 @@
+"""What is done to ONNX graphs before they run: repairs, and keeping the repaired copies."""

@@ -1,0 +1,244 @@
+"""The packs that facequeue knows by name: what each is, under which licence, and the exact files it is made of.
+
+Only data and its types stand here, so that a web process and a command can read them without a model library. A folder
+that is not in the catalogue is a pack too (packs.py); nothing is known of it before it is loaded.
+
+Sizes and SHA-256: for OpenCV Zoo, the Git LFS pointers of github.com/opencv/opencv_zoo at tag 4.10.0; for InsightFace,
+which publishes none, what many independent public projects have written down of the files of its release v0.7.
+"""
+
+from dataclasses import dataclass
+
+#: The names of the built-in packs.
+STARTER = "starter"
+STARTER_COMPACT = "starter-compact"
+OPENCV_ZOO = "opencv_zoo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownFile:
+    """A file as its publisher has it. `sha256` is in hexadecimal, None where nobody has published it."""
+
+    name: str
+    size_bytes: int
+    sha256: str | None
+    #: Where it is published by itself; empty when it comes in the pack's archive.
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Licence:
+    """`name` is short, for a table; `sentence` is what a person must know."""
+
+    name: str
+    sentence: str
+    allows_commercial_use: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPack:
+    """One pack of the catalogue. The built-in packs have no files."""
+
+    name: str
+    description: str
+    licence: Licence
+    #: Values of an embedding.
+    dimension: int
+    #: The similarity (cosine) from which on two faces are shown as a match unless the caller says otherwise.
+    match_similarity: float
+    #: The detector, then the recognizer.
+    files: tuple[KnownFile, ...] = ()
+    #: The archive that holds the files; None when each is published by itself.
+    archive: KnownFile | None = None
+
+    @property
+    def is_built_in(self) -> bool:
+        return not self.files
+
+    @property
+    def downloads(self) -> tuple[KnownFile, ...]:
+        """What is fetched: the archive, or the files."""
+        return (self.archive,) if self.archive else self.files
+
+    @property
+    def size_bytes(self) -> int:
+        """What the installed files take."""
+        return sum(file.size_bytes for file in self.files)
+
+    @property
+    def file_names(self) -> str:
+        """The wanted files in words: "a.onnx and b.onnx"."""
+        return " and ".join(file.name for file in self.files)
+
+
+STARTER_LICENCE = Licence(
+    name="BSD, Apache-2.0",
+    sentence=(
+        "Free to use: the cascade is OpenCV's, shipped by scikit-image (BSD licence); the descriptor is facequeue's "
+        "own and holds nothing learned from photos."
+    ),
+    allows_commercial_use=True,
+)
+INSIGHTFACE_LICENCE = Licence(
+    name="non-commercial research",
+    sentence=(
+        "The pretrained InsightFace packs are for non-commercial research only; any other use needs a licence from "
+        "InsightFace. The InsightFace library itself is MIT."
+    ),
+    allows_commercial_use=False,
+)
+OPENCV_ZOO_LICENCE = Licence(
+    name="MIT, Apache-2.0",
+    sentence=(
+        "YuNet is under the MIT licence, SFace under the Apache License 2.0: both allow commercial use as long as "
+        "their notices are kept."
+    ),
+    allows_commercial_use=True,
+)
+
+_INSIGHTFACE_RELEASE = "https://github.com/deepinsight/insightface/releases/download/v0.7"
+#: GitHub answers this address of a file kept in Git LFS with the file itself.
+_OPENCV_ZOO_MODELS = "https://github.com/opencv/opencv_zoo/raw/4.10.0/models"
+
+#: Of 100 LFW faces, each turned by up to 6 degrees, moved by up to 4 pixels, relit by up to 30 % and saved as JPEG of
+#: quality 50, 95 % stay at least this much like themselves and no other is; of the compact pack 96 %, and 2 other pairs
+#: in 10,000 are (tests/unit/worker/recognition/packs/test_starter_recall.py). Found by the detector, real portraits
+#: stay above 0.9. Strangers in real photos are under 0.6, but up to 0.8 when both are blurred beyond
+#: recognition (faces of 25 pixels, magnified): so the threshold is at the upper end of the gap.
+STARTER_MATCH_SIMILARITY = 0.75
+STARTER_COMPACT_MATCH_SIMILARITY = 0.82
+#: ArcFace embeddings of one person are mostly 0.4 to 0.8 alike and those of two people around 0; the threshold
+#: for a given rate of false matches depends on the pack, so operators of a real pack should set their own.
+ARCFACE_MATCH_SIMILARITY = 0.4
+#: What OpenCV's tutorial "DNN-based Face Detection And Recognition" gives for the cosine of SFace, found on LFW.
+SFACE_MATCH_SIMILARITY = 0.363
+
+#: The same file under two names: `scrfd_10g_bnkps.onnx` of antelopev2 is `det_10g.onnx` of buffalo_l.
+_SCRFD_10G = "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91"
+_DET_10G = KnownFile(name="det_10g.onnx", size_bytes=16_923_827, sha256=_SCRFD_10G)
+_DET_2_5G = KnownFile(
+    name="det_2.5g.onnx",
+    size_bytes=3_292_009,
+    sha256="041f73f47371333d1d17a6fee6c8ab4e6aecabefe398ff32cca4e2d5eaee0af9",
+)
+_DET_500M = KnownFile(
+    name="det_500m.onnx",
+    size_bytes=2_524_817,
+    sha256="5e4447f50245bbd7966bd6c0fa52938c61474a04ec7def48753668a9d8b4ea3a",
+)
+_W600K_R50 = KnownFile(
+    name="w600k_r50.onnx",
+    size_bytes=174_383_860,
+    sha256="4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43",
+)
+_W600K_MBF = KnownFile(
+    name="w600k_mbf.onnx",
+    size_bytes=13_616_099,
+    sha256="9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f",
+)
+
+
+def _insightface(
+    name: str, description: str, files: tuple[KnownFile, KnownFile], archive_bytes: int, archive_sha256: str
+) -> KnownPack:
+    return KnownPack(
+        name=name,
+        description=description,
+        licence=INSIGHTFACE_LICENCE,
+        dimension=512,
+        match_similarity=ARCFACE_MATCH_SIMILARITY,
+        files=files,
+        archive=KnownFile(
+            name=f"{name}.zip",
+            size_bytes=archive_bytes,
+            sha256=archive_sha256,
+            url=f"{_INSIGHTFACE_RELEASE}/{name}.zip",
+        ),
+    )
+
+
+KNOWN_PACKS: tuple[KnownPack, ...] = (
+    KnownPack(
+        name=STARTER,
+        description="built in; finds the same portrait again, does not recognise people",
+        licence=STARTER_LICENCE,
+        dimension=512,
+        match_similarity=STARTER_MATCH_SIMILARITY,
+    ),
+    KnownPack(
+        name=STARTER_COMPACT,
+        description="built in; as starter with smaller embeddings, to try out a change of the model",
+        licence=STARTER_LICENCE,
+        dimension=128,
+        match_similarity=STARTER_COMPACT_MATCH_SIMILARITY,
+    ),
+    KnownPack(
+        name=OPENCV_ZOO,
+        description="YuNet and SFace; small and fast; the choice for commercial use",
+        licence=OPENCV_ZOO_LICENCE,
+        dimension=128,
+        match_similarity=SFACE_MATCH_SIMILARITY,
+        files=(
+            KnownFile(
+                name="face_detection_yunet_2023mar.onnx",
+                size_bytes=232_589,
+                sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+                url=f"{_OPENCV_ZOO_MODELS}/face_detection_yunet/face_detection_yunet_2023mar.onnx",
+            ),
+            KnownFile(
+                name="face_recognition_sface_2021dec.onnx",
+                size_bytes=38_696_353,
+                sha256="0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
+                url=f"{_OPENCV_ZOO_MODELS}/face_recognition_sface/face_recognition_sface_2021dec.onnx",
+            ),
+        ),
+    ),
+    _insightface(
+        "buffalo_l",
+        "SCRFD-10G and ResNet-50; InsightFace's default",
+        (_DET_10G, _W600K_R50),
+        288_621_354,
+        "80ffe37d8a5940d59a7384c201a2a38d4741f2f3c51eef46ebb28218a7b0ca2f",
+    ),
+    _insightface(
+        "buffalo_m",
+        "SCRFD-2.5G and ResNet-50; as buffalo_l with a quicker detector",
+        (_DET_2_5G, _W600K_R50),
+        275_951_529,
+        "d98264bd8f2dc75cbc2ddce2a14e636e02bb857b3051c234b737bf3b614edca9",
+    ),
+    _insightface(
+        "buffalo_s",
+        "SCRFD-500M and MobileFaceNet; for processors without a GPU",
+        (_DET_500M, _W600K_MBF),
+        127_607_557,
+        "d85a87f503f691807cd8bb97128bdf7a0660326cd9cd02657127fa978bab8b5e",
+    ),
+    _insightface(
+        "buffalo_sc",
+        "the two files of buffalo_s without the rest of its archive",
+        (_DET_500M, _W600K_MBF),
+        14_969_382,
+        "57d31b56b6ffa911c8a73cfc1707c73cab76efe7f13b675a05223bf42de47c72",
+    ),
+    _insightface(
+        "antelopev2",
+        "SCRFD-10G and ResNet-100; InsightFace's largest",
+        (
+            KnownFile(name="scrfd_10g_bnkps.onnx", size_bytes=16_923_827, sha256=_SCRFD_10G),
+            KnownFile(
+                name="glintr100.onnx",
+                size_bytes=260_665_334,
+                sha256="4ab1d6435d639628a6f3e5008dd4f929edf4c4124b1a7169e1048f9fef534cdf",
+            ),
+        ),
+        360_662_982,
+        "8e182f14fc6e80b3bfa375b33eb6cff7ee05d8ef7633e738d1c89021dcf0c5c5",
+    ),
+)
+_BY_NAME = {pack.name: pack for pack in KNOWN_PACKS}
+
+
+def known_pack(name: str) -> KnownPack | None:
+    """Return the catalogue's pack of that name, if it has one."""
+    return _BY_NAME.get(name)

@@ -1,0 +1,273 @@
+"""Bring a pack onto this machine: from its publisher, an address, an archive or a folder, whole or not at all.
+
+A pack is put together in a hidden folder of PACKS_DIR and renamed when everything about it is right. What a killed
+fetch leaves there is cleared by the next one. A lock that the system drops with its process keeps two fetches apart.
+"""
+
+import fcntl
+import os
+import shutil
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Final
+from urllib.parse import urlsplit
+
+from worker.errors import PackDamaged, PackError, PackMissing
+from worker.recognition.packs.catalogue import KnownFile, KnownPack, known_pack
+from worker.recognition.packs.downloads import Advance, copy, download
+from worker.recognition.packs.files import WANTED_FILES, file_digests, models_in
+
+#: No pack is nearly as large; what is larger is not one.
+MAX_PACK_BYTES: Final = 2 * 1024**3
+_WORK_PREFIX = ".fetch-"
+_REPLACED_PREFIX = ".replaced-"
+#: What a pack may consist of: models, manifests, and texts.
+_TAKEN_SUFFIXES = (".onnx", ".json", ".txt", ".license")
+_TAKEN_NAMES = ("license", "licence", "notice")
+
+#: The files of a folder or an archive by their paths in it, and what opens one of them.
+Files = Mapping[PurePosixPath, Callable[[], IO[bytes]]]
+
+
+def install(
+    name: str, packs_dir: Path, *, source: str = "", replace: bool = False, advance: Advance = lambda _: None
+) -> Path:
+    """Install the pack and return its folder, PACKS_DIR/name. Blocks while files arrive.
+
+    `source` is a folder, a zip archive, the https address of one, or the https address below which the files are (http
+    only for this machine); empty means where the catalogue says. A pack that the catalogue does not know needs a
+    source, and all models in it are taken. With `replace` an installed pack gives way to the new one at the end.
+
+    Raises PackMissing (nothing known of the name, nothing at the source, files missing), PackDamaged (a file that is
+    not what was published, an archive that is broken or unsafe), PackError (already installed, another fetch at work,
+    no network, no room).
+    """
+    known = _known(name, source)
+    folder = packs_dir / name
+    try:
+        packs_dir.mkdir(parents=True, exist_ok=True)
+        with _alone_in(packs_dir):
+            _clear_leftovers(packs_dir)
+            if folder.exists() and not replace:
+                raise PackError(f"{folder} is there already; --force replaces it.")
+            with _work_folder(packs_dir / f"{_WORK_PREFIX}{name}") as work:
+                pack = work / name
+                pack.mkdir()
+                _fill(pack, known, _arrived(work, name, known, source, advance))
+                _check(pack, known)
+                _put_in_place(pack, folder)
+    except OSError as error:
+        raise PackError(
+            f"The pack {name!r} cannot be installed: {error.strerror or error} ({error.filename})."
+        ) from error
+    return folder
+
+
+def _known(name: str, source: str) -> KnownPack | None:
+    known = known_pack(name)
+    if known and known.is_built_in:
+        raise PackError(f"The pack {name!r} is built in: there is nothing to fetch.")
+    if not name or name != Path(name).name or name.startswith("."):
+        raise PackError(f"{name!r} cannot be the name of a pack: it must be that of a plain folder.")
+    if not known and not source:
+        raise PackMissing(f"Nothing is known of a pack {name!r}; --from says where it is.")
+    return known
+
+
+def _arrived(work: Path, name: str, known: KnownPack | None, source: str, advance: Advance) -> Path:
+    """Return the folder or the archive to take the pack from; what an address names is downloaded first."""
+    if source and "://" not in source:
+        return Path(source)
+    folder = work / "arrived"
+    folder.mkdir()
+    for wanted in _downloads(name, known, source):
+        target = folder / wanted.name
+        try:
+            download(wanted.url, target, max_bytes=wanted.size_bytes, advance=advance)
+        except PackError as error:
+            by_hand = f"Or download it by hand and say `manage.py packs fetch {name} --from` its folder or archive."
+            raise type(error)(f"{error} {by_hand}") from error
+        if wanted.sha256 and file_digests([target])[target.name] != wanted.sha256:
+            raise PackDamaged(f"{wanted.url} did not send what was published: its SHA-256 is another.")
+    archive = folder / f"{name}.zip"
+    return archive if archive.exists() else folder
+
+
+def _downloads(name: str, known: KnownPack | None, source: str) -> tuple[KnownFile, ...]:
+    if known and not source:
+        return known.downloads
+    if urlsplit(source).path.endswith(".zip"):
+        # Somebody else's archive has its own size and sum. What is in it is checked all the same.
+        return (KnownFile(name=f"{name}.zip", size_bytes=MAX_PACK_BYTES, sha256=None, url=source),)
+    if not known:
+        raise PackMissing(f"Nothing is known of a pack {name!r}: an address must be that of a .zip archive of it.")
+    base = source.rstrip("/")
+    return tuple(
+        KnownFile(name=file.name, size_bytes=file.size_bytes, sha256=file.sha256, url=f"{base}/{file.name}")
+        for file in known.files
+    )
+
+
+def _fill(pack: Path, known: KnownPack | None, source: Path) -> None:
+    """Copy what belongs to the pack out of a folder or a zip archive."""
+    if source.is_dir():
+        _copy_wanted(_files_of(source / pack.name if (source / pack.name).is_dir() else source), pack, known)
+    elif zipfile.is_zipfile(source):
+        try:
+            with zipfile.ZipFile(source) as archive:
+                _copy_wanted(_below_root(_members(archive), pack.name), pack, known)
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            raise PackDamaged(f"{source.name} cannot be unpacked: {error}") from error
+    elif source.exists():
+        raise PackDamaged(f"{source} is neither a folder nor a zip archive.")
+    else:
+        raise PackMissing(f"There is no {source} to take the pack from.")
+
+
+def _files_of(folder: Path) -> Files:
+    return {
+        PurePosixPath(file.relative_to(folder).as_posix()): partial(_open, file)
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def _open(file: Path) -> IO[bytes]:
+    return file.open("rb")
+
+
+def _members(archive: zipfile.ZipFile) -> Files:
+    """Return the archive's files; raises PackDamaged when one would not stay in the folder it is unpacked to."""
+    files: dict[PurePosixPath, Callable[[], IO[bytes]]] = {}
+    for member in archive.infolist():
+        path = PurePosixPath(member.filename)
+        is_link = stat.S_ISLNK(member.external_attr >> 16)
+        if path.is_absolute() or ".." in path.parts or any(sign in member.filename for sign in "\\:") or is_link:
+            raise PackDamaged(f"The archive is not unpacked: {member.filename!r} in it would lead out of its folder.")
+        if path in files:
+            raise PackDamaged(f"The archive is not unpacked: it has two files {member.filename!r}.")
+        if not member.is_dir():
+            files[path] = partial(archive.open, member)
+    return files
+
+
+def _below_root(files: Files, name: str) -> Files:
+    """Return the files by their paths below the pack's own folder, where the archive has one around them."""
+    roots = {path.parts[0] if len(path.parts) > 1 else "" for path in files if path.parts[0] != "__MACOSX"}
+    root = name if name in roots else next(iter(roots)) if len(roots) == 1 else ""
+    return {path.relative_to(root): file for path, file in files.items() if not root or path.parts[0] == root}
+
+
+def _copy_wanted(files: Files, pack: Path, known: KnownPack | None) -> None:
+    left_bytes = MAX_PACK_BYTES
+    for path, opened in files.items():
+        if not _is_wanted(path, known):
+            continue
+        target = pack / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with opened() as content, target.open("wb") as file:
+            left_bytes -= copy(content, file, max_bytes=left_bytes, advance=lambda _: None)
+
+
+def _is_wanted(path: PurePosixPath, known: KnownPack | None) -> bool:
+    """Return whether to take the file: of a known pack its own models, of another one all; and texts beside them."""
+    if any(part.startswith((".", "__MACOSX")) for part in path.parts):
+        return False
+    if known and path.suffix.lower() in (".onnx", ".json"):  # a manifest could give its models another meaning
+        return str(path) in [file.name for file in known.files]
+    return path.suffix.lower() in _TAKEN_SUFFIXES or path.name.lower() in _TAKEN_NAMES
+
+
+def _check(pack: Path, known: KnownPack | None) -> None:
+    """Raise PackMissing when files are missing, PackDamaged when one is not what was published or is no model."""
+    models = models_in(pack).values()
+    if known:
+        missing = [file.name for file in known.files if not (pack / file.name).is_file()]
+        if missing:
+            raise PackMissing(f"The pack {known.name!r} is not all there: {' and '.join(missing)} is missing.")
+    elif len(models) < 2:
+        raise PackMissing(f"There is no pack at that place. It needs {WANTED_FILES}.")
+    sums = {file.name: file.sha256 for file in known.files} if known else {}
+    for model in models:
+        if not sums.get(model.name):
+            _check_onnx(model)
+        elif file_digests([model])[model.name] != sums[model.name]:
+            raise PackDamaged(f"{model.name} is not what was published under this name: its SHA-256 is another.")
+
+
+def _check_onnx(model: Path) -> None:
+    import onnx  # only here: it takes a while, and what has a published SHA-256 needs no reading
+
+    problem = f"{model.name} is not an ONNX file, or it was cut short."
+    try:
+        graph = onnx.load_model(str(model), load_external_data=False).graph
+    except Exception as error:  # protobuf's and onnx's errors have no common root
+        raise PackDamaged(problem) from error
+    if not graph.output:
+        raise PackDamaged(problem)
+
+
+# -- folders that come and go --
+
+
+@contextmanager
+def _alone_in(packs_dir: Path) -> Iterator[None]:
+    """Keep other fetches out of the folder; the system lets go of the lock when this process ends, however it does."""
+    handle = os.open(packs_dir, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PackError(f"Another fetch is at work in {packs_dir}; wait until it is done.") from error
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _work_folder(folder: Path) -> Iterator[Path]:
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+
+
+def _clear_leftovers(packs_dir: Path) -> None:
+    """Remove what a killed fetch left; a pack that it had moved away and not yet replaced comes back."""
+    for work in packs_dir.glob(f"{_WORK_PREFIX}*"):
+        _remove(work)
+    for replaced in packs_dir.glob(f"{_REPLACED_PREFIX}*"):
+        folder = packs_dir / replaced.name.removeprefix(_REPLACED_PREFIX)
+        if folder.exists():
+            _remove(replaced)
+        else:
+            replaced.rename(folder)
+
+
+def _put_in_place(pack: Path, folder: Path) -> None:
+    """Rename the pack to its folder. No system renames onto a folder that is not empty, so an old one steps aside."""
+    if not folder.exists():
+        pack.rename(folder)
+        return
+    replaced = folder.with_name(f"{_REPLACED_PREFIX}{folder.name}")
+    folder.rename(replaced)
+    try:
+        pack.rename(folder)
+    except BaseException:
+        replaced.rename(folder)
+        raise
+    _remove(replaced)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder with all in it, or the link to one."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder)

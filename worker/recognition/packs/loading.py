@@ -1,0 +1,63 @@
+"""Find a pack by its name, and build its detector and recognizer.
+
+A pack is one of the built-in starter packs, a folder of OpenCV Zoo's two files, or a folder of ONNX files in
+InsightFace's layout.
+"""
+
+from pathlib import Path
+
+from worker.config import FaceConfig
+from worker.errors import PackMissing
+from worker.recognition.interfaces import Pack
+from worker.recognition.packs.catalogue import KNOWN_PACKS, KnownPack, known_pack
+from worker.recognition.packs.files import WANTED_FILES
+
+
+def load_pack(config: FaceConfig) -> Pack:
+    """Load the pack that the configuration names; blocks for seconds while models are read.
+
+    Raises PackMissing (no such folder, or not the files of a pack), PackDamaged (a file cannot be read, or is not what
+    its publisher released), ConfigError (a requested execution provider is not there).
+    """
+    # Imported here, so that a process that only needs names and errors loads no model library.
+    known = known_pack(config.pack)
+    if known and known.is_built_in:
+        from worker.recognition.packs.starter import load_starter_pack
+
+        return load_starter_pack(known, config)
+    folder = find_folder(config)
+    from worker.recognition.packs.opencv_zoo import is_zoo_folder, load_zoo_pack
+
+    if is_zoo_folder(folder):
+        return load_zoo_pack(folder, config)
+    from worker.recognition.packs.insightface import load_insightface_pack
+
+    return load_insightface_pack(folder, config)
+
+
+def find_folder(config: FaceConfig) -> Path:
+    """Return the pack's folder: an absolute path as it is, a name below PACKS_DIR.
+
+    Raises PackMissing for a folder that is not there, or goes by the name of a known pack and lacks one of its files.
+    """
+    named = Path(config.pack)
+    is_name = named.name == config.pack and config.pack not in (".", "..")
+    if not named.is_absolute() and not is_name:
+        built_in = " or ".join(repr(pack.name) for pack in KNOWN_PACKS if pack.is_built_in)
+        raise PackMissing(
+            f"The pack {config.pack!r} is neither {built_in}, nor the name of a folder in {config.packs_dir}, "
+            "nor an absolute path."
+        )
+    folder = named if named.is_absolute() else config.packs_dir / named
+    known = known_pack(folder.name)
+    if not folder.is_dir():
+        wanted = _wanted(known) if known else f"Put into it {WANTED_FILES}."
+        raise PackMissing(f"There is no folder {folder} for the pack {config.pack!r}. {wanted}")
+    missing = [file.name for file in known.files if not (folder / file.name).is_file()] if known else []
+    if known and missing:
+        raise PackMissing(f"The folder {folder} has no {' and no '.join(missing)}. {_wanted(known, ' --force')}")
+    return folder
+
+
+def _wanted(known: KnownPack, option: str = "") -> str:
+    return f"It needs {known.file_names}: `manage.py packs fetch {known.name}{option}` gets them."

@@ -1,0 +1,64 @@
+"""The packs that need no download: a cascade finds the faces, gradient histograms describe them.
+
+The compact one is there so that a change of the model can be tried out. Their detector is the same.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from skimage.data import lbp_frontal_face_cascade_filename
+
+from worker.config import FaceConfig
+from worker.recognition.detectors.cascade import CascadeDetector
+from worker.recognition.interfaces import CROP_SIZE_PIXELS, Crop, Embeddings, Pack
+from worker.recognition.model import OnnxModel
+from worker.recognition.packs.catalogue import KnownPack
+from worker.recognition.packs.files import STARTER, STARTER_COMPACT, detector_fingerprint, fingerprint
+from worker.recognition.recognizers.gradient import COMPACT, FULL, gradient_histogram_graph
+
+_DESCRIPTORS = {STARTER: FULL, STARTER_COMPACT: COMPACT}
+#: Part of the fingerprints: change it when the detector or the alignment changes, because then crops change.
+_DETECTOR_VERSION = b"cascade detector 1"
+
+WARNING = (
+    "The {name} pack finds the same portrait again; it does not recognise a person across years or photo sessions."
+)
+
+
+def load_starter_pack(known: KnownPack, config: FaceConfig) -> Pack:
+    """Return that starter pack; raises ConfigError for an execution provider that is not there."""
+    cascade = Path(lbp_frontal_face_cascade_filename())  # type: ignore[no-untyped-call]
+    detector: dict[str, bytes | Path] = {cascade.name: cascade, "detector": _DETECTOR_VERSION}
+    graph = gradient_histogram_graph(_DESCRIPTORS[known.name])
+    model = OnnxModel(graph, config, name="gradient_histogram.onnx")
+    return Pack(
+        name=known.name,
+        fingerprint=fingerprint({**detector, "gradient_histogram.onnx": graph}),
+        detector_fingerprint=detector_fingerprint(detector, config),
+        licence=known.licence.sentence,
+        detector=CascadeDetector(str(cascade), faintest_score=config.faintest_score),
+        recognizer=GradientRecognizer(model, dimension=known.dimension),
+        match_similarity=known.match_similarity,
+        providers=model.providers,
+        models=(model,),
+        # A black edge across a tightly cut portrait would be its strongest gradient, and missing in the whole picture.
+        smooth_crops=True,
+        warning=WARNING.format(name=known.name),
+    )
+
+
+class GradientRecognizer:
+    """Runs a graph of `gradient_graph.py`. Safe to share between threads."""
+
+    def __init__(self, model: OnnxModel, *, dimension: int) -> None:
+        self._model = model
+        self.dimension = dimension
+
+    def embed(self, crops: Sequence[Crop]) -> Embeddings:
+        rows = [row for (row,) in self._model.run(crops)]
+        return np.array(rows, np.float32).reshape(-1, self.dimension)
+
+    def warm_up(self) -> None:
+        """Run the graph at every size of a run that it will be given."""
+        self._model.warm_up(np.full((CROP_SIZE_PIXELS, CROP_SIZE_PIXELS, 3), 128, np.uint8))

@@ -1,0 +1,1 @@
+"""Recognizers, one file per architecture: aligned crops in, embeddings out."""

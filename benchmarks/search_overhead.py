@@ -110,21 +110,21 @@ async def _take_turns(alice: Any, gallery: str, image: bytes, searches: int) -> 
     import httpx
 
     from benchmarks.bare_celery import nothing
-    from tasks.client import FaceSearchService
-    from tasks.config import default_target
-    from tasks.lifecycle import open_indexes
+    from tasks.targets import default_target
+    from tasks.web.search_client import SearchClient
+    from tasks.worker.state import open_indexes
     from worker.vector_search.config import MonitoringConfig
     from worker.vector_search.monitoring import MetricsCollector
 
     indexes = open_indexes(MetricsCollector(MonitoringConfig()), role="search")
     index = indexes.index(default_target())
     async with (
-        FaceSearchService() as service,
+        SearchClient() as service,
         httpx.AsyncClient(base_url=alice.http.base_url, cookies=dict(alice.http.cookies), timeout=60) as http,
     ):
 
         def bare() -> None:
-            # FaceSearchService forbids waiting like this in its process; here it is what we measure against.
+            # SearchClient forbids waiting like this in its process; here it is what we measure against.
             nothing.delay().get(timeout=60, disable_sync_subtasks=False)
 
         async def bare_noop() -> None:

@@ -5,11 +5,18 @@ import os
 from celery import Celery
 
 from tasks import context, logs, tracing  # noqa: F401  they listen to Celery's signals
-from tasks.schedule import beat_schedule
+from tasks.beat.schedule import beat_schedule
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 
-GPU_TASKS = ["tasks.lifecycle", "tasks.search", "tasks.index", "tasks.reindex", "tasks.checking", "tasks.gpu_canary"]
+GPU_TASKS = [
+    "tasks.worker.lifecycle",
+    "tasks.worker.search",
+    "tasks.worker.indexing",
+    "tasks.worker.generations",
+    "tasks.worker.consistency",
+    "tasks.worker.canary",
+]
 RECORD_TASKS = ["webapp.gallery.tasks", "webapp.operations.upkeep", "webapp.operations.generation_tasks"]
 
 app = Celery("facequeue", include=[*GPU_TASKS, *RECORD_TASKS])

@@ -6,7 +6,8 @@ from typing import Self
 import redis
 from django.conf import settings
 
-from tasks.messages import IndexSettings, Target
+from tasks.messages.base import Target
+from tasks.targets import default_target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +36,6 @@ class QueueConfig:
             canary_interval_seconds=settings.CANARY_INTERVAL_SECONDS,
             recall_min=settings.RECALL_MIN,
         )
-
-
-def default_target() -> Target:
-    """Return the target that the settings describe: the first generation's."""
-    config = settings.COLLECTION_CONFIG
-    index = {name: config[name.upper()] for name in IndexSettings.model_fields if config.get(name.upper())}
-    return Target(pack=settings.PACK_NAME, collection=config["NAME"], index=IndexSettings(**index))
 
 
 def worker_cache() -> redis.Redis:

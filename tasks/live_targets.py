@@ -11,8 +11,8 @@ import redis
 from django.conf import settings
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tasks.config import default_target
-from tasks.messages import Target
+from tasks.messages.base import Target
+from tasks.targets import default_target
 
 logger = logging.getLogger(__name__)
 

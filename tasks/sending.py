@@ -7,7 +7,7 @@ from kombu.exceptions import OperationalError
 
 from tasks.app import app
 from tasks.errors import QueueUnavailable
-from tasks.messages import Message
+from tasks.messages.base import Message
 
 
 def send(name: str, message: Message, *, queue: str, **options: Any) -> None:

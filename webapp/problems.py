@@ -2,7 +2,7 @@
 
 import random
 
-from tasks.messages import ErrorInfo
+from tasks.messages.base import ErrorInfo
 from worker.errors import FaceQueueError
 
 #: Seconds after which a client may ask again, from and to: those who were refused together do not come back together.

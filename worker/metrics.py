@@ -1,6 +1,6 @@
 """What a process has seen of its searches: counts, and the times of the last thousand; and how long each stage takes.
 
-One place for both sides: `tasks/client.py` measures from sending a search to its answer, the worker
+One place for both sides: `tasks/web/search_client.py` measures from sending a search to its answer, the worker
 (`vector_search/monitoring.py`) each search of the vector store.
 """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tasks.health import KEY_PREFIX, WorkerReport
+from tasks.health.reports import KEY_PREFIX, WorkerReport
 from tests.faults.conftest import ENVIRONMENT
 from tests.faults.invariants import eventually, wait_until_whole
 from tests.faults.traffic import HONEST, Traffic, portraits, wait_until_searchable

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tasks.results import KEY_PREFIX, ResultListener
+from tasks.web.results import KEY_PREFIX, ResultListener
 from tests.faults.conftest import supervised
 from tests.faults.invariants import wait_until_whole
 from tests.faults.proxy import FreezingProxy

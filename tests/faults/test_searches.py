@@ -12,7 +12,7 @@ import pytest
 import redis
 from django.conf import settings
 
-from tasks.uploads import KEY_PREFIX
+from tasks.web.query_images import KEY_PREFIX
 from tests.faults.conftest import ENVIRONMENT
 from tests.faults.invariants import eventually
 from tests.service import RunningService

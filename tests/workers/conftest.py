@@ -2,7 +2,7 @@
 
 As a plugin it would cost every test run a second and bring hooks of its own, so `addopts` keeps it out. Each module
 names the processes it wants in NODES; they run on the ports that this process' own settings name, so what the tests
-call (`tasks.app`, `FaceSearchService`) is what production calls.
+call (`tasks.app`, `SearchClient`) is what production calls.
 """
 
 import sqlite3
@@ -30,7 +30,7 @@ from pytest_celery import (
 )
 
 from tasks.app import app as our_app
-from tasks.health import KEY_PREFIX, WorkerReport
+from tasks.health.reports import KEY_PREFIX, WorkerReport
 from tests.service import RunningService
 from tests.workers import docker_nodes
 from tests.workers.nodes import SERVERS, process_nodes

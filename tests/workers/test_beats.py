@@ -16,8 +16,8 @@ import redis
 from django.conf import settings
 
 from tasks import names, queues
-from tasks.inspection import beat_answers
-from tasks.schedule import FEED_INTERVAL_SECONDS
+from tasks.beat.schedule import FEED_INTERVAL_SECONDS
+from tasks.health.inspection import beat_answers
 from tests.faults.invariants import eventually
 from tests.servers import free_port
 from tests.service import RunningService

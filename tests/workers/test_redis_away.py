@@ -18,10 +18,11 @@ import redis
 from django.conf import settings
 from pytest_celery import CeleryTestSetup
 
-from tasks import client, names, queues
-from tasks.client import FaceSearchService
-from tasks.messages import Outcomes, PhotoRef
-from tasks.results import KEY_PREFIX
+from tasks import names, queues
+from tasks.messages.indexing import Outcomes, PhotoRef
+from tasks.web import bulk
+from tasks.web.results import KEY_PREFIX
+from tasks.web.search_client import SearchClient
 from tests.faults.invariants import eventually
 from tests.service import RunningService
 from webapp.operations import samples
@@ -64,7 +65,7 @@ def is_settled(setup: CeleryTestSetup, broker: redis.Redis) -> bool:
 async def test_the_result_of_a_search_is_not_lost_and_a_second_run_does_not_change_it(
     celery_setup: CeleryTestSetup, nodes: dict[str, Any], broker: redis.Redis
 ) -> None:
-    async with FaceSearchService() as search:
+    async with SearchClient() as search:
         with redis_away_at_the_end(celery_setup, nodes["milvus"], broker):
             job_id = await search.start_search(samples.portrait_query(), gallery_id=str(uuid.uuid4()))
         result = await search.wait_for_search(job_id, timeout_seconds=60)
@@ -83,7 +84,7 @@ def test_a_chunk_that_nobody_acknowledged_is_indexed_again_with_the_same_faces(
     photo = PhotoRef(photo_id=str(uuid.uuid4()), storage_key=str(uuid.uuid4()))
     (service.folder / "photos" / photo.storage_key).write_bytes(samples.portrait_query())
     with redis_away_at_the_end(celery_setup, nodes["milvus"], broker):
-        client.enqueue_index(gallery_id=str(uuid.uuid4()), photos=[photo])
+        bulk.enqueue_index(gallery_id=str(uuid.uuid4()), photos=[photo])
 
     def ran_twice() -> bool:
         revive(celery_setup)

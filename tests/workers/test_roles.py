@@ -12,11 +12,12 @@ import redis
 from django.conf import settings
 from pytest_celery import CeleryTestSetup, CeleryTestWorker
 
-from tasks import client, names, queues
-from tasks.canary import canary_key
-from tasks.client import FaceSearchService
-from tasks.config import default_target
-from tasks.results import KEY_PREFIX
+from tasks import names, queues
+from tasks.health.canaries import canary_key
+from tasks.targets import default_target
+from tasks.web import bulk
+from tasks.web.results import KEY_PREFIX
+from tasks.web.search_client import SearchClient
 from tests.faults.invariants import database, eventually, photo_states
 from tests.service import RunningService
 from tests.workers.conftest import VISIBILITY_SECONDS, reports
@@ -166,10 +167,10 @@ async def test_a_search_is_answered_while_the_index_worker_stands_still_and_its_
     index.kill("SIGSTOP")
     try:
         for _ in range(50):
-            client.enqueue_removal(
+            bulk.enqueue_removal(
                 targets=[default_target()], gallery_id=str(uuid.uuid4()), photo_ids=[str(uuid.uuid4())]
             )
-        async with FaceSearchService() as search:
+        async with SearchClient() as search:
             job_id = await search.start_search(samples.portrait_query(), gallery_id=gallery)
             result = await search.wait_for_search(job_id, timeout_seconds=30)
     finally:

@@ -9,11 +9,14 @@ import pytest
 import redis
 from django.conf import settings
 
-from tasks import client, queues
-from tasks.client import FaceSearchService
-from tasks.config import QueueConfig, default_target
-from tasks.messages import BoxInfo, KnownFace, PhotoRef
-from tasks.results import KEY_PREFIX
+from tasks import queues
+from tasks.config import QueueConfig
+from tasks.messages.base import BoxInfo
+from tasks.messages.indexing import KnownFace, PhotoRef
+from tasks.targets import default_target
+from tasks.web import bulk
+from tasks.web.results import KEY_PREFIX
+from tasks.web.search_client import SearchClient
 from webapp.gallery.dispatch import REMOVAL_CHUNK_SIZE
 from webapp.operations import samples
 
@@ -43,7 +46,7 @@ async def test_200_waiting_searches_are_one_subscription_and_none_is_left_after(
 ) -> None:
     image = samples.portrait_query()
     config = replace(QueueConfig.from_django(), search_queue_bound=WAITING)
-    async with FaceSearchService(config) as search:
+    async with SearchClient(config) as search:
         ids = [await search.start_search(image, gallery_id=str(uuid.uuid4())) for _ in range(WAITING)]
         waits = [asyncio.create_task(search.wait_for_search(job_id, timeout_seconds=30)) for job_id in ids]
         while search.waiting < WAITING:
@@ -59,7 +62,7 @@ async def test_200_waiting_searches_are_one_subscription_and_none_is_left_after(
 
 
 async def test_no_byte_of_a_picture_is_in_the_broker(nodes: dict[str, Any], broker: redis.Redis) -> None:
-    async with FaceSearchService() as search:
+    async with SearchClient() as search:
         await search.start_search(
             samples.portrait_query(), gallery_id=str(uuid.uuid4()), limit=1000, min_similarity=0.123456789
         )
@@ -79,11 +82,11 @@ def test_the_largest_messages_stay_small(nodes: dict[str, Any], broker: redis.Re
         for _ in range(settings.INDEX_CHUNK_SIZE)
     ]
     target = default_target()
-    client.enqueue_index(
+    bulk.enqueue_index(
         target=target, gallery_id=gallery_id, photos=photos, queue=queues.index_queue(settings.PACK_NAME)
     )
     ids = [str(uuid.uuid4()) for _ in range(REMOVAL_CHUNK_SIZE)]
-    client.enqueue_removal(targets=[target] * 3, gallery_id=gallery_id, photo_ids=ids)
+    bulk.enqueue_removal(targets=[target] * 3, gallery_id=gallery_id, photo_ids=ids)
     messages = waiting_messages(broker, queues.index_queue(settings.PACK_NAME))
     assert len(messages) == 2
     assert max(map(len, messages)) < LARGEST_INDEX_BYTES

@@ -1,4 +1,4 @@
-"""The ASGI entry: Django behind a lifespan that opens and closes the process' FaceSearchService."""
+"""The ASGI entry: Django behind a lifespan that opens and closes the process' SearchClient."""
 
 import gc
 import itertools
@@ -35,7 +35,7 @@ class SharedThreadsASGIHandler(ASGIHandler):
 django.setup(set_prefix=False)
 
 # Their modules read the settings, so they are imported after setup.
-from tasks.client import FaceSearchService, set_face_search  # noqa: E402
+from tasks.web.search_client import SearchClient, set_search_client  # noqa: E402
 from webapp.config import urls as _urls  # noqa: E402, F401 - now, not in somebody's first request
 from webapp.config.requests import RequestIds  # noqa: E402
 from webapp.operations.generation_selectors import ActiveTarget  # noqa: E402
@@ -54,12 +54,12 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 async def _lifespan(receive: Any, send: Any) -> None:
     """Hold the service open between the server's startup and shutdown messages."""
     await receive()
-    async with FaceSearchService(active_target=ActiveTarget()) as service:
-        set_face_search(service)
+    async with SearchClient(active_target=ActiveTarget()) as service:
+        set_search_client(service)
         _spare_the_collector()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        set_face_search(None)
+        set_search_client(None)
     await send({"type": "lifespan.shutdown.complete"})
 
 

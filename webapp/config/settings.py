@@ -268,7 +268,7 @@ AGREEMENT_MIN = _number("AGREEMENT_MIN", 0.5, highest=1)
 
 # -- Celery -----------------------------------------------------------------------------------------------
 # These are the settings of the web, beat and Flower. A worker process lays CELERY_WORKER_ROLE over them when
-# it starts (tasks/lifecycle.py), however it was started: the web must answer quickly when Redis does not, a
+# it starts (tasks/worker/lifecycle.py), however it was started: the web must answer quickly when Redis does not, a
 # worker must outlast it. docs/operations.md explains each choice.
 
 #: A message that a dead worker held is delivered again after this long. The same for every role: the
@@ -309,7 +309,7 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = _number("WORKER_SOFT_SHUTDOWN_SECONDS", 20
 #: A worker that uses more, its children included, finishes what it runs and ends, to be started again; 0: no bound.
 WORKER_MAX_MEMORY_MB = _number("WORKER_MAX_MEMORY_MB", 0)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True
-CELERY_BEAT_SCHEDULER = "tasks.beat:BoundedScheduler"  # sends nothing to a queue that nobody consumes
+CELERY_BEAT_SCHEDULER = "tasks.beat.scheduler:BoundedScheduler"  # sends nothing to a queue that nobody consumes
 CELERY_BEAT_ENABLE_REMOTE_CONTROL = True  # `manage.py doctor` asks beat whether its clock still ticks
 
 CELERY_WORKER_ROLE = {

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
-from tasks import client, passage
 from tasks.errors import QueueUnavailable
-from tasks.inspection import queue_length
-from tasks.messages import BoxInfo, KnownFace, PhotoRef, Target
+from tasks.health.inspection import queue_length
+from tasks.messages.base import BoxInfo, Target
+from tasks.messages.indexing import KnownFace, PhotoRef
 from tasks.queues import index_queue
+from tasks.web import bulk, queue_progress
 from webapp.gallery.models import Face, Photo
 from webapp.operations.generation_selectors import active_generation, live_generations
 from webapp.operations.models import Generation
@@ -37,7 +38,7 @@ def send_photos(photos: Sequence[Photo], *, target: Target, queue: str, located_
     `located_in` is a generation whose detector is that of the target: where it has found faces, nothing looks again.
     """
     gallery_id = str(photos[0].gallery_id)
-    client.enqueue_index(target=target, gallery_id=gallery_id, photos=_photo_refs(photos, located_in), queue=queue)
+    bulk.enqueue_index(target=target, gallery_id=gallery_id, photos=_photo_refs(photos, located_in), queue=queue)
 
 
 def send_for_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> str:
@@ -55,7 +56,7 @@ def enqueue_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> None:
     targets = [generation.target for generation in live_generations()]
     for chunk in chunks(photo_ids, REMOVAL_CHUNK_SIZE):
         ids = [str(photo_id) for photo_id in chunk]
-        client.enqueue_removal(targets=targets, gallery_id=str(gallery_id), photo_ids=ids)
+        bulk.enqueue_removal(targets=targets, gallery_id=str(gallery_id), photo_ids=ids)
 
 
 def index_queue_length() -> int:
@@ -65,7 +66,7 @@ def index_queue_length() -> int:
 
 def left_index_queue(seconds: float) -> datetime:
     """Return a time: what was sent before it left the index queue `seconds` ago. Raises QueueUnavailable."""
-    return datetime.fromtimestamp(passage.left_queue(index_queue(active_generation().pack), seconds), tz=UTC)
+    return datetime.fromtimestamp(queue_progress.left_queue(index_queue(active_generation().pack), seconds), tz=UTC)
 
 
 def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -14,7 +14,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from tasks.messages import ErrorInfo, PhotoOutcomeInfo
+from tasks.messages.base import ErrorInfo
+from tasks.messages.indexing import PhotoOutcomeInfo
 from webapp.gallery import dispatch
 from webapp.gallery.adding import AddedFile, PhotosAdded, photos_add
 from webapp.gallery.feeding import index_queue_feed

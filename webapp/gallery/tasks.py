@@ -11,7 +11,7 @@ from django.db import OperationalError
 
 from tasks import names
 from tasks.errors import QueueUnavailable
-from tasks.messages import IndexFailure, Outcomes, Removals
+from tasks.messages.indexing import IndexFailure, Outcomes, Removals
 from tasks.retry import FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, MAX_RETRIES
 from webapp.gallery import services
 

@@ -21,10 +21,10 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from tasks import client
-from tasks.health import published_reports
-from tasks.messages import Checked, CheckRequest, OrphanInfo, RecallSample, StrayRequest
+from tasks.health.reports import published_reports
+from tasks.messages.consistency import Checked, CheckRequest, OrphanInfo, RecallSample, StrayRequest
 from tasks.queues import search_queue
+from tasks.web import bulk
 from webapp.gallery import dispatch
 from webapp.gallery.models import Face, Gallery, Photo, Tombstone
 from webapp.operations import generation_selectors as selectors
@@ -108,7 +108,7 @@ def recall_ask() -> None:
     for generation in selectors.live_generations():
         if search_queue(generation.pack) in served:
             sample = RecallSample(target=generation.target)
-            client.enqueue_recall_sample(sample, expires_seconds=settings.RECALL_INTERVAL_SECONDS)
+            bulk.enqueue_recall_sample(sample, expires_seconds=settings.RECALL_INTERVAL_SECONDS)
 
 
 def check_summary(generation: Generation) -> dict[str, Any] | None:
@@ -137,7 +137,7 @@ def _send(check: Check) -> None:
     known_at = time.time()
     gallery_id = check.gallery_id
     request = _request(check, gallery_id, known_at) if gallery_id else _stray_request(check, known_at)
-    client.enqueue_check(request, expires_seconds=settings.INDEX_LEASE_SECONDS)
+    bulk.enqueue_check(request, expires_seconds=settings.INDEX_LEASE_SECONDS)
     same = Check.objects.filter(pk=check.pk, gallery_id=gallery_id, first=check.first)
     same.update(sent_at=datetime.fromtimestamp(known_at, tz=UTC))
 

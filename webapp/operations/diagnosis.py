@@ -15,9 +15,11 @@ from django.core.files.storage import default_storage, storages
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from tasks import canary, inspection, live_recall, queues
-from tasks.client import FaceSearchService, HealthReport
+from tasks import queues
 from tasks.errors import QueueUnavailable
+from tasks.health import canaries, inspection, live_recall
+from tasks.health.checks import HealthReport
+from tasks.web.search_client import SearchClient
 from webapp.operations.generation_selectors import ActiveTarget, active_generation
 
 START = "Start the services with `make up`"
@@ -53,7 +55,7 @@ def findings() -> Iterator[Finding]:
 
 
 async def _health() -> HealthReport:
-    async with FaceSearchService(active_target=ActiveTarget()) as service:
+    async with SearchClient(active_target=ActiveTarget()) as service:
         return await service.health_check()
 
 
@@ -159,7 +161,7 @@ def _canary(queue: str, report: HealthReport) -> Finding:
     name = f"canary {queue}"
     last = next((each for each in report.canaries if each.queue == queue), None)
     detail = "none yet" if last is None else f"{last.age_seconds:.0f} s ago, took {last.seconds:.2f} s"
-    problem = canary.canary_problem(
+    problem = canaries.canary_problem(
         queue, report.canaries, report.workers, interval_seconds=settings.CANARY_INTERVAL_SECONDS
     )
     if not problem:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from tasks.health import WorkerReport, published_reports
+from tasks.health.reports import WorkerReport, published_reports
 from tasks.queues import index_queue, search_queue
 from webapp.operations import generation_selectors as selectors
 from webapp.operations.models import Generation

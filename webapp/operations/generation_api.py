@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 from ninja.security import SessionAuth
 
-from tasks.messages import IndexSettings
+from tasks.messages.base import IndexSettings
 from webapp.gallery.api import ErrorOut
 from webapp.operations import checking
 from webapp.operations import generation_overview as overview

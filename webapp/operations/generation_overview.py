@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Count
 from django.utils import timezone
 
-from tasks.health import WorkerReport, published_reports
+from tasks.health.reports import WorkerReport, published_reports
 from tasks.queues import gpu_queues
 from webapp.gallery.models import Face
 from webapp.gallery.selectors import Viewer, photos_for

@@ -12,9 +12,9 @@ from django.db import DatabaseError
 from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from tasks.config import default_target
 from tasks.live_targets import LiveTargets
-from tasks.messages import Target
+from tasks.messages.base import Target
+from tasks.targets import default_target
 from webapp.gallery.models import Face, Photo
 from webapp.operations.models import LIVE_STATES, Entry, Generation
 

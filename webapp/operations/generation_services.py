@@ -11,10 +11,11 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
-from tasks import client, live_targets
-from tasks.collections import collection_config
+from tasks import live_targets
 from tasks.errors import QueueUnavailable
-from tasks.messages import DropRequest
+from tasks.messages.generations import DropRequest
+from tasks.targets import collection_config
+from tasks.web import bulk
 from webapp.gallery import dispatch
 from webapp.gallery.models import CANCELLED, Face, Gallery, Photo
 from webapp.operations import gates
@@ -185,7 +186,7 @@ def generation_drop(*, generation: Generation, actor: str) -> str:
 def drop_send(generation: Generation) -> None:
     """Ask a worker to delete the collection. Raises QueueUnavailable."""
     Generation.objects.filter(pk=generation.pk).update(fed_at=timezone.now())
-    client.enqueue_drop(DropRequest(target=generation.target), pack=selectors.active_generation().pack)
+    bulk.enqueue_drop(DropRequest(target=generation.target), pack=selectors.active_generation().pack)
 
 
 def drops_send_again() -> None:

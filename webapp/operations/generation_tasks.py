@@ -5,7 +5,8 @@ from typing import Any
 from celery import shared_task
 
 from tasks import names
-from tasks.messages import Checked, Copied, Dropped, Measured
+from tasks.messages.consistency import Checked
+from tasks.messages.generations import Copied, Dropped, Measured
 from webapp.gallery.tasks import RETRIED
 from webapp.operations import checking, generation_services, measuring, reindexing
 

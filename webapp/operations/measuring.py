@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from tasks import client
-from tasks.messages import Measured, MeasureRequest
+from tasks.messages.generations import Measured, MeasureRequest
 from tasks.queues import index_queue, reindex_queue
+from tasks.web import bulk
 from webapp.gallery.models import Face
 from webapp.operations import generation_selectors as selectors
 from webapp.operations.gates import measured_gates, outcomes_gate
@@ -63,7 +63,7 @@ def measurement_start(generation: Generation) -> None:
     generation.save(update_fields=["measuring", "measured_at"])
     for each, queue in ((generation, reindex_queue(generation.pack)), (active, index_queue(active.pack))):
         request = MeasureRequest(target=each.target, ticket=generation.measuring, face_ids=face_ids)
-        client.enqueue_measurement(request, queue=queue)
+        bulk.enqueue_measurement(request, queue=queue)
 
 
 def measurement_record(*, measured: Measured) -> None:

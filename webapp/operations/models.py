@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from tasks.messages import IndexSettings, Target
+from tasks.messages.base import IndexSettings, Target
 
 
 class Job(models.Model):
@@ -92,7 +92,7 @@ class Generation(models.Model):
     looked_through_at = models.DateTimeField(null=True, blank=True)
     #: When photos were last sent to it.
     fed_at = models.DateTimeField(null=True, blank=True)
-    #: The request whose answers count, and the answers (`tasks.messages.Measured`), by collection.
+    #: The request whose answers count, and the answers (`tasks.messages.generations.Measured`), by collection.
     measuring = models.CharField(max_length=36, blank=True)
     measured_at = models.DateTimeField(null=True, blank=True)
     measurements = models.JSONField(default=dict, blank=True)

@@ -14,8 +14,8 @@ by a seventh, re-indexing that makes a search 1.3 to 3 times as long - the numbe
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from tasks.health import WorkerReport
-from tasks.latency import WINDOW_SECONDS
+from tasks.health.latency import WINDOW_SECONDS
+from tasks.health.reports import WorkerReport
 from webapp.operations.models import Entry, Generation
 
 #: What a generation may catch up at once after a pause of the tick, in seconds.

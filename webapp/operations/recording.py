@@ -8,7 +8,9 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from tasks.messages import Copied, ErrorInfo, PhotoOutcomeInfo
+from tasks.messages.base import ErrorInfo
+from tasks.messages.generations import Copied
+from tasks.messages.indexing import PhotoOutcomeInfo
 from webapp.gallery.models import Face, Photo
 from webapp.operations.models import Entry, Generation
 

@@ -22,12 +22,13 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from tasks import client, live_targets
+from tasks import live_targets
 from tasks.errors import QueueUnavailable
-from tasks.health import WorkerReport, published_reports
-from tasks.inspection import queue_length
-from tasks.messages import Copied, CopyRequest
+from tasks.health.inspection import queue_length
+from tasks.health.reports import WorkerReport, published_reports
+from tasks.messages.generations import Copied, CopyRequest
 from tasks.queues import reindex_queue
+from tasks.web import bulk
 from webapp.gallery import dispatch
 from webapp.gallery.models import Photo, Tombstone
 from webapp.operations import checking, measuring, pacing
@@ -212,7 +213,7 @@ def _feed_copies(generation: Generation, source: Generation, room: int, allowed:
             last=str(chunk[-1].id),
         )
         try:
-            client.enqueue_copy(request)
+            bulk.enqueue_copy(request)
         except QueueUnavailable:
             _give_back(generation, photos[sent:])
             raise

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, connection
 
-from tasks import inspection, metrics, queues
-from tasks.client import HealthReport, face_search
+from tasks import queues
 from tasks.errors import QueueUnavailable
-from tasks.inspection import QueueStatus
+from tasks.health import inspection, metrics
+from tasks.health.checks import HealthReport
+from tasks.health.exposition import observed
+from tasks.health.inspection import QueueStatus
+from tasks.web.search_client import search_client
 from webapp.operations.generation_selectors import live_targets
 from worker.errors import FaceQueueError
 
@@ -65,7 +68,7 @@ def queue_states(report: HealthReport | None) -> list[QueueState]:
 
 def exposition(report: HealthReport | None) -> bytes:
     """Return this process' metrics and what is seen from here of the queues and workers, in Prometheus' format."""
-    return metrics.own() + metrics.observed(
+    return metrics.own() + observed(
         queues=_queue_statuses(),
         canaries=report.canaries if report else (),
         workers=report.workers if report else (),
@@ -85,7 +88,7 @@ def _queue_statuses() -> list[QueueStatus]:
 async def readiness() -> Readiness:
     """Ask. Never raises for a service that is down."""
     try:
-        report = await face_search().health_check()
+        report = await search_client().health_check()
     except FaceQueueError:
         report = None
     return Readiness(is_database_ready=await sync_to_async(_is_database_ready)(), report=report)

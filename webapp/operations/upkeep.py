@@ -11,13 +11,13 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection
 
 from tasks import names
-from tasks.canary import CanaryLog
+from tasks.health.canaries import CanaryLog
 from webapp.operations.services import jobs_purge
 
 
 @shared_task(name=names.RECORDS_CANARY, bind=True, ignore_result=True, throws=(DatabaseError, redis.RedisError))
 def records_canary(self: "Task[Any, Any]", queue: str) -> None:
-    """Come through the queue and read the database. See `tasks/canary.py`."""
+    """Come through the queue and read the database. See `tasks/health/canaries.py`."""
     log = CanaryLog.from_django()
     if not log.claim(queue):
         return

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import File, Query, Router, Schema, Status
 from ninja.files import UploadedFile
 
-from tasks.messages import SearchedFaces
+from tasks.messages.search import SearchedFaces
 from webapp.accounts.session_auth import SessionAuth
 from webapp.gallery.api import BoxOut, ErrorOut
 from webapp.search.selectors import SearchAnswer, answer_as_json

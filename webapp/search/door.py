@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from tasks.client import face_search
+from tasks.web.search_client import search_client
 from webapp.problems import Problem
 from webapp.search.uploads import too_large
 from worker.errors import FaceQueueError
@@ -41,9 +41,9 @@ class SearchDoor:
             await self._app(scope, receive, send)
             return
         try:
-            await face_search().check_room()
+            await search_client().check_room()
             body = await _whole_body(receive)
-            async with face_search().place():
+            async with search_client().place():
                 await self._app(scope, _replay(body, receive), send)
         except FaceQueueError as error:
             await _send_problem(Problem.from_error(error), scope, send)

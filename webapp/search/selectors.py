@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.messages import BoxInfo, ErrorInfo, FaceMatches, SearchResult
+from tasks.messages.base import BoxInfo, ErrorInfo
+from tasks.messages.search import FaceMatches, SearchResult
 from webapp.gallery.models import Face, Gallery, Person, Photo
 from webapp.gallery.selectors import faces_by_id, photos_by_id
 

@@ -9,8 +9,8 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.conf import settings
 
-from tasks.client import face_search
-from tasks.messages import SearchedFaces, SearchResult
+from tasks.messages.search import SearchedFaces, SearchResult
+from tasks.web.search_client import search_client
 from webapp.gallery import selectors as gallery_selectors
 from webapp.gallery.models import Gallery
 from webapp.gallery.selectors import Viewer
@@ -36,7 +36,7 @@ async def search_start(
     timeout_seconds: float = settings.SEARCH_TIMEOUT_SECONDS
     started = time.time()
     try:
-        job_id = await face_search().start_search(
+        job_id = await search_client().start_search(
             image,
             gallery_id=str(gallery.id),
             limit=limit,
@@ -64,7 +64,7 @@ async def search_wait(*, job: SearchJob, user: Viewer, wait_seconds: float = 0.0
     await sync_to_async(gallery_selectors.gallery_for)(user, job.gallery_id)
     wait_seconds = min(wait_seconds, settings.SEARCH_MAX_WAIT_SECONDS, job.seconds_left)
     try:
-        result = await face_search().wait_for_search(job.job_id, timeout_seconds=max(wait_seconds, 0.0))
+        result = await search_client().wait_for_search(job.job_id, timeout_seconds=max(wait_seconds, 0.0))
     except FaceQueueError as error:
         raise Problem.from_error(error) from error
     if result is None:
@@ -90,7 +90,7 @@ async def search_held(*, job: SearchJob, user: Viewer, wait_seconds: float) -> S
 
 async def search_cancel(*, job: SearchJob) -> None:
     """Drop a search that no worker has begun. One that is answered already stays answered."""
-    await face_search().cancel_search(job.job_id)
+    await search_client().cancel_search(job.job_id)
 
 
 def _join(result: SearchResult, user: Viewer, gallery_id: str) -> SearchAnswer:

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 import redis.asyncio
 
-from tasks import backlog
-from tasks.backlog import Backlog
 from tasks.errors import QueueUnavailable
+from tasks.web import backlog
+from tasks.web.backlog import Backlog
 from tests.redis_server import redis_server
 from tests.servers import free_port
 from worker.errors import Busy

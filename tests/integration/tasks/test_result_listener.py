@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from tasks.errors import QueueUnavailable
-from tasks.results import KEY_PREFIX, ResultListener
+from tasks.web.results import KEY_PREFIX, ResultListener
 from tests.redis_server import redis_server, start_redis
 from tests.servers import free_port, stop
 

@@ -6,8 +6,8 @@ import sys
 import pytest
 import redis
 
-from tasks import starts as starts_module
-from tasks.starts import PHOTO_PREFIX, Starts
+from tasks.worker import starts as starts_module
+from tasks.worker.starts import PHOTO_PREFIX, Starts
 from tests.redis_server import redis_server
 from tests.servers import free_port
 
@@ -32,7 +32,7 @@ def die_with(cache: redis.Redis, task_id: str, photo_ids: list[str]) -> None:
     """Begin and never end, in a process that is gone at once."""
     port = cache.connection_pool.connection_kwargs["port"]
     running = f"Starts(redis.Redis(port={port})).running({task_id!r}, {photo_ids!r})"
-    code = f"import os, redis; from tasks.starts import Starts\nwith {running}: os._exit(0)"
+    code = f"import os, redis; from tasks.worker.starts import Starts\nwith {running}: os._exit(0)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -11,7 +11,7 @@ import pytest
 import redis
 from PIL import Image
 
-from tasks.health import KEY_PREFIX, WorkerReport
+from tasks.health.reports import KEY_PREFIX, WorkerReport
 from tests.service import EVERYTHING, RunningService
 from tests.web_client import WebClient
 from webapp.operations import samples

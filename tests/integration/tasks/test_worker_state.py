@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import redis
 
-from tasks.config import default_target
-from tasks.health import WorkerReport, report_key
-from tasks.lifecycle import WorkerState, open_worker
-from tasks.messages import Target
+from tasks.health.reports import WorkerReport, report_key
+from tasks.messages.base import Target
+from tasks.targets import default_target
+from tasks.worker.lifecycle import open_worker
+from tasks.worker.state import WorkerState
 from tests import pictures
 from tests.redis_server import redis_server
 from tests.servers import embedded_milvus
@@ -80,7 +81,7 @@ def test_a_worker_measures_what_its_searches_lose_when_somebody_asks(
     configured: Any, monkeypatch: pytest.MonkeyPatch, interval_seconds: float, measured: dict[str, float]
 ) -> None:
     configured.RECALL_INTERVAL_SECONDS = interval_seconds
-    monkeypatch.setattr("tasks.open_indexes.SAMPLED_SHARE", 1.0)
+    monkeypatch.setattr("tasks.worker.open_indexes.SAMPLED_SHARE", 1.0)
     state = WorkerState()
     state.open("search@a", QUEUES)
     try:
@@ -126,7 +127,7 @@ def test_tracing_without_its_package_stops_the_start_with_a_sentence(
 ) -> None:
     configured.MONITORING_CONFIG = {**configured.MONITORING_CONFIG, "ENABLE_TRACING": True}
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
-    monkeypatch.setattr("tasks.lifecycle.give_way", lambda queues: 0)  # this process has other tests to run
+    monkeypatch.setattr("tasks.worker.lifecycle.give_way", lambda queues: 0)  # this process has other tests to run
     queues = SimpleNamespace(consume_from=QUEUES)
 
     with pytest.raises(SystemExit) as left:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.errors import BadMessage
-from tasks.messages import IndexRequest, SearchRequest, SearchResult
-from tasks.parsing import parse
+from tasks.messages.indexing import IndexRequest
+from tasks.messages.parsing import parse
+from tasks.messages.search import SearchRequest, SearchResult
 
 REQUEST = {
     "target": {"pack": "starter", "collection": "faces_starter"},

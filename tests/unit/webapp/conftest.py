@@ -1,4 +1,4 @@
-"""Fixtures of the Django side. No Redis: the boundary, tasks.client, is replaced by recorders."""
+"""Fixtures of the Django side. No Redis: the boundary, tasks.web.search_client, is replaced by recorders."""
 
 import time
 import uuid
@@ -11,12 +11,14 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from tasks import client as tasks_client
-from tasks import passage
-from tasks.client import HealthReport
 from tasks.errors import QueueUnavailable
-from tasks.health import WorkerReport
-from tasks.messages import BoxInfo, FaceInfo, PhotoOutcomeInfo, PhotoRef, SearchResult, Target
+from tasks.health.checks import HealthReport
+from tasks.health.reports import WorkerReport
+from tasks.messages.base import BoxInfo, Target
+from tasks.messages.indexing import FaceInfo, PhotoOutcomeInfo, PhotoRef
+from tasks.messages.search import SearchResult
+from tasks.web import bulk as tasks_client
+from tasks.web import queue_progress
 from webapp.gallery import dispatch, services
 from webapp.gallery.models import Gallery, Photo
 from webapp.operations import gates, generation_overview
@@ -93,7 +95,7 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> FakeQueue:
     for name in ("enqueue_index", "enqueue_removal"):
         monkeypatch.setattr(tasks_client, name, getattr(fake, name))
     monkeypatch.setattr(dispatch, "index_queue_length", fake.index_queue_length)
-    monkeypatch.setattr(passage, "left_queue", lambda queue, seconds: fake.left_index_queue(seconds))
+    monkeypatch.setattr(queue_progress, "left_queue", lambda queue, seconds: fake.left_index_queue(seconds))
     return fake
 
 
@@ -150,8 +152,8 @@ class FakeFaceSearch:
 @pytest.fixture
 def face_search(monkeypatch: pytest.MonkeyPatch) -> FakeFaceSearch:
     fake = FakeFaceSearch()
-    monkeypatch.setattr("webapp.search.services.face_search", lambda: fake)
-    monkeypatch.setattr("webapp.operations.selectors.face_search", lambda: fake)
+    monkeypatch.setattr("webapp.search.services.search_client", lambda: fake)
+    monkeypatch.setattr("webapp.operations.selectors.search_client", lambda: fake)
     return fake
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.db import connection
 
-from tasks import client
+from tasks.web import bulk
 from tests.unit.webapp.conftest import FakeQueue, add_indexed_photo, add_photo, face_info, failed, indexed
 from webapp.gallery import services
 from webapp.gallery.models import Gallery, Photo
@@ -64,6 +64,6 @@ def test_what_is_sent_is_committed(
         return noted
 
     for name in ("enqueue_index", "enqueue_removal"):
-        monkeypatch.setattr(client, name, note_and(getattr(queue, name)))
+        monkeypatch.setattr(bulk, name, note_and(getattr(queue, name)))
     act(gallery)
     assert inside == [False] * sends

@@ -13,12 +13,12 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from tasks import client as tasks_client
-from tasks.client import HealthReport
 from tasks.errors import QueueUnavailable
-from tasks.health import WorkerReport
-from tasks.live_recall import GalleryRecall
-from tasks.messages import Checked, CheckRequest, OrphanInfo, RecallSample, StrayRequest
+from tasks.health.checks import HealthReport
+from tasks.health.live_recall import GalleryRecall
+from tasks.health.reports import WorkerReport
+from tasks.messages.consistency import Checked, CheckRequest, OrphanInfo, RecallSample, StrayRequest
+from tasks.web import bulk as tasks_client
 from tests.unit.webapp.conftest import FakeQueue, add_indexed_photo, add_photo, face_info, report_of
 from webapp.gallery import services
 from webapp.gallery.models import Face, Gallery, Photo, Tombstone

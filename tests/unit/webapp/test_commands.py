@@ -11,7 +11,8 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
 from tasks.errors import NoAnswer
-from tasks.messages import ErrorInfo, SearchResult
+from tasks.messages.base import ErrorInfo
+from tasks.messages.search import SearchResult
 from tests.unit.webapp.conftest import FakeFaceSearch, FakeQueue, add_indexed_photo, face_info, failed, indexed
 from tests.unit.webapp.test_search_api import answer_with
 from webapp.gallery import services
@@ -168,7 +169,7 @@ def test_a_database_that_is_down_is_a_sentence(folder: Path, monkeypatch: pytest
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> FakeFaceSearch:
     fake = FakeFaceSearch()
-    monkeypatch.setattr(search_photo, "FaceSearchService", lambda **_: fake)
+    monkeypatch.setattr(search_photo, "SearchClient", lambda **_: fake)
     return fake
 
 

@@ -40,7 +40,7 @@ class Places:
 @pytest.fixture
 def places(monkeypatch: pytest.MonkeyPatch) -> Places:
     found = Places()
-    monkeypatch.setattr(door, "face_search", lambda: found)
+    monkeypatch.setattr(door, "search_client", lambda: found)
     return found
 
 

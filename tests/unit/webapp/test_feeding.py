@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import QueueUnavailable
-from tasks.messages import ErrorInfo
+from tasks.messages.base import ErrorInfo
 from tests.unit.webapp.conftest import FakeQueue, add_photo, failed, upload
 from tests.unit.webapp.test_gallery_services import age
 from webapp.gallery import services
@@ -95,7 +95,7 @@ def test_a_queue_that_dies_while_it_is_fed_costs_no_attempt(
             raise QueueUnavailable("The queue does not answer.")
         queue.enqueue_index(**message)
 
-    monkeypatch.setattr("tasks.client.enqueue_index", dies_after_one)
+    monkeypatch.setattr("tasks.web.bulk.enqueue_index", dies_after_one)
     assert services.index_queue_feed()
     assert queue.indexed_ids == ids[:2]
     assert waiting() == 2

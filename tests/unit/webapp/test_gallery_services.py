@@ -254,7 +254,8 @@ def test_failed_photos_are_sent_again(gallery: Gallery, queue: FakeQueue) -> Non
 
 
 def test_the_database_tasks_only_call_services(monkeypatch: pytest.MonkeyPatch, gallery: Gallery) -> None:
-    from tasks.messages import ErrorInfo, IndexFailure, Outcomes, Removals
+    from tasks.messages.base import ErrorInfo
+    from tasks.messages.indexing import IndexFailure, Outcomes, Removals
     from webapp.gallery import tasks
 
     photo = add_photo(gallery)

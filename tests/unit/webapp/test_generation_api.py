@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from tasks import client as tasks_client
-from tasks.health import WorkerReport
+from tasks.health.reports import WorkerReport
+from tasks.web import bulk as tasks_client
 from tests.unit.webapp.conftest import FakeFaceSearch, add_indexed_photo, report_of
 from webapp.gallery import people
 from webapp.gallery.models import Face, Gallery

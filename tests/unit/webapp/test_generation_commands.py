@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from tasks import client as tasks_client
 from tasks.errors import QueueUnavailable
-from tasks.health import WorkerReport
+from tasks.health.reports import WorkerReport
+from tasks.web import bulk as tasks_client
 from tests.unit.webapp.conftest import add_indexed_photo, report_of
 from webapp.gallery.models import Gallery
 from webapp.operations import local

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.messages import PhotoRef
+from tasks.messages.indexing import PhotoRef
 from tests.unit.webapp.conftest import FakeQueue, add_indexed_photo, face_info
 from webapp.gallery import dispatch
 from webapp.gallery.models import Face, Gallery, Photo

@@ -9,7 +9,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from tasks.inspection import QueueStatus
+from tasks.health.inspection import QueueStatus
 from tests.unit.webapp.conftest import FakeFaceSearch
 from webapp.operations import upkeep
 
@@ -60,7 +60,7 @@ def test_the_status_page_is_for_staff(user: User, face_search: FakeFaceSearch, i
 def seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """One message waits."""
     waiting = [QueueStatus(name="records", waiting=1, oldest_seconds=2.0)]
-    monkeypatch.setattr("tasks.inspection.queue_statuses", lambda _: waiting)
+    monkeypatch.setattr("tasks.health.inspection.queue_statuses", lambda _: waiting)
 
 
 def test_this_machine_may_read_the_metrics(db: None, face_search: FakeFaceSearch, seen: None) -> None:

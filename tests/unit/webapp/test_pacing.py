@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from tasks.health import WorkerReport
-from tasks.latency import SearchLatency
+from tasks.health.latency import SearchLatency
+from tasks.health.reports import WorkerReport
 from webapp.gallery.models import Gallery, Photo
 from webapp.operations.models import Entry, Generation
 from webapp.operations.pacing import (

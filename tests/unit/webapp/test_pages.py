@@ -10,7 +10,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils.module_loading import import_string
 
-from tasks.messages import ErrorInfo, SearchResult
+from tasks.messages.base import ErrorInfo
+from tasks.messages.search import SearchResult
 from tests.unit.webapp.conftest import (
     FakeFaceSearch,
     FakeQueue,

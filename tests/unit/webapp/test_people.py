@@ -205,7 +205,7 @@ def test_a_search_shows_whose_face_a_match_is(
     assert '<p class="person">Ada</p>' in page.get(result["Location"]).content.decode()
     picture, out = tmp_path / "query.jpg", io.StringIO()
     picture.write_bytes(b"picture")
-    monkeypatch.setattr("webapp.gallery.management.commands.search_photo.FaceSearchService", lambda **_: face_search)
+    monkeypatch.setattr("webapp.gallery.management.commands.search_photo.SearchClient", lambda **_: face_search)
     call_command("search_photo", str(picture), "--gallery", gallery.name, "--json", stdout=out)
     assert json.loads(out.getvalue())["faces"][0]["matches"][0]["person"] == "Ada"
     printed = io.StringIO()

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from tasks import client as tasks_client
 from tasks import live_targets
 from tasks.errors import QueueUnavailable
-from tasks.health import WorkerReport
-from tasks.messages import Copied, CopyRequest, ErrorInfo, Match, Measured, MeasureRequest
+from tasks.health.reports import WorkerReport
+from tasks.messages.base import ErrorInfo
+from tasks.messages.generations import Copied, CopyRequest, Measured, MeasureRequest
+from tasks.messages.search import Match
+from tasks.web import bulk as tasks_client
 from tests.unit.webapp.conftest import FakeQueue, add_indexed_photo, add_photo, face_info, failed, indexed
 from webapp.gallery import services
 from webapp.gallery.models import Face, Gallery, Person, Photo, Tombstone

@@ -9,7 +9,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
-from tasks.messages import BoxInfo, ErrorInfo, FaceMatches, Match, SearchResult
+from tasks.messages.base import BoxInfo, ErrorInfo
+from tasks.messages.search import FaceMatches, Match, SearchResult
 from tests.unit.webapp.conftest import FakeFaceSearch, add_indexed_photo, upload
 from webapp.gallery import services
 from webapp.gallery.models import Gallery, Photo

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import migrations
 
-from tasks.config import default_target
+from tasks.targets import default_target
 
 BATCH_SIZE = 2000
 

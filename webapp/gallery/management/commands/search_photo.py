@@ -9,8 +9,8 @@ from typing import Any, get_args
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from tasks.client import FaceSearchService
-from tasks.messages import SearchedFaces, SearchResult
+from tasks.messages.search import SearchedFaces, SearchResult
+from tasks.web.search_client import SearchClient
 from webapp.gallery.command_support import expected_failures, gallery_named
 from webapp.gallery.models import Gallery
 from webapp.operations.generation_selectors import ActiveTarget
@@ -88,7 +88,7 @@ async def _search(
     faces: SearchedFaces,
     timeout_seconds: float,
 ) -> SearchResult:
-    async with FaceSearchService(active_target=ActiveTarget()) as service:
+    async with SearchClient(active_target=ActiveTarget()) as service:
         return await service.search_faces_in_image(
             image,
             gallery_id=str(gallery.id),

@@ -16,8 +16,9 @@ from django.contrib.auth import get_user_model
 from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tasks.client import FaceSearchService, HealthReport
-from tasks.messages import SearchResult
+from tasks.health.checks import HealthReport
+from tasks.messages.search import SearchResult
+from tasks.web.search_client import SearchClient
 from webapp.gallery import selectors, services
 from webapp.gallery.models import Gallery, Photo
 from webapp.operations import local, samples
@@ -159,7 +160,7 @@ def _wait_until_healthy(service: subprocess.Popen[bytes], log_path: Path) -> Hea
 
 
 async def _health() -> HealthReport:
-    async with FaceSearchService(active_target=ActiveTarget()) as service:
+    async with SearchClient(active_target=ActiveTarget()) as service:
         return await service.health_check()
 
 
@@ -192,7 +193,7 @@ def _wait_until_indexed(gallery: Gallery, service: subprocess.Popen[bytes], log_
 
 
 async def _search(gallery: Gallery) -> SearchResult:
-    async with FaceSearchService(active_target=ActiveTarget()) as service:
+    async with SearchClient(active_target=ActiveTarget()) as service:
         return await service.search_faces_in_image(
             samples.portrait_query(), gallery_id=str(gallery.id), limit=5, min_similarity=-1.0
         )

@@ -1,0 +1,1 @@
+"""Beat: what it sends and when."""

@@ -1,0 +1,1 @@
+"""Is the service well? Workers' reports, canaries, queues, latency and metrics."""

@@ -1,0 +1,93 @@
+"""The canary: a small task that beat sends through every queue, to see that it comes out at the other end.
+
+A worker may answer a ping and consume nothing. So each canary goes the way of real work, and writes down in redis-cache
+when it came through and how long that took: the age of this last success is what the status page, `doctor` and the
+metrics show. Through a search queue it looks for a known face with the model and in the vector store; through
+`records` it reads the database.
+
+Two beats, or a canary that is delivered twice, do no harm: of several within half an interval one is run, and running
+it twice changes nothing.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import redis
+from django.conf import settings
+from pydantic import BaseModel, ConfigDict
+
+from tasks.config import worker_cache
+from tasks.context import SENT_AT
+from tasks.health.reports import WorkerReport
+
+KEY_PREFIX: Final = "facequeue:canary:"
+#: How long the last success is remembered.
+KEPT_SECONDS: Final = 24 * 3600
+#: Beats are late at times and queues are long: a canary is missed after so many intervals.
+LATE_INTERVALS: Final = 4
+
+
+class CanaryReport(BaseModel):
+    """The last canary that came through a queue: when (time.time()), and in how many seconds since it was sent."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    queue: str
+    at: float
+    seconds: float
+
+    @property
+    def age_seconds(self) -> float:
+        return max(0.0, time.time() - self.at)
+
+
+def canary_key(queue: str) -> str:
+    return KEY_PREFIX + queue
+
+
+def canary_problem(
+    queue: str,
+    canaries: Sequence[CanaryReport],
+    workers: Sequence[WorkerReport],
+    *,
+    interval_seconds: float,
+) -> str:
+    """Return a sentence when no canary has come through the queue for too long, else an empty text.
+
+    A queue whose workers have only just started gets the same time for its first one. Says nothing where nobody
+    consumes the queue, which is a problem of its own, nor without canaries (`interval_seconds` is 0).
+    """
+    patience_seconds = LATE_INTERVALS * interval_seconds
+    uptimes = [worker.uptime_seconds for worker in workers if queue in worker.queues]
+    if not interval_seconds or not uptimes or max(uptimes) <= patience_seconds:
+        return ""
+    last = next((canary for canary in canaries if canary.queue == queue), None)
+    if last is None:
+        return f"No canary has come through the queue {queue}."
+    if last.age_seconds <= patience_seconds:
+        return ""
+    return f"No canary has come through the queue {queue} for {last.age_seconds:.0f} seconds."
+
+
+class CanaryLog:
+    """The worker's side: what a canary leaves behind in redis-cache. Raises what redis raises."""
+
+    def __init__(self, cache: redis.Redis) -> None:
+        self._cache = cache
+
+    @classmethod
+    def from_django(cls) -> "CanaryLog":
+        return cls(worker_cache())
+
+    def claim(self, queue: str) -> bool:
+        """Return whether this canary is the one of its time; another within half an interval is not."""
+        half_ms = max(1, round(settings.CANARY_INTERVAL_SECONDS * 1000 / 2))
+        return bool(self._cache.set(f"{canary_key(queue)}:claimed", 1, nx=True, px=half_ms))
+
+    def passed(self, queue: str, request: Any) -> None:
+        """Write down that the canary of this task request has come through the queue."""
+        now = time.time()
+        sent_at = getattr(request, SENT_AT, None) or now
+        report = CanaryReport(queue=queue, at=now, seconds=max(0.0, now - sent_at))
+        self._cache.set(canary_key(queue), report.model_dump_json(), ex=KEPT_SECONDS)

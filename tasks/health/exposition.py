@@ -1,0 +1,63 @@
+"""Queues, canaries and workers as the web sees them from outside, in Prometheus' text format."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from tasks.health.canaries import CanaryReport
+from tasks.health.inspection import QueueStatus
+from tasks.health.live_recall import GalleryRecall
+from tasks.health.reports import WorkerReport
+
+#: What `observed` says: read from Redis as it is asked for, not counted by this process.
+OBSERVED: Final = {
+    "facequeue_queue_depth": "Messages that wait for a worker.",
+    "facequeue_queue_oldest_seconds": "Age of the oldest message that waits.",
+    "facequeue_canary_age_seconds": "Since a canary came back through this queue.",
+    "facequeue_canary_seconds": "How long the latest canary took, from publishing to its end.",
+    "facequeue_worker_report_age_seconds": "Since the worker described itself.",
+    "facequeue_worker_healthy": "1 when the worker says that it is well.",
+    "facequeue_worker_active_tasks": "Tasks that the worker runs now.",
+    "facequeue_worker_memory_bytes": "Resident memory of the worker and its child processes.",
+    "facequeue_worker_breaker_open": "1 while the worker's breaker keeps calls from Milvus.",
+    "facequeue_match_recall": "Of the matches that exact search finds, the share that searches found in the last hour.",
+}
+
+
+def observed(
+    *,
+    queues: list[QueueStatus],
+    canaries: tuple[CanaryReport, ...],
+    workers: tuple[WorkerReport, ...],
+    recalls: tuple[GalleryRecall, ...] = (),
+    now: float,
+) -> bytes:
+    """Return what is known of queues, canaries and workers, in Prometheus' text format. `now` is time.time().
+
+    `recalls` is what live searches find, gallery by gallery.
+    """
+    registry = CollectorRegistry()
+    gauges = {name: Gauge(name, text, _labels(name), registry=registry) for name, text in OBSERVED.items()}
+    for queue in queues:
+        gauges["facequeue_queue_depth"].labels(queue.name).set(queue.waiting)
+        gauges["facequeue_queue_oldest_seconds"].labels(queue.name).set(queue.oldest_seconds or 0.0)
+    for canary in canaries:
+        gauges["facequeue_canary_age_seconds"].labels(canary.queue).set(max(0.0, now - canary.at))
+        gauges["facequeue_canary_seconds"].labels(canary.queue).set(canary.seconds)
+    for worker in workers:
+        who = (worker.name, worker.role)
+        gauges["facequeue_worker_report_age_seconds"].labels(*who).set(max(0.0, now - worker.reported_at))
+        gauges["facequeue_worker_healthy"].labels(*who).set(worker.is_healthy)
+        gauges["facequeue_worker_active_tasks"].labels(*who).set(worker.active_tasks)
+        gauges["facequeue_worker_memory_bytes"].labels(*who).set(worker.memory_mb * 1024 * 1024)
+        gauges["facequeue_worker_breaker_open"].labels(*who).set(worker.breaker == "open")
+    for each in recalls:
+        gauges["facequeue_match_recall"].labels(each.gallery_id).set(each.recall)
+    return generate_latest(registry)
+
+
+def _labels(name: str) -> list[str]:
+    """Return what a metric of OBSERVED is told apart by."""
+    if name == "facequeue_match_recall":
+        return ["gallery"]
+    return ["worker", "role"] if "_worker_" in name else ["queue"]

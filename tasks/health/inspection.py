@@ -1,0 +1,114 @@
+"""Looks at the queue from outside: Redis itself, what waits in the queues and for how long, and beat's clock."""
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import redis
+from celery.exceptions import OperationalError as CeleryOperationalError
+from kombu.exceptions import OperationalError
+
+from tasks.app import app
+from tasks.context import SENT_AT
+from tasks.errors import QueueUnavailable
+from tasks.health.reports import WorkerReport
+
+#: How long beat gets to answer a ping, in seconds; it answers between two ticks of its clock.
+BEAT_PING_SECONDS: Final = 3.0
+#: A message that waits so long while workers do nothing is not waiting for its turn.
+STUCK_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisStatus:
+    """One Redis instance as it describes itself."""
+
+    version: str
+    eviction_policy: str
+
+
+def redis_status(url: str) -> RedisStatus:
+    """Ask the instance at `url`. Raises QueueUnavailable."""
+    client = redis.Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=1.0)
+    try:
+        info = client.info()
+    except redis.RedisError as error:
+        raise QueueUnavailable(str(error)) from error
+    finally:
+        client.close()
+    return RedisStatus(
+        version=info["redis_version"],
+        eviction_policy=info["maxmemory_policy"],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStatus:
+    """What waits in a queue; `oldest_seconds` is None when nothing does, or nothing says when it was sent."""
+
+    name: str
+    waiting: int
+    oldest_seconds: float | None = None
+
+
+def stuck_problem(queue: QueueStatus, workers: Iterable[WorkerReport]) -> str:
+    """Return a sentence when messages wait though the queue's workers are idle: they have ceased to listen to it.
+
+    Says nothing where nobody consumes the queue, which is a problem of its own.
+    """
+    consumers = [worker for worker in workers if queue.name in worker.queues]
+    youngest_seconds = min((worker.uptime_seconds for worker in consumers), default=0.0)
+    waited_seconds = min(queue.oldest_seconds or 0.0, youngest_seconds)
+    if waited_seconds <= STUCK_SECONDS or any(worker.active_tasks for worker in consumers):
+        return ""
+    return (
+        f"The oldest message in the queue {queue.name} waits for {queue.oldest_seconds:.0f} seconds though its workers "
+        "are idle: restart them."
+    )
+
+
+def queue_statuses(queues: Iterable[str]) -> list[QueueStatus]:
+    """Look at these queues. Raises QueueUnavailable."""
+    try:
+        with app.connection_for_read() as connection:
+            return [_status(connection.default_channel, queue) for queue in queues]
+    except (OperationalError, redis.RedisError, OSError) as error:
+        raise QueueUnavailable("The queue does not answer: Redis is down or busy.") from error
+
+
+def _status(channel: Any, queue: str) -> QueueStatus:
+    # kombu keeps a list for each step of priority, and takes from the right.
+    keys = [channel._q_for_pri(queue, step) for step in channel.priority_steps]
+    pipeline = channel.client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.llen(key)
+        pipeline.lindex(key, -1)
+    answers = pipeline.execute()
+    sent_at = [time_ for message in answers[1::2] if message and (time_ := _sent_at(message))]
+    oldest_seconds = max(0.0, time.time() - min(sent_at)) if sent_at else None
+    return QueueStatus(name=queue, waiting=sum(answers[::2]), oldest_seconds=oldest_seconds)
+
+
+def _sent_at(message: bytes) -> float | None:
+    sent_at = json.loads(message)["headers"].get(SENT_AT)
+    return sent_at if isinstance(sent_at, float) else None
+
+
+def queue_length(queue: str) -> int:
+    """Return how many messages wait in the queue for a worker. Raises QueueUnavailable."""
+    try:
+        with app.connection_for_read() as connection:
+            return int(connection.default_channel.client.llen(queue))  # type: ignore[attr-defined]
+    except (OperationalError, redis.RedisError, OSError) as error:
+        raise QueueUnavailable("The queue does not answer: Redis is down or busy.") from error
+
+
+def beat_answers() -> bool:
+    """Return whether a beat process answers a ping; it does only while its clock ticks. Raises QueueUnavailable."""
+    try:
+        replies = app.control.inspect(timeout=BEAT_PING_SECONDS).ping() or {}
+    except (OperationalError, CeleryOperationalError, redis.RedisError, OSError) as error:
+        raise QueueUnavailable("The queue does not answer: Redis is down or busy.") from error
+    return any(name.startswith("celerybeat@") for name in replies)

@@ -1,0 +1,87 @@
+"""What a worker says of itself: a report in redis-cache that expires unless it is renewed.
+
+The web and the commands read these reports; they never talk to Milvus. A worker whose report is missing is down,
+whatever the reason.
+"""
+
+import logging
+from typing import Final, cast
+
+import redis
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.config import worker_cache
+from tasks.health.latency import SearchLatency
+from worker.metrics import MetricsSummary
+
+logger = logging.getLogger(__name__)
+
+KEY_PREFIX: Final = "facequeue:worker:"
+
+
+class WorkerReport(BaseModel):
+    """One worker process, as it sees itself."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    pid: int
+    queues: tuple[str, ...]
+    is_healthy: bool
+    #: A sentence for a person when something is wrong.
+    problem: str = ""
+    #: "search", "index", "records", or several of them with a "+" between.
+    role: str = ""
+    #: Of facequeue, celery and, for GPU workers, onnxruntime.
+    versions: dict[str, str] = Field(default_factory=dict)
+    #: time.time() of the process' start, and of this report.
+    started_at: float = 0.0
+    reported_at: float = 0.0
+    #: How many tasks it can run at a time, runs now, and holds in its hand.
+    concurrency: int = 0
+    active_tasks: int = 0
+    reserved_tasks: int = 0
+    #: Resident memory, its child processes included.
+    memory_mb: float = 0.0
+    #: host:port of its metrics; empty when ENABLE_METRICS is off.
+    metrics_address: str = ""
+    # GPU workers only
+    pack: str = ""
+    fingerprint: str = ""
+    #: Fingerprint of the pack's detector with its settings: two packs that share it find the same faces.
+    detector: str = ""
+    dimension: int | None = None
+    providers: tuple[str, ...] = ()
+    warning: str = ""
+    connection_status: str = ""
+    collection: str = ""
+    collection_status: str = ""
+    store_latency_ms: float | None = None
+    #: Of the calls to Milvus: "closed" lets them through, "open" does not, "half-open" tries one.
+    breaker: str = ""
+    #: The share of true matches that searches return, 0..1; None when it has not been measured.
+    match_recall: float | None = None
+    #: What searches took lately, from being sent to their end; None when there were too few to tell.
+    search_latency: SearchLatency | None = None
+    #: The searches of the vector store in this process; None when ENABLE_METRICS is off.
+    metrics: MetricsSummary | None = None
+
+    @property
+    def uptime_seconds(self) -> float:
+        return max(0.0, self.reported_at - self.started_at)
+
+
+def report_key(worker_name: str) -> str:
+    return KEY_PREFIX + worker_name
+
+
+def published_reports() -> tuple[WorkerReport, ...]:
+    """Return what the workers say of themselves now; nothing when redis-cache does not answer."""
+    try:
+        with worker_cache() as cache:
+            keys = sorted(cache.scan_iter(match=KEY_PREFIX + "*", count=1000))
+            values = cast("list[bytes | None]", cache.mget(keys)) if keys else []
+    except redis.RedisError as error:
+        logger.warning("The workers' reports cannot be read: %s", error)
+        return ()
+    return tuple(WorkerReport.model_validate_json(value) for value in values if value)

@@ -1,0 +1,1 @@
+"""Messages, one file per conversation between web, workers and records worker."""

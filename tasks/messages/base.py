@@ -1,0 +1,86 @@
+"""What travels through the queue: small, frozen, versioned JSON. Ids and references, never pixels or embeddings.
+
+A message outlives the release that wrote it: unknown fields are ignored, new fields have defaults, and a
+change that an older worker must not guess at raises `version`.
+"""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Message(BaseModel):
+    """The base: frozen, JSON in both directions."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: Literal[1] = 1
+
+    def to_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        return cls.model_validate(data)
+
+
+class ErrorInfo(BaseModel):
+    """An error as it travels: its stable code and one sentence for a person."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str
+
+
+class BoxInfo(BaseModel):
+    """Pixels of the upright picture."""
+
+    model_config = ConfigDict(frozen=True)
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class IndexSettings(BaseModel):
+    """How a collection is indexed and searched; what is empty has the default of CollectionConfig."""
+
+    model_config = ConfigDict(frozen=True)
+
+    metric_type: str = ""
+    index_type: str = ""
+    index_params: dict[str, int] = Field(default_factory=dict)
+    search_params: dict[str, int] = Field(default_factory=dict)
+
+
+class Target(BaseModel):
+    """Which model and which collection a message is for: all that a worker needs to open the collection.
+
+    A worker of another pack refuses, and so does one whose pack has another fingerprint. Fingerprint and dimension are
+    empty as long as no worker of the pack has told them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    pack: str
+    collection: str
+    fingerprint: str = ""
+    dimension: int | None = None
+    index: IndexSettings = Field(default_factory=IndexSettings)
+
+
+# -- search ----------------------------------------------------------------------------------------------
+
+
+# -- index -----------------------------------------------------------------------------------------------
+
+
+# -- remove ----------------------------------------------------------------------------------------------
+
+
+# -- generations -----------------------------------------------------------------------------------------
+
+
+# -- consistency and live recall --------------------------------------------------------------------------

@@ -1,0 +1,65 @@
+"""Building, measuring and dropping a generation."""
+
+from pydantic import Field
+
+from tasks.messages.base import Message, Target
+from tasks.messages.search import Match
+
+
+class CopyRequest(Message):
+    """Copy the embeddings of a gallery's photos, from `first` to `last` in the order of their ids, as they stand."""
+
+    source: Target
+    target: Target
+    gallery_id: str
+    first: str
+    last: str
+
+
+class Copied(Message):
+    """What a copy task hands to the records worker: how many faces the range has now."""
+
+    collection: str
+    #: The collection that they were copied from.
+    source: str
+    gallery_id: str
+    first: str
+    last: str
+    face_count: int
+
+
+class MeasureRequest(Message):
+    """Look at a collection for the gates of a generation.
+
+    `face_ids` by gallery are the faces whose nearest neighbours are compared between two generations.
+    """
+
+    target: Target
+    #: Names this measurement: an answer to an earlier request is of no use.
+    ticket: str
+    face_ids: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class Measured(Message):
+    """What stands in a collection, and what its index loses."""
+
+    collection: str
+    ticket: str
+    #: Faces of users: the canary's is left out.
+    face_count: int
+    #: None when there was nothing to measure it with.
+    match_recall: float | None
+    #: For each face that was asked for and is there, the most similar others at or above the pack's threshold.
+    neighbours: dict[str, tuple[Match, ...]] = Field(default_factory=dict)
+    #: How long finding all this out has taken.
+    seconds: float = 0.0
+
+
+class DropRequest(Message):
+    """Delete the collection of a generation that nobody searches or fills any more."""
+
+    target: Target
+
+
+class Dropped(Message):
+    collection: str

@@ -1,0 +1,109 @@
+"""Indexing photos and removing their vectors: requests, and what became of each photo."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.messages.base import BoxInfo, ErrorInfo, Message, Target
+
+
+class KnownFace(BaseModel):
+    """A face that the database has; landmarks and score only where PhotoRef.detector is said."""
+
+    model_config = ConfigDict(frozen=True)
+
+    face_id: str
+    box: BoxInfo
+    landmarks: tuple[tuple[float, float], ...] = ()
+    score: float = 0.0
+
+
+class PhotoRef(BaseModel):
+    """A photo in the storage. `known_faces` are those the database has, so that faces keep their ids.
+
+    `detector` is the fingerprint of the detector that has found them, and no others: a worker that has the same one
+    does not look again. Empty: it looks.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    photo_id: str
+    storage_key: str
+    known_faces: tuple[KnownFace, ...] = ()
+    detector: str = ""
+
+
+class IndexRequest(Message):
+    """Index a chunk of photos of one gallery."""
+
+    target: Target
+    gallery_id: str
+    photos: tuple[PhotoRef, ...]
+
+
+class FaceInfo(BaseModel):
+    """A face as the database keeps it. `landmarks` are five (x, y) points in pixels."""
+
+    model_config = ConfigDict(frozen=True)
+
+    face_id: str
+    box: BoxInfo
+    landmarks: tuple[tuple[float, float], ...]
+    score: float
+    quality: float
+
+
+class PhotoOutcomeInfo(BaseModel):
+    """What became of one photo; `code` and `message` say why unless it is `indexed`.
+
+    `detector` is the fingerprint of the detector that its faces come from; empty when an older release says it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    photo_id: str
+    state: Literal["indexed", "no_faces", "failed"]
+    code: str = ""
+    message: str = ""
+    width: int | None = None
+    height: int | None = None
+    image_format: str = ""
+    faces: tuple[FaceInfo, ...] = ()
+    detector: str = ""
+
+
+class Outcomes(Message):
+    """What an index task hands to the records worker: the outcomes of one gallery's photos."""
+
+    gallery_id: str
+    outcomes: tuple[PhotoOutcomeInfo, ...]
+    #: The collection that the faces were written to; empty in messages of releases that had only one.
+    collection: str = ""
+
+
+class IndexFailure(Message):
+    """What an index task hands to the records worker that gives its photos up: the last error, for all of them."""
+
+    photo_ids: tuple[str, ...]
+    error: ErrorInfo
+    collection: str = ""
+
+
+class RemoveRequest(Message):
+    """Delete the faces of these photos from every live collection, whichever pack fills it."""
+
+    #: The collection of releases that had only one.
+    target: Target | None = None
+    targets: tuple[Target, ...] = ()
+    gallery_id: str
+    photo_ids: tuple[str, ...]
+
+    @property
+    def all_targets(self) -> tuple[Target, ...]:
+        return self.targets or ((self.target,) if self.target else ())
+
+
+class Removals(Message):
+    """Photos whose faces are gone and read back as gone."""
+
+    photo_ids: tuple[str, ...]

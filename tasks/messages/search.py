@@ -1,0 +1,57 @@
+"""One search: the request, and its answer."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.messages.base import BoxInfo, ErrorInfo, Message, Target
+
+#: Which faces of a query image are searched.
+SearchedFaces = Literal["all", "largest"]
+
+
+class SearchRequest(Message):
+    """Search one gallery by one query image, which waits in the upload store under `upload_key`."""
+
+    target: Target
+    gallery_id: str
+    upload_key: str
+    limit: int = Field(ge=1, le=1000)
+    #: None asks for the pack's own threshold.
+    min_similarity: float | None = Field(default=None, ge=-1, le=1)
+    faces: SearchedFaces = "all"
+
+
+class Match(BaseModel):
+    """A face found by a search."""
+
+    model_config = ConfigDict(frozen=True)
+
+    face_id: str
+    photo_id: str
+    similarity: float
+
+
+class FaceMatches(BaseModel):
+    """One face of the query image with its matches, best first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    box: BoxInfo
+    score: float
+    quality: float
+    matches: tuple[Match, ...]
+
+
+class SearchResult(Message):
+    """The answer to a search: faces, or a reason why there are none, or an error.
+
+    `reason` is set when the search worked and has nothing to show (`no_face_found`).
+    """
+
+    faces: tuple[FaceMatches, ...] = ()
+    reason: ErrorInfo | None = None
+    error: ErrorInfo | None = None
+    #: Size of the upright query image in pixels, for drawing its boxes.
+    width: int | None = None
+    height: int | None = None

@@ -1,0 +1,1 @@
+"""What webapp calls: searches, bulk work, results, and what is known of the queues."""

@@ -1,0 +1,282 @@
+"""What the web calls: SearchClient for searches, and three plain functions for bulk work.
+
+Sends tasks by name; imports no model and no Milvus.
+"""
+
+import asyncio
+import contextvars
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Final, NamedTuple, Self
+
+import redis
+import redis.asyncio
+from cachetools import TTLCache
+from celery.result import denied_join_result
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tasks import names, queues
+from tasks.config import QueueConfig
+from tasks.errors import NoAnswer, QueueUnavailable
+from tasks.health import canaries, live_recall, metrics, reports
+from tasks.health.checks import HealthReport, _judge, _unreachable
+from tasks.messages.base import ErrorInfo, Target
+from tasks.messages.search import SearchedFaces, SearchRequest, SearchResult
+from tasks.sending import send
+from tasks.web.backlog import Backlog
+from tasks.web.query_images import UploadWriter
+from tasks.web.results import Meta, ResultListener
+from worker.errors import NotOpen
+from worker.metrics import MetricsSummary, SearchMetrics
+
+#: Publishing is blocking I/O. It runs on these threads, never on the event loop; a message takes about 1 ms.
+PUBLISHER_THREADS: Final = 4
+#: Connections to redis-cache; a query image is handed over in milliseconds, further ones wait for their turn.
+CACHE_CONNECTIONS: Final = 8
+
+
+class _UnderWay(NamedTuple):
+    started: float  # time.monotonic()
+    timeout_seconds: float
+
+
+class SearchClient:
+    """Searches from an event loop. One for each process: `async with SearchClient() as service`."""
+
+    def __init__(
+        self, config: QueueConfig | None = None, *, active_target: Callable[[], Awaitable[Target]] | None = None
+    ) -> None:
+        """`active_target` says what is searched now; without it, what the settings describe."""
+        self._config = config or QueueConfig.from_django()
+        self._active_target = active_target or self._configured_target
+        self._backlogs: dict[str, Backlog] = {}
+        self._metrics = SearchMetrics()
+        self._under_way: TTLCache[str, _UnderWay] = TTLCache(maxsize=10_000, ttl=3600)
+        self._is_open = False
+
+    async def __aenter__(self) -> Self:
+        self._cache = redis.asyncio.Redis(
+            connection_pool=redis.asyncio.BlockingConnectionPool.from_url(
+                self._config.redis_cache_url,
+                max_connections=CACHE_CONNECTIONS,
+                timeout=5.0,
+                socket_timeout=2.0,
+                socket_connect_timeout=1.0,
+            )
+        )
+        self._uploads = UploadWriter(self._cache)
+        self._broker = redis.asyncio.Redis.from_url(
+            self._config.redis_url, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
+        )
+        # Celery would subscribe to every task it sends, with a connection per publishing thread; the listener has
+        # one for all. It also makes AsyncResult.get() an error: nothing in this process may block on a result.
+        self._no_blocking_results = denied_join_result()
+        self._no_blocking_results.__enter__()
+        self._listener = ResultListener(self._config.redis_url)
+        await self._listener.open()
+        self._publishers = ThreadPoolExecutor(PUBLISHER_THREADS, thread_name_prefix="publish")
+        self._is_open = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._is_open = False
+        self._no_blocking_results.__exit__(None, None, None)
+        await self._listener.close()
+        await self._cache.aclose()
+        await self._broker.aclose()
+        self._publishers.shutdown(wait=False)
+
+    async def search_faces_in_image(
+        self,
+        image: bytes,
+        *,
+        gallery_id: str,
+        limit: int = 10,
+        min_similarity: float | None = None,
+        faces: SearchedFaces = "all",
+        timeout_seconds: float = 30.0,
+    ) -> SearchResult:
+        """Search the gallery for every face of the image, or for its largest, and wait for the answer.
+
+        `min_similarity` None asks for the pack's own threshold. A picture that is none comes back as
+        `SearchResult.error`; what the service itself cannot do is raised: QueueUnavailable, NoAnswer.
+        """
+        job_id = await self.start_search(
+            image,
+            gallery_id=gallery_id,
+            limit=limit,
+            min_similarity=min_similarity,
+            faces=faces,
+            timeout_seconds=timeout_seconds,
+        )
+        try:
+            result = await self.wait_for_search(job_id, timeout_seconds=timeout_seconds)
+        except asyncio.CancelledError:
+            await self.cancel_search(job_id)
+            raise
+        if result is None:
+            raise NoAnswer(f"No search worker answered within {timeout_seconds:g} seconds.")
+        return result
+
+    async def start_search(
+        self,
+        image: bytes,
+        *,
+        gallery_id: str,
+        limit: int = 10,
+        min_similarity: float | None = None,
+        faces: SearchedFaces = "all",
+        timeout_seconds: float = 30.0,
+    ) -> str:
+        """Hand the image to the search workers and return the job's id at once.
+
+        A search that no worker began within `timeout_seconds` is dropped. Raises Busy when too many wait already, and
+        QueueUnavailable.
+        """
+        if not self._is_open:
+            raise NotOpen("Write `async with SearchClient() as service:` around the call.")
+        target = await self._active_target()
+        queue = queues.search_queue(target.pack)
+        async with self._backlog(queue).place() as place:
+            job_id = str(uuid.uuid4())
+            upload_key = await self._uploads.put(
+                job_id, image, ttl_seconds=timeout_seconds + self._config.query_image_grace_seconds
+            )
+            request = SearchRequest(
+                target=target,
+                gallery_id=gallery_id,
+                upload_key=upload_key,
+                limit=limit,
+                min_similarity=min_similarity,
+                faces=faces,
+            )
+            publish = partial(send, names.SEARCH_FACES, request, queue=queue, task_id=job_id, expires=timeout_seconds)
+            self._under_way[job_id] = _UnderWay(started=time.monotonic(), timeout_seconds=timeout_seconds)
+            # In this request's context: its id goes into the message.
+            context = contextvars.copy_context()
+            await asyncio.get_running_loop().run_in_executor(self._publishers, context.run, publish)
+            place.sent()
+        return job_id
+
+    async def check_room(self) -> None:
+        """Raises Busy when too many searches wait already, and QueueUnavailable."""
+        await (await self._active_backlog()).check_room()
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Keep a place in the queue for a search that this block starts. Raises Busy, QueueUnavailable."""
+        async with (await self._active_backlog()).place():
+            yield
+
+    async def wait_for_search(self, job_id: str, *, timeout_seconds: float) -> SearchResult | None:
+        """Return the answer, or None when there is none in time. Holds no thread. Raises QueueUnavailable."""
+        meta = await self._listener.wait(job_id, timeout_seconds=timeout_seconds)
+        result = None if meta is None else _search_result(meta)
+        self._measure(job_id, result)
+        return result
+
+    async def cancel_search(self, job_id: str) -> None:
+        """Let nobody begin this search any more: a worker that finds no image runs no model. Safe to call twice.
+
+        A redis-cache that does not answer is no error: the search then ends at its deadline.
+        """
+        with suppress(QueueUnavailable):
+            await self._uploads.discard(job_id)
+
+    async def _configured_target(self) -> Target:
+        return self._config.target
+
+    async def _active_backlog(self) -> Backlog:
+        return self._backlog(queues.search_queue((await self._active_target()).pack))
+
+    def _backlog(self, queue: str) -> Backlog:
+        if queue not in self._backlogs:
+            self._backlogs[queue] = Backlog(self._broker, queue, bound=self._config.search_queue_bound)
+        return self._backlogs[queue]
+
+    def _measure(self, job_id: str, result: SearchResult | None) -> None:
+        """Count a search of this process once it is answered or its time is up."""
+        under_way = self._under_way.get(job_id)
+        if under_way is None:
+            return
+        seconds = time.monotonic() - under_way.started
+        if result is not None or seconds >= under_way.timeout_seconds:
+            del self._under_way[job_id]
+            metrics.SEARCH.labels(_outcome(result)).observe(seconds)
+            self._metrics.record(response_time_ms=seconds * 1000, failed=result is None or result.error is not None)
+
+    @property
+    def waiting(self) -> int:
+        """How many searches this process waits for now."""
+        return self._listener.waiting
+
+    async def health_check(self) -> HealthReport:
+        """Read what the workers say of themselves. Never raises for a service that is down: it says so."""
+        target = await self._active_target()
+        try:
+            keys = [key async for key in self._cache.scan_iter(match=reports.KEY_PREFIX + "*", count=1000)]
+            values = await self._cache.mget(sorted(keys)) if keys else []
+            names_ = (*queues.gpu_queues(target.pack), queues.RECORDS)
+            passed = await self._cache.mget([canaries.canary_key(queue) for queue in names_])
+            recalls = await live_recall.published(self._cache, target.collection)
+        except redis.RedisError:
+            return _unreachable("redis-cache does not answer.")
+        workers = tuple(reports.WorkerReport.model_validate_json(value) for value in values if value)
+        passed_canaries = tuple(canaries.CanaryReport.model_validate_json(value) for value in passed if value)
+        return _judge(
+            workers,
+            target,
+            passed_canaries,
+            recalls,
+            canary_interval_seconds=self._config.canary_interval_seconds,
+            recall_min=self._config.recall_min,
+        )
+
+    def get_metrics_summary(self) -> MetricsSummary:
+        """Summarise the searches that this process has started and waited for."""
+        return self._metrics.summary()
+
+
+_service: SearchClient | None = None
+
+
+def set_search_client(service: SearchClient | None) -> None:
+    """Name the process' service; the ASGI lifespan calls this."""
+    global _service
+    _service = service
+
+
+def search_client() -> SearchClient:
+    """Return the process' opened service. Raises NotOpen outside a web process."""
+    if _service is None:
+        raise NotOpen("This process has no open SearchClient: run it under ASGI, or open one yourself.")
+    return _service
+
+
+# -- bulk work: called by services after commit, from synchronous code --------------------------------------
+
+
+# -- helpers --------------------------------------------------------------------------------------------------
+
+
+def _outcome(result: SearchResult | None) -> str:
+    """Return the search's code for the metrics."""
+    if result is None:
+        return NoAnswer.code
+    return result.error.code if result.error else "ok"
+
+
+def _search_result(meta: Meta) -> SearchResult:
+    """Translate what Celery stored into the answer."""
+    if meta["status"] == "SUCCESS":
+        return SearchResult.from_json(meta["result"])
+    if meta["status"] == "REVOKED":
+        error = ErrorInfo(code="search_expired", message="The search waited too long for a worker. Please try again.")
+    else:
+        error = ErrorInfo(code="internal", message="The search failed in the worker; its log says why.")
+    return SearchResult(error=error)

@@ -1,0 +1,1 @@
+"""What runs inside worker processes: start and stop, reports, and the thin tasks."""

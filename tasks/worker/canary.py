@@ -1,0 +1,24 @@
+"""The canary of a GPU worker; see `canary.py`."""
+
+from typing import Any
+
+import redis
+from celery import Task, shared_task
+
+from tasks import names
+from tasks.health.canaries import CanaryLog
+from tasks.queues import search_queue
+from tasks.worker.state import state
+from worker.errors import FaceQueueError
+
+
+# What it is there to find out is no surprise: a line in the log, no traceback.
+@shared_task(name=names.CANARY, bind=True, ignore_result=True, throws=(FaceQueueError, redis.RedisError))
+def canary(self: "Task[Any, Any]", queue: str) -> None:
+    """Come through `queue`; in a search queue, find the known face."""
+    log = CanaryLog.from_django()
+    if not log.claim(queue):
+        return
+    if queue == search_queue(state.indexes.pack.name):
+        state.indexes.index(state.target).find_known_face()
+    log.passed(queue, self.request)

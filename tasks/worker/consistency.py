@@ -1,0 +1,91 @@
+"""The tasks that hold a collection against the truth: thin. They may run twice for the same message."""
+
+from itertools import islice
+from typing import Any, Final
+
+import redis
+from celery import Task, shared_task
+
+from tasks import names, queues
+from tasks.config import worker_cache
+from tasks.health import live_recall
+from tasks.messages.consistency import Checked, CheckRequest, OrphanInfo, RecallSample, StrayRequest
+from tasks.messages.parsing import parse
+from tasks.retry import retry_or_raise
+from tasks.sending import send
+from tasks.worker.state import state
+from worker.canary import CANARY_GALLERY_ID, count_users_faces
+from worker.errors import FaceQueueError
+
+#: Faces that nobody knows are told up to this number: an answer stays small, and the next check tells the others.
+MOST_ORPHANS: Final = 1000
+
+
+@shared_task(name=names.CHECK_FACES, bind=True, ignore_result=True)
+def check_faces(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
+    """Compare the collection with a CheckRequest; the records worker learns how they differ."""
+    # Imported here: beat and Flower import every task module, and must not load a model library.
+    from worker.vector_search.consistency import compare_faces, write_once
+
+    try:
+        request = parse(CheckRequest, message)
+        store = state.indexes.store(request.target)
+        found = compare_faces(
+            store, gallery_id=request.gallery_id, first=request.first, last=request.last, known=request.face_ids
+        )
+        if request.repairs and found.duplicated:
+            write_once(store, gallery_id=request.gallery_id, faces=found.duplicated)
+        checked = Checked(
+            collection=request.target.collection,
+            ticket=request.ticket,
+            known_at=request.known_at,
+            gallery_id=request.gallery_id,
+            first=request.first,
+            last=request.last,
+            face_count=len(request.face_ids) - len(found.missing) + len(found.orphaned),
+            missing=found.missing,
+            orphaned=tuple(
+                OrphanInfo(face_id=face.face_id, photo_id=face.photo_id, gallery_id=request.gallery_id)
+                for face in found.orphaned[:MOST_ORPHANS]
+            ),
+            duplicated=tuple(face.face_id for face in found.duplicated),
+        )
+        send(names.RECORD_CHECK, checked, queue=queues.RECORDS, ignore_result=True)
+    except FaceQueueError as error:
+        retry_or_raise(self, error)
+
+
+@shared_task(name=names.FIND_STRAYS, bind=True, ignore_result=True)
+def find_strays(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
+    """Look for the faces of a StrayRequest, in all rows; where there can be none, counting them is enough."""
+    try:
+        request = parse(StrayRequest, message)
+        store = state.indexes.store(request.target)
+        known = {*request.gallery_ids, CANARY_GALLERY_ID}
+        orphaned: tuple[OrphanInfo, ...] = ()
+        if count_users_faces(store) > request.face_count:
+            strays = (row for row in store.iterate() if row.gallery_id not in known)
+            orphaned = tuple(
+                OrphanInfo(face_id=row.face_id, photo_id=row.photo_id, gallery_id=row.gallery_id)
+                for row in islice(strays, MOST_ORPHANS)
+            )
+        checked = Checked(
+            collection=request.target.collection,
+            ticket=request.ticket,
+            known_at=request.known_at,
+            face_count=len(orphaned),
+            orphaned=orphaned,
+        )
+        send(names.RECORD_CHECK, checked, queue=queues.RECORDS, ignore_result=True)
+    except FaceQueueError as error:
+        retry_or_raise(self, error)
+
+
+# Not retried: the next sample comes soon, and what it finds out is no surprise.
+@shared_task(name=names.SAMPLE_RECALL, ignore_result=True, throws=(FaceQueueError, redis.RedisError))
+def sample_recall(message: dict[str, Any]) -> None:
+    """Measure what this process' searches have lost lately, and tell it to whoever asks redis-cache."""
+    target = parse(RecallSample, message).target
+    if recalls := state.indexes.measure_live(target):
+        with worker_cache() as cache:
+            live_recall.publish(cache, target.collection, recalls)

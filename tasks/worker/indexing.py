@@ -1,0 +1,148 @@
+"""The index tasks: thin. They read photos through Django's storage, ask the FaceIndex and report to the records queue.
+
+Both may run twice for the same message: rows are upserted under ids that do not change, deleting is repeatable.
+"""
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from celery import Task, shared_task
+from django.core.files.storage import default_storage
+
+from tasks import names, queues
+from tasks.health import metrics
+from tasks.messages.base import BoxInfo, ErrorInfo
+from tasks.messages.indexing import (
+    FaceInfo,
+    IndexFailure,
+    IndexRequest,
+    KnownFace,
+    Outcomes,
+    PhotoOutcomeInfo,
+    PhotoRef,
+    Removals,
+    RemoveRequest,
+)
+from tasks.messages.parsing import parse
+from tasks.retry import retry_or_raise, will_retry
+from tasks.sending import send
+from tasks.worker.state import state
+from worker.bulk import IndexedFace, PhotoOutcome, PhotoToIndex
+from worker.errors import FaceQueueError
+from worker.recognition.interfaces import Box, Detection
+
+logger = logging.getLogger(__name__)
+
+UNEXPECTED = ErrorInfo(code="internal", message="The worker failed on it unexpectedly; its log says why.")
+
+
+@shared_task(name=names.INDEX_PHOTOS, bind=True, ignore_result=True)
+def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
+    """Index the chunk of an IndexRequest; one outcome per photo goes to the records worker."""
+    try:
+        request = parse(IndexRequest, message)
+        index = state.indexes.index(request.target)
+        with state.starts.running(str(self.request.id), [photo.photo_id for photo in request.photos]) as is_new:
+            if not is_new:
+                logger.warning("Begun before and never ended: not run again; the sweep sends its photos.")
+                return
+            detector = index.pack.detector_fingerprint
+            outcomes = index.add([_photo(request.gallery_id, photo, detector) for photo in request.photos])
+        metrics.count_photos(outcome.code for outcome in outcomes)
+        report = Outcomes(
+            gallery_id=request.gallery_id,
+            outcomes=tuple(_outcome_info(outcome, detector) for outcome in outcomes),
+            collection=request.target.collection,
+        )
+        send(names.RECORD_OUTCOMES, report, queue=queues.RECORDS, ignore_result=True)
+    except FaceQueueError as error:
+        if not will_retry(self, error):
+            _tell_why(message, ErrorInfo(code=error.code, message=str(error)))
+        retry_or_raise(self, error)
+    except Exception:
+        _tell_why(message, UNEXPECTED)
+        raise
+
+
+@shared_task(name=names.REMOVE_PHOTOS, bind=True, ignore_result=True)
+def remove_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
+    """Delete the faces of a RemoveRequest's photos from every live collection.
+
+    When they are read back as gone, the records worker learns it.
+    """
+    try:
+        request = parse(RemoveRequest, message)
+        for target in request.all_targets:
+            state.indexes.remove(target, gallery_id=request.gallery_id, photo_ids=request.photo_ids)
+        report = Removals(photo_ids=request.photo_ids)
+        send(names.RECORD_REMOVALS, report, queue=queues.RECORDS, ignore_result=True)
+    except FaceQueueError as error:
+        retry_or_raise(self, error)
+
+
+def _tell_why(message: dict[str, Any], error: ErrorInfo) -> None:
+    """Tell the records worker the cause, as far as that can be done. The photos stay pending and are sent again."""
+    try:
+        request = parse(IndexRequest, message)
+        photo_ids = tuple(photo.photo_id for photo in request.photos)
+        failure = IndexFailure(photo_ids=photo_ids, error=error, collection=request.target.collection)
+        send(names.RECORD_INDEX_FAILURE, failure, queue=queues.RECORDS, ignore_result=True)
+    except FaceQueueError as problem:
+        logger.warning("An index task fails (%s) and cannot say so: %s", error.code, problem)
+
+
+def _read(storage_key: str) -> bytes:
+    with default_storage.open(storage_key, "rb") as file:
+        data: bytes = file.read()
+    return data
+
+
+def _photo(gallery_id: str, photo: PhotoRef, detector: str) -> PhotoToIndex:
+    """Say what is to be indexed by a worker that has this detector."""
+    return PhotoToIndex(
+        photo_id=photo.photo_id,
+        gallery_id=gallery_id,
+        read=partial(_read, photo.storage_key),
+        known_faces={known.face_id: _box(known) for known in photo.known_faces},
+        located=_detections(photo.known_faces) if photo.detector == detector else (),
+    )
+
+
+def _detections(known_faces: Sequence[KnownFace]) -> list[Detection]:
+    """Return the faces as the detector saw them, best score first."""
+    return [
+        Detection(box=_box(known), landmarks=np.array(known.landmarks, np.float32), score=known.score)
+        for known in sorted(known_faces, key=lambda known: -known.score)
+    ]
+
+
+def _box(known: KnownFace) -> Box:
+    return Box(**known.box.model_dump())
+
+
+def _outcome_info(outcome: PhotoOutcome, detector: str) -> PhotoOutcomeInfo:
+    return PhotoOutcomeInfo(
+        photo_id=outcome.photo_id,
+        state=outcome.state,
+        code=outcome.code,
+        message=outcome.message,
+        width=outcome.width,
+        height=outcome.height,
+        image_format=outcome.image_format,
+        faces=tuple(map(_face_info, outcome.faces)),
+        detector=detector,
+    )
+
+
+def _face_info(indexed: IndexedFace) -> FaceInfo:
+    face = indexed.face
+    return FaceInfo(
+        face_id=indexed.face_id,
+        box=BoxInfo.model_validate(face.box, from_attributes=True),
+        landmarks=tuple((float(x), float(y)) for x, y in face.landmarks),
+        score=face.score,
+        quality=face.quality,
+    )

@@ -1,0 +1,49 @@
+"""The search task: thin. It fetches the query image, asks the FaceIndex, and returns a message."""
+
+import logging
+from typing import Any
+
+from celery import shared_task
+
+from tasks import names
+from tasks.messages.base import BoxInfo, ErrorInfo
+from tasks.messages.parsing import parse
+from tasks.messages.search import FaceMatches, Match, SearchRequest, SearchResult
+from tasks.worker.state import state
+from worker.bulk import why_no_face
+from worker.errors import FaceQueueError, NoFaceFound
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name=names.SEARCH_FACES, resultrepr_maxsize=1)
+def search_faces(message: dict[str, Any]) -> dict[str, Any]:
+    """Answer a SearchRequest with a SearchResult. What goes wrong travels as `error`, never as an exception."""
+    try:
+        result = _search(parse(SearchRequest, message))
+    except FaceQueueError as error:
+        logger.info("Search refused: %s", error.code)
+        result = SearchResult(error=ErrorInfo(code=error.code, message=str(error)))
+    return result.to_json()
+
+
+def _search(request: SearchRequest) -> SearchResult:
+    answer = state.indexes.index(request.target).search(
+        state.uploads.get(request.upload_key),
+        gallery_id=request.gallery_id,
+        limit=request.limit,
+        min_similarity=request.min_similarity,
+        faces=request.faces,
+    )
+    state.uploads.discard(request.upload_key)
+    faces = tuple(
+        FaceMatches(
+            box=BoxInfo.model_validate(found.face.box, from_attributes=True),
+            score=found.face.score,
+            quality=found.face.quality,
+            matches=tuple(Match.model_validate(hit, from_attributes=True) for hit in found.matches),
+        )
+        for found in answer.faces
+    )
+    reason = None if faces else ErrorInfo(code=NoFaceFound.code, message=why_no_face(answer.rejected))
+    return SearchResult(faces=faces, reason=reason, width=answer.width, height=answer.height)

@@ -1,0 +1,249 @@
+"""What a worker process holds open, and the report that describes it."""
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
+
+import celery
+import psutil
+from celery.worker import state as celery_state
+from django.conf import settings
+
+from tasks import live_targets
+from tasks.config import worker_cache
+from tasks.health import metrics
+from tasks.health.latency import recent_searches
+from tasks.health.reports import WorkerReport
+from tasks.messages.base import Target
+from tasks.queues import gpu_queues
+from tasks.targets import default_target
+from tasks.worker import metrics_endpoint
+from tasks.worker.memory import MemoryBound, memory_mb
+from tasks.worker.query_images import UploadReader
+from tasks.worker.reporter import BrokerProbe, HealthReporter
+from tasks.worker.starts import Starts
+from worker.errors import FaceQueueError, NotOpen
+from worker.vector_search.config import MonitoringConfig
+
+if TYPE_CHECKING:
+    from tasks.worker.open_indexes import OpenIndexes
+    from worker.face_index import FaceIndex
+    from worker.vector_search.monitoring import MetricsCollector
+logger = logging.getLogger(__name__)
+
+#: A starting worker waits for Milvus as it waits for Redis: for ever, asking this often, in seconds.
+OPEN_RETRY_SECONDS: Final = 1.0
+#: The problem of a worker that has not opened everything yet.
+STARTING: Final = "This worker is starting."
+
+
+class WorkerState:
+    """What this process holds. One per process, filled by the signals below."""
+
+    def __init__(self) -> None:
+        self._indexes: OpenIndexes | None = None
+        #: What this worker is there for first of all; its report tells of this collection.
+        self.target = default_target()
+        self._uploads: UploadReader | None = None
+        self._starts: Starts | None = None
+        self._reporter: HealthReporter | None = None
+        self._metrics: MetricsCollector | None = None
+        self._endpoint: metrics_endpoint.MetricsEndpoint | None = None
+        self._memory_bound: MemoryBound | None = None
+        self._broker: BrokerProbe | None = None
+        #: Why it cannot work yet; empty once everything is open.
+        self._not_open = STARTING
+        self._process = psutil.Process()
+        self.concurrency = 0
+        self.name = ""
+        self.queues: tuple[str, ...] = ()
+
+    @property
+    def indexes(self) -> "OpenIndexes":
+        if self._indexes is None:
+            raise NotOpen("This worker holds no FaceIndex: it consumes no search or index queue.")
+        return self._indexes
+
+    @property
+    def uploads(self) -> UploadReader:
+        if self._uploads is None:
+            raise NotOpen("This worker reads no query images: it consumes no search queue.")
+        return self._uploads
+
+    @property
+    def starts(self) -> Starts:
+        if self._starts is None:
+            raise NotOpen("This worker counts no starts: it consumes no index queue.")
+        return self._starts
+
+    def open(self, name: str, queues: tuple[str, ...]) -> None:
+        self.name, self.queues = name, queues
+        cache = worker_cache()
+        self._broker = BrokerProbe(settings.REDIS_URL)
+        monitoring = MonitoringConfig.from_settings(settings.MONITORING_CONFIG)
+        self._reporter = HealthReporter(
+            cache, name, self.describe, interval_seconds=monitoring.health_check_interval_seconds
+        )
+        self._reporter.open()  # first: who waits for Milvus says so
+        if set(queues) & set(gpu_queues(settings.PACK_NAME)):
+            self._metrics = _metrics(monitoring)
+            indexes = open_indexes(self._metrics, role=self.role)
+            self.target = _first_target()
+            _open_when_reachable(indexes, self.target, self._say_why)
+            self._indexes = indexes
+            self._uploads = UploadReader(cache)
+            self._starts = Starts(cache)
+        if monitoring.enable_metrics:
+            self._endpoint = metrics_endpoint.MetricsEndpoint(
+                settings.METRICS_HOST, settings.METRICS_PORT, *([self._metrics.registry] if self._metrics else [])
+            )
+        if settings.WORKER_MAX_MEMORY_MB:
+            self._memory_bound = MemoryBound(settings.WORKER_MAX_MEMORY_MB)
+            self._memory_bound.open()
+        self._not_open = ""
+
+    def _say_why(self, problem: str) -> None:
+        if problem != self._not_open:
+            logger.warning("%s", problem)
+        self._not_open = problem
+
+    def close(self) -> None:
+        if self._memory_bound is not None:
+            self._memory_bound.close()
+            self._memory_bound = None
+        if self._reporter is not None:
+            self._reporter.close()
+            self._reporter = None
+        if self._indexes is not None:
+            self._indexes.close()
+            self._indexes = None
+        if self._endpoint is not None:
+            self._endpoint.close()
+            self._endpoint = None
+
+    @property
+    def role(self) -> str:
+        """What this worker is for, by the queues it consumes."""
+        return "+".join(sorted(queue.partition(".")[0] for queue in self.queues))
+
+    def describe(self) -> WorkerReport:
+        """Say what this worker is and how it is."""
+        problem = self._not_open or (self._broker.problem() if self._broker else "")
+        if self._not_open or self._indexes is None or self._metrics is None:
+            return WorkerReport(is_healthy=not problem, problem=problem, **self._describe_process())
+        # Imported here for the same reason as in open_indexes().
+        from worker.vector_search.recall.measured import recall_problem
+
+        self._metrics.log_summary_when_due()
+        index = self._followed(self._indexes)
+        pack, health, match_recall = self._indexes.pack, index.store_health(), index.match_recall
+        return WorkerReport(
+            **self._describe_process(),
+            is_healthy=health.is_healthy and self._indexes.models_are_healthy and not problem,
+            problem=problem or _model_problem(self._indexes) or health.detail or recall_problem(match_recall),
+            pack=pack.name,
+            fingerprint=pack.fingerprint,
+            detector=pack.detector_fingerprint,
+            dimension=pack.dimension,
+            providers=pack.providers,
+            warning=pack.warning,
+            connection_status=health.connection_status,
+            collection=self.target.collection,
+            collection_status=health.collection_status,
+            store_latency_ms=health.latency_ms,
+            match_recall=match_recall,
+            breaker=health.breaker,
+            search_latency=recent_searches.summary(),
+            metrics=self._metrics.summary(),
+        )
+
+    def _followed(self, indexes: "OpenIndexes") -> "FaceIndex":
+        """Return the index of what is active now, if this worker can serve that; close what nobody needs any more."""
+        live = live_targets.published()
+        wanted = live.for_pack(indexes.pack.name) or self.target
+        try:
+            index = indexes.index(wanted)
+            self.target = wanted
+        except FaceQueueError as error:
+            logger.warning("The collection %s cannot be opened: %s", wanted.collection, error)
+            index = indexes.index(self.target)
+        indexes.close_unused({target.collection for target in live.all} | {self.target.collection})
+        return index
+
+    def _describe_process(self) -> dict[str, Any]:
+        """Return the part of the report that every kind of worker has."""
+        return {
+            "name": self.name,
+            "pid": os.getpid(),
+            "queues": self.queues,
+            "role": self.role,
+            "versions": _versions(with_engine=self._indexes is not None),
+            "started_at": self._process.create_time(),
+            "reported_at": time.time(),
+            "concurrency": self.concurrency,
+            "active_tasks": len(celery_state.active_requests),
+            "reserved_tasks": len(celery_state.reserved_requests),
+            "memory_mb": memory_mb(self._process),
+            "metrics_address": self._endpoint.address if self._endpoint else "",
+        }
+
+
+state = WorkerState()
+
+
+def _model_problem(indexes: "OpenIndexes") -> str:
+    return "" if indexes.models_are_healthy else "A thread that runs a model has died: restart this worker."
+
+
+def _versions(*, with_engine: bool) -> dict[str, str]:
+    found = {"facequeue": settings.VERSION, "celery": celery.__version__}
+    return found | {"onnxruntime": _onnxruntime_version()} if with_engine else found
+
+
+def _onnxruntime_version() -> str:
+    """Return it by whichever name it was installed: the builds for other providers have names of their own."""
+    for name in ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-silicon"):
+        with contextlib.suppress(PackageNotFoundError):
+            return version(name)
+    return "unknown"
+
+
+def _metrics(monitoring: MonitoringConfig) -> "MetricsCollector":
+    from worker.vector_search.monitoring import MetricsCollector
+
+    return MetricsCollector(monitoring)
+
+
+def open_indexes(collector: "MetricsCollector", *, role: str) -> "OpenIndexes":
+    """Load the pack that the settings name; blocks for seconds. Raises ConfigError, PackError."""
+    # Imported here and not above: beat and Flower import every task module, and must not load a model library.
+    from tasks.worker.open_indexes import OpenIndexes
+
+    indexes = OpenIndexes(collector, stages=metrics.StageRecorder(role))
+    indexes.open()
+    return indexes
+
+
+def _first_target() -> Target:
+    """Return what a worker of this pack opens at its start."""
+    return live_targets.published().for_pack(settings.PACK_NAME) or default_target()
+
+
+def _open_when_reachable(indexes: "OpenIndexes", target: Target, waits: Callable[[str], None]) -> None:
+    """Open the collection; until Milvus can be reached, `waits` is told why it cannot.
+
+    Raises at once what waiting does not help.
+    """
+    while True:
+        try:
+            indexes.index(target)
+            return
+        except FaceQueueError as error:
+            if not error.retryable:
+                raise
+            waits(f"This worker waits for Milvus: {error}")
+            time.sleep(OPEN_RETRY_SECONDS)

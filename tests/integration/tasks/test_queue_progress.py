@@ -1,0 +1,111 @@
+"""What left a queue is known in time, also of a queue that is never empty; and beat does not fill one up."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from celery.beat import ScheduleEntry
+
+from tasks.app import app
+from tasks.beat.scheduler import BoundedScheduler
+from tasks.web.queue_progress import KEY_PREFIX, left_queue
+from tests.redis_server import redis_server
+
+pytestmark = pytest.mark.services
+
+QUEUE = "passage"
+SECONDS = 0.3
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One Redis for all tests: Celery keeps its connections."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as (url, _):
+        yield url
+
+
+@pytest.fixture
+def broker(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
+    """An empty Redis that is broker and cache."""
+    settings.REDIS_CACHE_URL = url
+    # The last one last: the others are derived from it, and their values are put back at the end.
+    for name in ("broker_read_url", "broker_write_url", "broker_url"):
+        monkeypatch.setattr(app.conf, name, url)
+    # What other tests of this process have sent through is not this Redis.
+    monkeypatch.setattr(app, "_pool", None)
+    monkeypatch.setattr(app.amqp, "_producer_pool", None)
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+        yield client
+
+
+def send(broker: redis.Redis, sent_at: float, name: str = QUEUE) -> None:
+    broker.lpush(name, json.dumps({"headers": {"sent_at": sent_at}}))
+
+
+def test_of_an_empty_queue_it_is_known_at_once(broker: redis.Redis):
+    assert left_queue(QUEUE, 5) == pytest.approx(time.time() - 5, abs=1)
+
+
+def test_of_another_queue_it_is_known_once_a_mark_is_old_enough(broker: redis.Redis):
+    first = time.time() - 100
+    send(broker, first)
+    send(broker, first + 50)
+    assert left_queue(QUEUE, SECONDS) == 0, "when the one before left is not known"
+    assert left_queue(QUEUE, SECONDS) == 0, "the mark is too young"
+    broker.rpop(QUEUE)
+    time.sleep(SECONDS)
+    assert left_queue(QUEUE, SECONDS) == pytest.approx(first - SECONDS, abs=0.01), "the second left only now"
+    time.sleep(SECONDS)
+    assert left_queue(QUEUE, SECONDS) == pytest.approx(first + 50 - SECONDS, abs=0.01)
+
+
+def test_what_was_given_back_counts_as_waiting(broker: redis.Redis):
+    now = time.time()
+    send(broker, now)
+    broker.rpush(QUEUE, json.dumps({"headers": {"sent_at": now - 100}}))
+    left_queue(QUEUE, SECONDS)
+    time.sleep(SECONDS)
+    assert left_queue(QUEUE, SECONDS) < now - 99
+
+
+def test_nothing_is_concluded_from_a_message_without_a_time_or_without_redis_cache(broker: redis.Redis, settings: Any):
+    broker.lpush(QUEUE, json.dumps({"headers": {}}))
+    assert left_queue(QUEUE, SECONDS) == 0
+    assert not broker.exists(KEY_PREFIX + QUEUE)
+    send(broker, time.time(), name="another")
+    settings.REDIS_CACHE_URL = "redis://127.0.0.1:1/0"
+    assert left_queue("another", SECONDS) == 0
+
+
+@pytest.fixture
+def scheduler(broker: redis.Redis) -> BoundedScheduler:
+    return BoundedScheduler(app, schedule_filename="", lazy=True)
+
+
+def tick(scheduler: BoundedScheduler) -> None:
+    entry = ScheduleEntry(
+        name="tick",
+        task="no_such_task",
+        schedule=1.0,
+        options={"queue": QUEUE, "expires": 60.0, "ignore_result": True},
+        app=app,
+    )
+    scheduler.apply_async(entry, advance=False)
+
+
+@pytest.mark.parametrize(
+    ("oldest_seconds", "sent"),
+    [pytest.param(None, 1, id="an empty queue"), (30.0, 1), pytest.param(90.0, 0, id="longer than the tick lives")],
+)
+def test_a_tick_is_sent_only_if_its_turn_comes_in_time(
+    broker: redis.Redis, scheduler: BoundedScheduler, oldest_seconds: float | None, sent: int
+):
+    if oldest_seconds is not None:
+        send(broker, time.time() - oldest_seconds)
+    before = broker.llen(QUEUE)
+    tick(scheduler)
+    assert broker.llen(QUEUE) == before + sent

@@ -1,0 +1,102 @@
+"""Canaries: what they leave behind, that two do no harm, and when their silence is a problem."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+
+from tasks import names
+from tasks.beat.schedule import BEAT_SCHEDULE, beat_schedule
+from tasks.health.canaries import CanaryLog, CanaryReport, canary_key, canary_problem
+from tasks.health.checks import _judge
+from tasks.health.reports import WorkerReport
+from tasks.messages.base import Target
+from tests.redis_server import redis_server
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[redis.Redis]:
+    with redis_server(tmp_path) as (url, _process), redis.Redis.from_url(url) as client:
+        yield client
+
+
+@pytest.mark.services
+def test_of_two_beats_canaries_one_runs(cache: redis.Redis, settings: Any) -> None:
+    settings.CANARY_INTERVAL_SECONDS = 60.0
+    log = CanaryLog(cache)
+    assert log.claim("records")
+    assert not log.claim("records")
+    assert log.claim("index.starter")
+    assert 0 < cache.pttl(f"{canary_key('records')}:claimed") <= 30_000
+
+
+@pytest.mark.services
+def test_a_success_is_written_down_for_a_day(cache: redis.Redis) -> None:
+    CanaryLog(cache).passed("records", SimpleNamespace(sent_at=time.time() - 2))
+    report = CanaryReport.model_validate_json(cache.get(canary_key("records")))  # type: ignore[arg-type]
+    assert report.queue == "records"
+    assert 2 <= report.seconds < 60
+    assert report.age_seconds < 60
+    assert 80_000 < cache.ttl(canary_key("records")) <= 86_400
+
+
+def worker(*, uptime_seconds: float, queues: tuple[str, ...] = ("records",)) -> WorkerReport:
+    now = time.time()
+    return WorkerReport(
+        name="a", pid=1, queues=queues, is_healthy=True, started_at=now - uptime_seconds, reported_at=now
+    )
+
+
+def passed(age_seconds: float) -> CanaryReport:
+    return CanaryReport(queue="records", at=time.time() - age_seconds, seconds=0.1)
+
+
+@pytest.mark.parametrize(
+    ("last_seconds_ago", "uptimes_and_queues", "interval_seconds", "problem"),
+    [
+        pytest.param(20, [(999, "records")], 30.0, "", id="in time"),
+        pytest.param(200, [(999, "records")], 30.0, "for 2", id="late"),
+        pytest.param(None, [(999, "records")], 30.0, "No canary has come", id="never"),
+        pytest.param(200, [(9, "records")], 30.0, "", id="the worker has just started"),
+        pytest.param(200, [], 30.0, "", id="no worker"),
+        pytest.param(None, [(999, "other")], 30.0, "", id="another queue's worker"),
+        pytest.param(None, [(999, "records")], 0.0, "", id="no canaries"),
+    ],
+)
+def test_silence_is_a_problem_where_somebody_should_have_heard(
+    last_seconds_ago: float | None,
+    uptimes_and_queues: list[tuple[float, str]],
+    interval_seconds: float,
+    problem: str,
+) -> None:
+    canaries = [] if last_seconds_ago is None else [passed(last_seconds_ago)]
+    workers = [worker(uptime_seconds=uptime, queues=(queue,)) for uptime, queue in uptimes_and_queues]
+    said = canary_problem("records", canaries, workers, interval_seconds=interval_seconds)
+    assert (problem in said) if problem else not said
+
+
+def test_a_late_canary_is_a_remark_and_no_reason_to_refuse_requests() -> None:
+    target = Target(pack="starter", collection="faces_starter")
+    workers = (worker(uptime_seconds=999, queues=("search.starter", "index.starter", "records")),)
+    report = _judge(workers, target, (passed(200),), canary_interval_seconds=30.0)
+    assert report.is_healthy
+    assert len(report.problems) == 3
+
+
+def test_each_queue_has_a_canary_that_expires_when_it_is_missed(settings: Any) -> None:
+    settings.CANARY_INTERVAL_SECONDS = 7.0
+    entries = {name: entry for name, entry in beat_schedule().items() if name.startswith("canary")}
+    assert {(entry["options"]["queue"], *entry["args"]) for entry in entries.values()} == {
+        (queue, queue) for queue in ("search.starter", "index.starter", "reindex.starter", "records")
+    }
+    assert all((entry["schedule"], entry["options"]["expires"]) == (7.0, 28.0) for entry in entries.values())
+    assert entries["canary-records"]["task"] == names.RECORDS_CANARY
+
+
+def test_canaries_can_be_turned_off(settings: Any) -> None:
+    settings.CANARY_INTERVAL_SECONDS = settings.RECALL_INTERVAL_SECONDS = 0.0
+    assert beat_schedule() == BEAT_SCHEDULE

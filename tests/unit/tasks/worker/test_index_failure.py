@@ -1,0 +1,86 @@
+"""An index task that gives its photos up tells the records worker why."""
+
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tasks import names
+from tasks.errors import QueueUnavailable
+from tasks.messages.base import Message, Target
+from tasks.messages.indexing import IndexFailure, IndexRequest, PhotoRef
+from tasks.retry import MAX_RETRIES
+from tasks.worker import indexing
+from worker.errors import ModelMismatch
+from worker.vector_search.exceptions import StoreUnavailable
+
+REQUEST = IndexRequest(
+    target=Target(pack="starter", collection="faces_starter"),
+    gallery_id="g",
+    photos=(PhotoRef(photo_id="p1", storage_key="g/p1"), PhotoRef(photo_id="p2", storage_key="g/p2")),
+).to_json()
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Message]]:
+    found: list[tuple[str, Message]] = []
+    monkeypatch.setattr(indexing, "send", lambda name, message, **_: found.append((name, message)))
+    return found
+
+
+def run(monkeypatch: pytest.MonkeyPatch, error: Exception, *, retries: int, message: Any = REQUEST) -> str:
+    """Run the task with a FaceIndex that raises `error`; return the state that it ends in."""
+
+    def add(_: Any) -> None:
+        raise error
+
+    starts = SimpleNamespace(running=lambda *_: nullcontext(True))
+    pack = SimpleNamespace(detector_fingerprint="d" * 64)
+    indexes = SimpleNamespace(index=lambda _: SimpleNamespace(add=add, pack=pack))
+    monkeypatch.setattr(indexing, "state", SimpleNamespace(indexes=indexes, starts=starts))
+    monkeypatch.setattr(indexing.index_photos, "retry", lambda **_: RuntimeError("sent again"))
+    state: str = indexing.index_photos.apply(kwargs={"message": message}, retries=retries).state
+    return state
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        pytest.param(StoreUnavailable("Milvus does not answer."), "store_unavailable", id="retries used up"),
+        pytest.param(ModelMismatch("Another pack."), "model_mismatch", id="never to be retried"),
+        pytest.param(ZeroDivisionError("a secret"), "internal", id="unexpected"),
+    ],
+)
+def test_the_last_cause_travels_with_the_photos(
+    monkeypatch: pytest.MonkeyPatch, sent: list[tuple[str, Message]], error: Exception, code: str
+) -> None:
+    assert run(monkeypatch, error, retries=MAX_RETRIES) == "FAILURE"
+    [(name, failure)] = sent
+    assert name == names.RECORD_INDEX_FAILURE
+    assert isinstance(failure, IndexFailure)
+    assert (failure.photo_ids, failure.error.code) == (("p1", "p2"), code)
+    assert "secret" not in failure.error.message
+
+
+def test_a_task_that_is_sent_again_gives_nothing_up(
+    monkeypatch: pytest.MonkeyPatch, sent: list[tuple[str, Message]]
+) -> None:
+    run(monkeypatch, StoreUnavailable("Milvus does not answer."), retries=0)
+    assert sent == []
+
+
+def test_a_queue_that_is_down_hides_no_cause(monkeypatch: pytest.MonkeyPatch, sent: list[tuple[str, Message]]) -> None:
+    def down(*_: Any, **__: Any) -> None:
+        raise QueueUnavailable("The queue does not answer.")
+
+    monkeypatch.setattr(indexing, "send", down)
+    result = run(monkeypatch, ModelMismatch("Another pack."), retries=0)
+    assert result == "FAILURE"
+
+
+def test_a_message_that_nobody_understands_names_no_photos(
+    monkeypatch: pytest.MonkeyPatch, sent: list[tuple[str, Message]]
+) -> None:
+    assert run(monkeypatch, ZeroDivisionError(), retries=0, message={"version": 2}) == "FAILURE"
+    assert sent == []

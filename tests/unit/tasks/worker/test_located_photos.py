@@ -1,0 +1,116 @@
+"""Two packs that share a detector: what the one has found travels to the other as JSON, and nothing looks again."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from tasks.messages.base import Target
+from tasks.messages.indexing import IndexRequest, KnownFace, Outcomes, PhotoOutcomeInfo, PhotoRef
+from tasks.worker import indexing
+from tests import pictures
+from worker.config import FaceConfig
+from worker.face_index import FaceIndex
+from worker.recognition.engine import FaceEngine
+from worker.vector_search.memory import InMemoryVectorStore
+
+GALLERY, PHOTO = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
+KEY = "six.jpg"
+
+#: Runs the index task on a photo with that FaceIndex.
+Run = Callable[[FaceIndex, PhotoRef], PhotoOutcomeInfo]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> Run:
+    settings.MEDIA_ROOT = tmp_path
+    default_storage.save(KEY, ContentFile(pictures.sample_bytes("six_people")))
+    sent: list[Outcomes] = []
+    monkeypatch.setattr(indexing, "send", lambda name, message, **_: sent.append(message))
+
+    def run(faces: FaceIndex, photo: PhotoRef) -> PhotoOutcomeInfo:
+        starts = SimpleNamespace(running=lambda *_: nullcontext(True))
+        state = SimpleNamespace(indexes=SimpleNamespace(index=lambda _: faces), starts=starts)
+        monkeypatch.setattr(indexing, "state", state)
+        request = IndexRequest(target=Target(pack="p", collection="c"), gallery_id=GALLERY, photos=(photo,))
+        assert indexing.index_photos.apply(kwargs={"message": request.to_json()}).state == "SUCCESS"
+        [outcome] = Outcomes.model_validate_json(sent.pop().model_dump_json()).outcomes
+        return outcome
+
+    return run
+
+
+def opened(pack: str) -> FaceIndex:
+    engine = FaceEngine(FaceConfig(packs_dir=Path("unused"), pack=pack))
+    engine.open()
+    store = InMemoryVectorStore(name=pack, dimension=engine.pack.dimension, fingerprint=engine.pack.fingerprint)
+    faces = FaceIndex(engine, store)
+    faces.open()
+    return faces
+
+
+@pytest.fixture(scope="module")
+def starter() -> Iterator[FaceIndex]:
+    faces = opened("starter")
+    yield faces
+    faces.close()
+
+
+@pytest.fixture(scope="module")
+def compact() -> Iterator[FaceIndex]:
+    faces = opened("starter-compact")
+    yield faces
+    faces.close()
+
+
+def located(outcome: PhotoOutcomeInfo) -> PhotoRef:
+    """Refer to a photo as the database would after this outcome."""
+    known = tuple(KnownFace(**face.model_dump(exclude={"quality"})) for face in outcome.faces)
+    ref = PhotoRef(photo_id=PHOTO, storage_key=KEY, known_faces=known, detector=outcome.detector)
+    return PhotoRef.model_validate_json(ref.model_dump_json())
+
+
+def embeddings(faces: FaceIndex, outcome: PhotoOutcomeInfo) -> np.ndarray[Any, Any]:
+    found = faces._store.fetch([face.face_id for face in outcome.faces])
+    return np.stack([found[face.face_id] for face in outcome.faces])
+
+
+def test_the_other_pack_describes_what_the_first_has_found_and_its_detector_does_not_run(
+    run: Run, starter: FaceIndex, compact: FaceIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(starter, PhotoRef(photo_id=PHOTO, storage_key=KEY))
+    looked = run(compact, PhotoRef(photo_id=PHOTO, storage_key=KEY))
+    wanted = embeddings(compact, looked)
+    monkeypatch.setattr(compact.pack.detector, "detect", None)
+
+    described = run(compact, located(first))
+
+    assert len(first.faces) == 4
+    assert described == looked
+    assert [face.face_id for face in described.faces] == [face.face_id for face in first.faces]
+    assert float(np.sum(embeddings(compact, described) * wanted, axis=1).min()) > 0.9999
+
+
+def test_a_worker_with_another_detector_looks_for_itself(run: Run, starter: FaceIndex, compact: FaceIndex) -> None:
+    first = run(starter, PhotoRef(photo_id=PHOTO, storage_key=KEY))
+    [one, *_] = first.faces
+    others = first.model_copy(update={"faces": (one,), "detector": "0" * 64})
+
+    outcome = run(compact, located(others))
+
+    assert len(outcome.faces) == 4
+    assert outcome.detector == compact.pack.detector_fingerprint == first.detector
+    assert one.face_id in {face.face_id for face in outcome.faces}
+
+
+def test_a_photo_of_which_no_face_is_known_is_looked_at(run: Run, compact: FaceIndex) -> None:
+    detector = compact.pack.detector_fingerprint
+
+    assert len(run(compact, PhotoRef(photo_id=PHOTO, storage_key=KEY, detector=detector)).faces) == 4

@@ -126,8 +126,7 @@ def _import(service: Any, alice: Any, photos: int) -> str:
 
 
 def _take_turns(seconds: float, turns: int) -> list[Turn]:
-    from webapp.operations import generation_selectors as selectors
-    from webapp.operations import generation_services as services
+    from webapp.generations import selectors, services
 
     def done() -> int:
         return selectors.progress_of(generation).done
@@ -161,7 +160,7 @@ def _turn(seconds: float, *, until: Callable[[], bool] = lambda: False) -> Turn:
 
 def _wait_until_at_rest(generation: Any) -> None:
     """Wait for the outcomes of the photos that were sent."""
-    from webapp.operations.models import Entry
+    from webapp.generations.models import Entry
 
     deadline = time.monotonic() + PATIENCE_SECONDS
     while generation.entries.filter(state=Entry.State.PENDING, enqueued_at__isnull=False).exists():

@@ -65,8 +65,8 @@ def _gallery_and_generation() -> tuple[Any, Any]:
     from django.contrib.auth.models import User
 
     from webapp.gallery.models import Gallery
-    from webapp.operations.generation_selectors import active_generation
-    from webapp.operations.models import Generation
+    from webapp.generations.models import Generation
+    from webapp.generations.selectors import active_generation
 
     active = active_generation()
     Generation.objects.filter(pk=active.pk).update(fingerprint="a" * 64)
@@ -81,8 +81,8 @@ def _add_photos(gallery: Any, generation: Any, *, first: int, last: int) -> None
     from django.utils import timezone
 
     from webapp.gallery.models import Photo
-    from webapp.operations.generation_selectors import active_generation
-    from webapp.operations.models import Entry
+    from webapp.generations.models import Entry
+    from webapp.generations.selectors import active_generation
 
     long_ago = timezone.now() - timedelta(days=1)
     for start in range(first, last, ROWS_AT_ONCE):
@@ -106,7 +106,7 @@ def _add_photos(gallery: Any, generation: Any, *, first: int, last: int) -> None
 
 def _ticks(url: str, generation: Any) -> dict[str, float]:
     """Return what each kind of tick takes, the median of ROUNDS."""
-    from webapp.operations.models import Entry
+    from webapp.generations.models import Entry
 
     figures = {
         "full_look_ms": _median_ms(url, generation, lambda: _set(generation, looked_through_at=None)),
@@ -124,8 +124,8 @@ def _ticks(url: str, generation: Any) -> dict[str, float]:
 
 def _fill(generation: Any) -> None:
     """Give every photo an outcome again."""
-    from webapp.operations import generation_selectors as selectors
-    from webapp.operations.models import Entry
+    from webapp.generations import selectors
+    from webapp.generations.models import Entry
 
     missing = list(selectors.missing_photos(generation).values_list("pk", flat=True))
     entries = [Entry(generation=generation, photo_id=photo_id) for photo_id in missing]
@@ -136,7 +136,7 @@ def _fill(generation: Any) -> None:
 def _median_ms(url: str, generation: Any, prepare: Callable[[], None]) -> float:
     import redis
 
-    from webapp.operations import reindexing
+    from webapp.indexing import filling
 
     taken = []
     with redis.Redis.from_url(url) as client:
@@ -144,7 +144,7 @@ def _median_ms(url: str, generation: Any, prepare: Callable[[], None]) -> float:
             client.flushdb()
             prepare()
             began = time.perf_counter()
-            reindexing.generation_feed(generation, ())
+            filling.generation_feed(generation, ())
             taken.append((time.perf_counter() - began) * 1000)
     return median(taken[1:])  # the first one opens connections, and plans
 

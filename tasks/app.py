@@ -17,7 +17,7 @@ GPU_TASKS = [
     "tasks.worker.consistency",
     "tasks.worker.canary",
 ]
-RECORD_TASKS = ["webapp.gallery.tasks", "webapp.operations.upkeep", "webapp.operations.generation_tasks"]
+RECORD_TASKS = ["webapp.indexing.tasks", "webapp.generations.tasks", "webapp.people.tasks", "webapp.operations.tasks"]
 
 app = Celery("facequeue", include=[*GPU_TASKS, *RECORD_TASKS])
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -3,7 +3,7 @@
 import random
 import socket
 
-#: As many as `webapp.config.ports.LocalPorts` names.
+#: As many as `webapp.operations.ports.LocalPorts` names.
 BLOCK = 5
 
 

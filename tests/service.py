@@ -15,8 +15,8 @@ from pymilvus import MilvusClient
 
 from tests.ports import free_port_block
 from tests.web_client import PASSWORD, USERNAME
-from webapp.config.ports import LocalPorts
 from webapp.operations import local
+from webapp.operations.ports import LocalPorts
 from worker.canary import CANARY_GALLERY_ID
 
 START_SECONDS = 90.0

@@ -13,6 +13,8 @@ SWEEP_INTERVAL_SECONDS: Final = 10.0
 FEED_INTERVAL_SECONDS: Final = 2.0
 #: How often generations are filled and measured, in seconds.
 ADVANCE_INTERVAL_SECONDS: Final = 2.0
+#: How often people whose last face is gone are deleted, in seconds. They are hidden at once.
+TIDY_INTERVAL_SECONDS: Final = 60.0
 #: How often sessions that have ended are deleted, in seconds.
 PURGE_INTERVAL_SECONDS: Final = 3600.0
 #: How often jobs that ended long ago are deleted, in seconds.
@@ -32,6 +34,7 @@ BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
     "feed-index-queue": _tick(names.FEED_INDEX_QUEUE, FEED_INTERVAL_SECONDS),
     "requeue-stale-photos": _tick(names.REQUEUE_STALE_PHOTOS, SWEEP_INTERVAL_SECONDS),
     "advance-generations": _tick(names.ADVANCE_GENERATIONS, ADVANCE_INTERVAL_SECONDS),
+    "delete-faceless-people": _tick(names.DELETE_FACELESS_PEOPLE, TIDY_INTERVAL_SECONDS),
     "purge-sessions": _tick(names.PURGE_SESSIONS, PURGE_INTERVAL_SECONDS),
     "purge-jobs": _tick(names.PURGE_JOBS, PURGE_JOBS_INTERVAL_SECONDS),
 }

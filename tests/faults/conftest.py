@@ -10,7 +10,7 @@ from typing import Self
 import pytest
 
 from tests.service import EVERYTHING, RunningService
-from webapp.config.ports import LocalPorts
+from webapp.operations.ports import LocalPorts
 
 # One line for each request of the traffic would hide the figures.
 logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -18,7 +18,7 @@ from tests.faults.conftest import ENVIRONMENT
 from tests.faults.invariants import database, eventually, wait_until_whole
 from tests.faults.traffic import Traffic, wait_until_searchable
 from tests.service import EVERYTHING, RunningService
-from webapp.operations.services import OPEN_SECONDS
+from webapp.jobs.services import OPEN_SECONDS
 from webapp.operations.supervisor import FIRST_START_SECONDS
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(3000)]
@@ -95,7 +95,7 @@ def break_something(service: UpService, extent: Extent, chance: random.Random) -
 
 def unfinished_jobs(service: RunningService) -> int:
     with database(service) as connection:
-        [(count,)] = connection.execute("SELECT COUNT(*) FROM operations_job WHERE state = 'running'")
+        [(count,)] = connection.execute("SELECT COUNT(*) FROM jobs_job WHERE state = 'running'")
     return int(count)
 
 

@@ -18,7 +18,7 @@ from tests.faults.traffic import Traffic, wait_until_searchable
 from tests.ports import free_port_block
 from tests.redis_server import redis_server
 from tests.service import RunningService
-from webapp.config.ports import LocalPorts
+from webapp.operations.ports import LocalPorts
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 

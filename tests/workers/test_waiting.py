@@ -17,7 +17,7 @@ from tasks.targets import default_target
 from tasks.web import bulk
 from tasks.web.results import KEY_PREFIX
 from tasks.web.search_client import SearchClient
-from webapp.gallery.dispatch import REMOVAL_CHUNK_SIZE
+from webapp.indexing.dispatch import REMOVAL_CHUNK_SIZE
 from webapp.operations import samples
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(120)]

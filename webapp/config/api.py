@@ -10,11 +10,12 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.docs import Swagger
 
-from webapp.accounts.session_auth import SessionAuth
+from webapp.accounts.authentication import SessionAuth
 from webapp.gallery.api import router as gallery_router
-from webapp.operations.api import router as operations_router
-from webapp.operations.generation_api import router as generations_router
-from webapp.problems import DATABASE_UNAVAILABLE, Problem, not_found
+from webapp.generations.api import router as generations_router
+from webapp.http.problems import DATABASE_UNAVAILABLE, Problem, not_found
+from webapp.jobs.api import router as jobs_router
+from webapp.people.api import router as people_router
 from webapp.search.api import router as search_router
 
 logger = logging.getLogger(__name__)
@@ -39,10 +40,8 @@ api = NinjaAPI(
     docs=Documentation(),
     docs_decorator=login_required,
 )
-api.add_router("", gallery_router)
-api.add_router("", search_router)
-api.add_router("", operations_router)
-api.add_router("", generations_router)
+for router in (gallery_router, people_router, search_router, jobs_router, generations_router):
+    api.add_router("", router)
 
 
 def _answer(request: HttpRequest, problem: Problem) -> HttpResponse:

@@ -35,13 +35,13 @@ class SharedThreadsASGIHandler(ASGIHandler):
 django.setup(set_prefix=False)
 
 # Their modules read the settings, so they are imported after setup.
-from tasks.web.search_client import SearchClient, set_search_client  # noqa: E402
+from tasks.web.search_client import SearchClient, search_client, set_search_client  # noqa: E402
 from webapp.config import urls as _urls  # noqa: E402, F401 - now, not in somebody's first request
-from webapp.config.requests import RequestIds  # noqa: E402
-from webapp.operations.generation_selectors import ActiveTarget  # noqa: E402
-from webapp.search.door import SearchDoor  # noqa: E402
+from webapp.generations.selectors import ActiveTarget  # noqa: E402
+from webapp.http.door import Door  # noqa: E402
+from webapp.http.request_ids import RequestIds  # noqa: E402
 
-_handler = RequestIds(SearchDoor(SharedThreadsASGIHandler()))
+_handler = RequestIds(Door(SharedThreadsASGIHandler(), admission=search_client))
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:

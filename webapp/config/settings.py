@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from webapp.config.ports import LocalPorts
-from webapp.config.secret_files import kept_secret
+from webapp.operations.ports import LocalPorts
+from webapp.operations.secret_files import kept_secret
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -168,21 +168,25 @@ INSTALLED_APPS = [
     "ninja",  # serves the API's documentation pages from here, not from a CDN
     "webapp.accounts",
     "webapp.gallery",
+    "webapp.jobs",
+    "webapp.generations",
+    "webapp.indexing",
+    "webapp.people",
     "webapp.search",
     "webapp.operations",
 ]
 MIDDLEWARE = [  # Django's own in their usual order, each without a thread of its own (direct_middleware.py)
-    "webapp.config.direct_middleware.SecurityMiddleware",
-    "webapp.config.middleware.StaticFilesMiddleware",  # WhiteNoise's own would hold a thread per open request
-    "webapp.config.middleware.ContentSecurityPolicyMiddleware",
-    "webapp.config.direct_middleware.SessionMiddleware",
-    "webapp.config.direct_middleware.CommonMiddleware",
-    "webapp.config.direct_middleware.CsrfViewMiddleware",
-    "webapp.config.direct_middleware.AuthenticationMiddleware",
-    "webapp.config.direct_middleware.MessageMiddleware",
-    "webapp.config.direct_middleware.XFrameOptionsMiddleware",
+    "webapp.http.direct_middleware.SecurityMiddleware",
+    "webapp.http.middleware.StaticFilesMiddleware",  # WhiteNoise's own would hold a thread per open request
+    "webapp.http.middleware.ContentSecurityPolicyMiddleware",
+    "webapp.http.direct_middleware.SessionMiddleware",
+    "webapp.http.direct_middleware.CommonMiddleware",
+    "webapp.http.direct_middleware.CsrfViewMiddleware",
+    "webapp.http.direct_middleware.AuthenticationMiddleware",
+    "webapp.http.direct_middleware.MessageMiddleware",
+    "webapp.http.direct_middleware.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "webapp.config.middleware.ProblemMiddleware",
+    "webapp.http.middleware.ProblemMiddleware",
 ]
 ROOT_URLCONF = "webapp.config.urls"
 ASGI_APPLICATION = "webapp.config.asgi.application"
@@ -352,7 +356,7 @@ LOGGING = {
     "loggers": {
         "django.request": {"level": "ERROR"},
         "uvicorn": {"handlers": ["console"], "level": "INFO", "propagate": False},  # it has handlers of its own
-        # Its lines would show the signed tokens in addresses; ours do not (webapp/config/requests.py).
+        # Its lines would show the signed tokens in addresses; ours do not (webapp/http/request_ids.py).
         "uvicorn.access": {"handlers": [], "propagate": False},
     },
 }

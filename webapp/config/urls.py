@@ -5,11 +5,11 @@ from django.urls import include, path
 
 from webapp.config.api import api
 
+#: The rooms that have pages.
+ROOMS = ("gallery", "people", "search", "accounts", "jobs", "generations", "operations")
+
 urlpatterns = [
-    path("", include("webapp.gallery.urls")),
-    path("", include("webapp.search.urls")),
-    path("", include("webapp.accounts.urls")),
-    path("", include("webapp.operations.urls")),
+    *(path("", include(f"webapp.{room}.urls")) for room in ROOMS),
     path("api/v1/", api.urls),
     path("admin/", admin.site.urls),
 ]

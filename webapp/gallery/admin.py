@@ -4,15 +4,9 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from webapp.gallery import services
-from webapp.gallery.models import Face, FailedPhoto, Gallery, Person, Photo
-
-
-class NoDeletion(admin.ModelAdmin):  # type: ignore[type-arg]
-    """A row deleted here would leave its faces findable in the vector store."""
-
-    def has_delete_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
-        return False
+from webapp.gallery.models import Face, FailedPhoto, Gallery, Photo
+from webapp.http.admin_bases import NoDeletion, ReadOnly
+from webapp.indexing import retrying
 
 
 @admin.register(Gallery)
@@ -22,16 +16,6 @@ class GalleryAdmin(NoDeletion):
     search_fields = ["name", "owner__username", "id"]
     readonly_fields = ["id", "deleting", "created"]
     list_select_related = ["owner"]
-
-
-class ReadOnly(NoDeletion):
-    """Workers write these rows."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
-        return False
 
 
 @admin.register(Photo)
@@ -66,7 +50,7 @@ class FailedPhotoAdmin(ReadOnly):
         count = 0
         for gallery in Gallery.objects.filter(id__in=photos.order_by().values("gallery_id")):
             photo_ids = photos.filter(gallery=gallery).values_list("id", flat=True)
-            retried, warning = services.failed_photos_retry(gallery=gallery, photo_ids=photo_ids)
+            retried, warning = retrying.failed_photos_retry(gallery=gallery, photo_ids=photo_ids)
             count += retried
             if warning:
                 self.message_user(request, warning, messages.WARNING)
@@ -78,12 +62,3 @@ class FaceAdmin(ReadOnly):
     list_display = ["id", "photo", "person", "score", "quality"]
     search_fields = ["id", "photo__id", "photo__filename", "person__name"]
     list_select_related = ["photo", "person"]
-
-
-@admin.register(Person)
-class PersonAdmin(ReadOnly):
-    """Their names are given on the photos' pages."""
-
-    list_display = ["name", "gallery", "created"]
-    search_fields = ["id", "name", "gallery__name"]
-    list_select_related = ["gallery"]

@@ -1,31 +1,27 @@
 """The API of galleries, photos and people."""
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest
-from ninja import File, Query, Router, Schema, Status
+from ninja import File, Router, Schema, Status
 from ninja.files import UploadedFile
 from ninja.security import django_auth
 
-from webapp.gallery import people, selectors, services
-from webapp.gallery.models import Face, Gallery, Person, Photo
+from webapp.gallery import selectors, services
+from webapp.gallery.models import Face, Gallery, Photo
+from webapp.gallery.schemas import FaceOut
+from webapp.generations import faces as generations_faces
+from webapp.http.schemas import ErrorOut, Page
+from webapp.indexing import adding
+from webapp.indexing import deleting as indexing_deleting
 
 #: Photos on a page of the list.
 PAGE_SIZE = 100
 
 # The session's authentication in its synchronous form: these operations run in a thread as a whole.
 router = Router(auth=django_auth, tags=["galleries"])
-
-
-Page = Annotated[int, Query(ge=1)]
-
-
-class ErrorOut(Schema):
-    code: str
-    message: str
 
 
 class GalleryIn(Schema):
@@ -91,55 +87,13 @@ class DeletionOut(Schema):
     warning: str
 
 
-class BoxOut(Schema):
-    """Pixels of the upright picture."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
-class FaceOut(Schema):
-    """A face of a photo. `person` is a name, none while the face has none."""
-
-    id: UUID
-    box: BoxOut
-    score: float
-    quality: float
-    #: False: the model that is used now does not find this face, so no search does; it was kept with its name.
-    is_found: bool
-    person: str | None
-    person_id: UUID | None
-
-    @staticmethod
-    def resolve_box(face: Face) -> Face:
-        return face
-
-    @staticmethod
-    def resolve_person(face: Face) -> str | None:
-        return face.person.name if face.person else None
-
-
 class PhotoDetailOut(PhotoOut):
     #: From left to right.
     faces: list[FaceOut]
 
     @staticmethod
     def resolve_faces(photo: Photo) -> list[Face]:
-        return list(selectors.faces_of(photo))
-
-
-class PersonOut(Schema):
-    id: UUID
-    name: str
-    face_count: int
-
-
-class NameIn(Schema):
-    """For a face, an empty name takes its name away."""
-
-    name: str
+        return list(generations_faces.faces_of(photo))
 
 
 @router.post("/galleries", response={201: GalleryOut, (400, 409): ErrorOut})
@@ -158,7 +112,7 @@ def list_galleries(request: HttpRequest) -> list[Gallery]:
 def add_photos(request: HttpRequest, gallery_id: UUID, files: File[list[UploadedFile]]) -> Status[UploadOut]:
     """Add photos. They are indexed afterwards: see the progress. The same content is added once."""
     gallery = selectors.gallery_for(request.user, gallery_id)
-    added = services.photos_add(gallery=gallery, files=files)
+    added = adding.photos_add(gallery=gallery, files=files)
     return Status(
         202,
         UploadOut(
@@ -173,7 +127,7 @@ def add_photos(request: HttpRequest, gallery_id: UUID, files: File[list[Uploaded
 def list_photos(request: HttpRequest, gallery_id: UUID, state: Photo.State | None = None, page: Page = 1) -> PhotoPage:
     """List the gallery's photos, newest first; `state` leaves out the others."""
     gallery = selectors.gallery_for(request.user, gallery_id)
-    paginator = Paginator(selectors.photos_of(gallery, state=state or ""), PAGE_SIZE)
+    paginator = Paginator(generations_faces.photos_of(gallery, state=state or ""), PAGE_SIZE)
     photos = paginator.page(page).object_list if page <= paginator.num_pages else []
     return PhotoPage(
         photos=[PhotoOut.from_orm(photo) for photo in photos],
@@ -187,7 +141,7 @@ def list_photos(request: HttpRequest, gallery_id: UUID, state: Photo.State | Non
 def show_photo(request: HttpRequest, photo_id: UUID) -> Photo:
     """Show a photo with its faces."""
     photo = selectors.photo_for(request.user, photo_id)
-    return selectors.photos_of(photo.gallery).get(id=photo_id)
+    return generations_faces.photos_of(photo.gallery).get(id=photo_id)
 
 
 @router.get("/galleries/{uuid:gallery_id}/progress", response={200: ProgressOut, 404: ErrorOut})
@@ -200,36 +154,14 @@ def progress(request: HttpRequest, gallery_id: UUID) -> dict[str, int]:
 def delete_photo(request: HttpRequest, photo_id: UUID) -> Status[DeletionOut]:
     """Delete a photo. It is out of sight at once and gone when its faces are gone."""
     photo = selectors.photo_for(request.user, photo_id)
-    warning = services.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
+    warning = indexing_deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
     return Status(202, DeletionOut(photo_id=photo_id, state=Photo.State.DELETING, warning=warning))
 
 
 # -- people -----------------------------------------------------------------------------------------------
 
 
-@router.get("/galleries/{uuid:gallery_id}/people", response={200: list[PersonOut], 404: ErrorOut})
-def list_people(request: HttpRequest, gallery_id: UUID) -> list[Person]:
-    """List the gallery's people by name."""
-    return list(selectors.people_of(selectors.gallery_for(request.user, gallery_id)))
-
-
-@router.patch("/people/{uuid:person_id}", response={200: PersonOut, (400, 404, 409): ErrorOut})
-def rename_person(request: HttpRequest, person_id: UUID, data: NameIn) -> Person:
-    """Give a person another name."""
-    person = selectors.person_for(request.user, person_id)
-    people.person_rename(person=person, name=data.name)
-    return selectors.people_of(person.gallery).get(id=person_id)
-
-
-@router.put("/faces/{uuid:face_id}/person", response={200: FaceOut, (400, 404): ErrorOut})
-def name_face(request: HttpRequest, face_id: UUID, data: NameIn) -> Face:
-    """Say whose the face is, by name; an empty name takes it away."""
-    face = selectors.face_for(request.user, face_id)
-    face.person = people.face_name(face=face, name=data.name)
-    return face
-
-
-def _file_out(file: services.AddedFile) -> FileOut:
+def _file_out(file: adding.AddedFile) -> FileOut:
     return FileOut(
         filename=file.filename,
         result=file.result,

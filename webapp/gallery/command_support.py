@@ -1,32 +1,10 @@
 """What the gallery's commands share: finding a gallery by name, and sentences instead of tracebacks."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.management.base import CommandError
-from django.db import DatabaseError
 
 from webapp.gallery.models import Gallery
-from webapp.problems import Problem
-from worker.errors import FaceQueueError
-
-
-@contextmanager
-def expected_failures() -> Iterator[None]:
-    """Turn what can go wrong on a good day into one sentence and a non-zero exit."""
-    try:
-        yield
-    except Problem as problem:
-        raise CommandError(problem.message) from None
-    except FaceQueueError as error:
-        raise CommandError(str(error) or f"The face search failed ({error.code}).") from None
-    except DatabaseError as error:
-        raise CommandError(
-            f"The database does not answer as expected ({error}). Is it running, and is it migrated "
-            "(`python manage.py migrate`)?"
-        ) from None
 
 
 def gallery_named(name: str, owner: str | None) -> Gallery:

@@ -69,7 +69,7 @@ class Photo(models.Model):
     settled_at = models.DateTimeField(null=True, blank=True)
     #: The job that last took it up.
     job = models.ForeignKey(
-        "operations.Job", on_delete=models.SET_NULL, null=True, blank=True, related_name="photos", db_index=False
+        "jobs.Job", on_delete=models.SET_NULL, null=True, blank=True, related_name="photos", db_index=False
     )
     created = models.DateTimeField(auto_now_add=True)
 
@@ -127,23 +127,6 @@ class Tombstone(models.Model):
         return str(self.photo_id)
 
 
-class Person(models.Model):
-    """A named identity in a gallery, with the faces enrolled for it."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    gallery = models.ForeignKey(Gallery, on_delete=models.CASCADE, related_name="people")
-    name = models.CharField(max_length=100)
-    created = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["name"]
-        verbose_name_plural = "people"
-        constraints = [models.UniqueConstraint(fields=["gallery", "name"], name="person_name_once_per_gallery")]
-
-    def __str__(self) -> str:
-        return self.name
-
-
 class Face(models.Model):
     """One detected face. Its embeddings live in the vector store under the same id, which the worker gives.
 
@@ -152,9 +135,9 @@ class Face(models.Model):
 
     id = models.UUIDField(primary_key=True, editable=False)
     photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="faces")
-    person = models.ForeignKey(Person, on_delete=models.SET_NULL, null=True, blank=True, related_name="faces")
+    person = models.ForeignKey("people.Person", on_delete=models.SET_NULL, null=True, blank=True, related_name="faces")
     #: Those whose pack finds it, and whose collection holds its embedding.
-    generations = models.ManyToManyField("operations.Generation", related_name="faces", blank=True)
+    generations = models.ManyToManyField("generations.Generation", related_name="faces", blank=True)
     #: The box, in pixels of the upright picture.
     left = models.FloatField()
     top = models.FloatField()

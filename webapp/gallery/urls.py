@@ -13,5 +13,4 @@ urlpatterns = [
     path("photos/<uuid:photo_id>/file/", views.photo_file, name="photo_file"),
     path("photos/<uuid:photo_id>/retry/", views.photo_retry, name="photo_retry"),
     path("photos/<uuid:photo_id>/delete/", views.photo_delete, name="photo_delete"),
-    path("faces/<uuid:face_id>/name/", views.face_name, name="face_name"),
 ]

@@ -10,9 +10,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from webapp.gallery import people, selectors, services
+from webapp.gallery import selectors, services
 from webapp.gallery.models import Gallery, Photo
-from webapp.problems import Problem, not_found
+from webapp.generations import faces
+from webapp.http.page_messages import photos_text, warn
+from webapp.http.polling import STOP_POLLING
+from webapp.http.problems import Problem, not_found
+from webapp.indexing import adding, deleting, retrying
+from webapp.people.selectors import people_of
 
 #: Photos on a page of the grid.
 PAGE_SIZE = 60
@@ -20,8 +25,6 @@ PAGE_SIZE = 60
 REFUSALS_SHOWN = 10
 #: Names that the form of a face suggests.
 NAMES_SHOWN = 500
-#: htmx stops polling when it reads this status.
-STOP_POLLING = 286
 
 
 @login_required
@@ -61,7 +64,7 @@ def gallery_grid(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
 def _grid_context(request: HttpRequest, gallery: Gallery) -> dict[str, Any]:
     progress = selectors.progress_of(gallery)
     state = request.GET.get("state", "")
-    photos = selectors.photos_of(gallery, state=state if state in Photo.State else "")
+    photos = faces.photos_of(gallery, state=state if state in Photo.State else "")
     return {
         "gallery": gallery,
         "page": Paginator(photos, PAGE_SIZE).get_page(request.GET.get("page")),
@@ -81,39 +84,30 @@ def photos_upload(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     if not files:
         messages.error(request, "Please choose at least one photo.")
         return redirect("gallery_detail", gallery.id)
-    outcome = services.photos_add(gallery=gallery, files=files)
+    outcome = adding.photos_add(gallery=gallery, files=files)
     _tell(request, outcome)
     return redirect("gallery_detail", gallery.id)
 
 
-def _tell(request: HttpRequest, outcome: services.PhotosAdded) -> None:
+def _tell(request: HttpRequest, outcome: adding.PhotosAdded) -> None:
     if outcome.added:
-        messages.success(request, f"{_photos(len(outcome.added))} added.")
+        messages.success(request, f"{photos_text(len(outcome.added))} added.")
     if outcome.already_there:
-        messages.info(request, f"{_photos(len(outcome.already_there))} already here.")
+        messages.info(request, f"{photos_text(len(outcome.already_there))} already here.")
     for file in outcome.refused[:REFUSALS_SHOWN]:
         messages.error(request, f"{file.filename}: {file.message}")
     if len(outcome.refused) > REFUSALS_SHOWN:
         messages.error(request, f"{len(outcome.refused) - REFUSALS_SHOWN} further files were refused as well.")
-    _warn(request, outcome.warning)
-
-
-def _photos(count: int) -> str:
-    return "1 photo" if count == 1 else f"{count} photos"
-
-
-def _warn(request: HttpRequest, warning: str) -> None:
-    if warning:
-        messages.warning(request, warning)
+    warn(request, outcome.warning)
 
 
 @login_required
 @require_POST
 def failed_retry(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     gallery = selectors.gallery_for(request.user, gallery_id)
-    count, warning = services.failed_photos_retry(gallery=gallery)
-    messages.info(request, f"{_photos(count)} sent again.")
-    _warn(request, warning)
+    count, warning = retrying.failed_photos_retry(gallery=gallery)
+    messages.info(request, f"{photos_text(count)} sent again.")
+    warn(request, warning)
     return redirect("gallery_detail", gallery.id)
 
 
@@ -124,9 +118,9 @@ def gallery_delete(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     gallery = selectors.gallery_for(request.user, gallery_id)
     if request.method == "GET":
         return render(request, "gallery/gallery_delete.html", {"gallery": gallery, "total": gallery.photos.count()})
-    warning = services.gallery_delete(gallery=gallery)
+    warning = deleting.gallery_delete(gallery=gallery)
     messages.success(request, f"The gallery “{gallery.name}” is deleted.")
-    _warn(request, warning)
+    warn(request, warning)
     return redirect("gallery_list")
 
 
@@ -137,22 +131,11 @@ def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     photo = selectors.photo_for(request.user, photo_id)
     context = {
         "photo": photo,
-        "faces": selectors.faces_of(photo),
+        "faces": faces.faces_of(photo),
         "marked": request.GET.get("face", ""),
-        "names": selectors.people_of(photo.gallery).values_list("name", flat=True)[:NAMES_SHOWN],
+        "names": people_of(photo.gallery).values_list("name", flat=True)[:NAMES_SHOWN],
     }
     return render(request, "gallery/photo_detail.html", context)
-
-
-@login_required
-@require_POST
-def face_name(request: HttpRequest, face_id: UUID) -> HttpResponse:
-    face = selectors.face_for(request.user, face_id)
-    try:
-        people.face_name(face=face, name=request.POST.get("name", ""))
-    except Problem as problem:
-        messages.error(request, problem.message)
-    return redirect("photo_detail", face.photo_id)
 
 
 @login_required
@@ -187,8 +170,8 @@ def photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponse:
 @require_POST
 def photo_retry(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     photo = selectors.photo_for(request.user, photo_id)
-    _, warning = services.failed_photos_retry(gallery=photo.gallery, photo_ids=[photo.id])
-    _warn(request, warning)
+    _, warning = retrying.failed_photos_retry(gallery=photo.gallery, photo_ids=[photo.id])
+    warn(request, warning)
     return redirect("gallery_detail", photo.gallery_id)
 
 
@@ -196,7 +179,7 @@ def photo_retry(request: HttpRequest, photo_id: UUID) -> HttpResponse:
 @require_POST
 def photo_delete(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     photo = selectors.photo_for(request.user, photo_id)
-    warning = services.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
+    warning = deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
     messages.success(request, f"{photo.filename} is being deleted.")
-    _warn(request, warning)
+    warn(request, warning)
     return redirect("gallery_detail", photo.gallery_id)

@@ -20,7 +20,7 @@ from tasks.errors import QueueUnavailable
 from tasks.health import canaries, inspection, live_recall
 from tasks.health.checks import HealthReport
 from tasks.web.search_client import SearchClient
-from webapp.operations.generation_selectors import ActiveTarget, active_generation
+from webapp.generations.selectors import ActiveTarget, active_generation
 
 START = "Start the services with `make up`"
 

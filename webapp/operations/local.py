@@ -10,8 +10,8 @@ from typing import Final
 from django.conf import settings
 from honcho.environ import parse_procfile
 
-from webapp.config.ports import LocalPorts
-from webapp.config.secret_files import kept_secret
+from webapp.operations.ports import LocalPorts
+from webapp.operations.secret_files import kept_secret
 
 #: Processes that the environment can replace by a service elsewhere, and the variable that does so.
 REPLACEABLE: Final = {"redis": "REDIS_URL", "redis-cache": "REDIS_CACHE_URL", "milvus": "MILVUS_URI"}

@@ -13,7 +13,7 @@ from tasks.health.checks import HealthReport
 from tasks.health.exposition import observed
 from tasks.health.inspection import QueueStatus
 from tasks.web.search_client import search_client
-from webapp.operations.generation_selectors import live_targets
+from webapp.generations.selectors import live_targets
 from worker.errors import FaceQueueError
 
 

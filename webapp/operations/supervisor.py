@@ -15,7 +15,10 @@ from multiprocessing.synchronize import Event
 from subprocess import Popen
 from typing import Any, Final
 
+from django.conf import settings
 from honcho import manager, process
+
+from webapp.operations import local
 
 #: A worker gets this long to finish its task before it is killed, in seconds. honcho's own 5 are too short.
 SHUTDOWN_SECONDS: Final = 25
@@ -99,3 +102,12 @@ def _wait_and_clear(child: "Popen[bytes]") -> None:
 def _signal_group(pid: int, number: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
+
+
+def run_processes(processes: list[local.LocalProcess], environment: dict[str, str]) -> int:
+    """Run the processes until a signal comes, or one of them cannot even start; return the exit status."""
+    supervisor = Supervisor()
+    for each in processes:
+        supervisor.add_process(each.name, each.command, env=environment, cwd=str(settings.BASE_DIR))
+    supervisor.loop()
+    return int(supervisor.returncode or 0)

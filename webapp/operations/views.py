@@ -13,10 +13,10 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from webapp.operations.generation_overview import pack_workers
-from webapp.operations.generation_selectors import live_generations
+from webapp.generations.overview import pack_workers
+from webapp.generations.selectors import live_generations
+from webapp.http.problems import not_found
 from webapp.operations.selectors import Readiness, exposition, queue_states, readiness
-from webapp.problems import not_found
 
 
 @never_cache

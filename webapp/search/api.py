@@ -9,8 +9,8 @@ from ninja import File, Query, Router, Schema, Status
 from ninja.files import UploadedFile
 
 from tasks.messages.search import SearchedFaces
-from webapp.accounts.session_auth import SessionAuth
-from webapp.gallery.api import BoxOut, ErrorOut
+from webapp.accounts.authentication import SessionAuth
+from webapp.http.schemas import BoxOut, ErrorOut
 from webapp.search.selectors import SearchAnswer, answer_as_json
 from webapp.search.services import search_cancel, search_held, search_start, search_wait
 from webapp.search.tokens import SearchJob, search_job

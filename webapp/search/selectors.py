@@ -5,8 +5,9 @@ from typing import Any
 
 from tasks.messages.base import BoxInfo, ErrorInfo
 from tasks.messages.search import FaceMatches, SearchResult
-from webapp.gallery.models import Face, Gallery, Person, Photo
+from webapp.gallery.models import Face, Gallery, Photo
 from webapp.gallery.selectors import faces_by_id, photos_by_id
+from webapp.people.models import Person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from tasks.web.search_client import search_client
 from webapp.gallery import selectors as gallery_selectors
 from webapp.gallery.models import Gallery
 from webapp.gallery.selectors import Viewer
-from webapp.problems import Problem
+from webapp.http.problems import Problem
 from webapp.search.selectors import SearchAnswer, search_answer
 from webapp.search.tokens import SearchJob
 from worker.errors import FaceQueueError

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from django.core import signing
 
-from webapp.problems import not_found
+from webapp.http.problems import not_found
 
 _SALT = "webapp.search.job"
 

@@ -3,7 +3,7 @@
 Three places could write an upload to a temporary file, and each is closed here or in the settings:
 
 * Django's ASGI handler spools a body larger than FILE_UPLOAD_MAX_MEMORY_SIZE before any view runs. The setting
-  has room for the largest query image, and `SearchDoor` (door.py) answers a larger body without keeping it.
+  has room for the largest query image, and `webapp/http/door.py` answers a larger body without keeping it.
 * The default upload handlers write large files to disk. `use_memory` replaces them for the request.
 * The CSRF check reads `request.POST`, which parses the body. So search views call `use_memory` first and check
   CSRF themselves afterwards (csrf_exempt first, the check inside, as Django's documentation describes).
@@ -18,7 +18,7 @@ from django.core.files.uploadedfile import InMemoryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest
 
-from webapp.problems import Problem
+from webapp.http.problems import Problem, query_image_too_large
 
 
 class QueryImageHandler(FileUploadHandler):
@@ -59,11 +59,6 @@ def query_image(file: "UploadedFile[bytes] | None") -> bytes:
     if file is None:
         raise Problem("image_missing", "Please choose a picture to search with.", status=400)
     if (file.size or 0) > settings.FACE_CONFIG["MAX_IMAGE_BYTES"]:
-        raise too_large()
+        raise query_image_too_large()
     image: bytes = file.read()
     return image
-
-
-def too_large() -> Problem:
-    limit = settings.FACE_CONFIG["MAX_IMAGE_BYTES"] / 2**20
-    return Problem("image_too_large", f"The picture is too large; at most {limit:.0f} MiB are taken.")

@@ -13,8 +13,9 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods
 
 from webapp.gallery.selectors import Viewer, gallery_for
-from webapp.operations.generation_selectors import active_generation
-from webapp.problems import Problem
+from webapp.generations.selectors import active_generation
+from webapp.http.polling import STOP_POLLING
+from webapp.http.problems import Problem
 from webapp.search.services import search_held, search_start, search_wait
 from webapp.search.tokens import SearchJob, search_job
 from webapp.search.uploads import query_image, use_memory
@@ -26,8 +27,6 @@ FORM_WAIT_SECONDS = 10.0
 POLL_WAIT_SECONDS = 10.0
 #: Most matches shown per face.
 MATCHES_SHOWN = 24
-#: htmx stops polling when it reads this status.
-STOP_POLLING = 286
 
 
 # The CSRF check parses the body; it must not do so before the body is bound to memory: see uploads.py.

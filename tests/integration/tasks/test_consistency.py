@@ -19,9 +19,9 @@ from tasks.web import bulk
 from tasks.worker import consistency as tasks_checking
 from tests.servers import embedded_milvus
 from webapp.gallery.models import Face, Gallery, Photo
-from webapp.operations import checking
-from webapp.operations.generation_selectors import active_generation, missing_photos
-from webapp.operations.models import Check, Entry
+from webapp.generations.models import Check, Entry
+from webapp.generations.selectors import active_generation, missing_photos
+from webapp.indexing import consistency
 from worker.canary import CANARY_GALLERY_ID
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
 from worker.vector_search.core import VectorSearchService
@@ -61,12 +61,12 @@ def run(store: VectorSearchService, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def run(*, is_repair: bool) -> tuple[Check, list[tuple[str, list[str]]]]:
         removed.clear()
-        checking.check_start(generation=active_generation(), actor="ada", is_repair=is_repair)
-        checking.checks_send_again()
+        consistency.check_start(generation=active_generation(), actor="ada", is_repair=is_repair)
+        consistency.checks_send_again()
         while sent:
             message = sent.pop(0)
             if isinstance(message, Checked):
-                checking.check_record(checked=message)
+                consistency.check_record(checked=message)
             else:
                 task = tasks_checking.check_faces if isinstance(message, CheckRequest) else tasks_checking.find_strays
                 assert task.apply(kwargs={"message": message.to_json()}).state == "SUCCESS"
@@ -97,7 +97,7 @@ def record(face_id: Any, photo_id: Any, gallery_id: Any) -> FaceRecord:
 def test_what_differs_is_found_and_after_the_repair_nothing_does(
     store: VectorSearchService, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checking, "RANGE_PHOTOS", 3)
+    monkeypatch.setattr(consistency, "RANGE_PHOTOS", 3)
     gallery = Gallery.objects.create(owner=User.objects.create_user("ada"), name="Friends")
     faces = [add_photo(gallery, number) for number in range(10)]
     lacking, doubtful = faces[4], faces[7]

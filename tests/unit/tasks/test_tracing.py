@@ -11,7 +11,7 @@ from celery.signals import before_task_publish, task_postrun, task_prerun
 
 from tasks import tracing
 from tasks.errors import QueryImageGone
-from webapp.config.requests import RequestIds
+from webapp.http.request_ids import RequestIds
 from worker.errors import ConfigError
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"

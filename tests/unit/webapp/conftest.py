@@ -19,9 +19,10 @@ from tasks.messages.indexing import FaceInfo, PhotoOutcomeInfo, PhotoRef
 from tasks.messages.search import SearchResult
 from tasks.web import bulk as tasks_client
 from tasks.web import queue_progress
-from webapp.gallery import dispatch, services
+from webapp.gallery import services
 from webapp.gallery.models import Gallery, Photo
-from webapp.operations import gates, generation_overview
+from webapp.generations import gates, overview
+from webapp.indexing import adding, dispatch, recording
 
 
 @pytest.fixture(scope="session")
@@ -161,7 +162,7 @@ def face_search(monkeypatch: pytest.MonkeyPatch) -> FakeFaceSearch:
 def reports(monkeypatch: pytest.MonkeyPatch) -> list[WorkerReport]:
     """What workers say of themselves, as long as nobody adds any: nothing. Nothing is published for them either."""
     found: list[WorkerReport] = []
-    for module in (gates, generation_overview):
+    for module in (gates, overview):
         monkeypatch.setattr(module, "published_reports", lambda: tuple(found))
     monkeypatch.setattr("tasks.live_targets.publish", lambda _: None)
     return found
@@ -200,7 +201,7 @@ def upload(content: bytes = b"picture", name: str = "ada.jpg") -> SimpleUploaded
 
 def add_photo(gallery: Gallery, content: bytes = b"picture", name: str = "ada.jpg") -> Photo:
     """Add a photo as an upload does; it is pending."""
-    (photo,) = services.photos_add(gallery=gallery, files=[upload(content, name)]).added
+    (photo,) = adding.photos_add(gallery=gallery, files=[upload(content, name)]).added
     return photo
 
 
@@ -231,6 +232,6 @@ def failed(photo: Photo, code: str = "not_an_image") -> PhotoOutcomeInfo:
 
 def add_indexed_photo(gallery: Gallery, *faces: FaceInfo, content: bytes = b"picture", name: str = "ada.jpg") -> Photo:
     photo = add_photo(gallery, content, name)
-    services.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, *(faces or (face_info(),)))])
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, *(faces or (face_info(),)))])
     photo.refresh_from_db()
     return photo

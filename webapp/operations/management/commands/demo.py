@@ -21,8 +21,9 @@ from tasks.messages.search import SearchResult
 from tasks.web.search_client import SearchClient
 from webapp.gallery import selectors, services
 from webapp.gallery.models import Gallery, Photo
+from webapp.generations.selectors import ActiveTarget
+from webapp.indexing import adding
 from webapp.operations import local, samples
-from webapp.operations.generation_selectors import ActiveTarget
 
 START_TIMEOUT_SECONDS: Final = 120.0
 INDEX_TIMEOUT_SECONDS: Final = 120.0
@@ -177,7 +178,7 @@ def _sample_gallery() -> tuple[Gallery, str]:
     )
     files = [path.open("rb") for path in samples.sample_pictures()]
     try:
-        services.photos_add(gallery=gallery, files=[File(file, name=Path(file.name).name) for file in files])
+        adding.photos_add(gallery=gallery, files=[File(file, name=Path(file.name).name) for file in files])
     finally:
         for file in files:
             file.close()

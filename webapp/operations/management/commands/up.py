@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from webapp.operations import local
-from webapp.operations.supervisor import Supervisor
+from webapp.operations.supervisor import run_processes
 
 
 class Command(BaseCommand):
@@ -30,12 +30,3 @@ class Command(BaseCommand):
         self.stdout.flush()
         environment = local.process_environment(settings.PORTS, settings.DATA_DIR)
         sys.exit(run_processes(processes, environment))
-
-
-def run_processes(processes: list[local.LocalProcess], environment: dict[str, str]) -> int:
-    """Run the processes until a signal comes, or one of them cannot even start; return the exit status."""
-    supervisor = Supervisor()
-    for process in processes:
-        supervisor.add_process(process.name, process.command, env=environment, cwd=str(settings.BASE_DIR))
-    supervisor.loop()
-    return int(supervisor.returncode or 0)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp.operations import local
-from webapp.operations.management.commands.up import run_processes
+from webapp.operations.supervisor import run_processes
 
 
 class Command(BaseCommand):

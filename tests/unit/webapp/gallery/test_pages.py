@@ -1,0 +1,350 @@
+"""The pages: what they show, to whom, with and without JavaScript."""
+
+import re
+import uuid
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils.module_loading import import_string
+
+from tasks.messages.base import ErrorInfo
+from tasks.messages.search import SearchResult
+from tests.unit.webapp.conftest import (
+    FakeFaceSearch,
+    FakeQueue,
+    add_indexed_photo,
+    add_photo,
+    face_info,
+    failed,
+    upload,
+)
+from tests.unit.webapp.search.test_api import answer_with
+from webapp.gallery.models import Gallery, Photo
+from webapp.generations.models import Generation
+from webapp.indexing import recording
+
+
+@pytest.fixture
+def page(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def text(response: Any) -> str:
+    return response.content.decode()
+
+
+# -- who may see what ---------------------------------------------------------------------------------------
+
+
+def test_pages_ask_for_a_login(gallery: Gallery) -> None:
+    photo = add_indexed_photo(gallery)
+    for address in (
+        "/",
+        f"/galleries/{gallery.id}/",
+        f"/galleries/{gallery.id}/search/",
+        f"/photos/{photo.id}/",
+        f"/photos/{photo.id}/file/",
+        "/searches/x/",
+        "/jobs/",
+        "/status/",
+        "/api/v1/docs",
+    ):
+        response = Client().get(address)
+        assert response.status_code == 302, address
+        assert response["Location"].startswith("/login/")
+
+
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [
+        ("get", "/galleries/{gallery}/"),
+        ("get", "/galleries/{gallery}/grid/"),
+        ("get", "/galleries/{gallery}/search/"),
+        ("post", "/galleries/{gallery}/search/"),
+        ("post", "/galleries/{gallery}/photos/"),
+        ("post", "/galleries/{gallery}/retry/"),
+        ("get", "/galleries/{gallery}/delete/"),
+        ("post", "/galleries/{gallery}/delete/"),
+        ("get", "/photos/{photo}/"),
+        ("get", "/photos/{photo}/file/"),
+        ("post", "/photos/{photo}/retry/"),
+        ("post", "/photos/{photo}/delete/"),
+        ("get", "/api/v1/galleries/{gallery}/photos"),
+        ("post", "/api/v1/galleries/{gallery}/photos"),
+        ("get", "/api/v1/galleries/{gallery}/progress"),
+        ("delete", "/api/v1/photos/{photo}"),
+    ],
+)
+def test_what_belongs_to_another_user_is_not_found(
+    page: Client, their_gallery: Gallery, queue: FakeQueue, face_search: FakeFaceSearch, method: str, address: str
+) -> None:
+    photo = add_indexed_photo(their_gallery)
+    files = {"image": upload(), "photos": upload(), "files": upload()} if method == "post" else {}
+    response = getattr(page, method)(address.format(gallery=their_gallery.id, photo=photo.id), files)
+    assert response.status_code == 404
+    photo.refresh_from_db()
+    assert photo.state == Photo.State.INDEXED
+    assert queue.removed == []
+
+
+def test_what_is_not_there_answers_the_same(page: Client, their_gallery: Gallery) -> None:
+    theirs, nobodys = page.get(f"/galleries/{their_gallery.id}/"), page.get(f"/galleries/{uuid.uuid4()}/")
+    without_tokens = [re.sub(r'csrfmiddlewaretoken" value="\w+', "", text(response)) for response in (theirs, nobodys)]
+    assert without_tokens[0] == without_tokens[1]
+    assert "There is no such gallery." in text(theirs)
+
+
+# -- log in and out -----------------------------------------------------------------------------------------
+
+
+def test_log_in_and_out(user: User) -> None:
+    client = Client()
+    wrong = client.post("/login/", {"username": "ada", "password": "wrong"})
+    assert "do not match" in text(wrong)
+    assert client.post("/login/", {"username": "ada", "password": "lovelace"})["Location"] == "/"
+    assert "Log out ada" in text(client.get("/"))
+    assert client.post("/logout/")["Location"] == "/login/"
+
+
+# -- galleries ----------------------------------------------------------------------------------------------
+
+
+def test_galleries_are_created_and_listed(page: Client, their_gallery: Gallery) -> None:
+    response = page.post("/", {"name": "Holiday"}, follow=True)
+    assert "Holiday" in text(response)
+    gallery = Gallery.objects.get(name="Holiday")
+    add_indexed_photo(gallery, face_info(), face_info(left=99))
+    listed = text(page.get("/"))
+    assert "1 photo<" in listed
+    assert their_gallery.name not in listed
+
+
+def test_a_taken_name_is_told_in_one_sentence(page: Client, gallery: Gallery) -> None:
+    response = page.post("/", {"name": gallery.name})
+    assert response.status_code == 409
+    assert "You already have a gallery named" in text(response)
+
+
+def test_deleting_a_gallery_asks_first(page: Client, gallery: Gallery) -> None:
+    add_photo(gallery)
+    assert "Its 1 photo and" in text(page.get(f"/galleries/{gallery.id}/delete/"))
+    assert "is deleted" in text(page.post(f"/galleries/{gallery.id}/delete/", follow=True))
+    assert page.get(f"/galleries/{gallery.id}/").status_code == 404
+
+
+# -- photos -------------------------------------------------------------------------------------------------
+
+
+def test_an_upload_tells_what_became_of_each_file(page: Client, gallery: Gallery, settings: Any) -> None:
+    settings.FACE_CONFIG = settings.FACE_CONFIG | {"MAX_IMAGE_BYTES": 10}
+    files = [upload(b"1", "a.jpg"), upload(b"1", "copy.jpg"), upload(b"x" * 11, "<big>.jpg")]
+    shown = text(page.post(f"/galleries/{gallery.id}/photos/", {"photos": files}, follow=True))
+    assert "1 photo added." in shown
+    assert "1 photo already here." in shown
+    assert "&lt;big&gt;.jpg: The file has" in shown
+
+
+def test_an_upload_without_files_says_so(page: Client, gallery: Gallery) -> None:
+    assert "choose at least one photo" in text(page.post(f"/galleries/{gallery.id}/photos/", follow=True))
+
+
+def test_an_upload_while_the_queue_is_down_is_kept(page: Client, gallery: Gallery, queue: FakeQueue) -> None:
+    queue.is_down = True
+    shown = text(page.post(f"/galleries/{gallery.id}/photos/", {"photos": upload()}, follow=True))
+    assert "1 photo added." in shown
+    assert "the work is saved" in shown
+
+
+def test_the_grid_is_polled_until_nothing_is_pending(page: Client, gallery: Gallery) -> None:
+    photo = add_photo(gallery)
+    address = f"/galleries/{gallery.id}/"
+    assert 'hx-trigger="every 2s"' in text(page.get(address))
+    assert '<noscript><meta http-equiv="refresh"' in text(page.get(address))
+    assert page.get(address + "grid/").status_code == 200
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[failed(photo)])
+    settled = page.get(address + "grid/")
+    assert settled.status_code == 286
+    assert "This file is not a picture." in text(settled)
+    assert "Try failed photos again" in text(settled)
+    assert "hx-trigger" not in text(page.get(address))
+    assert "http-equiv" not in text(page.get(address))
+
+
+def test_the_grid_has_pages_and_states(page: Client, gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webapp.gallery.views.PAGE_SIZE", 2)
+    for number in range(3):
+        add_photo(gallery, bytes([number]), f"{number}.jpg")
+    address = f"/galleries/{gallery.id}/"
+    assert "Page 1 of 2" in text(page.get(address))
+    assert "0.jpg" in text(page.get(address + "?page=2"))
+    assert "No photo is in this state" in text(page.get(address + "?state=failed"))
+    assert "Page 1 of 2" in text(page.get(address + "?state=nonsense&page=x"))
+
+
+def test_failed_photos_are_sent_again(page: Client, gallery: Gallery, queue: FakeQueue) -> None:
+    photos = [add_photo(gallery, b"1"), add_photo(gallery, b"2")]
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[failed(photo) for photo in photos])
+    queue.indexed.clear()
+    page.post(f"/photos/{photos[0].id}/retry/")
+    assert queue.indexed_ids == [str(photos[0].id)]
+    assert "1 photo sent again" in text(page.post(f"/galleries/{gallery.id}/retry/", follow=True))
+    assert queue.indexed_ids == [str(photo.id) for photo in photos]
+
+
+def test_a_photo_shows_its_faces_in_upright_pixels(page: Client, gallery: Gallery) -> None:
+    photo = add_indexed_photo(gallery, face_info(), face_info(left=200))
+    shown = text(page.get(f"/photos/{photo.id}/?face={photo.faces.last().id}"))
+    assert 'viewBox="0 0 640 480"' in shown
+    assert 'class="face" x="10.5" y="20.0" width="30.0" height="40.0"' in shown
+    assert 'class="face marked" x="200.0"' in shown
+
+
+def test_a_photo_is_deleted(page: Client, gallery: Gallery, queue: FakeQueue) -> None:
+    photo = add_indexed_photo(gallery)
+    assert "is being deleted" in text(page.post(f"/photos/{photo.id}/delete/", follow=True))
+    assert queue.removed_ids == [str(photo.id)]
+    assert page.get(f"/photos/{photo.id}/").status_code == 404
+    assert page.get(f"/photos/{photo.id}/file/").status_code == 404
+
+
+# -- files --------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_served_as_the_picture_it_is(page: Client, gallery: Gallery) -> None:
+    photo = add_indexed_photo(gallery, content=b"<script>", name="x.html")
+    response = page.get(f"/photos/{photo.id}/file/")
+    assert response.content == b"<script>"
+    assert response["Content-Type"] == "image/jpeg"
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    assert response["Cache-Control"].startswith("private")
+    assert page.get(f"/photos/{photo.id}/file/", headers={"If-None-Match": response["ETag"]}).status_code == 304
+
+
+@pytest.mark.parametrize("image_format", ["", "SVG", "EPS"])
+def test_a_file_no_worker_knows_is_not_served(page: Client, gallery: Gallery, image_format: str) -> None:
+    photo = add_indexed_photo(gallery)
+    Photo.objects.update(image_format=image_format)
+    assert page.get(f"/photos/{photo.id}/file/").status_code == 404
+
+
+# -- search -------------------------------------------------------------------------------------------------
+
+
+def search(page: Client, gallery: Gallery) -> Any:
+    return page.post(f"/galleries/{gallery.id}/search/", {"image": upload()})
+
+
+def test_a_search_without_javascript_waits_and_shows(
+    page: Client, gallery: Gallery, face_search: FakeFaceSearch
+) -> None:
+    photo = add_indexed_photo(gallery)
+    face_search.result = answer_with(photo)
+    response = search(page, gallery)
+    assert response.status_code == 302
+    assert face_search.waited == [10.0]
+    shown = text(page.get(response["Location"]))
+    assert "similarity 0.900" in shown
+    assert f"/photos/{photo.id}/file/" in shown
+    assert 'viewBox="0 0 640 480"' in shown
+    assert "The starter pack is active" in shown
+    assert "http-equiv" not in shown
+    assert "hx-trigger" not in shown
+
+
+def test_a_search_that_takes_longer_is_polled(page: Client, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+    address = search(page, gallery)["Location"]
+    waiting = text(page.get(address))
+    assert "Searching…" in waiting
+    assert 'hx-trigger="every 1s"' in waiting
+    assert '<noscript><meta http-equiv="refresh"' in waiting
+    assert page.get(address, headers={"HX-Request": "true"}).status_code == 200
+    face_search.result = SearchResult(reason=ErrorInfo(code="no_face_found", message="There is no face in it."))
+    settled = page.get(address, headers={"HX-Request": "true"})
+    assert settled.status_code == 286
+    assert "There is no face in it." in text(settled)
+    assert "<html" not in text(settled)
+
+
+def test_a_picture_that_is_none_is_told_on_the_form(
+    page: Client, gallery: Gallery, face_search: FakeFaceSearch
+) -> None:
+    face_search.result = SearchResult(error=ErrorInfo(code="not_an_image", message="This file is not a picture."))
+    response = search(page, gallery)
+    assert response.status_code == 400
+    assert "This file is not a picture." in text(response)
+    assert 'type="file"' in text(response)
+
+
+def test_a_search_without_a_picture_is_told(page: Client, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+    response = page.post(f"/galleries/{gallery.id}/search/")
+    assert response.status_code == 400
+    assert "Please choose a picture" in text(response)
+
+
+def test_a_search_while_the_queue_is_down(page: Client, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+    face_search.is_down = True
+    response = search(page, gallery)
+    assert response.status_code == 503
+    assert "The queue does not answer." in text(response)
+
+
+def test_the_search_form_checks_csrf(user: User, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user)
+    address = f"/galleries/{gallery.id}/search/"
+    assert client.post(address, {"image": upload()}).status_code == 403
+    client.get(address)
+    token = client.cookies["csrftoken"].value
+    assert client.post(address, {"image": upload(), "csrfmiddlewaretoken": token}).status_code == 302
+    assert len(face_search.started) == 1
+
+
+def test_another_users_result_is_not_found(
+    page: Client, gallery: Gallery, stranger: User, face_search: FakeFaceSearch
+) -> None:
+    address = search(page, gallery)["Location"]
+    thief = Client()
+    thief.force_login(stranger)
+    assert thief.get(address).status_code == 404
+    assert page.get("/searches/forged/").status_code == 404
+
+
+def test_an_expired_search_says_so(page: Client, gallery: Gallery, face_search: FakeFaceSearch, settings: Any) -> None:
+    settings.SEARCH_TIMEOUT_SECONDS = 0.0
+    response = search(page, gallery)
+    assert response.status_code == 504
+    assert "No worker answered" in text(response)
+
+
+def test_the_starter_packs_warning_is_the_starter_packs(
+    page: Client, gallery: Gallery, face_search: FakeFaceSearch, settings: Any
+) -> None:
+    settings.PACK_NAME = "buffalo_l"
+    face_search.result = answer_with(add_indexed_photo(gallery))
+    assert "starter" not in text(page.get(search(page, gallery)["Location"]))
+    Generation.objects.update(pack="starter-compact")
+    assert "The starter-compact pack is active" in text(page.get(search(page, gallery)["Location"]))
+
+
+# -- every page ---------------------------------------------------------------------------------------------
+
+
+def test_pages_have_a_policy_and_nothing_inline(page: Client, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+    photo = add_indexed_photo(gallery)
+    for address in ("/", f"/galleries/{gallery.id}/", f"/photos/{photo.id}/", f"/galleries/{gallery.id}/search/"):
+        response = page.get(address)
+        assert response["Content-Security-Policy"].startswith("default-src 'self'")
+        assert "style=" not in text(response)
+        assert "<script>" not in text(response)
+        assert "//cdn" not in text(response)
+
+
+@pytest.mark.parametrize("name", django_settings.MIDDLEWARE)
+def test_no_middleware_holds_a_thread(name: str) -> None:
+    assert getattr(import_string(name), "async_capable", False)

@@ -1,0 +1,333 @@
+"""Generations in the API, on the pages and in the admin: for staff, and nobody's pictures for anybody else."""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from tasks.health.reports import WorkerReport
+from tasks.web import bulk as tasks_client
+from tests.unit.webapp.conftest import FakeFaceSearch, add_indexed_photo, report_of
+from webapp.accounts.models import AuditEntry
+from webapp.gallery.models import Face, Gallery
+from webapp.generations import overview
+from webapp.generations.gates import GATES
+from webapp.generations.models import Entry, Generation
+from webapp.generations.selectors import active_generation
+from webapp.people import services
+
+State = Generation.State
+
+
+@pytest.fixture
+def staff(user: User, reports: list[WorkerReport], monkeypatch: pytest.MonkeyPatch) -> Client:
+    """Ada, who runs the service; nothing is sent."""
+    user.is_staff = True
+    user.save()
+    monkeypatch.setattr(tasks_client, "enqueue_drop", lambda request, *, pack: None)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def another(state: str = State.BUILDING, **fields: Any) -> Generation:
+    """A generation of another pack beside the active one."""
+    active_generation()
+    fields = {
+        "pack": "other",
+        "collection": f"faces_{uuid.uuid4().hex}",
+        "fingerprint": "f" * 64,
+        "state": state,
+    } | fields
+    return Generation.objects.create(**fields)
+
+
+def compared(*changes: tuple[Face, Face | None, Face | None]) -> dict[str, Any]:
+    """Measurements in which each face has an old and a new nearest neighbour."""
+
+    def hits(face: Face | None, similarity: float) -> list[dict[str, Any]]:
+        return [{"face_id": str(face.id), "photo_id": str(face.photo_id), "similarity": similarity}] if face else []
+
+    measured = {"face_count": 0, "database_count": 0, "match_recall": 1.0, "ticket": "x"}
+    return {
+        "active": measured | {"neighbours": {str(face.id): hits(old, 0.8) for face, old, _ in changes}},
+        "own": measured | {"neighbours": {str(face.id): hits(new, 0.7) for face, _, new in changes}},
+    }
+
+
+def post(client: Client, path: str, **body: Any) -> Any:
+    return client.post(f"/api/v1/generations{path}", body, content_type="application/json")
+
+
+def text(response: Any) -> str:
+    return response.content.decode()
+
+
+# -- who may --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("get", "/api/v1/generations"),
+        ("post", "/api/v1/generations"),
+        ("get", "/api/v1/generations/{number}"),
+        ("post", "/api/v1/generations/rollback"),
+        *(("post", "/api/v1/generations/{number}/" + action) for action in ("pause", "resume", "rate", "activate")),
+        ("delete", "/api/v1/generations/{number}"),
+        ("get", "/generations/"),
+        ("get", "/generations/{number}/"),
+        ("get", "/generations/{number}/progress/"),
+        ("post", "/generations/start/"),
+        ("post", "/generations/rollback/"),
+        *(("post", "/generations/{number}/" + action + "/") for action in ("pause", "rate", "activate", "drop")),
+    ],
+)
+def test_for_others_there_is_no_such_page(user: User, reports: list[WorkerReport], method: str, path: str) -> None:
+    generation = another()
+    client = Client()
+    address = path.format(number=generation.pk)
+    anonymous = getattr(client, method)(address, {}, content_type="application/json")
+    assert anonymous.status_code in (302, 401)
+    client.force_login(user)
+    assert getattr(client, method)(address, {}, content_type="application/json").status_code == 404
+    assert list(Generation.objects.filter(pk=generation.pk).values_list("state", "is_dropping", "is_paused")) == [
+        (State.BUILDING, False, False)
+    ]
+    assert not AuditEntry.objects.exists()
+
+
+# -- the API --------------------------------------------------------------------------------------------------
+
+
+def test_a_generation_is_started_and_shown(staff: Client, gallery: Gallery, reports: list[WorkerReport]) -> None:
+    add_indexed_photo(gallery)
+    reports += [report_of("other", "search"), report_of("other", "index", is_healthy=False)]
+    answer = post(staff, "", pack="other", index_type="HNSW", search_params={"ef": 512}, rate_limit=5)
+    assert answer.status_code == 201
+    started = answer.json()
+    assert (started["state"], started["pack"], started["rate_limit"]) == ("building", "other", 5)
+    assert started["index"] == {
+        "metric_type": "",
+        "index_type": "HNSW",
+        "index_params": {},
+        "search_params": {"ef": 512},
+    }
+    assert started["counts"] == {"total": 1, "indexed": 0, "no_faces": 0, "failed": 0, "missing": 0, "following": 1}
+    assert started["workers"] == {"search.other": 1, "index.other": 0, "reindex.other": 0}
+    assert [gate["name"] for gate in started["gates"]] == list(GATES)
+    assert AuditEntry.objects.get(action="reindex.start").actor == "ada"
+    listed = staff.get("/api/v1/generations").json()
+    assert [(each["number"], each["state"]) for each in listed] == [
+        (started["number"], "building"),
+        (active_generation().pk, "active"),
+    ]
+    assert listed[1]["gates"] == []
+    assert staff.get(f"/api/v1/generations/{started['number']}").json()["changes"] == []
+
+
+def test_a_second_one_and_a_bad_index_are_refused(staff: Client) -> None:
+    assert post(staff, "", index_type="NONSENSE").json()["code"] == "bad_index"
+    assert post(staff, "", rate_limit=-1).status_code == 422
+    assert post(staff, "", index_type="HNSW").status_code == 201
+    again = post(staff, "", index_type="HNSW")
+    assert (again.status_code, again.json()["code"]) == (409, "reindex_running")
+
+
+def test_a_generation_is_paused_resumed_and_slowed_down(staff: Client) -> None:
+    number = another().pk
+    assert post(staff, f"/{number}/pause").json()["is_paused"]
+    assert not post(staff, f"/{number}/resume").json()["is_paused"]
+    assert post(staff, f"/{number}/rate", rate_limit=2.5).json()["rate_limit"] == 2.5
+    assert post(staff, f"/{number}/rate", rate_limit=None).json()["rate_limit"] is None
+    assert post(staff, "/999/pause").status_code == 404
+
+
+def test_a_closed_gate_says_why_and_can_be_overridden_by_name(staff: Client) -> None:
+    first, number = active_generation().pk, another().pk
+    refused = post(staff, f"/{number}/activate")
+    assert (refused.status_code, refused.json()["code"]) == (409, "gate_closed")
+    assert "workers: No healthy worker of the pack other" in refused.json()["message"]
+    assert post(staff, f"/{number}/activate", override=["nonsense"]).status_code == 400
+    assert post(staff, f"/{number}/activate", override=list(GATES)).json()["state"] == "active"
+    assert set(AuditEntry.objects.get(action="reindex.activate").detail["overridden"]) >= {"recall", "workers"}
+    assert post(staff, "/rollback", override=["workers"]).json()["number"] == first
+    assert staff.delete(f"/api/v1/generations/{first}").status_code == 409
+    dropped = staff.delete(f"/api/v1/generations/{number}")
+    assert (dropped.status_code, dropped.json()) == (202, {"number": number, "warning": ""})
+    assert Generation.objects.get(pk=number).is_dropping
+
+
+def test_the_rate_is_that_of_the_last_minute_and_tells_the_time_left(staff: Client, gallery: Gallery) -> None:
+    photos = [add_indexed_photo(gallery, content=bytes([number])) for number in range(4)]
+    generation, now = another(), timezone.now()
+    Generation.objects.update(created=now - timedelta(hours=1))
+    for photo, seconds in zip(photos, (5, 30, 3000), strict=False):
+        Entry.objects.create(
+            generation=generation, photo=photo, state="indexed", settled_at=now - timedelta(seconds=seconds)
+        )
+    shown = staff.get(f"/api/v1/generations/{generation.pk}").json()
+    assert shown["rate"] == pytest.approx(2 / 60)
+    assert shown["seconds_left"] == pytest.approx(30)
+    assert shown["counts"] == {"total": 4, "indexed": 3, "no_faces": 0, "failed": 0, "missing": 0, "following": 1}
+
+
+def test_changed_answers_are_told_by_ids(staff: Client, gallery: Gallery) -> None:
+    one, two, three = (add_indexed_photo(gallery, content=bytes([number])).faces.get() for number in range(3))
+    generation = another(measurements=compared((one, two, three), (two, three, three), (three, one, None)))
+    shown = staff.get(f"/api/v1/generations/{generation.pk}").json()
+    assert shown["compared"] == 3
+    found = {
+        change["face"]["face_id"]: (
+            change["old"] and change["old"]["face_id"],
+            change["new"] and change["new"]["face_id"],
+        )
+        for change in shown["changes"]
+    }
+    assert found == {str(one.id): (str(two.id), str(three.id)), str(three.id): (str(one.id), None)}
+    assert shown["changes"][0]["face"]["gallery_name"] == gallery.name
+
+
+def test_a_sampled_face_that_has_gone_since_is_left_out(staff: Client, gallery: Gallery) -> None:
+    one, two = (add_indexed_photo(gallery, content=bytes([number])).faces.get() for number in range(2))
+    generation = another(measurements=compared((one, two, None), (two, one, None)))
+    one.delete()
+    shown = staff.get(f"/api/v1/generations/{generation.pk}").json()
+    assert [(change["face"]["face_id"], change["old"]) for change in shown["changes"]] == [(str(two.id), None)]
+
+
+# -- the pages ------------------------------------------------------------------------------------------------
+
+
+def test_the_page_shows_changes_side_by_side_but_no_strangers_pictures(
+    staff: Client, gallery: Gallery, their_gallery: Gallery
+) -> None:
+    mine, other = (add_indexed_photo(gallery, content=bytes([number])).faces.get() for number in range(2))
+    theirs = add_indexed_photo(their_gallery, name="secret.jpg").faces.get()
+    services.face_name(face=theirs, name="Eve")
+    generation = another(measurements=compared((mine, other, None), (theirs, mine, None)))
+    shown = text(staff.get(f"/generations/{generation.pk}/"))
+    assert "2 of 2 sampled faces" in shown
+    # 30 x 40 pixels at (10.5, 20), and 30 % around it
+    picture = f'<image href="/photos/{mine.photo_id}/file/" width="640" height="480"/>'
+    assert f'viewBox="1.5 8.0 48.0 64.0" role="img" aria-label="A face in ada.jpg">{picture}' in shown
+    assert f"/photos/{other.photo_id}/file/" in shown
+    assert "nobody" in shown
+    assert f"a face in the gallery “Secrets”<br><code>{theirs.id}</code>" in shown
+    for secret in (str(theirs.photo_id), "secret.jpg", "Eve"):
+        assert secret not in shown
+
+
+def test_a_photo_being_deleted_is_not_shown(staff: Client, gallery: Gallery) -> None:
+    one, two = (add_indexed_photo(gallery, content=bytes([number])).faces.get() for number in range(2))
+    generation = another(measurements=compared((one, two, None)))
+    assert staff.delete(f"/api/v1/photos/{one.photo_id}").status_code == 202
+    shown = text(staff.get(f"/generations/{generation.pk}/"))
+    assert str(one.photo_id) not in shown
+    assert str(two.photo_id) in shown
+
+
+def test_a_generation_is_begun_paused_and_dropped_on_the_pages(staff: Client) -> None:
+    assert "Build a generation" in text(staff.get("/generations/"))
+    form = {"pack": "other", "index_type": "IVF_FLAT", "search_params": '{"nprobe": 64}', "rate_limit": "3"}
+    assert "is being built" in text(staff.post("/generations/start/", form, follow=True))
+    generation = Generation.objects.get(pack="other")
+    assert (generation.index_params, generation.search_params, generation.rate_limit) == ({}, {"nprobe": 64}, 3.0)
+    assert "Build a generation" not in text(staff.get("/generations/"))
+    address = f"/generations/{generation.pk}/"
+    assert "paused" in text(staff.post(address + "pause/", {"is_paused": "1"}, follow=True))
+    staff.post(address + "rate/", {"rate_limit": ""})
+    staff.post(address + "pause/", {})
+    generation.refresh_from_db()
+    assert (generation.is_paused, generation.rate_limit) == (False, None)
+    assert "is being dropped" in text(staff.post(address + "drop/", follow=True))
+
+
+@pytest.mark.parametrize(
+    ("form", "sentence"),
+    [
+        ({"index_params": "{"}, "index_params: Invalid JSON"),
+        ({"index_params": '{"nlist": "x"}'}, "nlist: Input should be a valid integer"),
+        ({"rate_limit": "0"}, "rate_limit: Input should be greater than 0"),
+        ({"index_type": "NONSENSE"}, "NONSENSE"),
+    ],
+)
+def test_a_form_filled_in_wrongly_is_told_in_a_sentence(staff: Client, form: dict[str, str], sentence: str) -> None:
+    assert sentence in text(staff.post("/generations/start/", form, follow=True))
+    assert not Generation.objects.filter(state=State.BUILDING).exists()
+
+
+def test_activating_on_the_page_needs_open_gates_or_their_names(staff: Client) -> None:
+    generation = another()
+    address = f"/generations/{generation.pk}/"
+    shown = text(staff.get(address))
+    assert all(f'name="override" value="{gate}"' in shown for gate in GATES)
+    assert "is not activated. counts:" in text(staff.post(address + "activate/", follow=True))
+    assert "is searched now" in text(staff.post(address + "activate/", {"override": GATES}, follow=True))
+    assert "Activate</button>" not in text(staff.get(address))
+    assert "Drop it" not in text(staff.get(address))
+    assert "is searched again" in text(staff.post("/generations/rollback/", {"override": "workers"}, follow=True))
+    assert active_generation() != generation
+
+
+def test_the_progress_is_polled_until_nothing_changes(staff: Client) -> None:
+    generation = another()
+    address = f"/generations/{generation.pk}/"
+    assert f'hx-get="{address}progress/"' in text(staff.get(address))
+    polled = staff.get(address + "progress/")
+    assert polled.status_code == 200
+    assert "<html" not in text(polled)
+    Generation.objects.filter(pk=generation.pk).update(state=State.RETIRED)
+    assert staff.get(address + "progress/").status_code == 286
+    assert "hx-get" not in text(staff.get(address))
+
+
+def test_the_pages_keep_the_policy(staff: Client, gallery: Gallery) -> None:
+    face = add_indexed_photo(gallery).faces.get()
+    generation = another(measurements=compared((face, face, None)))
+    for address in ("/generations/", f"/generations/{generation.pk}/"):
+        shown = text(staff.get(address))
+        assert "style=" not in shown
+        assert "<script>" not in shown
+
+
+def test_the_status_page_shows_the_active_generation_and_who_works(staff: Client, face_search: FakeFaceSearch) -> None:
+    another()
+    shown = text(staff.get("/status/"))
+    assert f'Searched: <a href="/generations/{active_generation().pk}/">' in shown
+    assert "search.starter: none" in shown
+    assert "reindex.other: none" in shown
+
+
+def test_workers_are_counted_by_queue_and_only_healthy_ones() -> None:
+    found = overview.pack_workers(
+        ["a", "b", "a"], [report_of("a"), report_of("a", "search"), report_of("b", is_healthy=False)]
+    )
+    assert [(each.pack, each.workers) for each in found] == [
+        ("a", {"search.a": 2, "index.a": 1, "reindex.a": 1}),
+        ("b", {"search.b": 0, "index.b": 0, "reindex.b": 0}),
+    ]
+
+
+# -- the admin ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["generation", "entry", "auditentry"])
+def test_the_admin_shows_and_changes_nothing(staff: Client, user: User, gallery: Gallery, name: str) -> None:
+    user.is_superuser = True
+    user.save()
+    add_indexed_photo(gallery)
+    post(staff, "", pack="other")
+    model = {"generation": Generation, "entry": Entry, "auditentry": AuditEntry}[name]
+    row = model.objects.first()
+    assert row is not None
+    assert staff.get(f"/admin/{model._meta.app_label}/{name}/").status_code == 200
+    assert staff.get(f"/admin/{model._meta.app_label}/{name}/{row.pk}/change/").status_code == 200
+    for action in ("add", f"{row.pk}/delete"):
+        assert staff.post(f"/admin/{model._meta.app_label}/{name}/{action}/", {"post": "yes"}).status_code == 403
+    assert staff.post(f"/admin/{model._meta.app_label}/{name}/{row.pk}/change/", {}).status_code == 403
+    assert model.objects.filter(pk=row.pk).exists()

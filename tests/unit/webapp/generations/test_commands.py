@@ -1,0 +1,174 @@
+"""`manage.py reindex` and `manage.py workers`."""
+
+import getpass
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tasks.errors import QueueUnavailable
+from tasks.health.reports import WorkerReport
+from tasks.web import bulk as tasks_client
+from tests.unit.webapp.conftest import add_indexed_photo, report_of
+from webapp.accounts.models import AuditEntry
+from webapp.gallery.models import Gallery
+from webapp.generations.gates import GATES
+from webapp.generations.management.commands import reindex
+from webapp.generations.models import Entry, Generation
+from webapp.generations.selectors import active_generation
+from webapp.operations import local
+from webapp.operations.management.commands import workers
+
+State = Generation.State
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_sent(db: None, reports: list[WorkerReport], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks_client, "enqueue_drop", lambda request, *, pack: None)
+
+
+def run(*arguments: Any) -> str:
+    out = io.StringIO()
+    call_command("reindex", *map(str, arguments), stdout=out)
+    return out.getvalue()
+
+
+def run_json(*arguments: Any) -> Any:
+    return json.loads(run(*arguments, "--json"))
+
+
+# -- reindex --------------------------------------------------------------------------------------------------
+
+
+def test_start_says_who_is_missing_and_how_to_follow(reports: list[WorkerReport]) -> None:
+    reports.append(report_of("other", "search", "index"))
+    printed = run("start", "--pack", "other", "--rate", 5)
+    generation = Generation.objects.get(pack="other")
+    assert f"Generation {generation.pk} (other) is being built in {generation.collection}." in printed
+    assert "Nobody consumes reindex.other yet: `python manage.py workers other` does." in printed
+    assert "reindex status --watch" in printed
+    assert (generation.rate_limit, generation.state) == (5.0, State.BUILDING)
+    assert AuditEntry.objects.get().actor == f"manage.py ({getpass.getuser()})"
+
+
+def test_start_takes_an_index_and_its_parameters() -> None:
+    started = run_json(
+        "start", "--index-type", "IVF_FLAT", "--index-params", '{"nlist": 64}', "--search-params", '{"nprobe": 8}'
+    )
+    assert (started["pack"], started["index"]["index_type"]) == ("starter", "IVF_FLAT")
+    assert (started["index"]["index_params"], started["index"]["search_params"]) == ({"nlist": 64}, {"nprobe": 8})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("start", "--index-params", "[1]"), "must be a JSON object of whole numbers"),
+        (("start", "--index-params", '{"nlist": true}'), "must be a JSON object of whole numbers"),
+        (("start", "--rate", "0"), "must be a number above 0"),
+        (("start", "--rate", "nan"), "must be a number above 0"),
+        (("start", "--index-type", "NONSENSE"), "NONSENSE"),
+        (("start", "--gallery", "Nobody's"), "There is no gallery"),
+        (("start", "--gallery", "Friends", "--pack", "other"), "goes with no other pack"),
+        (("activate",), "No generation is being built"),
+        (("pause", "7"), "There is no such generation."),
+        (("rollback",), "no retired generation"),
+        (("drop", "7"), "There is no such generation."),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_sentence(gallery: Gallery, arguments: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(CommandError, match=sentence):
+        run(*arguments)
+
+
+def test_a_gallery_is_looked_at_again(gallery: Gallery, their_gallery: Gallery) -> None:
+    add_indexed_photo(gallery)
+    theirs = add_indexed_photo(their_gallery)
+    assert "1 photos of Friends are looked at again." in run("start", "--gallery", "Friends", "--owner", "ada")
+    assert [entry.photo for entry in Entry.objects.all()] == [theirs]
+
+
+def test_status_shows_progress_workers_and_gates(gallery: Gallery, reports: list[WorkerReport]) -> None:
+    add_indexed_photo(gallery)
+    reports.append(report_of("other", "search"))
+    run("start", "--pack", "other", "--search-params", "{}")
+    Generation.objects.filter(pack="other").update(fingerprint="0123456789abcdef", chosen_rate=2.5)
+    printed = run("status")
+    first, number = active_generation().pk, Generation.objects.get(pack="other").pk
+    assert f"Generation {number}: building" in printed
+    assert f"Generation {first}: active" in printed
+    assert "pack other (0123456789ab), collection faces_other_" in printed
+    assert "0 of 1 photos done" in printed
+    assert "as many a second as searches bear, lately 2.5" in printed
+    assert "workers: search.other 1, index.other none, reindex.other none" in printed
+    assert "gate recall is CLOSED: The match recall was not measured yet." in printed
+    assert printed.count("gate ") == len(GATES)
+    assert [each["number"] for each in run_json()] == [number, first]
+
+
+def test_watching_ends_when_nothing_is_being_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    run("start", "--pack", "other")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            Generation.objects.filter(state=State.BUILDING).update(state=State.READY)
+
+    monkeypatch.setattr(reindex.time, "sleep", pause)
+    printed = run("status", "--watch")
+    assert (printed.count(": building"), printed.count(": ready")) == (2, 1)
+
+
+def test_from_start_to_drop() -> None:
+    first, number = active_generation().pk, run_json("start", "--pack", "other")["number"]
+    assert run_json("pause")["is_paused"]
+    assert not run_json("resume", number)["is_paused"]
+    assert run_json("rate", 2)["rate_limit"] == 2
+    assert run_json("rate", "auto", number)["rate_limit"] is None
+    with pytest.raises(CommandError, match="is not activated"):
+        run("activate")
+    assert "is searched now" in run("activate", "--override", *GATES)
+    assert run_json("rollback", "--override", "workers")["number"] == first
+    with pytest.raises(CommandError, match="cannot be dropped"):
+        run("drop", first)
+    assert run_json("drop", number) == {"number": number, "warning": ""}
+
+
+def test_a_drop_while_the_queue_is_down_says_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(request: Any, *, pack: str) -> None:
+        raise QueueUnavailable("The queue does not answer.")
+
+    monkeypatch.setattr(tasks_client, "enqueue_drop", down)
+    number = run_json("start", "--pack", "other")["number"]
+    assert "once the queue is back" in run("drop", number)
+
+
+# -- workers --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("pack", "name"), [("other", "other"), ("/packs/mine/", "mine")])
+def test_workers_of_a_pack_are_the_procfiles_with_its_name(
+    monkeypatch: pytest.MonkeyPatch, pack: str, name: str
+) -> None:
+    started: list[tuple[list[local.LocalProcess], dict[str, str]]] = []
+
+    def run_processes(processes: list[local.LocalProcess], environment: dict[str, str]) -> int:
+        started.append((processes, environment))
+        return 3
+
+    monkeypatch.setattr(workers, "run_processes", run_processes)
+    with pytest.raises(SystemExit) as ended:
+        call_command("workers", pack)
+    assert ended.value.code == 3
+    [(processes, environment)] = started
+    assert {process.name for process in processes} == {"worker-search", "worker-index", "worker-reindex"}
+    assert (Path(environment["FACE_PACK"]), environment["PACK_NAME"]) == (Path(pack), name)
+
+
+def test_a_service_has_a_re_index_worker_of_its_own_pack() -> None:
+    [process] = [each for each in local.local_processes(local.settings.PORTS) if each.name == "worker-reindex"]
+    assert '--queues "reindex.$PACK_NAME"' in process.command
+    assert "$REINDEX_CONCURRENCY" in process.command

@@ -1,0 +1,142 @@
+"""photos_add: streaming, hashing, refusing, and never losing an accepted photo."""
+
+import hashlib
+import threading
+from typing import Any
+
+import pytest
+from django.core.files.storage import FileSystemStorage, default_storage
+from django.db import connection
+
+from tests.unit.webapp.conftest import FakeQueue, add_photo, face_info, indexed, upload
+from webapp.gallery.models import Gallery, Photo
+from webapp.http.problems import Problem
+from webapp.indexing import adding, deleting, recording, retrying
+from webapp.indexing.adding import display_name
+
+
+def test_a_photo_is_stored_under_a_name_the_server_made(gallery: Gallery) -> None:
+    photo = add_photo(gallery, b"bytes", "../../etc/passwd")
+    assert photo.file.name == f"{gallery.id}/{photo.id}"
+    assert photo.filename == "passwd"
+    assert photo.file.read() == b"bytes"
+    assert photo.sha256 == hashlib.sha256(b"bytes").hexdigest()
+    assert photo.byte_size == 5
+    assert photo.state == Photo.State.PENDING
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        pytest.param("a\x1b[31mb.png", "a[31mb.png", id="terminal escape"),
+        pytest.param("C:\\photos\\ada.png", "ada.png", id="folders of Windows"),
+        pytest.param("\n", "photo", id="nothing printable"),
+        pytest.param("x" * 300 + ".jpg", "x" * 251 + ".jpg", id="too long"),
+        pytest.param(None, "photo", id="no name"),
+    ],
+)
+def test_a_file_name_is_made_fit_for_showing(name: str | None, shown: str) -> None:
+    assert display_name(name) == shown
+
+
+def test_photos_are_sent_in_chunks_after_they_are_saved(gallery: Gallery, queue: FakeQueue, settings: Any) -> None:
+    settings.INDEX_CHUNK_SIZE = 2
+    added = adding.photos_add(gallery=gallery, files=[upload(bytes([number])) for number in range(5)])
+    assert [len(photos) for _, photos in queue.indexed] == [2, 2, 1]
+    assert sorted(queue.indexed_ids) == sorted(str(photo.id) for photo in added.added)
+    assert {gallery_id for gallery_id, _ in queue.indexed} == {str(gallery.id)}
+
+
+def test_the_same_content_is_added_once(gallery: Gallery, queue: FakeQueue) -> None:
+    first = add_photo(gallery, name="one.jpg")
+    again = adding.photos_add(gallery=gallery, files=[upload(name="two.jpg")])
+    assert not again.added
+    assert [file.photo for file in again.already_there] == [first]
+    assert queue.indexed_ids == [str(first.id)]
+    assert default_storage.listdir(str(gallery.id))[1] == [str(first.id)], "the second copy must be gone"
+
+
+def test_two_galleries_may_hold_the_same_photo(gallery: Gallery, their_gallery: Gallery) -> None:
+    assert add_photo(gallery).id != add_photo(their_gallery).id
+
+
+def test_a_photo_may_come_back_while_it_is_deleted(gallery: Gallery) -> None:
+    first = add_photo(gallery)
+    deleting.photos_delete(gallery=gallery, photo_ids=[first.id])
+    assert add_photo(gallery).id != first.id
+
+
+def test_an_empty_file_is_accepted_and_left_to_the_worker(gallery: Gallery, queue: FakeQueue) -> None:
+    photo = add_photo(gallery, b"")
+    assert photo.byte_size == 0
+    assert default_storage.exists(photo.file.name or "")
+    assert queue.indexed_ids == [str(photo.id)]
+
+
+def test_a_file_that_is_too_large_is_refused_alone(gallery: Gallery, settings: Any) -> None:
+    settings.FACE_CONFIG = settings.FACE_CONFIG | {"MAX_IMAGE_BYTES": 4}
+    added = adding.photos_add(gallery=gallery, files=[upload(b"12345", "big.jpg"), upload(b"1234", "ok.jpg")])
+    (refused,) = added.refused
+    assert (refused.filename, refused.code) == ("big.jpg", "image_too_large")
+    assert refused.message.endswith("are taken.")
+    assert [photo.filename for photo in added.added] == ["ok.jpg"]
+
+
+def test_a_disk_that_is_full_refuses_one_file(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = FileSystemStorage._save
+
+    def save(storage: FileSystemStorage, name: str, content: Any) -> str:
+        if content.name == "bad.jpg":
+            raise OSError(28, "No space left on device")
+        return real(storage, name, content)
+
+    monkeypatch.setattr(FileSystemStorage, "_save", save)
+    added = adding.photos_add(gallery=gallery, files=[upload(b"1", "bad.jpg"), upload(b"2", "good.jpg")])
+    assert [file.result for file in added.files] == ["refused", "added"]
+    assert added.files[0].code == "storage_failed"
+
+
+def test_a_queue_that_is_down_is_a_warning_and_loses_nothing(gallery: Gallery, queue: FakeQueue) -> None:
+    queue.is_down = True
+    added = adding.photos_add(gallery=gallery, files=[upload()])
+    assert added.warning
+    assert added.added[0].state == Photo.State.PENDING
+    assert Photo.objects.count() == 1
+
+
+def test_known_faces_travel_with_a_photo_that_is_sent_again(gallery: Gallery, queue: FakeQueue) -> None:
+    photo, face = add_photo(gallery), face_info()
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, face)])
+    Photo.objects.update(state=Photo.State.FAILED)
+    retrying.failed_photos_retry(gallery=gallery)
+    known = queue.indexed[-1][1][0].known_faces
+    assert [(k.face_id, k.box) for k in known] == [(face.face_id, face.box)]
+
+
+def test_a_gallery_that_is_being_deleted_takes_no_photo(gallery: Gallery) -> None:
+    Gallery.objects.update(deleting=True)
+    with pytest.raises(Problem) as caught:
+        adding.photos_add(gallery=gallery, files=[upload()])
+    assert caught.value.code == "not_found"
+    assert default_storage.listdir(str(gallery.id))[1] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_file_uploaded_by_many_at_once_is_one_photo(gallery: Gallery) -> None:
+    together, results = threading.Barrier(4), []
+
+    def add() -> None:
+        together.wait()
+        try:
+            results.extend(adding.photos_add(gallery=gallery, files=[upload()]).files)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(file.result for file in results) == ["added", *["already_there"] * 3]
+    assert len({file.photo.id for file in results}) == 1
+    assert len(default_storage.listdir(str(gallery.id))[1]) == 1

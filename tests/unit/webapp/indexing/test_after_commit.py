@@ -1,0 +1,69 @@
+"""Nothing is sent before the rows that it is about are committed: a worker is faster than a transaction."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+
+from tasks.web import bulk
+from tests.unit.webapp.conftest import FakeQueue, add_indexed_photo, add_photo, face_info, failed, indexed
+from webapp.gallery.models import Gallery, Photo
+from webapp.indexing import deleting, recording, retrying
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def send_late_outcome(gallery: Gallery) -> None:
+    photo = add_photo(gallery)
+    outcome = indexed(photo, face_info())
+    Photo.objects.filter(id=photo.id).delete()
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[outcome])
+
+
+def retry_failed(gallery: Gallery) -> None:
+    photo = add_photo(gallery)
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[failed(photo)])
+    retrying.failed_photos_retry(gallery=gallery)
+
+
+def record_unwanted_removal(gallery: Gallery) -> None:
+    deleting.removals_record(photo_ids=[add_indexed_photo(gallery).id])
+
+
+@pytest.mark.parametrize(
+    ("act", "sends"),
+    [
+        pytest.param(add_photo, 1, id="an upload"),
+        pytest.param(
+            lambda gallery: deleting.photos_delete(gallery=gallery, photo_ids=[add_photo(gallery).id]),
+            2,
+            id="a deletion",
+        ),
+        pytest.param(
+            lambda gallery: (add_photo(gallery), deleting.gallery_delete(gallery=gallery)), 2, id="a gallery goes"
+        ),
+        pytest.param(retry_failed, 2, id="a retry"),
+        pytest.param(send_late_outcome, 2, id="faces of a photo that is gone"),
+        pytest.param(record_unwanted_removal, 2, id="a removal of a photo that is wanted"),
+    ],
+)
+def test_what_is_sent_is_committed(
+    gallery: Gallery,
+    queue: FakeQueue,
+    monkeypatch: pytest.MonkeyPatch,
+    act: Callable[[Gallery], object],
+    sends: int,
+) -> None:
+    inside: list[bool] = []
+
+    def note_and(send: Callable[..., None]) -> Callable[..., None]:
+        def noted(**arguments: object) -> None:
+            inside.append(connection.in_atomic_block)
+            send(**arguments)
+
+        return noted
+
+    for name in ("enqueue_index", "enqueue_removal"):
+        monkeypatch.setattr(bulk, name, note_and(getattr(queue, name)))
+    act(gallery)
+    assert inside == [False] * sends

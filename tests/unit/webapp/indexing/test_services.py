@@ -1,0 +1,297 @@
+"""Outcomes, removals, sweeping: guarded by the state they expect, harmless when they run twice."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from tasks.errors import QueueUnavailable
+from tests.unit.webapp.conftest import FakeQueue, add_indexed_photo, add_photo, face_info, failed, indexed
+from webapp.gallery import services
+from webapp.gallery.models import Face, Gallery, Photo
+from webapp.http.problems import Problem
+from webapp.indexing import deleting, recording, retrying, sweeping
+
+State = Photo.State
+
+
+def age(photo: Photo, *, attempts: int = 1) -> None:
+    """Make the photo one that was sent long ago."""
+    long_ago = timezone.now() - timedelta(hours=1)
+    Photo.objects.filter(id=photo.id).update(enqueued_at=long_ago, attempts=attempts)
+
+
+def state_of(photo: Photo) -> str:
+    return Photo.objects.get(id=photo.id).state
+
+
+# -- galleries ----------------------------------------------------------------------------------------------
+
+
+def test_a_name_is_taken_once_per_owner(gallery: Gallery, user: User, stranger: User) -> None:
+    with pytest.raises(Problem, match="already have a gallery"):
+        services.gallery_create(owner=user, name="  Friends ")
+    assert services.gallery_create(owner=stranger, name="Friends").owner == stranger
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 101])
+def test_a_gallery_needs_a_name(user: User, name: str) -> None:
+    with pytest.raises(Problem, match="needs a name"):
+        services.gallery_create(owner=user, name=name)
+
+
+def test_an_empty_gallery_goes_at_once(gallery: Gallery) -> None:
+    deleting.gallery_delete(gallery=gallery)
+    assert not Gallery.objects.exists()
+
+
+def test_a_gallery_goes_with_its_last_photo(gallery: Gallery, queue: FakeQueue) -> None:
+    photos = [add_indexed_photo(gallery, content=b"1"), add_photo(gallery, b"2")]
+    deleting.gallery_delete(gallery=gallery)
+    assert sorted(queue.removed_ids) == sorted(str(photo.id) for photo in photos)
+    deleting.removals_record(photo_ids=[str(photos[0].id)])
+    assert Gallery.objects.exists()
+    deleting.removals_record(photo_ids=[str(photos[1].id)])
+    assert not Gallery.objects.exists()
+
+
+# -- outcomes -----------------------------------------------------------------------------------------------
+
+
+def test_an_outcome_is_written_with_its_faces(gallery: Gallery) -> None:
+    photo, face = add_photo(gallery), face_info()
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, face)])
+    photo.refresh_from_db()
+    assert (photo.state, photo.width, photo.height, photo.image_format) == ("indexed", 640, 480, "JPEG")
+    row = photo.faces.get()
+    assert (str(row.id), row.left, row.bottom, row.landmarks[0]) == (face.face_id, 10.5, 60, [1, 2])
+
+
+def test_an_outcome_may_come_twice(gallery: Gallery) -> None:
+    photo = add_photo(gallery)
+    outcome = indexed(photo, face_info(), face_info(left=100))
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[outcome])
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[outcome])
+    assert photo.faces.count() == 2
+
+
+def test_a_later_outcome_replaces_the_faces_and_keeps_ids(gallery: Gallery) -> None:
+    photo, kept, gone, new = add_photo(gallery), face_info(), face_info(left=100), face_info(left=200)
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, kept, gone)])
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, face_info(kept.face_id, left=11), new)])
+    assert {str(face.id): face.left for face in photo.faces.all()} == {kept.face_id: 11, new.face_id: 200}
+
+
+def test_a_failure_has_its_code_and_sentence(gallery: Gallery) -> None:
+    bad, good = add_photo(gallery, b"1"), add_photo(gallery, b"2")
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[failed(bad), indexed(good, face_info())])
+    bad.refresh_from_db()
+    assert (bad.state, bad.code, bad.message) == ("failed", "not_an_image", "This file is not a picture.")
+    assert state_of(good) == State.INDEXED
+
+
+def test_a_late_failure_does_not_undo_a_success(gallery: Gallery) -> None:
+    photo = add_indexed_photo(gallery)
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[failed(photo)])
+    assert state_of(photo) == State.INDEXED
+    assert photo.faces.count() == 1
+
+
+def test_an_outcome_does_not_bring_a_deleted_photo_back(gallery: Gallery, queue: FakeQueue) -> None:
+    photo = add_photo(gallery)
+    deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, face_info())])
+    assert state_of(photo) == State.DELETING
+    assert Face.objects.count() == 0
+    assert queue.removed_ids == [str(photo.id)] * 2, "faces indexed after the removal are removed again"
+
+
+def test_faces_of_a_photo_that_is_gone_are_removed_again(gallery: Gallery, queue: FakeQueue) -> None:
+    photo = add_photo(gallery)
+    deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
+    deleting.removals_record(photo_ids=[photo.id])
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, face_info())])
+    assert queue.removed[-1] == (str(gallery.id), [str(photo.id)])
+
+
+# -- removals -----------------------------------------------------------------------------------------------
+
+
+def test_a_photo_goes_only_when_its_faces_are_gone(gallery: Gallery, queue: FakeQueue) -> None:
+    photo = add_indexed_photo(gallery)
+    deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
+    assert queue.removed == [(str(gallery.id), [str(photo.id)])]
+    assert default_storage.exists(photo.file.name)
+    deleting.removals_record(photo_ids=[str(photo.id)])
+    assert not Photo.objects.exists()
+    assert not Face.objects.exists()
+    assert not default_storage.exists(photo.file.name)
+    deleting.removals_record(photo_ids=[str(photo.id)])
+
+
+def test_a_removal_nobody_asked_for_deletes_nothing_and_has_the_photo_indexed_again(
+    gallery: Gallery, queue: FakeQueue
+) -> None:
+    photo = add_indexed_photo(gallery)
+    deleting.removals_record(photo_ids=[str(photo.id)])
+    assert state_of(photo) == State.PENDING
+    assert default_storage.exists(photo.file.name)
+    assert queue.indexed_ids == [str(photo.id)] * 2
+
+
+def test_photos_of_another_gallery_are_not_deleted(gallery: Gallery, their_gallery: Gallery, queue: FakeQueue) -> None:
+    photo = add_photo(their_gallery)
+    deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
+    assert state_of(photo) == State.PENDING
+    assert queue.removed == []
+
+
+def test_deleting_while_the_queue_is_down_is_finished_later(gallery: Gallery, queue: FakeQueue) -> None:
+    photo = add_photo(gallery)
+    queue.is_down = True
+    assert deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
+    queue.is_down = False
+    age(photo)
+    sweeping.stale_photos_requeue()
+    assert queue.removed_ids == [str(photo.id)]
+
+
+# -- the sweep ----------------------------------------------------------------------------------------------
+
+
+def test_a_stale_photo_is_sent_again_once_per_lease(gallery: Gallery, queue: FakeQueue) -> None:
+    photo = add_photo(gallery)
+    age(photo)
+    sweeping.stale_photos_requeue()
+    sweeping.stale_photos_requeue()
+    photo.refresh_from_db()
+    assert queue.indexed_ids == [str(photo.id)] * 2, "once when it was added, once by the sweeps"
+    assert photo.attempts == 2
+
+
+def test_what_may_still_wait_is_not_stale(gallery: Gallery, queue: FakeQueue) -> None:
+    photo = add_photo(gallery)
+    age(photo)
+    queue.length = 1
+    sweeping.stale_photos_requeue()
+    assert len(queue.indexed) == 1
+
+
+def test_a_photo_is_stale_once_it_has_left_a_queue_that_never_gets_empty(gallery: Gallery, queue: FakeQueue) -> None:
+    lost, waiting = (add_photo(gallery, bytes([number])) for number in range(2))
+    age(lost)
+    queue.indexed.clear()
+    queue.length, queue.left = 1, time.time() - 60
+    sweeping.stale_photos_requeue()
+    assert queue.indexed_ids == [str(lost.id)]
+    waiting.refresh_from_db()
+    assert waiting.attempts == 1
+
+
+def test_a_photo_sent_a_moment_ago_is_not_stale(gallery: Gallery, queue: FakeQueue) -> None:
+    add_photo(gallery)
+    sweeping.stale_photos_requeue()
+    assert len(queue.indexed) == 1
+
+
+def test_a_photo_sent_too_often_has_failed(gallery: Gallery, queue: FakeQueue, settings: Any) -> None:
+    photo = add_photo(gallery)
+    age(photo, attempts=settings.INDEX_MAX_ATTEMPTS)
+    sweeping.stale_photos_requeue()
+    photo.refresh_from_db()
+    assert (photo.state, photo.code) == ("failed", "gave_up")
+    assert "attempts" in photo.message
+    assert len(queue.indexed) == 1
+
+
+def test_photos_that_may_kill_a_worker_travel_alone(gallery: Gallery, queue: FakeQueue) -> None:
+    photos = [add_photo(gallery, bytes([number])) for number in range(4)]
+    for photo, attempts in zip(photos, (1, 1, 2, 5), strict=True):
+        age(photo, attempts=attempts)
+    queue.indexed.clear()
+    sweeping.stale_photos_requeue()
+    assert [len(chunk) for _, chunk in queue.indexed] == [2, 1, 1]
+
+
+@pytest.mark.parametrize("state", [State.INDEXED, State.NO_FACES, State.FAILED])
+def test_final_photos_are_left_alone(gallery: Gallery, queue: FakeQueue, state: str) -> None:
+    photo = add_photo(gallery)
+    age(photo, attempts=99)
+    Photo.objects.update(state=state)
+    sweeping.stale_photos_requeue()
+    assert state_of(photo) == state
+    assert len(queue.indexed) == 1
+
+
+def test_a_queue_that_is_down_costs_no_attempt(gallery: Gallery, queue: FakeQueue) -> None:
+    photo = add_photo(gallery)
+    age(photo)
+    queue.is_down = True
+    with pytest.raises(QueueUnavailable):
+        sweeping.stale_photos_requeue()
+    photo.refresh_from_db()
+    assert photo.attempts == 1
+
+
+# -- retry --------------------------------------------------------------------------------------------------
+
+
+def test_failed_photos_are_sent_again(gallery: Gallery, queue: FakeQueue) -> None:
+    bad, good = add_photo(gallery, b"1"), add_indexed_photo(gallery, content=b"2")
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[failed(bad)])
+    queue.indexed.clear()
+    assert retrying.failed_photos_retry(gallery=gallery) == (1, "")
+    bad.refresh_from_db()
+    assert (bad.state, bad.code, bad.message, bad.attempts) == ("pending", "", "", 1)
+    assert queue.indexed_ids == [str(bad.id)]
+    assert state_of(good) == State.INDEXED
+
+
+# -- the database tasks -------------------------------------------------------------------------------------
+
+
+def test_the_database_tasks_only_call_services(monkeypatch: pytest.MonkeyPatch, gallery: Gallery) -> None:
+    from tasks.messages.base import ErrorInfo
+    from tasks.messages.indexing import IndexFailure, Outcomes, Removals
+    from webapp.indexing import tasks
+
+    photo = add_photo(gallery)
+    calls: list[Any] = []
+    written = {
+        "outcomes_record": tasks.recording,
+        "removals_record": tasks.deleting,
+        "index_failure_record": tasks.recording,
+        "stale_photos_requeue": tasks.sweeping,
+        "index_queue_feed": tasks.feeding,
+    }
+    for name, room in written.items():
+        monkeypatch.setattr(room, name, lambda name=name, **arguments: calls.append((name, arguments)))
+    outcome = indexed(photo, face_info())
+    tasks.record_outcomes(message=Outcomes(gallery_id=str(gallery.id), outcomes=(outcome,)).to_json())
+    tasks.record_removals(message=Removals(photo_ids=(str(photo.id),)).to_json())
+    error = ErrorInfo(code="busy", message="Busy.")
+    tasks.record_index_failure(message=IndexFailure(photo_ids=(str(photo.id),), error=error).to_json())
+    tasks.requeue_stale_photos()
+    tasks.feed_index_queue()
+    assert calls == [
+        ("outcomes_record", {"gallery_id": gallery.id, "outcomes": (outcome,), "collection": ""}),
+        ("removals_record", {"photo_ids": (str(photo.id),)}),
+        ("index_failure_record", {"photo_ids": (str(photo.id),), "error": error, "collection": ""}),
+        ("stale_photos_requeue", {}),
+        ("index_queue_feed", {}),
+    ]
+
+
+def test_the_database_tasks_have_the_names_that_are_sent() -> None:
+    from tasks import names
+    from webapp.indexing import tasks
+
+    assert tasks.record_outcomes.name == names.RECORD_OUTCOMES
+    assert tasks.record_removals.name == names.RECORD_REMOVALS
+    assert tasks.record_index_failure.name == names.RECORD_INDEX_FAILURE
+    assert tasks.feed_index_queue.name == names.FEED_INDEX_QUEUE
+    assert tasks.requeue_stale_photos.name == names.REQUEUE_STALE_PHOTOS

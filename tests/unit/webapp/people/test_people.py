@@ -1,0 +1,228 @@
+"""People: naming faces, and what of a photo's faces is shown while the model changes."""
+
+import io
+import json
+import uuid
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
+
+from tests.unit.webapp.conftest import FakeFaceSearch, add_indexed_photo, face_info, indexed, upload
+from tests.unit.webapp.search.test_api import answer_with
+from webapp.gallery.models import Face, Gallery, Photo
+from webapp.generations import faces as selectors
+from webapp.generations.models import Generation
+from webapp.generations.selectors import active_generation
+from webapp.http.problems import Problem
+from webapp.indexing import deleting, recording
+from webapp.people import services as people
+from webapp.people.models import Person
+from webapp.people.selectors import people_of
+
+State = Generation.State
+
+
+@pytest.fixture
+def page(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def named(gallery: Gallery, name: str = "Ada", content: bytes = b"picture") -> Face:
+    face = add_indexed_photo(gallery, content=content).faces.get()
+    people.face_name(face=face, name=name)
+    face.refresh_from_db()
+    return face
+
+
+def put(client: Client, face: Face, name: str) -> Any:
+    return client.put(f"/api/v1/faces/{face.id}/person", {"name": name}, content_type="application/json")
+
+
+# -- naming -------------------------------------------------------------------------------------------------
+
+
+def test_the_first_face_of_a_name_makes_a_person_and_others_join_it(gallery: Gallery) -> None:
+    one, two = named(gallery, "Ada  Lovelace "), named(gallery, "Ada Lovelace", b"2")
+    assert one.person == two.person == Person.objects.get(gallery=gallery, name="Ada Lovelace")
+
+
+def test_the_same_name_in_another_gallery_is_another_person(gallery: Gallery, their_gallery: Gallery) -> None:
+    assert named(gallery).person_id != named(their_gallery).person_id
+
+
+def test_an_empty_name_takes_it_away_and_a_person_without_faces_goes(gallery: Gallery) -> None:
+    one, two = named(gallery), named(gallery, content=b"2")
+    assert people.face_name(face=one, name=" ") is None
+    assert Person.objects.get().faces.get() == two
+    people.face_name(face=two, name="Grace")
+    assert [person.name for person in Person.objects.all()] == ["Grace"]
+
+
+def test_a_name_goes_with_the_last_photo_of_its_person(gallery: Gallery) -> None:
+    face = named(gallery)
+    deleting.photos_delete(gallery=gallery, photo_ids=[face.photo_id])
+    deleting.removals_record(photo_ids=[face.photo_id])
+    assert not people_of(gallery).exists()
+    people.faceless_people_delete()
+    assert not Person.objects.exists()
+
+
+def test_a_name_whose_last_face_is_gone_may_be_given_at_once(gallery: Gallery) -> None:
+    gone, grace = named(gallery), named(gallery, "Grace", b"2").person
+    deleting.photos_delete(gallery=gallery, photo_ids=[gone.photo_id])
+    deleting.removals_record(photo_ids=[gone.photo_id])
+    assert grace is not None
+    people.person_rename(person=grace, name="Ada Lovelace")
+    assert [person.name for person in people_of(gallery)] == ["Ada Lovelace"]
+
+
+def test_a_name_that_is_too_long_is_refused(gallery: Gallery) -> None:
+    face = add_indexed_photo(gallery).faces.get()
+    with pytest.raises(Problem, match="at most 100"):
+        people.face_name(face=face, name="x" * 101)
+
+
+def test_naming_a_face_that_has_just_gone_leaves_no_person(gallery: Gallery) -> None:
+    face = add_indexed_photo(gallery).faces.get()
+    Face.objects.filter(id=face.id).delete()
+    with pytest.raises(Problem) as caught:
+        people.face_name(face=face, name="Ada")
+    assert caught.value.code == "not_found"
+    assert not Person.objects.exists()
+
+
+def test_a_person_is_renamed_but_not_to_a_taken_name(gallery: Gallery) -> None:
+    person, _ = named(gallery).person, named(gallery, "Grace", b"2")
+    assert person is not None
+    people.person_rename(person=person, name="Countess")
+    for name, code in (("Grace", "person_exists"), (" ", "person_name")):
+        with pytest.raises(Problem) as caught:
+            people.person_rename(person=person, name=name)
+        assert caught.value.code == code
+    assert {each.name for each in Person.objects.all()} == {"Countess", "Grace"}
+
+
+# -- while the model changes --------------------------------------------------------------------------------
+
+
+def building(state: str = State.BUILDING) -> Generation:
+    return Generation.objects.create(pack="other", collection=f"faces_{uuid.uuid4().hex}", state=state)
+
+
+def record_in(generation: Generation, photo: Photo, *faces: Any) -> None:
+    recording.outcomes_record(
+        gallery_id=photo.gallery_id, outcomes=[indexed(photo, *faces)], collection=generation.collection
+    )
+
+
+def activate(generation: Generation) -> None:
+    Generation.objects.filter(state=State.ACTIVE).update(state=State.RETIRED)
+    Generation.objects.filter(pk=generation.pk).update(state=State.ACTIVE)
+
+
+def shown(photo: Photo) -> dict[str, bool]:
+    return {str(face.id): face.is_found for face in selectors.faces_of(photo)}
+
+
+def face_count(gallery: Gallery) -> int:
+    return selectors.photos_of(gallery).get().face_count
+
+
+def test_what_only_a_generation_being_built_has_found_is_hidden_until_it_is_searched(gallery: Gallery) -> None:
+    both, old, new = (str(uuid.uuid4()) for _ in range(3))
+    photo = add_indexed_photo(gallery, face_info(both), face_info(old, left=100))
+    generation = building()
+    record_in(generation, photo, face_info(both), face_info(new, left=200))
+    assert shown(photo) == {both: True, old: True}
+    assert face_count(gallery) == 2
+    first = active_generation()
+    activate(generation)
+    assert shown(photo) == {both: True, old: False, new: True}
+    assert face_count(gallery) == 2
+    activate(first)
+    assert shown(photo) == {both: True, old: True, new: False}
+
+
+def test_a_named_face_keeps_its_name_when_the_new_model_does_not_find_it(page: Client, gallery: Gallery) -> None:
+    face = named(gallery)
+    generation = building()
+    record_in(generation, face.photo)
+    activate(generation)
+    (listed,) = page.get(f"/api/v1/photos/{face.photo_id}").json()["faces"]
+    assert (listed["person"], listed["is_found"]) == ("Ada", False)
+    assert "not found by the current model" in page.get(f"/photos/{face.photo_id}/").content.decode()
+    assert face_count(gallery) == 0
+
+
+@pytest.mark.parametrize("state", [State.BUILDING, State.READY, State.FAILED])
+def test_a_hidden_face_cannot_be_named(page: Client, gallery: Gallery, state: str) -> None:
+    photo = add_indexed_photo(gallery)
+    generation, new = building(), face_info(left=200)
+    record_in(generation, photo, new)
+    Generation.objects.filter(pk=generation.pk).update(state=state)
+    assert put(page, Face.objects.get(id=new.face_id), "Ada").status_code == 404
+
+
+# -- the API and the pages ----------------------------------------------------------------------------------
+
+
+def test_faces_are_named_and_people_listed_by_the_api(page: Client, gallery: Gallery) -> None:
+    face = add_indexed_photo(gallery).faces.get()
+    answer = put(page, face, "Ada")
+    assert answer.status_code == 200
+    assert answer.json() == page.get(f"/api/v1/photos/{face.photo_id}").json()["faces"][0]
+    assert answer.json()["box"] == {"left": 10.5, "top": 20, "right": 40.5, "bottom": 60}
+    assert (answer.json()["person"], answer.json()["is_found"]) == ("Ada", True)
+    person_id = answer.json()["person_id"]
+    renamed = page.patch(f"/api/v1/people/{person_id}", {"name": "Grace"}, content_type="application/json")
+    expected = {"id": person_id, "name": "Grace", "face_count": 1}
+    assert renamed.json() == expected
+    assert page.get(f"/api/v1/galleries/{gallery.id}/people").json() == [expected]
+    assert put(page, face, "").json()["person"] is None
+    assert page.get(f"/api/v1/galleries/{gallery.id}/people").json() == []
+
+
+def test_the_photos_page_names_a_face_and_suggests_names(page: Client, gallery: Gallery) -> None:
+    face = add_indexed_photo(gallery).faces.get()
+    shown_page = page.post(f"/faces/{face.id}/name/", {"name": "Ada <1>"}, follow=True).content.decode()
+    assert shown_page.count('value="Ada &lt;1&gt;"') == 2  # in the field and among the suggestions
+    assert "at most 100" in page.post(f"/faces/{face.id}/name/", {"name": "x" * 101}, follow=True).content.decode()
+
+
+def test_another_users_people_are_not_found(page: Client, their_gallery: Gallery) -> None:
+    face = named(their_gallery)
+    person = {"name": "Mine"}
+    answers = [
+        page.get(f"/api/v1/galleries/{their_gallery.id}/people"),
+        page.get(f"/api/v1/photos/{face.photo_id}"),
+        put(page, face, "Mine"),
+        page.patch(f"/api/v1/people/{face.person_id}", person, content_type="application/json"),
+        page.post(f"/faces/{face.id}/name/", person),
+    ]
+    assert [answer.status_code for answer in answers] == [404] * 5
+    assert [each.name for each in Person.objects.all()] == ["Ada"]
+
+
+def test_a_search_shows_whose_face_a_match_is(
+    page: Client, gallery: Gallery, face_search: FakeFaceSearch, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    face, other = named(gallery), add_indexed_photo(gallery, content=b"2")
+    face_search.result = answer_with(face.photo, other)
+    address = f"/api/v1/galleries/{gallery.id}/searches?wait=1"
+    matches = page.post(address, {"image": upload()}).json()["faces"][0]["matches"]
+    assert [(match["person"], match["person_id"]) for match in matches] == [("Ada", str(face.person_id)), (None, None)]
+    result = page.post(f"/galleries/{gallery.id}/search/", {"image": upload()})
+    assert '<p class="person">Ada</p>' in page.get(result["Location"]).content.decode()
+    picture, out = tmp_path / "query.jpg", io.StringIO()
+    picture.write_bytes(b"picture")
+    monkeypatch.setattr("webapp.search.management.commands.search_photo.SearchClient", lambda **_: face_search)
+    call_command("search_photo", str(picture), "--gallery", gallery.name, "--json", stdout=out)
+    assert json.loads(out.getvalue())["faces"][0]["matches"][0]["person"] == "Ada"
+    printed = io.StringIO()
+    call_command("search_photo", str(picture), "--gallery", gallery.name, stdout=printed)
+    assert printed.getvalue().splitlines()[2].split() == ["1", "0.900", "ada.jpg", "Ada"]

@@ -1,0 +1,21 @@
+"""The audit log."""
+
+from django.db import models
+
+
+class AuditEntry(models.Model):
+    """Who did what that others must be able to look up. Rows are only added."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    #: The user's name, or the command that was run: it outlives the user.
+    actor = models.CharField(max_length=150)
+    action = models.CharField(max_length=50)
+    subject = models.CharField(max_length=200)
+    detail = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        verbose_name_plural = "audit log"
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.actor}: {self.action} {self.subject}"

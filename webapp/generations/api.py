@@ -1,0 +1,104 @@
+"""The API of generations, for staff; for anybody else there is none."""
+
+from django.http import HttpRequest
+from ninja import Router, Status
+
+from webapp.accounts.staff import StaffAuth, actor_of
+from webapp.generations import overview, services
+from webapp.generations.schemas import (
+    CheckIn,
+    DropOut,
+    GenerationDetailOut,
+    GenerationOut,
+    RateIn,
+    StartIn,
+    SwitchIn,
+    _change_out,
+    generation_out,
+)
+from webapp.http.schemas import ErrorOut
+from webapp.indexing import consistency
+
+router = Router(auth=StaffAuth(), tags=["generations"])
+
+
+@router.get("/generations", response=list[GenerationOut])
+def list_generations(request: HttpRequest) -> list[GenerationOut]:
+    """List the generations, newest first."""
+    return [generation_out(each) for each in overview.overviews()]
+
+
+@router.post("/generations", response={201: GenerationOut, (400, 409): ErrorOut})
+def start_generation(request: HttpRequest, data: StartIn) -> Status[GenerationOut]:
+    """Begin a generation beside the active one."""
+    generation = services.generation_start(actor=actor_of(request), **data.model_dump())
+    return Status(201, _shown(generation.pk))
+
+
+@router.post("/generations/rollback", response={200: GenerationOut, (400, 409): ErrorOut})
+def roll_back(request: HttpRequest, data: SwitchIn) -> GenerationOut:
+    """Search the generation again that was active before."""
+    return _shown(services.generation_rollback(actor=actor_of(request), override=data.override).pk)
+
+
+@router.get("/generations/{int:number}", response={200: GenerationDetailOut, 404: ErrorOut})
+def show_generation(request: HttpRequest, number: int) -> GenerationDetailOut:
+    """Show one: its progress, gates, and the answers that change with it."""
+    generation = overview.generation_numbered(number)
+    compared, changes = overview.changes(generation, request.user)
+    shown = generation_out(overview.overview(generation)).model_dump()
+    return GenerationDetailOut(**shown, compared=compared, changes=[_change_out(change) for change in changes])
+
+
+@router.post("/generations/{int:number}/pause", response={200: GenerationOut, 404: ErrorOut})
+def pause_generation(request: HttpRequest, number: int) -> GenerationOut:
+    """Send no more photos to it. What was sent is still done."""
+    return _paused(request, number, is_paused=True)
+
+
+@router.post("/generations/{int:number}/resume", response={200: GenerationOut, 404: ErrorOut})
+def resume_generation(request: HttpRequest, number: int) -> GenerationOut:
+    """Send photos to it again."""
+    return _paused(request, number, is_paused=False)
+
+
+@router.post("/generations/{int:number}/rate", response={200: GenerationOut, 404: ErrorOut})
+def set_rate(request: HttpRequest, number: int, data: RateIn) -> GenerationOut:
+    """Bound the photos per second; none: as many as searches bear."""
+    generation = overview.generation_numbered(number)
+    services.rate_set(generation=generation, actor=actor_of(request), rate_limit=data.rate_limit)
+    return _shown(number)
+
+
+@router.post("/generations/{int:number}/activate", response={200: GenerationOut, (400, 404, 409): ErrorOut})
+def activate_generation(request: HttpRequest, number: int, data: SwitchIn) -> GenerationOut:
+    """Search it from now on. A closed gate refuses, unless it is overridden by its name."""
+    generation = overview.generation_numbered(number)
+    services.generation_activate(generation=generation, actor=actor_of(request), override=data.override)
+    return _shown(number)
+
+
+@router.post("/generations/{int:number}/check", response={202: GenerationOut, (404, 409): ErrorOut})
+def check_generation(request: HttpRequest, number: int, data: CheckIn) -> Status[GenerationOut]:
+    """Compare its collection with the database, and put right what differs when that is asked for."""
+    generation = overview.generation_numbered(number)
+    consistency.check_start(generation=generation, actor=actor_of(request), is_repair=data.is_repair)
+    return Status(202, _shown(number))
+
+
+@router.delete("/generations/{int:number}", response={202: DropOut, (404, 409): ErrorOut})
+def drop_generation(request: HttpRequest, number: int) -> Status[DropOut]:
+    """Delete a generation with its collection; not the active one."""
+    generation = overview.generation_numbered(number)
+    warning = services.generation_drop(generation=generation, actor=actor_of(request))
+    return Status(202, DropOut(number=number, warning=warning))
+
+
+def _shown(number: int) -> GenerationOut:
+    return generation_out(overview.overview(overview.generation_numbered(number)))
+
+
+def _paused(request: HttpRequest, number: int, *, is_paused: bool) -> GenerationOut:
+    generation = overview.generation_numbered(number)
+    services.generation_pause(generation=generation, actor=actor_of(request), is_paused=is_paused)
+    return _shown(number)

@@ -1,0 +1,275 @@
+"""`manage.py reindex`: change the model or the index without stopping the search."""
+
+import argparse
+import getpass
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from webapp.gallery.command_support import gallery_named
+from webapp.generations import checks, overview, selectors, services
+from webapp.generations.gates import GATES
+from webapp.generations.models import LIVE_STATES, Generation
+from webapp.generations.overview import Overview
+from webapp.generations.schemas import CheckOut, generation_out
+from webapp.http.commands import expected_failures
+from webapp.indexing import consistency
+
+#: How often `status --watch` looks, in seconds.
+WATCH_SECONDS = 2.0
+#: Characters of a fingerprint that are shown.
+FINGERPRINT_SHOWN = 12
+
+State = Generation.State
+
+
+class Command(BaseCommand):
+    help = (
+        "Build a generation - another pack, another index - beside the one that is searched, and switch to it. "
+        "Nothing is searched in it before `activate`, whose gates must be open; `rollback` goes back."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+        actions = parser.add_subparsers(dest="action", metavar="ACTION")
+        start = actions.add_parser("start", help="build a generation, or look at a gallery's photos again")
+        _start_arguments(start)
+        status = actions.add_parser("status", help="show every live generation (what the command does by itself)")
+        status.add_argument("--watch", action="store_true", help="repeat until none is being built")
+        pause = actions.add_parser("pause", help="send no more photos to a generation")
+        resume = actions.add_parser("resume", help="go on sending them")
+        activate = actions.add_parser("activate", help="search a generation from now on")
+        rollback = actions.add_parser("rollback", help="search the generation again that was active before")
+        drop = actions.add_parser("drop", help="delete a generation with its collection; not the active one")
+        rate = actions.add_parser("rate", help="bound the photos per second of a generation")
+        rate.add_argument("rate_limit", metavar="N|auto", type=_rate, help="auto: as many as searches bear")
+        drop.add_argument("number", metavar="NUMBER", type=int)
+        check = actions.add_parser("check", help="compare a generation's collection with the database")
+        check.add_argument("number", metavar="NUMBER", type=int)
+        check.add_argument("--repair", action="store_true", help="put right what differs")
+        check.add_argument("--wait", action="store_true", help="until it is done, and show what differs")
+        for action in (pause, resume, activate, rate):
+            action.add_argument(
+                "number", metavar="NUMBER", type=int, nargs="?", help="by default the one that is being built"
+            )
+        for action in (activate, rollback):
+            action.add_argument(
+                "--override",
+                metavar="GATE",
+                nargs="+",
+                default=[],
+                help=f"switch although these gates are closed ({', '.join(GATES)}); written to the audit log",
+            )
+        for action in (start, status, pause, resume, activate, rollback, drop, rate, check):
+            # Suppressed, so that `reindex --json status` means the same as `reindex status --json`.
+            action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        actor = f"manage.py ({getpass.getuser()})"
+        self._as_json = options["json"]
+        with expected_failures():
+            match options["action"]:
+                case "start" if options["gallery"]:
+                    self._rebuild(actor, options)
+                case "start":
+                    self._start(actor, options)
+                case "pause" | "resume" as action:
+                    generation = _chosen(options["number"])
+                    services.generation_pause(generation=generation, actor=actor, is_paused=action == "pause")
+                    self._done(generation, f"{_name(generation)} is {'paused' if action == 'pause' else 'filled'}.")
+                case "rate":
+                    generation = _chosen(options["number"])
+                    services.rate_set(generation=generation, actor=actor, rate_limit=options["rate_limit"])
+                    self._done(generation, f"{_name(generation)}: {_rate_text(options['rate_limit'])}.")
+                case "activate":
+                    generation = _chosen(options["number"])
+                    services.generation_activate(generation=generation, actor=actor, override=options["override"])
+                    self._done(generation, f"{_name(generation)} is searched now; `reindex rollback` goes back.")
+                case "rollback":
+                    generation = services.generation_rollback(actor=actor, override=options["override"])
+                    self._done(generation, f"{_name(generation)} is searched again.")
+                case "drop":
+                    self._drop(actor, options["number"])
+                case "check":
+                    self._check(actor, options)
+                case _:
+                    self._status(is_watching=options.get("watch", False))
+
+    def _start(self, actor: str, options: dict[str, Any]) -> None:
+        names = ("pack", "index_type", "metric_type", "index_params", "search_params", "rate_limit")
+        generation = services.generation_start(actor=actor, **{name: options[name] for name in names})
+        shown = overview.overview(generation)
+        follow = "Follow it with `python manage.py reindex status --watch`, then `python manage.py reindex activate`."
+        self._done(
+            generation, f"{_name(generation)} is being built in {generation.collection}.\n{_next(shown)}{follow}"
+        )
+
+    def _rebuild(self, actor: str, options: dict[str, Any]) -> None:
+        if any(
+            options[name]
+            for name in ("pack", "index_type", "metric_type", "index_params", "search_params", "rate_limit")
+        ):
+            raise CommandError("--gallery has the active generation look again; it goes with no other pack or index.")
+        gallery = gallery_named(options["gallery"], options["owner"])
+        count = services.gallery_rebuild(actor=actor, gallery=gallery)
+        if self._as_json:
+            self._dump({"gallery_id": str(gallery.id), "photos": count})
+        else:
+            waits = _next(overview.overview(selectors.active_generation()))
+            self.stdout.write(f"{count} photos of {gallery.name} are looked at again.\n{waits}".rstrip())
+
+    def _drop(self, actor: str, number: int) -> None:
+        warning = services.generation_drop(generation=overview.generation_numbered(number), actor=actor)
+        if self._as_json:
+            self._dump({"number": number, "warning": warning})
+        else:
+            self.stdout.write(f"Generation {number} is being dropped. {warning}".rstrip())
+
+    def _check(self, actor: str, options: dict[str, Any]) -> None:
+        generation = overview.generation_numbered(options["number"])
+        consistency.check_start(generation=generation, actor=actor, is_repair=options["repair"])
+        while True:
+            summary = checks.check_summary(generation)
+            if summary is None:
+                raise CommandError(f"{_name(generation)} was dropped.")
+            found = CheckOut.model_validate(summary)
+            if found.is_finished or not options["wait"]:
+                break
+            time.sleep(WATCH_SECONDS)
+        if self._as_json:
+            self._dump(found.model_dump(mode="json"))
+        else:
+            self.stdout.write(f"{_name(generation)}: {_check_text(found)}")
+
+    def _status(self, *, is_watching: bool) -> None:
+        while True:
+            selectors.active_generation()  # made when it is first asked for
+            live = [each for each in overview.overviews() if each.generation.state in LIVE_STATES]
+            if self._as_json:
+                self._dump([generation_out(each).model_dump(mode="json") for each in live])
+            else:
+                self.stdout.write("\n".join(_lines(live)))
+            if not is_watching or not any(each.generation.state == State.BUILDING for each in live):
+                return
+            self.stdout.flush()
+            time.sleep(WATCH_SECONDS)
+
+    def _done(self, generation: Generation, sentence: str) -> None:
+        if self._as_json:
+            found = overview.overview(overview.generation_numbered(generation.pk))
+            self._dump(generation_out(found).model_dump(mode="json"))
+        else:
+            self.stdout.write(sentence)
+
+    def _dump(self, value: Any) -> None:
+        self.stdout.write(json.dumps(value, ensure_ascii=False))
+
+
+def _start_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pack", metavar="NAME", default="", help="another pack; by default the active one")
+    parser.add_argument("--index-type", metavar="T", default="", help="such as HNSW; by default the pack's own")
+    parser.add_argument("--metric-type", metavar="M", default="", help="COSINE, IP or L2")
+    parser.add_argument("--index-params", metavar="JSON", type=_parameters, default={}, help='such as {"nlist": 1024}')
+    parser.add_argument("--search-params", metavar="JSON", type=_parameters, default={}, help='such as {"nprobe": 512}')
+    parser.add_argument(
+        "--rate", dest="rate_limit", metavar="N", type=_rate, help="photos a second at most; else as searches bear"
+    )
+    parser.add_argument("--gallery", metavar="NAME", help="build nothing new: look at this gallery's photos again")
+    parser.add_argument("--owner", metavar="USER", help="whose gallery, when several users have one of the name")
+
+
+def _chosen(number: int | None) -> Generation:
+    """Return the generation of that number, or the one that is being built."""
+    if number is not None:
+        return overview.generation_numbered(number)
+    building = Generation.objects.filter(state__in=(State.BUILDING, State.READY), is_dropping=False).first()
+    if building is None:
+        raise CommandError("No generation is being built; give a number (`python manage.py reindex status`).")
+    return building
+
+
+def _lines(live: Sequence[Overview]) -> list[str]:
+    return [line for each in live for line in _generation_lines(each)]
+
+
+def _generation_lines(shown: Overview) -> list[str]:
+    generation, progress = shown.generation, shown.progress
+    marks = [generation.state, *(["paused"] if generation.is_paused else [])]
+    marks += ["being dropped"] if generation.is_dropping else []
+    fingerprint = generation.fingerprint[:FINGERPRINT_SHOWN] or "unknown until a worker of the pack runs"
+    parameters = {**generation.index_params, **generation.search_params}
+    index = " ".join([generation.index_type or "by default", *(f"{key}={value}" for key, value in parameters.items())])
+    lines = [
+        f"Generation {generation.pk}: {', '.join(marks)}",
+        f"  pack {generation.pack} ({fingerprint}), collection {generation.collection}, index {index}",
+        f"  {progress.done} of {progress.total} photos done: {progress.indexed} indexed, {progress.no_faces} no faces, "
+        f"{progress.failed} failed; {_rate_text(generation.rate_limit, generation.chosen_rate)}{_speed(shown)}",
+        "  workers: " + ", ".join(f"{queue} {count or 'none'}" for queue, count in shown.workers.workers.items()),
+    ]
+    if shown.check:
+        lines.append(f"  {_check_text(CheckOut.model_validate(shown.check))}")
+    return lines + [
+        f"  gate {gate.name} is {'open' if gate.is_open else 'CLOSED'}: {gate.detail}" for gate in shown.gates
+    ]
+
+
+def _check_text(check: CheckOut) -> str:
+    state = "compared with the database" if check.is_finished else "being compared with the database"
+    counts = f"{check.missing_count} missing, {check.orphaned_count} orphaned, {check.duplicated_count} duplicated"
+    mended = ", to be put right" if check.is_repair and not check.is_consistent else ""
+    shown = [
+        f"{kind} {', '.join(map(str, getattr(check, kind)))}"
+        for kind in ("missing", "orphaned", "duplicated")
+        if getattr(check, kind)
+    ]
+    return "; ".join([f"{state}: {check.face_count} faces, {counts}{mended}", *shown])
+
+
+def _speed(shown: Overview) -> str:
+    rate = f"; {shown.rate:.1f} a second now" if shown.rate else ""
+    left = f", about {shown.seconds_left:.0f} s left" if shown.seconds_left is not None else ""
+    return rate + left
+
+
+def _next(shown: Overview) -> str:
+    """Say which workers have to be started; "" when all are there."""
+    if not shown.workers.missing:
+        return ""
+    pack = shown.generation.pack
+    return f"Nobody consumes {', '.join(shown.workers.missing)} yet: `python manage.py workers {pack}` does.\n"
+
+
+def _name(generation: Generation) -> str:
+    return f"Generation {generation.pk} ({generation.pack})"
+
+
+def _rate_text(rate_limit: float | None, chosen_rate: float | None = None) -> str:
+    if rate_limit is not None:
+        return f"at most {rate_limit:g} a second"
+    found = f", lately {chosen_rate:.1f}" if chosen_rate is not None else ""
+    return f"as many a second as searches bear{found}"
+
+
+def _rate(text: str) -> float | None:
+    if text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("must be a number above 0, or auto")
+    return value
+
+
+def _parameters(text: str) -> dict[str, int]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict) or not all(type(each) is int for each in value.values()):
+        raise argparse.ArgumentTypeError('must be a JSON object of whole numbers, such as {"nlist": 1024}')
+    return value

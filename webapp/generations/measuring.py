@@ -1,0 +1,97 @@
+"""Measuring a generation for its gates: GPU workers look at the collections, what they find is kept in its row."""
+
+import uuid
+from collections import defaultdict
+from datetime import timedelta
+
+from django.utils import timezone
+
+from tasks.messages.generations import Measured, MeasureRequest
+from tasks.queues import index_queue, reindex_queue
+from tasks.web import bulk
+from webapp.gallery.models import Face
+from webapp.generations import selectors
+from webapp.generations.gates import measured_gates, outcomes_gate
+from webapp.generations.models import Generation
+
+#: A measurement that has not opened the gates is made again after so long; one that has; one nobody has answered.
+AGAIN_SECONDS, RENEWED_SECONDS, UNANSWERED_SECONDS = 30.0, 300.0, 600.0
+#: But a worker that measures is not to do so for more than a tenth of its time.
+PAUSE_FACTOR = 10.0
+#: Faces whose neighbours are compared between the active generation and this one.
+COMPARED_FACES = 100
+
+
+def advance(generation: Generation) -> None:
+    """Ask for a measurement when the generation is filled and the last is too old. Raises QueueUnavailable.
+
+    Counts photos only when something depends on it: a tick must not take longer the more there are.
+    """
+    if selectors.is_being_filled(generation):
+        _become(generation, Generation.State.BUILDING)
+        return
+    has_passed = all(gate.is_open for gate in measured_gates(generation))
+    age = None if generation.measured_at is None else timezone.now() - generation.measured_at
+    is_due = age is None or age > _patience(generation, has_passed=has_passed)
+    becomes_ready = has_passed and generation.state != Generation.State.READY
+    if not is_due and not becomes_ready:
+        return
+    if not outcomes_gate(generation).is_open:
+        _become(generation, Generation.State.BUILDING)
+        return
+    if has_passed:
+        _become(generation, Generation.State.READY)
+    if is_due:
+        measurement_start(generation)
+
+
+def _patience(generation: Generation, *, has_passed: bool) -> timedelta:
+    answers = [generation.measurements.get(key, {}) for key in ("own", "active")]
+    if any(answer.get("ticket") != generation.measuring for answer in answers):
+        return timedelta(seconds=UNANSWERED_SECONDS)
+    if has_passed:
+        return timedelta(seconds=RENEWED_SECONDS)
+    longest_seconds = max(answer.get("seconds", 0.0) for answer in answers)
+    return timedelta(seconds=max(AGAIN_SECONDS, PAUSE_FACTOR * longest_seconds))
+
+
+def measurement_start(generation: Generation) -> None:
+    """Ask workers to look at this generation's collection and at the active one. Raises QueueUnavailable."""
+    active = selectors.active_generation()
+    face_ids = _sample(generation, active)
+    generation.measuring, generation.measured_at = str(uuid.uuid4()), timezone.now()
+    generation.save(update_fields=["measuring", "measured_at"])
+    for each, queue in ((generation, reindex_queue(generation.pack)), (active, index_queue(active.pack))):
+        request = MeasureRequest(target=each.target, ticket=generation.measuring, face_ids=face_ids)
+        bulk.enqueue_measurement(request, queue=queue)
+
+
+def measurement_record(*, measured: Measured) -> None:
+    """Keep what a worker has found, beside what the database says at this moment; an old answer is of no use."""
+    generation = Generation.objects.filter(measuring=measured.ticket).first()
+    looked_at = Generation.objects.filter(collection=measured.collection).first()
+    if generation is None or looked_at is None:
+        return
+    found = measured.model_dump(mode="json", exclude={"version", "ticket", "collection"})
+    key = "own" if looked_at == generation else "active"
+    generation.measurements = {
+        **generation.measurements,
+        key: {**found, "ticket": measured.ticket, "database_count": selectors.face_count(looked_at)},
+    }
+    generation.save(update_fields=["measurements"])
+
+
+def _become(generation: Generation, state: Generation.State) -> None:
+    """Move between building and ready; guarded, for an operator may activate it at the same moment."""
+    before = Generation.objects.filter(pk=generation.pk, state__in=(Generation.State.BUILDING, Generation.State.READY))
+    before.exclude(state=state).update(state=state)
+
+
+def _sample(generation: Generation, active: Generation) -> dict[str, tuple[str, ...]]:
+    """Return ids of faces that both generations have, by gallery: the same ones each time, spread by their ids."""
+    both = Face.objects.filter(generations=generation).filter(generations=active).order_by("id")
+    step = max(1, both.count() // COMPARED_FACES)
+    chosen: defaultdict[str, list[str]] = defaultdict(list)
+    for face_id, gallery_id in both.values_list("id", "photo__gallery_id")[::step][:COMPARED_FACES]:
+        chosen[str(gallery_id)].append(str(face_id))
+    return {gallery_id: tuple(ids) for gallery_id, ids in chosen.items()}

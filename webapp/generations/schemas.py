@@ -1,0 +1,180 @@
+"""Generations as the API and `manage.py reindex --json` show them."""
+
+from datetime import datetime
+from uuid import UUID
+
+from ninja import Field, Schema
+
+from tasks.messages.base import IndexSettings
+from webapp.generations.models import Generation
+from webapp.generations.overview import Change, Overview, Portrait
+
+
+class GenerationCountsOut(Schema):
+    """Photos by what became of them in this generation; without `total` they add up to it."""
+
+    total: int
+    indexed: int
+    no_faces: int
+    failed: int
+    #: Photos that should have an outcome by now, and those that were added or indexed only just.
+    missing: int
+    following: int
+
+
+class GateOut(Schema):
+    name: str
+    is_open: bool
+    #: A sentence in both cases.
+    detail: str
+
+
+class CheckOut(Schema):
+    """The latest comparison of the collection with the database: how many faces differ, and ids of the first."""
+
+    is_repair: bool
+    is_finished: bool
+    #: So far, when it is not finished.
+    is_consistent: bool
+    started_at: datetime
+    finished_at: datetime | None
+    face_count: int
+    #: The database has them, the collection has not; the other way round; more than once in the collection.
+    missing_count: int
+    orphaned_count: int
+    duplicated_count: int
+    missing: list[UUID]
+    orphaned: list[UUID]
+    duplicated: list[UUID]
+
+
+class CheckIn(Schema):
+    is_repair: bool = False
+
+
+class GenerationOut(Schema):
+    number: int
+    state: str
+    is_paused: bool
+    #: Its collection is being deleted.
+    is_dropping: bool
+    pack: str
+    #: SHA-256 of the pack's files; empty until one of its workers has told.
+    fingerprint: str
+    dimension: int | None
+    collection: str
+    index: IndexSettings
+    #: Photos per second at most; none: as many as searches bear.
+    rate_limit: float | None
+    chosen_rate: float | None
+    counts: GenerationCountsOut
+    #: Photos per second in the last minute.
+    rate: float | None
+    seconds_left: float | None
+    #: The queues of its pack, each with the number of healthy workers that consume it.
+    workers: dict[str, int]
+    #: What must hold before it is searched; none of the active one.
+    gates: list[GateOut]
+    check: CheckOut | None
+    created: datetime
+    activated_at: datetime | None
+    retired_at: datetime | None
+
+
+class SampledFaceOut(Schema):
+    """A face by its ids: who may see its photo finds it under them."""
+
+    face_id: UUID
+    photo_id: UUID
+    gallery_id: UUID
+    gallery_name: str
+
+
+class ChangeOut(Schema):
+    """A sampled face whose nearest neighbour is another one in this generation; none for nobody."""
+
+    face: SampledFaceOut
+    old: SampledFaceOut | None
+    new: SampledFaceOut | None
+    old_similarity: float | None
+    new_similarity: float | None
+
+
+class GenerationDetailOut(GenerationOut):
+    #: How many sampled faces were compared with the generation that was active.
+    compared: int
+    changes: list[ChangeOut]
+
+
+class StartIn(Schema):
+    """Everything is optional: the active generation's pack, and the pack's own index, searched as usual."""
+
+    pack: str = Field(default="", max_length=100)
+    index_type: str = Field(default="", max_length=20)
+    metric_type: str = Field(default="", max_length=20)
+    index_params: dict[str, int] = Field(default_factory=dict)
+    search_params: dict[str, int] = Field(default_factory=dict)
+    rate_limit: float | None = Field(default=None, gt=0)
+
+
+class RateIn(Schema):
+    rate_limit: float | None = Field(default=None, gt=0)
+
+
+class SwitchIn(Schema):
+    """Names of gates that may be closed; each is written to the audit log."""
+
+    override: list[str] = Field(default_factory=list)
+
+
+class DropOut(Schema):
+    number: int
+    #: Not empty when it will be done once the queue is back.
+    warning: str
+
+
+def generation_out(shown: Overview) -> GenerationOut:
+    """A generation as the API and `manage.py reindex --json` show it."""
+    generation: Generation = shown.generation
+    return GenerationOut(
+        number=generation.pk,
+        index=generation.target.index,
+        counts=GenerationCountsOut.from_orm(shown.progress),
+        rate=shown.rate,
+        seconds_left=shown.seconds_left,
+        workers=shown.workers.workers,
+        gates=[GateOut.from_orm(gate) for gate in shown.gates],
+        check=CheckOut.model_validate(shown.check) if shown.check else None,
+        state=generation.state,
+        is_paused=generation.is_paused,
+        is_dropping=generation.is_dropping,
+        pack=generation.pack,
+        fingerprint=generation.fingerprint,
+        dimension=generation.dimension,
+        collection=generation.collection,
+        rate_limit=generation.rate_limit,
+        chosen_rate=generation.chosen_rate,
+        created=generation.created,
+        activated_at=generation.activated_at,
+        retired_at=generation.retired_at,
+    )
+
+
+def _change_out(change: Change) -> ChangeOut:
+    return ChangeOut(
+        face=_sampled(change.face),
+        old=_sampled(change.old) if change.old else None,
+        new=_sampled(change.new) if change.new else None,
+        old_similarity=change.old_similarity,
+        new_similarity=change.new_similarity,
+    )
+
+
+def _sampled(portrait: Portrait) -> SampledFaceOut:
+    photo = portrait.face.photo
+    return SampledFaceOut(
+        face_id=portrait.face.id,
+        photo_id=photo.id,
+        gallery_id=photo.gallery_id,
+        gallery_name=photo.gallery.name,
+    )

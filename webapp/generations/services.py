@@ -1,0 +1,212 @@
+"""What operators do with generations. Each change is one transaction, guarded by the state it expects, and audited."""
+
+import re
+import secrets
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.utils import timezone
+
+from tasks import live_targets
+from tasks.errors import QueueUnavailable
+from tasks.messages.generations import DropRequest
+from tasks.targets import collection_config
+from tasks.web import bulk
+from webapp.accounts.audit import audit
+from webapp.gallery.models import CANCELLED, Face, Gallery, Photo
+from webapp.generations import gates, selectors
+from webapp.generations.entries import entries_forget
+from webapp.generations.models import LIVE_STATES, Entry, Generation
+from webapp.http import problems
+from webapp.http.problems import Problem, not_found
+from worker.errors import ConfigError
+
+State = Generation.State
+
+#: Rows in one statement.
+BATCH_SIZE = 5000
+
+
+def generation_start(
+    *,
+    actor: str,
+    pack: str = "",
+    index_type: str = "",
+    metric_type: str = "",
+    index_params: Mapping[str, int] | None = None,
+    search_params: Mapping[str, int] | None = None,
+    rate_limit: float | None = None,
+) -> Generation:
+    """Begin a generation beside the active one: of another pack, of another index, or the same once more.
+
+    Without a pack it is the active one's, and embeddings are copied; otherwise the pack's workers look at the photos.
+    Raises Problem: another one is being built already; there is no such index.
+    """
+    active = selectors.active_generation()
+    generation = Generation(
+        pack=pack or active.pack,
+        index_type=index_type,
+        metric_type=metric_type,
+        index_params=dict(index_params or {}),
+        search_params=dict(search_params or {}),
+        rate_limit=rate_limit,
+    )
+    if generation.pack == active.pack:
+        generation.fingerprint, generation.dimension = active.fingerprint, active.dimension
+    with transaction.atomic(durable=True):
+        Generation.objects.select_for_update().get(pk=active.pk)  # starters take turns here
+        if Generation.objects.filter(state__in=(State.BUILDING, State.READY), is_dropping=False).exists():
+            raise Problem(
+                "reindex_running", "Another generation is being built: activate or drop it first.", status=409
+            )
+        generation.collection = _collection_name(generation.pack)
+        try:
+            collection_config(generation.target)
+        except ConfigError as error:
+            raise Problem("bad_index", str(error), status=400) from error
+        generation.save(force_insert=True)
+        audit(actor=actor, action="reindex.start", subject=str(generation), index_type=index_type)
+    live_targets.publish(selectors.live_targets())
+    return generation
+
+
+def gallery_rebuild(*, actor: str, gallery: Gallery) -> int:
+    """Have the active pack look at all photos of a gallery again, in place. Returns how many they are."""
+    active = selectors.active_generation()
+    with transaction.atomic(durable=True):
+        found = Entry.objects.filter(generation=active, photo__gallery=gallery, photo__state__in=selectors.SETTLED)
+        count = entries_forget(found, generation=active)
+        audit(actor=actor, action="reindex.rebuild", subject=str(gallery.id), photos=count)
+    return count
+
+
+def generation_pause(*, generation: Generation, actor: str, is_paused: bool) -> None:
+    """Stop sending photos to the generation, or go on. What was sent is still done."""
+    with transaction.atomic(durable=True):
+        _live(generation).update(is_paused=is_paused)
+        audit(actor=actor, action="reindex.pause" if is_paused else "reindex.resume", subject=str(generation))
+
+
+def rate_set(*, generation: Generation, actor: str, rate_limit: float | None) -> None:
+    """Bound the photos per second; None: as many as searches bear."""
+    with transaction.atomic(durable=True):
+        _live(generation).update(rate_limit=rate_limit)
+        audit(actor=actor, action="reindex.rate", subject=str(generation), rate_limit=rate_limit)
+
+
+def generation_activate(*, generation: Generation, actor: str, override: Collection[str] = ()) -> None:
+    """Search this generation from now on; the one before is retired and kept up to date.
+
+    Raises Problem when a gate is closed that is not overridden by its name; what is overridden is written down.
+    """
+    _switch(generation, actor=actor, override=override, expected=(State.BUILDING, State.READY), wanted=gates.GATES)
+
+
+def generation_rollback(*, actor: str, override: Collection[str] = ()) -> Generation:
+    """Search the generation again that was active before this one. Raises Problem as `generation_activate`."""
+    previous = Generation.objects.filter(state=State.RETIRED, is_dropping=False).order_by("-retired_at").first()
+    if previous is None:
+        raise Problem("no_rollback", "There is no retired generation to go back to.", status=409)
+    _switch(previous, actor=actor, override=override, expected=(State.RETIRED,), wanted=gates.ROLLBACK_GATES)
+    return previous
+
+
+def _switch(
+    generation: Generation,
+    *,
+    actor: str,
+    override: Collection[str],
+    expected: Collection[str],
+    wanted: Collection[str],
+) -> None:
+    if unknown := sorted(set(override) - set(gates.GATES)):
+        raise Problem(
+            "no_such_gate", f"There is no gate {unknown[0]!r}; there are {', '.join(gates.GATES)}.", status=400
+        )
+    looked_at = [gate for gate in gates.gates_of(generation) if gate.name in wanted]
+    closed = [gate for gate in looked_at if not gate.is_open]
+    if refused := [gate for gate in closed if gate.name not in override]:
+        reasons = " ".join(f"{gate.name}: {gate.detail}" for gate in refused)
+        raise Problem("gate_closed", f"{generation} is not activated. {reasons}", status=409)
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        live = {each.pk: each for each in Generation.objects.select_for_update().all()}
+        chosen = live.get(generation.pk)
+        if chosen is None or chosen.state not in expected or chosen.is_dropping:
+            raise Problem("not_ready", f"{generation} cannot be activated as it is now.", status=409)
+        Generation.objects.filter(state=State.ACTIVE).update(state=State.RETIRED, retired_at=now)
+        Generation.objects.filter(pk=chosen.pk).update(state=State.ACTIVE, activated_at=now, is_paused=False)
+        # What was sent to the workers of the generation before goes to those of this one.
+        Photo.objects.filter(state=Photo.State.PENDING).update(enqueued_at=None)
+        _photos_follow(chosen)
+        overridden = {gate.name: gate.detail for gate in closed}
+        audit(actor=actor, action="reindex.activate", subject=str(chosen), overridden=overridden)
+    live_targets.publish(selectors.live_targets())
+
+
+def _photos_follow(generation: Generation) -> None:
+    """Show of each photo what became of it in this generation, where that is another state than in the one before."""
+    for state in (Entry.State.INDEXED, Entry.State.NO_FACES, Entry.State.FAILED):
+        entry = Entry.objects.filter(generation=generation, photo=OuterRef("pk"), state=state)
+        differing = Photo.objects.filter(Exists(entry), state__in=selectors.SETTLED).exclude(state=state)
+        changed = differing.exclude(code=CANCELLED)
+        changed.update(state=state, code=Subquery(entry.values("code")), message=Subquery(entry.values("message")))
+
+
+def generation_drop(*, generation: Generation, actor: str) -> str:
+    """Delete a generation and its collection. Returns a warning when the queue is down; it is then done later.
+
+    Raises Problem for the active one.
+    """
+    with transaction.atomic(durable=True):
+        found = Generation.objects.select_for_update().filter(pk=generation.pk).first()
+        if found is None:
+            raise not_found("generation")
+        if found.state == State.ACTIVE:
+            raise Problem("is_active", "The active generation cannot be dropped: activate another first.", status=409)
+        Generation.objects.filter(pk=found.pk).update(is_dropping=True, is_paused=True)
+        audit(actor=actor, action="reindex.drop", subject=str(found))
+    live_targets.publish(selectors.live_targets())
+    try:
+        drop_send(found)
+    except QueueUnavailable:
+        return problems.QUEUE_DOWN
+    return ""
+
+
+def drop_send(generation: Generation) -> None:
+    """Ask a worker to delete the collection. Raises QueueUnavailable."""
+    Generation.objects.filter(pk=generation.pk).update(fed_at=timezone.now())
+    bulk.enqueue_drop(DropRequest(target=generation.target), pack=selectors.active_generation().pack)
+
+
+def drops_send_again() -> None:
+    """Ask once more for what nobody has answered. Raises QueueUnavailable."""
+    since = timezone.now() - timedelta(seconds=settings.INDEX_LEASE_SECONDS)
+    for generation in Generation.objects.filter(is_dropping=True, fed_at__lt=since):
+        drop_send(generation)
+
+
+def drop_record(*, collection: str) -> None:
+    """Delete the row of a generation whose collection is gone. May run twice."""
+    for generation in Generation.objects.filter(collection=collection, is_dropping=True):
+        for rows in (Face.generations.through.objects.filter(generation_id=generation.pk), generation.entries.all()):
+            while ids := list(rows.values_list("pk", flat=True)[:BATCH_SIZE]):
+                rows.filter(pk__in=ids).delete()
+        generation.delete()
+
+
+def _live(generation: Generation) -> QuerySet[Generation]:
+    """Return the generation's row, to be changed. Raises Problem when it is on its way out."""
+    found = Generation.objects.filter(pk=generation.pk, state__in=LIVE_STATES, is_dropping=False)
+    if not found.exists():
+        raise Problem("not_live", f"{generation} is not live any more.", status=409)
+    return found
+
+
+def _collection_name(pack: str) -> str:
+    """Return a name that no collection has had: a late message may still carry one that was dropped."""
+    return f"faces_{re.sub(r'[^A-Za-z0-9_]', '_', pack)}_{secrets.token_hex(4)}"

@@ -1,0 +1,28 @@
+"""The database tasks of generations, run by the records worker. Thin: they parse a message and call a service."""
+
+from typing import Any
+
+from celery import shared_task
+
+from tasks import names
+from tasks.messages.generations import Dropped, Measured
+from webapp.generations import live_recall, measuring, services
+from webapp.record_tasks import RETRIED
+
+
+@shared_task(name=names.RECORD_MEASUREMENT, **RETRIED)
+def record_measurement(message: dict[str, Any]) -> None:
+    """Keep what a worker has measured."""
+    measuring.measurement_record(measured=Measured.from_json(message))
+
+
+@shared_task(name=names.RECORD_DROP, **RETRIED)
+def record_drop(message: dict[str, Any]) -> None:
+    """Delete the row of a generation whose collection is gone."""
+    services.drop_record(collection=Dropped.from_json(message).collection)
+
+
+@shared_task(name=names.ASK_FOR_RECALL, ignore_result=True)
+def ask_for_recall() -> None:
+    """Have live searches measured."""
+    live_recall.recall_ask()

@@ -1,0 +1,170 @@
+"""The pages of generations, for staff."""
+
+from typing import Any, TypeVar
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+from ninja import Field, Schema
+from pydantic import Json, ValidationError
+
+from webapp.accounts.staff import actor_of, staff_only
+from webapp.generations import overview, services
+from webapp.generations.gates import GATES, ROLLBACK_GATES
+from webapp.generations.models import Generation
+from webapp.generations.schemas import RateIn, StartIn
+from webapp.http.polling import STOP_POLLING
+from webapp.http.problems import Problem
+from worker.vector_search.milvus.indexes import INDEXES
+
+#: Changed answers that are shown.
+CHANGES_SHOWN = 50
+
+State = Generation.State
+Form = TypeVar("Form", bound=Schema)
+
+
+class StartForm(StartIn):
+    """The same as a form sends it: parameters are JSON in a field."""
+
+    index_params: Json[dict[str, int]] = Field(default_factory=dict)
+    search_params: Json[dict[str, int]] = Field(default_factory=dict)
+
+
+@staff_only
+@require_GET
+def generation_list(request: HttpRequest) -> HttpResponse:
+    overviews = overview.overviews()
+    states = {each.generation.state for each in overviews}
+    context = {
+        "overviews": overviews,
+        "can_start": not states & {State.BUILDING, State.READY},
+        "can_roll_back": State.RETIRED in states,
+        "index_types": list(INDEXES),
+        "gates": ROLLBACK_GATES,
+    }
+    return render(request, "generations/generation_list.html", context)
+
+
+@staff_only
+@require_GET
+def generation_detail(request: HttpRequest, number: int) -> HttpResponse:
+    generation = overview.generation_numbered(number)
+    compared, changes = overview.changes(generation, request.user)
+    context = _context(generation) | {
+        "gates": GATES,
+        "can_activate": _is_unproven(generation),
+        "compared": compared,
+        "changes": changes[:CHANGES_SHOWN],
+        "changed_count": len(changes),
+    }
+    return render(request, "generations/generation_detail.html", context)
+
+
+@staff_only
+@require_GET
+def generation_progress(request: HttpRequest, number: int) -> HttpResponse:
+    """The part of the page that changes, for htmx to poll."""
+    context = _context(overview.generation_numbered(number))
+    status = 200 if context["is_changing"] else STOP_POLLING
+    return render(request, "generations/_generation.html", context, status=status)
+
+
+def _context(generation: Generation) -> dict[str, Any]:
+    shown = overview.overview(generation)
+    is_checked = bool(shown.check and not shown.check["is_finished"])
+    is_behind = shown.progress.done < shown.progress.total
+    is_changing = _is_unproven(generation) or generation.is_dropping or is_behind or is_checked
+    return {"shown": shown, "generation": generation, "is_changing": is_changing}
+
+
+def _is_unproven(generation: Generation) -> bool:
+    return generation.state in (State.BUILDING, State.READY) and not generation.is_dropping
+
+
+# -- what operators do ------------------------------------------------------------------------------------
+
+
+@staff_only
+@require_POST
+def generation_start(request: HttpRequest) -> HttpResponse:
+    try:
+        asked = _form(request, StartForm)
+        generation = services.generation_start(actor=actor_of(request), **asked.model_dump())
+    except Problem as problem:
+        messages.error(request, problem.message)
+        return redirect("generation_list")
+    messages.success(request, f"Generation {generation.pk} is being built.")
+    return redirect("generation_detail", generation.pk)
+
+
+@staff_only
+@require_POST
+def generation_pause(request: HttpRequest, number: int) -> HttpResponse:
+    """Pause, or go on with `is_paused` empty."""
+    generation = overview.generation_numbered(number)
+    is_paused = bool(request.POST.get("is_paused"))
+    services.generation_pause(generation=generation, actor=actor_of(request), is_paused=is_paused)
+    return redirect("generation_detail", number)
+
+
+@staff_only
+@require_POST
+def generation_rate(request: HttpRequest, number: int) -> HttpResponse:
+    generation = overview.generation_numbered(number)
+    try:
+        rate_limit = _form(request, RateIn).rate_limit
+        services.rate_set(generation=generation, actor=actor_of(request), rate_limit=rate_limit)
+    except Problem as problem:
+        messages.error(request, problem.message)
+    return redirect("generation_detail", number)
+
+
+@staff_only
+@require_POST
+def generation_activate(request: HttpRequest, number: int) -> HttpResponse:
+    generation = overview.generation_numbered(number)
+    override = request.POST.getlist("override")
+    try:
+        services.generation_activate(generation=generation, actor=actor_of(request), override=override)
+        messages.success(request, f"Generation {number} is searched now.")
+    except Problem as problem:
+        messages.error(request, problem.message)
+    return redirect("generation_detail", number)
+
+
+@staff_only
+@require_POST
+def generation_rollback(request: HttpRequest) -> HttpResponse:
+    override = request.POST.getlist("override")
+    try:
+        generation = services.generation_rollback(actor=actor_of(request), override=override)
+        messages.success(request, f"Generation {generation.pk} is searched again.")
+    except Problem as problem:
+        messages.error(request, problem.message)
+    return redirect("generation_list")
+
+
+@staff_only
+@require_POST
+def generation_drop(request: HttpRequest, number: int) -> HttpResponse:
+    generation = overview.generation_numbered(number)
+    try:
+        warning = services.generation_drop(generation=generation, actor=actor_of(request))
+    except Problem as problem:
+        messages.error(request, problem.message)
+        return redirect("generation_detail", number)
+    messages.success(request, f"Generation {number} is being dropped.")
+    if warning:
+        messages.warning(request, warning)
+    return redirect("generation_list")
+
+
+def _form(request: HttpRequest, form: type[Form]) -> Form:
+    """Read the form's filled fields. Raises Problem with a sentence."""
+    try:
+        return form.model_validate({name: value for name, value in request.POST.items() if value})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Problem("invalid_request", f"{first['loc'][-1]}: {first['msg']}.", status=400) from None

@@ -1,0 +1,103 @@
+"""The door for query images: refuses what could not be searched before Django has any work with it.
+
+With many more users than the workers can serve, most requests are refusals. One from a view costs a parsed body, a
+session, a user and a gallery; one from here costs almost nothing, and no image is kept.
+"""
+
+import json
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, Protocol
+
+from django.conf import settings
+
+from webapp.http.problems import Problem, query_image_too_large
+from worker.errors import FaceQueueError
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
+
+#: The addresses that take a query image.
+QUERY_PATHS: Final = re.compile(r"/galleries/[^/]+/(search/|searches)$")
+
+
+class Admission(Protocol):
+    """Decides whether one more search may come in."""
+
+    async def check_room(self) -> None:
+        """Raises Busy when too many searches wait already, and QueueUnavailable."""
+        ...
+
+    def place(self) -> AbstractAsyncContextManager[object]:
+        """Keep a place in the queue during the block. Raises what `check_room` raises."""
+        ...
+
+
+class Door:
+    """ASGI: answers 503 while the search queue is full, and 413 to a body that would not fit in memory.
+
+    The queue is asked twice: before the body, so that nobody uploads a picture in vain, and after it, when the search
+    takes its place; a client that sends slowly takes none meanwhile.
+    """
+
+    def __init__(self, app: AsgiApp, *, admission: Callable[[], Admission]) -> None:
+        """`admission` returns who decides; it is asked for each request."""
+        self._app = app
+        self._admission = admission
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or not QUERY_PATHS.search(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        try:
+            admission = self._admission()
+            await admission.check_room()
+            body = await _whole_body(receive)
+            async with admission.place():
+                await self._app(scope, _replay(body, receive), send)
+        except FaceQueueError as error:
+            await _send_problem(Problem.from_error(error), scope, send)
+        except Problem as problem:
+            await _send_problem(problem, scope, send)
+
+
+async def _whole_body(receive: Receive) -> deque[Message]:
+    """Return the request's messages. Raises Problem when they are too large, having read all and kept none."""
+    kept: deque[Message] = deque()
+    size = 0
+    while True:
+        message = await receive()
+        kept.append(message)
+        size += len(message.get("body", b""))
+        if size > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:
+            kept.clear()
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            break
+    if size > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:
+        raise query_image_too_large()
+    return kept
+
+
+def _replay(kept: deque[Message], receive: Receive) -> Receive:
+    """Hand out the messages that were read, then whatever comes after them."""
+
+    async def replay() -> Message:
+        return kept.popleft() if kept else await receive()
+
+    return replay
+
+
+async def _send_problem(problem: Problem, scope: Message, send: Send) -> None:
+    if scope["path"].startswith("/api/"):
+        content_type, body = b"application/json", json.dumps(problem.as_json()).encode()
+    else:
+        content_type, body = b"text/plain; charset=utf-8", problem.message.encode()
+    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
+    if problem.retry_after_seconds is not None:
+        headers.append((b"retry-after", str(problem.retry_after_seconds).encode()))
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

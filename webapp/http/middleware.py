@@ -1,0 +1,111 @@
+"""Our own middlewares. None of them holds a thread while an async view waits."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils.deprecation import MiddlewareMixin
+from whitenoise.middleware import WhiteNoiseMiddleware
+
+from webapp.http.problems import DATABASE_UNAVAILABLE, Problem
+
+logger = logging.getLogger(__name__)
+
+#: Pages load only what this service serves; nothing inline, no frames.
+PAGE_POLICY: Final = (
+    "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+GetResponse = Callable[[HttpRequest], Any]
+
+
+class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
+    """WhiteNoise for async requests.
+
+    WhiteNoise's own middleware is synchronous: Django would run every request inside one of its threads and keep
+    that thread until the answer is there, also while a search waits. This one awaits what follows it.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        super().__init__(get_response)
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if iscoroutinefunction(self):
+            return self.__acall__(request)
+        response: HttpResponseBase = super().__call__(request)
+        return response
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        static_file = None
+        if request.path_info.startswith(self.static_prefix):
+            static_file = self.find_file(request.path_info) if self.autorefresh else self.files.get(request.path_info)
+        response: HttpResponseBase
+        if static_file is None:
+            response = await self.get_response(request)
+        else:
+            response = await sync_to_async(self.serve)(static_file, request)
+        return response
+
+    @staticmethod
+    def serve(static_file: Any, request: HttpRequest) -> HttpResponse:
+        """Answer with the file's bytes: our own few small files, which a sync file iterator would not stream anyway."""
+        found = static_file.get_response(request.method, request.META)
+        content = b""
+        if found.file is not None:
+            with found.file as file:
+                content = file.read()
+        response = HttpResponse(content, status=int(found.status))
+        del response["Content-Type"]
+        for key, value in found.headers:
+            response[key] = value
+        return response
+
+
+class ContentSecurityPolicyMiddleware:
+    """Sends PAGE_POLICY with every answer that has no policy of its own."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if iscoroutinefunction(self):
+            return self.__acall__(request)
+        return self._with_policy(self.get_response(request))
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        return self._with_policy(await self.get_response(request))
+
+    @staticmethod
+    def _with_policy(response: HttpResponseBase) -> HttpResponseBase:
+        response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+        return response
+
+
+class ProblemMiddleware(MiddlewareMixin):
+    """Turns a Problem that a page's view raised into a page with its sentence and status. The API has its own."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, OperationalError):
+            logger.error("The database does not answer: %s", exception)
+            return HttpResponse(DATABASE_UNAVAILABLE, status=503, content_type="text/plain; charset=utf-8")
+        if not isinstance(exception, Problem):
+            return None
+        response = render(request, "problem.html", {"problem": exception}, status=exception.status)
+        if exception.retry_after_seconds is not None:
+            response["Retry-After"] = str(exception.retry_after_seconds)
+        return response

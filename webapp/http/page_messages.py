@@ -1,0 +1,15 @@
+"""Messages that pages show once: counts in words, and warnings that a service has returned."""
+
+from django.contrib import messages
+from django.http import HttpRequest
+
+
+def photos_text(count: int) -> str:
+    """Return "1 photo" or "2 photos"."""
+    return "1 photo" if count == 1 else f"{count} photos"
+
+
+def warn(request: HttpRequest, warning: str) -> None:
+    """Show the warning on the next page; an empty one shows nothing."""
+    if warning:
+        messages.warning(request, warning)

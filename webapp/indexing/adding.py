@@ -1,0 +1,156 @@
+"""Adding photos: stream each file to the storage while hashing it, then write its row. Nothing is decoded here."""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+from uuid import uuid4
+
+from django.conf import settings
+from django.core.files import File as DjangoFile
+from django.core.files.storage import default_storage
+from django.db import transaction
+
+from webapp.gallery.models import Gallery, Photo
+from webapp.http.problems import not_found
+from webapp.indexing.feeding import index_queue_feed
+from webapp.jobs.models import Job
+from webapp.jobs.services import import_close, import_prepare, photo_count_in
+
+logger = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    File = DjangoFile[bytes]
+else:
+    File = DjangoFile  # generic in the type stubs only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedFile:
+    """What became of one file: `photo` is the row it became or the one that was already there."""
+
+    filename: str
+    result: Literal["added", "already_there", "refused"]
+    photo: Photo | None = None
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotosAdded:
+    """The files of one upload in the order given, and the job they are in: one that is not saved if none was added.
+
+    `warning` says that they are saved but not yet on their way.
+    """
+
+    files: tuple[AddedFile, ...]
+    job: Job
+    warning: str = ""
+
+    @property
+    def added(self) -> list[Photo]:
+        return [file.photo for file in self.files if file.result == "added" and file.photo]
+
+    @property
+    def already_there(self) -> list[AddedFile]:
+        return [file for file in self.files if file.result == "already_there"]
+
+    @property
+    def refused(self) -> list[AddedFile]:
+        return [file for file in self.files if file.result == "refused"]
+
+
+class _HashedFile(File):
+    """Passes a file's chunks on and remembers their SHA-256 and size."""
+
+    def __init__(self, source: File) -> None:
+        super().__init__(None, name=source.name)
+        self._source = source
+        self._digest = hashlib.sha256()
+        self.byte_size = 0
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        for chunk in self._source.chunks(chunk_size):
+            self._digest.update(chunk)
+            self.byte_size += len(chunk)
+            yield chunk
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+def photos_add(*, gallery: Gallery, files: Iterable[File], job: Job | None = None) -> PhotosAdded:
+    """Add files to the gallery as `pending` photos and send them to the index workers as far as the queue has room.
+
+    The same content is added once, however often and however simultaneously it comes. A file that cannot be taken
+    is refused alone. What a worker makes of the content, an empty file included, is the photo's outcome.
+    Without a `job` the files are one. Raises Problem when the gallery is deleted or the job cancelled meanwhile.
+    """
+    into = job or import_prepare(gallery=gallery)
+    try:
+        results = tuple(_file_add(gallery, file, into) for file in files)
+    finally:
+        if job is None:
+            import_close(job=into)
+    has_added = any(result.result == "added" for result in results)
+    return PhotosAdded(files=results, job=into, warning=index_queue_feed() if has_added else "")
+
+
+def display_name(name: str | None) -> str:
+    """Return a file's name fit for showing: no folders, nothing that a terminal or a page would interpret."""
+    base = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(char for char in base if char.isprintable())[-255:] or "photo"
+
+
+def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
+    filename = display_name(file.name)
+    limit: int = settings.FACE_CONFIG["MAX_IMAGE_BYTES"]
+    if file.size > limit:
+        message = f"The file has {file.size / 2**20:.1f} MiB; at most {limit / 2**20:.0f} MiB are taken."
+        return AddedFile(filename=filename, result="refused", code="image_too_large", message=message)
+    photo_id = uuid4()
+    key = f"{gallery.id}/{photo_id}"
+    content = _HashedFile(file)
+    try:
+        default_storage.save(key, content)
+    except OSError:
+        logger.exception("Photo %s could not be stored.", photo_id)
+        default_storage.delete(key)
+        message = "The file could not be stored; please tell whoever runs this service."
+        return AddedFile(filename=filename, result="refused", code="storage_failed", message=message)
+    photo = Photo(
+        id=photo_id,
+        gallery=gallery,
+        filename=filename,
+        file=key,
+        sha256=content.sha256,
+        byte_size=content.byte_size,
+    )
+    try:
+        kept = _row_add(photo, job)
+    except Exception:
+        default_storage.delete(key)
+        raise
+    if kept is not photo:
+        default_storage.delete(key)
+        return AddedFile(filename=filename, result="already_there", photo=kept)
+    return AddedFile(filename=filename, result="added", photo=photo)
+
+
+def _row_add(photo: Photo, job: Job) -> Photo:
+    """Save the photo as the job's, or return the one with the same content that the gallery already has."""
+    with transaction.atomic(durable=True):
+        # Uploads to one gallery take turns here, so two of the same file cannot both find nothing; and a gallery
+        # that is being deleted takes no more photos.
+        if not Gallery.objects.select_for_update().filter(id=photo.gallery_id, deleting=False).exists():
+            raise not_found("gallery")
+        same = Photo.objects.filter(gallery=photo.gallery_id, sha256=photo.sha256)
+        existing = same.exclude(state=Photo.State.DELETING).first()
+        if existing is not None:
+            return existing
+        photo_count_in(job=job)
+        photo.job = job
+        photo.save(force_insert=True)
+        return photo

@@ -1,0 +1,238 @@
+"""Holding collections against the truth: the consistency check of a generation, and the match recall of live searches.
+
+A check goes through the galleries in the order of their ids, and through each in ranges of photos that leave no id out,
+so that faces of photos that are gone are found as well. One range is looked at at a time, by a re-index worker; its
+answer sends the next one, and the tick sends again what nobody has answered. At last it looks for faces of no gallery.
+
+What is being written at that moment looks as if it differed. So only photos are judged that were settled well before
+the database was asked, and still are as they were when the answer comes; the others are left to the next check.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from tasks.messages.consistency import Checked, CheckRequest, OrphanInfo, StrayRequest
+from tasks.web import bulk
+from webapp.accounts.audit import audit
+from webapp.gallery.models import Face, Gallery, Photo, Tombstone
+from webapp.generations import selectors
+from webapp.generations.entries import entries_forget
+from webapp.generations.models import LIVE_STATES, Check, Entry, Generation
+from webapp.http.problems import Problem
+from webapp.indexing import dispatch
+
+#: Photos in one range.
+RANGE_PHOTOS: Final = 500
+#: How long an outcome must stand before it is judged: a transaction that wrote it earlier is visible by then.
+STEADY_SECONDS: Final = 10.0
+#: Ids of each kind that are kept.
+KEPT_IDS: Final = 50
+#: The ends of all ids.
+FIRST_ID: Final = str(UUID(int=0))
+LAST_ID: Final = str(UUID(int=2**128 - 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Differences:
+    """What a worker has found and the database still says: of photos that are there, and of those that are not."""
+
+    missing: Sequence[Face]
+    duplicated: Sequence[str]
+    #: Of photos that have other faces, and of photos that are gone.
+    stale: Sequence[OrphanInfo]
+    lost: Sequence[OrphanInfo]
+
+
+def check_start(*, generation: Generation, actor: str, is_repair: bool = False) -> Check:
+    """Compare the generation's collection with the database; with `is_repair` put right what differs.
+
+    What is missing or stale is indexed again, by the tick; what belongs to no photo is removed; what is there several
+    times is written once. Raises Problem when the generation is not live, or is being checked already.
+    """
+    with transaction.atomic(durable=True):
+        found = Generation.objects.select_for_update().filter(pk=generation.pk, is_dropping=False).first()
+        if found is None or found.state not in LIVE_STATES:
+            raise Problem("not_live", f"{generation} is not filled any more: there is nothing to check.", status=409)
+        if Check.objects.filter(generation=found, finished_at=None).exists():
+            raise Problem("check_running", f"{generation} is being checked already.", status=409)
+        Check.objects.filter(generation=found).delete()
+        check = Check(generation=found, is_repair=is_repair)
+        _turn_to(check, _gallery_after(None))
+        check.save(force_insert=True)
+        audit(actor=actor, action="reindex.check", subject=str(found), is_repair=is_repair)
+    return check
+
+
+def checks_send_again() -> None:
+    """Send the range of each check that was not sent yet, or that nobody has answered. Raises QueueUnavailable."""
+    since = timezone.now() - timedelta(seconds=settings.INDEX_LEASE_SECONDS)
+    running = Check.objects.filter(finished_at=None, generation__is_dropping=False).select_related("generation")
+    for check in running.exclude(sent_at__gte=since):
+        _send(check)
+
+
+def check_record(*, checked: Checked) -> None:
+    """Count what a range has shown, repair it when that was asked for, and go on. May run twice.
+
+    Raises QueueUnavailable when a removal cannot be sent.
+    """
+    check = _awaiting(checked).first()
+    if check is None:
+        return
+    found = _confirmed(check.generation, checked)
+    if check.is_repair:
+        _repair(check.generation, found)
+    with transaction.atomic():
+        if not _count_and_move(checked, found):
+            return
+    unfinished = Check.objects.filter(pk=check.pk, finished_at=None).select_related("generation").first()
+    if unfinished is not None:
+        _send(unfinished)
+
+
+# -- one range after the other -----------------------------------------------------------------------------
+
+
+def _send(check: Check) -> None:
+    known_at = time.time()
+    gallery_id = check.gallery_id
+    request = _request(check, gallery_id, known_at) if gallery_id else _stray_request(check, known_at)
+    bulk.enqueue_check(request, expires_seconds=settings.INDEX_LEASE_SECONDS)
+    same = Check.objects.filter(pk=check.pk, gallery_id=gallery_id, first=check.first)
+    same.update(sent_at=datetime.fromtimestamp(known_at, tz=UTC))
+
+
+def _request(check: Check, gallery_id: UUID, known_at: float) -> CheckRequest:
+    photos = Photo.objects.filter(gallery=gallery_id, id__gte=check.first).order_by("id")
+    photo_ids = list(photos.values_list("id", flat=True)[:RANGE_PHOTOS])
+    last = str(photo_ids[-1]) if len(photo_ids) == RANGE_PHOTOS else LAST_ID
+    steady = _steady(check.generation, photo_ids, known_at)
+    known = Face.objects.filter(photo__in=steady, generations=check.generation)
+    return CheckRequest(
+        target=check.generation.target,
+        ticket=str(check.ticket),
+        gallery_id=str(gallery_id),
+        first=check.first,
+        last=last,
+        face_ids=tuple(str(face_id) for face_id in known.values_list("id", flat=True)),
+        known_at=known_at,
+        repairs=check.is_repair,
+    )
+
+
+def _stray_request(check: Check, known_at: float) -> StrayRequest:
+    return StrayRequest(
+        target=check.generation.target,
+        ticket=str(check.ticket),
+        gallery_ids=tuple(str(gallery_id) for gallery_id in Gallery.objects.values_list("id", flat=True)),
+        face_count=check.face_count,
+        known_at=known_at,
+    )
+
+
+def _awaiting(checked: Checked) -> QuerySet[Check]:
+    """Return the check whose range this answers; a range that was answered before is passed by."""
+    return Check.objects.filter(
+        ticket=checked.ticket,
+        finished_at=None,
+        gallery_id=UUID(checked.gallery_id) if checked.gallery_id else None,
+        first=checked.first,
+    ).select_related("generation")
+
+
+def _count_and_move(checked: Checked, found: _Differences) -> bool:
+    """Add what was found and step to the next range; False when another answer has done so."""
+    check = _awaiting(checked).select_for_update(of=("self",)).first()
+    if check is None:
+        return False
+    _add(check, "missing", [str(face.id) for face in found.missing])
+    _add(check, "orphaned", [face.face_id for face in (*found.stale, *found.lost)])
+    _add(check, "duplicated", found.duplicated)
+    check.face_count += checked.face_count
+    check.sent_at = None
+    if check.gallery_id is None:
+        check.finished_at = timezone.now()
+    elif checked.last < LAST_ID:
+        check.first = str(UUID(int=UUID(checked.last).int + 1))
+    else:
+        _turn_to(check, _gallery_after(check.gallery_id))
+    check.save()
+    return True
+
+
+def _turn_to(check: Check, gallery_id: UUID | None) -> None:
+    check.gallery_id, check.first = gallery_id, FIRST_ID if gallery_id else ""
+
+
+def _add(check: Check, kind: str, ids: Sequence[str]) -> None:
+    count = f"{kind}_count"
+    setattr(check, count, getattr(check, count) + len(ids))
+    setattr(check, kind, [*getattr(check, kind), *ids][:KEPT_IDS])
+
+
+def _gallery_after(gallery_id: UUID | None) -> UUID | None:
+    """Return the gallery whose turn it is; None when there is none left."""
+    galleries = Gallery.objects.order_by("id")
+    if gallery_id is not None:
+        galleries = galleries.filter(id__gt=gallery_id)
+    return galleries.values_list("id", flat=True).first()
+
+
+# -- what really differs, and what to do about it --------------------------------------------------------------
+
+
+def _confirmed(generation: Generation, checked: Checked) -> _Differences:
+    """Return what differs in photos that are, and long were, settled, and in photos that are gone for good."""
+    faces = Face.objects.filter(id__in=[*checked.missing, *checked.duplicated], generations=generation)
+    known = {str(face.id): face for face in faces}
+    orphaned_in = {UUID(face.photo_id) for face in checked.orphaned}
+    steady = set(_steady(generation, orphaned_in | {face.photo_id for face in known.values()}, checked.known_at))
+    still_there = set(Photo.objects.filter(id__in=orphaned_in).values_list("id", flat=True))
+    # The last removal of a photo that was deleted lately is still to come.
+    awaited = set(Tombstone.objects.filter(photo_id__in=orphaned_in).values_list("photo_id", flat=True))
+    named = Face.objects.filter(id__in=[face.face_id for face in checked.orphaned], generations=generation)
+    by_now = set(named.values_list("id", flat=True))
+    orphaned = [
+        face for face in checked.orphaned if UUID(face.photo_id) not in awaited and UUID(face.face_id) not in by_now
+    ]
+    return _Differences(
+        missing=[known[each] for each in checked.missing if each in known and known[each].photo_id in steady],
+        duplicated=[each for each in checked.duplicated if each in known and known[each].photo_id in steady],
+        stale=[face for face in orphaned if UUID(face.photo_id) in steady],
+        lost=[face for face in orphaned if UUID(face.photo_id) not in still_there],
+    )
+
+
+def _steady(generation: Generation, photo_ids: Collection[UUID], known_at: float) -> Iterable[UUID]:
+    """Return those of the photos whose outcome in the generation has been the same since well before that time."""
+    before = datetime.fromtimestamp(known_at - STEADY_SECONDS, tz=UTC)
+    entries = Entry.objects.filter(
+        Q(settled_at__lt=before) | Q(settled_at=None),  # an older release has written no time
+        generation=generation,
+        photo__in=photo_ids,
+        photo__state__in=selectors.SETTLED,
+    )
+    return entries.exclude(state=Entry.State.PENDING).values_list("photo_id", flat=True)
+
+
+def _repair(generation: Generation, found: _Differences) -> None:
+    """Have photos indexed again whose faces differ, and faces removed whose photo is gone. Raises QueueUnavailable."""
+    lost: defaultdict[str, set[UUID]] = defaultdict(set)
+    for face in found.lost:
+        lost[face.gallery_id].add(UUID(face.photo_id))
+    for gallery_id, photo_ids in lost.items():
+        dispatch.enqueue_removal(gallery_id=UUID(gallery_id), photo_ids=sorted(photo_ids))
+    again = {face.photo_id for face in found.missing} | {UUID(face.photo_id) for face in found.stale}
+    if again:
+        entries = Entry.objects.filter(generation=generation, photo__in=again).exclude(state=Entry.State.PENDING)
+        entries_forget(entries, generation=generation)

@@ -1,0 +1,70 @@
+"""The database tasks, run by the records worker. Thin: they parse a message and call a service.
+
+A database or a queue that is away for a moment is waited for; what is lost all the same, the sweep finds.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from celery import shared_task
+
+from tasks import names
+from tasks.messages.consistency import Checked
+from tasks.messages.generations import Copied
+from tasks.messages.indexing import IndexFailure, Outcomes, Removals
+from webapp.indexing import consistency, deleting, feeding, filling, recording, sweeping
+from webapp.record_tasks import RETRIED
+
+
+@shared_task(name=names.RECORD_OUTCOMES, **RETRIED)
+def record_outcomes(message: dict[str, Any]) -> None:
+    """Write down the outcomes of an index task."""
+    recorded = Outcomes.from_json(message)
+    recording.outcomes_record(
+        gallery_id=UUID(recorded.gallery_id), outcomes=recorded.outcomes, collection=recorded.collection
+    )
+
+
+@shared_task(name=names.RECORD_REMOVALS, **RETRIED)
+def record_removals(message: dict[str, Any]) -> None:
+    """Delete the rows and files of photos whose faces are gone."""
+    deleting.removals_record(photo_ids=Removals.from_json(message).photo_ids)
+
+
+@shared_task(name=names.RECORD_INDEX_FAILURE, **RETRIED)
+def record_index_failure(message: dict[str, Any]) -> None:
+    """Note why an index task has given up."""
+    failure = IndexFailure.from_json(message)
+    recording.index_failure_record(photo_ids=failure.photo_ids, error=failure.error, collection=failure.collection)
+
+
+# Not retried: beat sends the next one soon.
+@shared_task(name=names.REQUEUE_STALE_PHOTOS, ignore_result=True)
+def requeue_stale_photos() -> None:
+    """Send again what was sent and never answered."""
+    sweeping.stale_photos_requeue()
+
+
+@shared_task(name=names.FEED_INDEX_QUEUE, ignore_result=True)
+def feed_index_queue() -> None:
+    """Send photos that wait for room in the index queue."""
+    feeding.index_queue_feed()
+
+
+# Not retried: beat sends the next one soon.
+@shared_task(name=names.ADVANCE_GENERATIONS, ignore_result=True)
+def advance_generations() -> None:
+    """Fill and measure generations."""
+    filling.generations_advance()
+
+
+@shared_task(name=names.RECORD_COPY, **RETRIED)
+def record_copy(message: dict[str, Any]) -> None:
+    """Write down that a range of photos was copied."""
+    filling.copy_record(copied=Copied.from_json(message))
+
+
+@shared_task(name=names.RECORD_CHECK, **RETRIED)
+def record_check(message: dict[str, Any]) -> None:
+    """Write down how a range of photos differs, and go on with the next."""
+    consistency.check_record(checked=Checked.from_json(message))

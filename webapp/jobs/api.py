@@ -1,0 +1,61 @@
+"""The API of jobs."""
+
+from typing import Annotated
+from uuid import UUID
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest
+from ninja import Query, Router, Status
+from ninja.security import django_auth
+
+from webapp.http.schemas import ErrorOut
+from webapp.indexing import retrying as gallery_services
+from webapp.jobs import selectors, services
+from webapp.jobs.models import Job
+from webapp.jobs.schemas import JobOut, JobPage, RetryOut, job_out
+
+#: Jobs on a page of the list.
+PAGE_SIZE = 100
+
+# The session's authentication in its synchronous form: these operations run in a thread as a whole.
+router = Router(auth=django_auth, tags=["jobs"])
+
+Page = Annotated[int, Query(ge=1)]
+
+
+@router.get("/jobs", response=JobPage)
+def list_jobs(request: HttpRequest, page: Page = 1) -> JobPage:
+    """List your jobs, newest first."""
+    paginator = Paginator(selectors.jobs_for(request.user), PAGE_SIZE)
+    jobs = list(paginator.page(page).object_list) if page <= paginator.num_pages else []
+    progress = selectors.progress_of_each(jobs)
+    return JobPage(
+        jobs=[job_out(job, progress[job.id]) for job in jobs],
+        page=page,
+        pages=paginator.num_pages,
+        total=paginator.count,
+    )
+
+
+@router.get("/jobs/{uuid:job_id}", response={200: JobOut, 404: ErrorOut})
+def show_job(request: HttpRequest, job_id: UUID) -> JobOut:
+    """Show a job: its state, its photos counted by outcome, its rate and the time left."""
+    return _shown(selectors.job_for(request.user, job_id))
+
+
+@router.post("/jobs/{uuid:job_id}/cancel", response={200: JobOut, (404, 409): ErrorOut})
+def cancel_job(request: HttpRequest, job_id: UUID) -> JobOut:
+    """Stop an import or a retry at its next photo."""
+    services.job_cancel(job=selectors.job_for(request.user, job_id))
+    return _shown(selectors.job_for(request.user, job_id))
+
+
+@router.post("/jobs/{uuid:job_id}/retry", response={202: RetryOut, 404: ErrorOut})
+def retry_job(request: HttpRequest, job_id: UUID) -> Status[RetryOut]:
+    """Send the job's failed and cancelled photos again, as a new job."""
+    retried, warning = gallery_services.job_retry(job=selectors.job_for(request.user, job_id))
+    return Status(202, RetryOut(job=_shown(retried) if retried else None, warning=warning))
+
+
+def _shown(job: Job) -> JobOut:
+    return job_out(job, selectors.progress_of(job))

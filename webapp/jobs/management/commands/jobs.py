@@ -1,0 +1,107 @@
+"""`manage.py jobs`: what was asked for and how far it is; cancel and retry."""
+
+import argparse
+import json
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from webapp.http.commands import expected_failures
+from webapp.indexing import retrying as gallery_services
+from webapp.jobs import selectors, services
+from webapp.jobs.models import Job
+from webapp.jobs.schemas import job_out
+
+#: Jobs that are listed, the newest.
+JOBS_SHOWN = 20
+#: Failed photos that are shown of a job.
+FAILURES_SHOWN = 10
+
+
+class Command(BaseCommand):
+    help = "List the newest jobs of all users, show one, cancel one, or send its failed photos again."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+        actions = parser.add_subparsers(dest="action", metavar="list | show | cancel | retry")
+        listing = actions.add_parser("list", help="list the newest jobs (what the command does by itself)")
+        show = actions.add_parser("show", help="show a job and its failed photos")
+        cancel = actions.add_parser("cancel", help="stop an import or a retry at its next photo")
+        retry = actions.add_parser("retry", help="send a job's failed and cancelled photos again, as a new job")
+        for action in (show, cancel, retry):
+            action.add_argument("job_id", metavar="JOB", type=UUID)
+        for action in (listing, show, cancel, retry):
+            # Suppressed, so that `jobs --json list` means the same as `jobs list --json`.
+            action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with expected_failures():
+            match options["action"]:
+                case "show":
+                    self._show(_job(options["job_id"]), as_json=options["json"])
+                case "cancel":
+                    self._cancel(_job(options["job_id"]), as_json=options["json"])
+                case "retry":
+                    self._retry(_job(options["job_id"]), as_json=options["json"])
+                case _:
+                    self._list(as_json=options["json"])
+
+    def _list(self, *, as_json: bool) -> None:
+        jobs = list(Job.objects.all()[:JOBS_SHOWN])
+        progress = selectors.progress_of_each(jobs)
+        if as_json:
+            self._dump([_as_json(job) for job in jobs])
+        elif not jobs:
+            self.stdout.write("No jobs yet.")
+        else:
+            for job in jobs:
+                done = f"{progress[job.id].done}/{job.total}"
+                self.stdout.write(f"{job.id}  {job.created:%Y-%m-%d %H:%M}  {job.state:<9}  {done:>13}  {job}")
+
+    def _show(self, job: Job, *, as_json: bool) -> None:
+        failed = selectors.failed_photos_of(job)
+        if as_json:
+            rows = [{"photo": photo.filename, "code": photo.code, "message": photo.message} for photo in failed]
+            self._dump(_as_json(job) | {"failed_photos": rows})
+            return
+        shown = _as_json(job)
+        counts = ", ".join(f"{count} {name}" for name, count in shown["counts"].items() if count)
+        self.stdout.write(f"Job {job.id}: {job}, {job.state}, {job.total} photos: {counts}.")
+        if shown["rate"]:
+            left = f", about {shown['seconds_left']:.0f} s left" if shown["seconds_left"] is not None else ""
+            self.stdout.write(f"{shown['rate']:.1f} photos a second{left}.")
+        for photo in failed[:FAILURES_SHOWN]:
+            self.stdout.write(f"  {photo.filename}: {photo.message} ({photo.code})")
+        if shown["counts"]["failed"] > FAILURES_SHOWN:
+            self.stdout.write(f"  and {shown['counts']['failed'] - FAILURES_SHOWN} more")
+
+    def _cancel(self, job: Job, *, as_json: bool) -> None:
+        count = services.job_cancel(job=job)
+        if as_json:
+            self._dump(_as_json(_job(job.id)))
+        else:
+            self.stdout.write(f"Cancelled; {count} photos will not be indexed.")
+
+    def _retry(self, job: Job, *, as_json: bool) -> None:
+        retried, warning = gallery_services.job_retry(job=job)
+        if retried is None:
+            raise CommandError("No photo of this job has failed.")
+        if as_json:
+            self._dump(_as_json(retried) | {"warning": warning})
+        else:
+            self.stdout.write(f"{retried.total} photos sent again, as job {retried.id}. {warning}".rstrip())
+
+    def _dump(self, value: Any) -> None:
+        self.stdout.write(json.dumps(value, ensure_ascii=False))
+
+
+def _job(job_id: UUID) -> Job:
+    job = Job.objects.filter(id=job_id).select_related("gallery").first()
+    if job is None:
+        raise CommandError("There is no such job.")
+    return job
+
+
+def _as_json(job: Job) -> dict[str, Any]:
+    return job_out(job, selectors.progress_of(job)).model_dump(mode="json")

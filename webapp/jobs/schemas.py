@@ -1,0 +1,67 @@
+"""Jobs as the API and `manage.py jobs --json` show them."""
+
+from datetime import datetime
+from uuid import UUID
+
+from ninja import Schema
+
+from webapp.jobs.models import Job
+from webapp.jobs.selectors import JobProgress
+
+
+class CountsOut(Schema):
+    """Photos of the job; they add up to its total. `gone`: deleted, or taken over by a later job."""
+
+    pending: int
+    indexed: int
+    no_faces: int
+    failed: int
+    cancelled: int
+    gone: int
+
+
+class JobOut(Schema):
+    id: UUID
+    kind: str
+    state: str
+    gallery_id: UUID | None
+    gallery_name: str
+    total: int
+    counts: CountsOut
+    #: Photos per second.
+    rate: float | None
+    seconds_left: float | None
+    created: datetime
+    finished_at: datetime | None
+
+
+class JobPage(Schema):
+    jobs: list[JobOut]
+    page: int
+    pages: int
+    total: int
+
+
+class RetryOut(Schema):
+    """`job` is the new job that the failed photos are in; none when there were none."""
+
+    job: JobOut | None
+    #: Not empty when they will be sent once the queue is back.
+    warning: str
+
+
+def job_out(job: Job, progress: JobProgress) -> JobOut:
+    """A job as the API and `manage.py jobs --json` show it."""
+    return JobOut(
+        id=job.id,
+        kind=job.kind,
+        state=job.state,
+        gallery_id=job.gallery_id,
+        gallery_name=job.gallery_name,
+        total=job.total,
+        counts=CountsOut.from_orm(progress),
+        rate=progress.rate,
+        seconds_left=progress.seconds_left,
+        created=job.created,
+        finished_at=job.finished_at,
+    )

@@ -1,0 +1,105 @@
+"""Reads of jobs. How far a job is, is counted from its photos' rows each time: a counter could drift, rows cannot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
+
+from webapp.gallery.models import CANCELLED, UNSETTLED, Photo
+from webapp.http.problems import not_found
+from webapp.jobs.models import Job
+
+#: The rate of a running job is that of its last minute.
+RATE_WINDOW_SECONDS = 60.0
+
+State = Photo.State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobProgress:
+    """How far a job is. The counts add up to `total`."""
+
+    total: int
+    pending: int = 0
+    indexed: int = 0
+    no_faces: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    #: What has left the job: photos that are deleted, or that a later job has taken over.
+    gone: int = 0
+    #: Photos per second; None while there is nothing to tell it from.
+    rate: float | None = None
+    #: None unless the job is running and its rate is known.
+    seconds_left: float | None = None
+
+    @property
+    def done(self) -> int:
+        return self.total - self.pending
+
+
+def jobs_for(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Job]:
+    """The user's jobs, newest first."""
+    if not user.is_authenticated:
+        return Job.objects.none()
+    return Job.objects.filter(owner_id=user.pk).select_related("gallery")
+
+
+def job_for(user: AbstractBaseUser | AnonymousUser, job_id: UUID | str) -> Job:
+    """Raises not_found for another user's job as for none."""
+    job = jobs_for(user).filter(id=job_id).first()
+    if job is None:
+        raise not_found("job")
+    return job
+
+
+def failed_photos_of(job: Job) -> QuerySet[Photo]:
+    """The job's failed photos, those it cancelled left out: their sentence is the job's own."""
+    return Photo.objects.filter(job=job, state=State.FAILED).exclude(code=CANCELLED).order_by("filename", "id")
+
+
+def progress_of(job: Job) -> JobProgress:
+    return progress_of_each([job])[job.id]
+
+
+def progress_of_each(jobs: Sequence[Job]) -> dict[UUID, JobProgress]:
+    """Count for many jobs in one query."""
+    now = timezone.now()
+    cancelled = Q(state=State.FAILED, code=CANCELLED)
+    rows = (
+        Photo.objects.filter(job__in=[job.id for job in jobs])
+        .order_by()
+        .values("job_id")
+        .annotate(
+            pending=Count("id", filter=Q(state__in=UNSETTLED)),
+            indexed=Count("id", filter=Q(state=State.INDEXED)),
+            no_faces=Count("id", filter=Q(state=State.NO_FACES)),
+            failed=Count("id", filter=Q(state=State.FAILED) & ~cancelled),
+            cancelled=Count("id", filter=cancelled),
+            lately=Count("id", filter=Q(settled_at__gte=now - timedelta(seconds=RATE_WINDOW_SECONDS))),
+        )
+    )
+    found = {row["job_id"]: cast("dict[str, Any]", row) for row in rows}
+    return {job.id: _progress(job, found.get(job.id, {}), now) for job in jobs}
+
+
+def _progress(job: Job, row: dict[str, Any], now: datetime) -> JobProgress:
+    counts = {name: row.get(name, 0) for name in ("pending", "indexed", "no_faces", "failed", "cancelled")}
+    gone = max(0, job.total - sum(counts.values()))
+    progress = JobProgress(total=job.total, gone=gone, **counts)
+    rate = _rate(job, progress, row.get("lately", 0), now)
+    is_running = job.state == Job.State.RUNNING
+    return replace(progress, rate=rate, seconds_left=progress.pending / rate if is_running and rate else None)
+
+
+def _rate(job: Job, progress: JobProgress, lately: int, now: datetime) -> float | None:
+    """Photos per second: of the last minute while it runs, else of its whole time. Deleted rows have no time."""
+    seconds = ((job.finished_at or now) - job.created).total_seconds()
+    done = progress.done - progress.cancelled
+    if job.state == Job.State.RUNNING and lately:
+        done, seconds = lately, min(seconds, RATE_WINDOW_SECONDS)
+    return done / seconds if done and seconds > 0 else None

@@ -1,0 +1,106 @@
+"""Writes to jobs. A job is `running` until it is `finished` or `cancelled`, once; every change expects `running`.
+
+What a job does to its photos is in webapp/gallery/services.py; here is only what is true of every job.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from webapp.gallery.models import CANCELLED, UNSETTLED, Gallery, Photo
+from webapp.gallery.tombstones import tombstones_set
+from webapp.http.problems import Problem
+from webapp.jobs.models import Job
+
+#: How long a job stays open for a producer that adds no photo: longer than any pause of one that is alive.
+OPEN_SECONDS = 300.0
+#: How many jobs are deleted in one transaction.
+PURGE_SIZE = 100
+CANCELLED_MESSAGE = "The import was cancelled before this photo was indexed."
+
+
+def import_prepare(*, gallery: Gallery) -> Job:
+    """Return a job that is not saved: its first photo saves it, so an import that adds nothing leaves none."""
+    return Job(owner_id=gallery.owner_id, gallery=gallery, gallery_name=gallery.name, kind=Job.Kind.IMPORT)
+
+
+def job_is_saved(job: Job) -> bool:
+    return not job._state.adding
+
+
+def photo_count_in(*, job: Job) -> None:
+    """Give the job one more photo, in the caller's transaction. Raises Problem when the job is over."""
+    open_until = timezone.now() + timedelta(seconds=OPEN_SECONDS)
+    if not job_is_saved(job):
+        job.total, job.open_until = 1, open_until
+        job.save(force_insert=True)
+    elif not _running(job).update(total=F("total") + 1, open_until=open_until):
+        raise Problem("job_over", "This import is over or was cancelled; it takes no more photos.", status=409)
+
+
+def import_close(*, job: Job) -> None:
+    """Say that no more photos come."""
+    if job_is_saved(job):
+        _running(job).update(open_until=None)
+        jobs_finish([job.id])
+
+
+def job_start(*, kind: Job.Kind, gallery: Gallery, total: int) -> Job:
+    """Save a job of `total` photos, which are given to it in the same transaction."""
+    job = Job(owner_id=gallery.owner_id, gallery=gallery, gallery_name=gallery.name, kind=kind, total=total)
+    job.save(force_insert=True)
+    return job
+
+
+def jobs_finish(job_ids: Iterable[UUID] | None = None) -> int:
+    """Finish those of the jobs (None: of all) that have nothing left to do; return how many. May run at any time."""
+    now = timezone.now()
+    unsettled = Photo.objects.filter(job=OuterRef("id"), state__in=UNSETTLED).order_by()
+    closed = Q(open_until=None) | Q(open_until__lt=now)
+    done = Job.objects.filter(closed, ~Exists(unsettled), state=Job.State.RUNNING)
+    if job_ids is not None:
+        done = done.filter(id__in=list(job_ids))
+    return done.update(state=Job.State.FINISHED, finished_at=now)
+
+
+def jobs_purge() -> int:
+    """Delete the jobs that ended more than JOB_RETENTION_DAYS ago; return how many. Their photos stay.
+
+    Each batch is a transaction of its own: a long one would keep other writers waiting.
+    """
+    ended = Job.objects.exclude(state=Job.State.RUNNING).filter(
+        finished_at__lt=timezone.now() - timedelta(days=settings.JOB_RETENTION_DAYS)
+    )
+    purged = 0
+    while job_ids := list(ended.order_by("finished_at").values_list("id", flat=True)[:PURGE_SIZE]):
+        ended.filter(id__in=job_ids).delete()
+        purged += len(job_ids)
+    return purged
+
+
+def job_cancel(*, job: Job) -> int:
+    """Stop the job; return how many photos were still waiting. They have failed with the code `cancelled`.
+
+    What a worker makes of such a photo afterwards is refused when it is recorded. Raises Problem for a deletion, and
+    for a job that is over.
+    """
+    if job.kind == Job.Kind.DELETE:
+        raise Problem("job_cannot_stop", "A deletion cannot be cancelled: its photos are already going.", status=409)
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        if not _running(job).update(state=Job.State.CANCELLED, finished_at=now, open_until=None):
+            raise Problem("job_over", "This job is already over.", status=409)
+        pending = Photo.objects.filter(job=job, state=Photo.State.PENDING)
+        # A worker that has one of these in hand may still index it, and die before it can say so.
+        sent = pending.select_for_update().filter(enqueued_at__isnull=False)
+        tombstones_set(dict(sent.values_list("id", "gallery_id")))
+        return pending.update(state=Photo.State.FAILED, code=CANCELLED, message=CANCELLED_MESSAGE, settled_at=now)
+
+
+def _running(job: Job) -> QuerySet[Job]:
+    return Job.objects.filter(id=job.id, state=Job.State.RUNNING)

@@ -1,0 +1,39 @@
+"""What beat asks of the records worker for the service itself: its canary, and forgetting what has expired.
+
+Results, query images, reports and cached entries expire in Redis by themselves.
+"""
+
+from typing import Any
+
+import redis
+from celery import Task, shared_task
+from django.core.management import call_command
+from django.db import DatabaseError, connection
+
+from tasks import names
+from tasks.health.canaries import CanaryLog
+from webapp.jobs.services import jobs_purge
+
+
+@shared_task(name=names.RECORDS_CANARY, bind=True, ignore_result=True, throws=(DatabaseError, redis.RedisError))
+def records_canary(self: "Task[Any, Any]", queue: str) -> None:
+    """Come through the queue and read the database. See `tasks/health/canaries.py`."""
+    log = CanaryLog.from_django()
+    if not log.claim(queue):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM django_migrations")
+        cursor.fetchone()
+    log.passed(queue, self.request)
+
+
+@shared_task(name=names.PURGE_SESSIONS, ignore_result=True)
+def purge_sessions() -> None:
+    """Delete the rows of sessions that have ended."""
+    call_command("clearsessions")
+
+
+@shared_task(name=names.PURGE_JOBS, ignore_result=True)
+def purge_jobs() -> None:
+    """Delete the rows of jobs that ended long ago."""
+    jobs_purge()

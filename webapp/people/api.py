@@ -1,0 +1,52 @@
+"""The API of people."""
+
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Router, Schema
+from ninja.security import django_auth
+
+from webapp.gallery.models import Face
+from webapp.gallery.schemas import FaceOut
+from webapp.gallery.selectors import gallery_for
+from webapp.generations import faces
+from webapp.http.schemas import ErrorOut
+from webapp.people import selectors, services
+from webapp.people.models import Person
+
+# The session's authentication in its synchronous form: these operations run in a thread as a whole.
+router = Router(auth=django_auth, tags=["people"])
+
+
+class PersonOut(Schema):
+    id: UUID
+    name: str
+    face_count: int
+
+
+class NameIn(Schema):
+    """For a face, an empty name takes its name away."""
+
+    name: str
+
+
+@router.get("/galleries/{uuid:gallery_id}/people", response={200: list[PersonOut], 404: ErrorOut})
+def list_people(request: HttpRequest, gallery_id: UUID) -> list[Person]:
+    """List the gallery's people by name."""
+    return list(selectors.people_of(gallery_for(request.user, gallery_id)))
+
+
+@router.patch("/people/{uuid:person_id}", response={200: PersonOut, (400, 404, 409): ErrorOut})
+def rename_person(request: HttpRequest, person_id: UUID, data: NameIn) -> Person:
+    """Give a person another name."""
+    person = selectors.person_for(request.user, person_id)
+    services.person_rename(person=person, name=data.name)
+    return selectors.people_of(person.gallery).get(id=person_id)
+
+
+@router.put("/faces/{uuid:face_id}/person", response={200: FaceOut, (400, 404): ErrorOut})
+def name_face(request: HttpRequest, face_id: UUID, data: NameIn) -> Face:
+    """Say whose the face is, by name; an empty name takes it away."""
+    face = faces.face_for(request.user, face_id)
+    face.person = services.face_name(face=face, name=data.name)
+    return face

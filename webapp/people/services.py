@@ -1,0 +1,60 @@
+"""Writes to people: whose a face is. A person has faces; one without any goes, and its name with it."""
+
+from collections.abc import Iterable
+
+from django.db import IntegrityError, transaction
+
+from webapp.gallery.models import Face, Gallery
+from webapp.http.problems import Problem, not_found
+from webapp.people.models import Person
+
+
+def face_name(*, face: Face, name: str) -> Person | None:
+    """Say whose the face is: the person of that name in its gallery, made when it is new; "" takes the name away.
+
+    Raises Problem for a name that is too long, and when the face is gone.
+    """
+    name = _cleaned(name)
+    with transaction.atomic(durable=True):
+        # Namings in a gallery take turns, so that nobody deletes the person that another is just given.
+        gallery = Gallery.objects.select_for_update().get(id=face.photo.gallery_id)
+        person = Person.objects.get_or_create(gallery=gallery, name=name)[0] if name else None
+        if not Face.objects.filter(id=face.id).update(person=person):
+            raise not_found("face")
+        people_tidy([gallery])
+    return person
+
+
+def person_rename(*, person: Person, name: str) -> None:
+    """Give a person another name. Raises Problem for no name, a long one, or one that is taken in the gallery."""
+    name = _cleaned(name)
+    if not name:
+        raise Problem("person_name", "A person needs a name.", status=400)
+    try:
+        with transaction.atomic():
+            Person.objects.filter(gallery=person.gallery_id, name=name, faces=None).exclude(id=person.id).delete()
+            Person.objects.filter(id=person.id).update(name=name)
+    except IntegrityError:
+        raise Problem("person_exists", f"This gallery already has a person named “{name}”.", status=409) from None
+    person.name = name
+
+
+def people_tidy(galleries: Iterable[Gallery]) -> None:
+    """Delete the people of these galleries that have no face, in the caller's transaction."""
+    Person.objects.filter(gallery__in=galleries, faces=None).delete()
+
+
+def faceless_people_delete() -> None:
+    """Delete people whose last face is gone: photos are deleted below, where nothing is known of people."""
+    for gallery in Gallery.objects.filter(people__in=Person.objects.filter(faces=None)).distinct():
+        with transaction.atomic(durable=True):
+            Gallery.objects.select_for_update().get(id=gallery.id)  # namings take turns here, too
+            people_tidy([gallery])
+
+
+def _cleaned(name: str) -> str:
+    name = " ".join(name.split())
+    longest = Person._meta.get_field("name").max_length or 0
+    if len(name) > longest:
+        raise Problem("person_name", f"A name has at most {longest} characters.", status=400)
+    return name

@@ -1,0 +1,126 @@
+"""`manage.py search_photo FILE --gallery NAME`: one search through the search queue."""
+
+import asyncio
+import json
+from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
+from typing import Any, get_args
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from tasks.messages.search import SearchedFaces, SearchResult
+from tasks.web.search_client import SearchClient
+from webapp.gallery.command_support import gallery_named
+from webapp.gallery.models import Gallery
+from webapp.generations.selectors import ActiveTarget
+from webapp.http.commands import expected_failures
+from webapp.search.selectors import SearchAnswer, answer_as_json, search_answer
+
+
+class Command(BaseCommand):
+    help = "Search a gallery for the faces of a picture."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE", type=Path)
+        parser.add_argument("--gallery", metavar="NAME", required=True, help="the gallery's name")
+        parser.add_argument(
+            "--owner", metavar="USERNAME", help="whose gallery, when several users have one of the name"
+        )
+        parser.add_argument("--limit", metavar="N", type=_limit, default=10, help="most matches per face (10)")
+        parser.add_argument(
+            "--min-similarity", metavar="S", type=_similarity, help="weakest match, -1 to 1 (the pack's own)"
+        )
+        parser.add_argument(
+            "--faces", choices=get_args(SearchedFaces), default="all", help="which faces of the picture (all)"
+        )
+        parser.add_argument(
+            "--timeout",
+            metavar="SECONDS",
+            type=float,
+            default=settings.SEARCH_TIMEOUT_SECONDS,
+            help=f"how long to wait for a worker ({settings.SEARCH_TIMEOUT_SECONDS:g})",
+        )
+        parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        image = _read(options["file"])
+        with expected_failures():
+            gallery = gallery_named(options["gallery"], options["owner"])
+            result = asyncio.run(
+                _search(
+                    image,
+                    gallery,
+                    limit=options["limit"],
+                    min_similarity=options["min_similarity"],
+                    faces=options["faces"],
+                    timeout_seconds=options["timeout"],
+                )
+            )
+            if result.error is not None:
+                raise CommandError(result.error.message)
+            answer = search_answer(result, gallery=gallery)
+        if options["json"]:
+            self.stdout.write(json.dumps(answer_as_json(answer), ensure_ascii=False))
+        else:
+            self._print(answer)
+
+    def _print(self, answer: SearchAnswer) -> None:
+        if not answer.faces:
+            self.stdout.write(answer.reason.message if answer.reason else "No face was found in the picture.")
+        for number, face in enumerate(answer.faces, start=1):
+            box = f"{face.box.left:.0f}, {face.box.top:.0f}, {face.box.right:.0f}, {face.box.bottom:.0f}"
+            self.stdout.write(f"Face {number} at {box} (score {face.score:.2f})")
+            if not face.matches:
+                self.stdout.write("  nobody in this gallery looks like this face")
+                continue
+            self.stdout.write(f"  {'rank':>4}  {'similarity':>10}  photo")
+            for rank, match in enumerate(face.matches, start=1):
+                whose = f"  {match.person.name}" if match.person else ""
+                self.stdout.write(f"  {rank:>4}  {match.similarity:>10.3f}  {match.photo.filename}{whose}")
+
+
+async def _search(
+    image: bytes,
+    gallery: Gallery,
+    *,
+    limit: int,
+    min_similarity: float | None,
+    faces: SearchedFaces,
+    timeout_seconds: float,
+) -> SearchResult:
+    async with SearchClient(active_target=ActiveTarget()) as service:
+        return await service.search_faces_in_image(
+            image,
+            gallery_id=str(gallery.id),
+            limit=limit,
+            min_similarity=min_similarity,
+            faces=faces,
+            timeout_seconds=timeout_seconds,
+        )
+
+
+def _read(path: Path) -> bytes:
+    """Return the file's bytes; whether they are a picture the worker says."""
+    limit: int = settings.FACE_CONFIG["MAX_IMAGE_BYTES"]
+    try:
+        size = path.stat().st_size
+        if size > limit:
+            raise CommandError(f"“{path}” has {size / 2**20:.1f} MiB; at most {limit / 2**20:.0f} MiB are taken.")
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"“{path}” cannot be read: {error.strerror}.") from None
+
+
+def _limit(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 1000:
+        raise ArgumentTypeError("must be from 1 to 1000")
+    return value
+
+
+def _similarity(text: str) -> float:
+    value = float(text)
+    if not -1 <= value <= 1:
+        raise ArgumentTypeError("must be from -1 to 1")
+    return value

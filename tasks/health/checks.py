@@ -46,12 +46,12 @@ def _judge(
 ) -> HealthReport:
     """Tell from the reports whether each queue of the active pack has a healthy worker."""
     problems = [f"{worker.name}: {worker.problem}" for worker in workers if not worker.is_healthy]
-    for queue in queues.needed_queues(target.pack):
+    for queue in queues.required_queues(target.pack):
         if not any(queue in worker.queues and worker.is_healthy for worker in workers):
             problems.append(f"No healthy worker consumes the queue {queue}.")
     # A worker that serves but has something to say, such as what its index loses, does not make the service unready.
     remarks = [f"{worker.name}: {worker.problem}" for worker in workers if worker.is_healthy and worker.problem]
-    for queue in queues.needed_queues(target.pack):
+    for queue in queues.required_queues(target.pack):
         if late := canary_problem(queue, canaries, workers, interval_seconds=canary_interval_seconds):
             remarks.append(late)
     if lossy := recall_problem(recalls, least=recall_min):

@@ -13,7 +13,7 @@ from celery.signals import celeryd_init, worker_init, worker_shutdown
 from django.conf import settings
 
 from tasks.worker import metrics_endpoint
-from tasks.worker.niceness import give_way
+from tasks.worker.niceness import lower_priority
 from worker.errors import FaceQueueError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def open_worker(sender: Any, **_: Any) -> None:
     metrics_endpoint.prepare_multiprocess_folder()
     state.concurrency = sender.concurrency
     queues = tuple(sender.app.amqp.queues.consume_from)
-    give_way(queues)
+    lower_priority(queues)
     try:
         state.open(sender.hostname, queues)
     except FaceQueueError as error:

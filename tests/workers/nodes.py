@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
-from tasks import queues
 from tests.faults.invariants import eventually
 from tests.service import RunningService
 
@@ -24,11 +23,7 @@ READY_PROMPTS = {
     "worker-records": " ready.",
 }
 #: By worker: the queue that it consumes.
-QUEUES = {
-    "worker-search": queues.search_queue(settings.PACK_NAME),
-    "worker-index": queues.index_queue(settings.PACK_NAME),
-    "worker-records": queues.RECORDS,
-}
+QUEUES = {role.process: role.queue(settings.PACK_NAME) for role in roles.ROLES if role.is_required}
 #: Servers stop last: a worker that loses Redis waits for it instead of stopping.
 SERVERS = ("milvus", "redis", "redis-cache")
 

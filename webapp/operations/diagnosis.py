@@ -47,7 +47,7 @@ def findings() -> Iterator[Finding]:
         yield _match_recall(report)
     yield _database()
     yield _storage()
-    for queue in queues.needed_queues(active_generation().pack):
+    for queue in queues.required_queues(active_generation().pack):
         yield _queue(queue, report)
         if settings.CANARY_INTERVAL_SECONDS:
             yield _canary(queue, report)

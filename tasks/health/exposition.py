@@ -5,6 +5,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from tasks.health.canaries import CanaryReport
+from tasks.health.findings import Finding
 from tasks.health.inspection import QueueStatus
 from tasks.health.live_recall import GalleryRecall
 from tasks.health.reports import WorkerReport
@@ -21,6 +22,8 @@ OBSERVED: Final = {
     "facequeue_worker_memory_bytes": "Resident memory of the worker and its child processes.",
     "facequeue_worker_breaker_open": "1 while the worker's breaker keeps calls from Milvus.",
     "facequeue_match_recall": "Of the matches that exact search finds, the share that searches found in the last hour.",
+    "facequeue_finding_ok": "1 when the check finds nothing wrong; `doctor` says what it means.",
+    "facequeue_finding_value": "The number behind the check, where it has one.",
 }
 
 
@@ -30,6 +33,7 @@ def observed(
     canaries: tuple[CanaryReport, ...],
     workers: tuple[WorkerReport, ...],
     recalls: tuple[GalleryRecall, ...] = (),
+    findings: tuple[Finding, ...] = (),
     now: float,
 ) -> bytes:
     """Return what is known of queues, canaries and workers, in Prometheus' text format. `now` is time.time().
@@ -53,6 +57,10 @@ def observed(
         gauges["facequeue_worker_breaker_open"].labels(*who).set(worker.breaker == "open")
     for each in recalls:
         gauges["facequeue_match_recall"].labels(each.gallery_id).set(each.recall)
+    for finding in findings:
+        gauges["facequeue_finding_ok"].labels(finding.name).set(finding.ok)
+        if finding.value is not None:
+            gauges["facequeue_finding_value"].labels(finding.name).set(finding.value)
     return generate_latest(registry)
 
 
@@ -60,4 +68,6 @@ def _labels(name: str) -> list[str]:
     """Return what a metric of OBSERVED is told apart by."""
     if name == "facequeue_match_recall":
         return ["gallery"]
+    if "_finding_" in name:
+        return ["finding"]
     return ["worker", "role"] if "_worker_" in name else ["queue"]

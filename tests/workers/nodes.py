@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
+from tasks import roles
 from tests.faults.invariants import eventually
 from tests.service import RunningService
 

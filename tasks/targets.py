@@ -7,7 +7,7 @@ from worker.vector_search.config import CollectionConfig
 
 
 def collection_config(target: Target, *, may_create: bool = True) -> CollectionConfig:
-    """Return the configuration of the target's collection: its own index, everything else from the settings.
+    """Return the configuration of the target's collection: its own index, and everything else from the settings.
 
     Raises ConfigError for an index that does not exist.
     """
@@ -19,7 +19,7 @@ def collection_config(target: Target, *, may_create: bool = True) -> CollectionC
 
 
 def default_target() -> Target:
-    """Return the target that the settings describe: the first generation's."""
+    """Return the target that the settings describe: that of the first generation."""
     config = settings.COLLECTION_CONFIG
     index = {name: config[name.upper()] for name in IndexSettings.model_fields if config.get(name.upper())}
     return Target(pack=settings.PACK_NAME, collection=config["NAME"], index=IndexSettings(**index))

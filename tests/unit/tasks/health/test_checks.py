@@ -91,7 +91,7 @@ def test_a_queue_is_stuck_when_messages_wait_though_its_workers_are_idle(oldest_
     queue = QueueStatus(name="records", waiting=3, oldest_seconds=oldest_seconds)
     problem = stuck_problem(queue, workers)
     assert bool(problem) == is_stuck
-    assert not is_stuck or "records waits for 200 seconds" in problem
+    assert not is_stuck or "records has waited 200 seconds" in problem
 
 
 def test_each_finding_has_a_name_of_its_own_and_a_remedy_when_it_is_wrong():

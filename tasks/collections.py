@@ -11,8 +11,8 @@ def collection_config(target: Target, *, may_create: bool = True) -> CollectionC
 
     Raises ConfigError for an index that does not exist.
     """
-    own = {name.upper(): value for name, value in target.index.model_dump().items() if value}
-    general = {key: settings.COLLECTION_CONFIG[key] for key in ("AUTO_CREATE", "AUTO_LOAD", "MAX_CAPACITY")}
+    own = {name.upper(): value or None for name, value in target.index.model_dump().items()}
+    config = {**settings.COLLECTION_CONFIG, **own, "NAME": target.collection}
     if not may_create:
-        general["AUTO_CREATE"] = False
-    return CollectionConfig.from_settings({**general, **own, "NAME": target.collection})
+        config["AUTO_CREATE"] = False
+    return CollectionConfig.from_settings(config)

@@ -12,13 +12,14 @@ from celery.signals import before_task_publish, task_postrun, task_prerun
 from django.conf import settings
 
 from worker.errors import ConfigError, FaceQueueError
+from worker.vector_search.config import MonitoringConfig
 
 HEADERS: Final = ("traceparent", "tracestate")
 
 
 def is_enabled() -> bool:
     """Return whether spans are made. Raises ConfigError when ENABLE_TRACING is on without OpenTelemetry."""
-    if not settings.MONITORING_CONFIG["ENABLE_TRACING"]:
+    if not MonitoringConfig.from_settings(settings.MONITORING_CONFIG).enable_tracing:
         return False
     try:
         import opentelemetry.trace  # noqa: F401  only in the extra `tracing`

@@ -5,7 +5,6 @@
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, ClassVar
 
 from worker.settings import Check, Flag, Folder, Settings, Share, choice, whole

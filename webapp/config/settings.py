@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from webapp.config.ports import LocalPorts
 from webapp.config.secret_files import kept_secret
+from worker.config import FaceConfig
+from worker.errors import ConfigError
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -30,22 +33,38 @@ def _number(name: str, default: Number, *, lowest: float = 0, highest: float = f
         value = type(default)(text)
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be {kind}, not {text!r}.") from None
-    if not lowest <= value <= highest:
+    if not (lowest <= value <= highest and isfinite(value)):
         raise ImproperlyConfigured(f"{name} must be {kind} from {lowest:g} to {highest:g}, not {text!r}.")
     return value
 
 
-def _flag(name: str, default: bool) -> bool:
-    """Return the variable as true or false."""
-    text = env.str(name, default="").lower()
-    if text not in ("", "true", "false"):
+def _given(**variables: tuple[str, type]) -> dict[str, Any]:
+    """Return the variables that are set, by the key each stands for; the worker's dataclasses have the defaults."""
+    given = {key: _value(name, kind) for key, (name, kind) in variables.items()}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _value(name: str, kind: type) -> Any:
+    """Return the variable as a value of that kind, None when it is not set."""
+    text = env.str(name, default="")
+    if not text:
+        return None
+    if kind is bool:
+        return _flag(name, text)
+    if kind is dict:
+        return _json_object(name, text)
+    if kind is list:
+        return [part.strip() for part in text.split(",")]
+    return text if kind is str else _number(name, kind())
+
+
+def _flag(name: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
         raise ImproperlyConfigured(f"{name} must be true or false, not {text!r}.")
-    return text == "true" if text else default
+    return text.lower() == "true"
 
 
-def _json_object(name: str) -> dict[str, Any]:
-    """Return the variable, a JSON object, as a dictionary; empty when it is not set."""
-    text = env.str(name, default="") or "{}"
+def _json_object(name: str, text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError:
@@ -53,12 +72,6 @@ def _json_object(name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ImproperlyConfigured(f'{name} must be a JSON object such as {{"nprobe": 256}}, not {text!r}.')
     return value
-
-
-def _milvus_texts(*keys: str) -> dict[str, str]:
-    """Return those of the keys whose variable, MILVUS_<key>, is set; the worker has the defaults of the others."""
-    texts = {key: env.str(f"MILVUS_{key}", default="") for key in keys}
-    return {key: text for key, text in texts.items() if text}
 
 
 # -- where things are -------------------------------------------------------------------------------------
@@ -79,66 +92,86 @@ MILVUS_URI = env.str("MILVUS_URI", default=f"http://127.0.0.1:{PORTS.milvus}")
 # -- the face search --------------------------------------------------------------------------------------
 
 FACE_CONFIG = {
-    "PACK": env.str("FACE_PACK", default="starter"),
     "PACKS_DIR": env.str("FACE_PACKS_DIR", default=str(DATA_DIR / "packs")),
-    "PROVIDERS": env.list("FACE_PROVIDERS", default=["CPUExecutionProvider"]),
-    "ALLOW_PROVIDER_FALLBACK": env.bool("FACE_ALLOW_PROVIDER_FALLBACK", default=False),
-    "RUNS_AT_ONCE": _number("FACE_RUNS_AT_ONCE", 0) or None,
-    "THREADS_PER_RUN": _number("FACE_THREADS_PER_RUN", 0) or None,
-    "MAX_WAITING": _number("FACE_MAX_WAITING", 128),
-    "ARENA": env.bool("FACE_ARENA", default=True),
-    "SPINNING": env.bool("FACE_SPINNING", default=False),
-    "CONVOLUTION_SEARCH": env.str("FACE_CONVOLUTION_SEARCH", default="HEURISTIC"),
-    "FP16": env.bool("FACE_FP16", default=False),
     "ENGINE_CACHE_DIR": env.str("FACE_ENGINE_CACHE_DIR", default=str(DATA_DIR / "engines")),
-    "REPAIR_GRAPHS": env.bool("FACE_REPAIR_GRAPHS", default=True),
-    "REDUCED_DECODING": env.bool("FACE_REDUCED_DECODING", default=False),
-    "DECODE_THREADS": _number("FACE_DECODE_THREADS", 0) or None,
-    "MAX_IMAGE_BYTES": _number("FACE_MAX_IMAGE_BYTES", 20 * 1024 * 1024),
-    "MAX_IMAGE_PIXELS": _number("FACE_MAX_IMAGE_PIXELS", 40_000_000),
-    "MIN_FACE_SCORE": _number("FACE_MIN_SCORE", 0.5),
-    "MIN_FACE_PIXELS": _number("FACE_MIN_PIXELS", 0),
-    "MIN_FACE_QUALITY": _number("FACE_MIN_QUALITY", 0.0),
+    **_given(
+        PACK=("FACE_PACK", str),
+        PROVIDERS=("FACE_PROVIDERS", list),
+        ALLOW_PROVIDER_FALLBACK=("FACE_ALLOW_PROVIDER_FALLBACK", bool),
+        RUNS_AT_ONCE=("FACE_RUNS_AT_ONCE", int),
+        THREADS_PER_RUN=("FACE_THREADS_PER_RUN", int),
+        MAX_WAITING=("FACE_MAX_WAITING", int),
+        ARENA=("FACE_ARENA", bool),
+        SPINNING=("FACE_SPINNING", bool),
+        CONVOLUTION_SEARCH=("FACE_CONVOLUTION_SEARCH", str),
+        FP16=("FACE_FP16", bool),
+        REPAIR_GRAPHS=("FACE_REPAIR_GRAPHS", bool),
+        REDUCED_DECODING=("FACE_REDUCED_DECODING", bool),
+        DECODE_THREADS=("FACE_DECODE_THREADS", int),
+        MAX_IMAGE_BYTES=("FACE_MAX_IMAGE_BYTES", int),
+        MAX_IMAGE_PIXELS=("FACE_MAX_IMAGE_PIXELS", int),
+        MIN_FACE_SCORE=("FACE_MIN_SCORE", float),
+        MIN_FACE_PIXELS=("FACE_MIN_PIXELS", int),
+        MIN_FACE_QUALITY=("FACE_MIN_QUALITY", float),
+    ),
 }
+try:
+    face_config = FaceConfig.from_settings(FACE_CONFIG)
+except ConfigError as error:
+    raise ImproperlyConfigured(str(error)) from None
 #: The pack's name in queues, messages and pages; FACE_PACK may also be the path of a folder.
-PACK_NAME = Path(FACE_CONFIG["PACK"]).name
+PACK_NAME = Path(face_config.pack).name
 MILVUS_CONFIG = {
     "URI": MILVUS_URI,
-    **_milvus_texts("TOKEN", "USER", "PASSWORD", "DATABASE", "CONNECTION_ALIAS"),
-    **_milvus_texts("CA_PEM_PATH", "CLIENT_PEM_PATH", "CLIENT_KEY_PATH", "SERVER_PEM_PATH", "SERVER_NAME"),
-    "TIMEOUT": _number("MILVUS_TIMEOUT", 10.0),
-    "MAX_RETRIES": _number("MILVUS_MAX_RETRIES", 2),
-    "RETRY_DELAY": _number("MILVUS_RETRY_DELAY", 0.25),
+    **_given(
+        TOKEN=("MILVUS_TOKEN", str),
+        USER=("MILVUS_USER", str),
+        PASSWORD=("MILVUS_PASSWORD", str),
+        DATABASE=("MILVUS_DATABASE", str),
+        CONNECTION_ALIAS=("MILVUS_CONNECTION_ALIAS", str),
+        CA_PEM_PATH=("MILVUS_CA_PEM_PATH", str),
+        CLIENT_PEM_PATH=("MILVUS_CLIENT_PEM_PATH", str),
+        CLIENT_KEY_PATH=("MILVUS_CLIENT_KEY_PATH", str),
+        SERVER_PEM_PATH=("MILVUS_SERVER_PEM_PATH", str),
+        SERVER_NAME=("MILVUS_SERVER_NAME", str),
+        TIMEOUT=("MILVUS_TIMEOUT", float),
+        MAX_RETRIES=("MILVUS_MAX_RETRIES", int),
+        RETRY_DELAY=("MILVUS_RETRY_DELAY", float),
+    ),
 }
 COLLECTION_CONFIG = {
     "NAME": env.str("MILVUS_COLLECTION", default="faces_" + re.sub(r"\W", "_", PACK_NAME)),
-    **_milvus_texts("METRIC_TYPE", "INDEX_TYPE"),
-    "INDEX_PARAMS": _json_object("MILVUS_INDEX_PARAMS"),
-    "SEARCH_PARAMS": _json_object("MILVUS_SEARCH_PARAMS"),
-    "AUTO_CREATE": _flag("MILVUS_AUTO_CREATE", True),
-    "AUTO_LOAD": _flag("MILVUS_AUTO_LOAD", True),
-    "MAX_CAPACITY": _number("MILVUS_MAX_CAPACITY", 0) or None,
+    **_given(
+        DIMENSION=("MILVUS_DIMENSION", int),
+        METRIC_TYPE=("MILVUS_METRIC_TYPE", str),
+        INDEX_TYPE=("MILVUS_INDEX_TYPE", str),
+        INDEX_PARAMS=("MILVUS_INDEX_PARAMS", dict),
+        SEARCH_PARAMS=("MILVUS_SEARCH_PARAMS", dict),
+        AUTO_CREATE=("MILVUS_AUTO_CREATE", bool),
+        AUTO_LOAD=("MILVUS_AUTO_LOAD", bool),
+        MAX_CAPACITY=("MILVUS_MAX_CAPACITY", int),
+    ),
 }
-PERFORMANCE_CONFIG = {
-    "CONNECTION_POOL_SIZE": _number("MILVUS_CONNECTION_POOL_SIZE", 8),
-    "MAX_CONNECTIONS": _number("MILVUS_MAX_CONNECTIONS", 8),
-    "BATCH_SIZE": _number("MILVUS_BATCH_SIZE", 1000),
-    "SEARCH_TIMEOUT": _number("MILVUS_SEARCH_TIMEOUT", 5.0),
-    "INSERT_TIMEOUT": _number("MILVUS_INSERT_TIMEOUT", 30.0),
-    "HEALTH_TIMEOUT": _number("MILVUS_HEALTH_TIMEOUT", 2.0),
-    "ENABLE_CACHING": _flag("ENABLE_CACHING", True),
-    "CACHE_TTL": _number("CACHE_TTL", 300.0),
-    "CACHE_MAX_SIZE": _number("CACHE_MAX_SIZE", 10_000),
-}
-MONITORING_CONFIG = {
-    "ENABLE_METRICS": _flag("ENABLE_METRICS", True),
-    "ENABLE_TRACING": _flag("ENABLE_TRACING", False),
-    "LOG_LEVEL": env.str("MONITORING_LOG_LEVEL", default="INFO"),
-    "LOG_REQUESTS": _flag("LOG_REQUESTS", False),
-    "LOG_RESPONSES": _flag("LOG_RESPONSES", False),
-    "METRICS_INTERVAL": _number("METRICS_INTERVAL", 60.0),
-    "HEALTH_CHECK_INTERVAL": _number("HEALTH_CHECK_INTERVAL", 3.0),
-}
+PERFORMANCE_CONFIG = _given(
+    CONNECTION_POOL_SIZE=("MILVUS_CONNECTION_POOL_SIZE", int),
+    MAX_CONNECTIONS=("MILVUS_MAX_CONNECTIONS", int),
+    BATCH_SIZE=("MILVUS_BATCH_SIZE", int),
+    SEARCH_TIMEOUT=("MILVUS_SEARCH_TIMEOUT", float),
+    INSERT_TIMEOUT=("MILVUS_INSERT_TIMEOUT", float),
+    HEALTH_TIMEOUT=("MILVUS_HEALTH_TIMEOUT", float),
+    ENABLE_CACHING=("ENABLE_CACHING", bool),
+    CACHE_TTL=("CACHE_TTL", float),
+    CACHE_MAX_SIZE=("CACHE_MAX_SIZE", int),
+)
+MONITORING_CONFIG = _given(
+    ENABLE_METRICS=("ENABLE_METRICS", bool),
+    ENABLE_TRACING=("ENABLE_TRACING", bool),
+    LOG_LEVEL=("MONITORING_LOG_LEVEL", str),
+    LOG_REQUESTS=("LOG_REQUESTS", bool),
+    LOG_RESPONSES=("LOG_RESPONSES", bool),
+    METRICS_INTERVAL=("METRICS_INTERVAL", float),
+    HEALTH_CHECK_INTERVAL=("HEALTH_CHECK_INTERVAL", float),
+)
 #: How often a canary is sent through each queue, in seconds; 0 sends none.
 CANARY_INTERVAL_SECONDS = _number("CANARY_INTERVAL", 30.0)
 #: How often the match recall of live searches is measured, in seconds; 0 never.
@@ -361,6 +394,6 @@ LOGGING = {
 
 #: A request body up to this size stays in memory. It must hold the largest query image and its form around it:
 #: Django spools a larger body to a temporary file, and a query image never touches a disk.
-FILE_UPLOAD_MAX_MEMORY_SIZE = FACE_CONFIG["MAX_IMAGE_BYTES"] + 64 * 1024
+FILE_UPLOAD_MAX_MEMORY_SIZE = face_config.max_image_bytes + 64 * 1024
 #: How many photos one upload may carry.
 DATA_UPLOAD_MAX_NUMBER_FILES = 1000

@@ -17,6 +17,7 @@ from webapp.gallery.models import Gallery, Photo
 from webapp.operations.models import Job
 from webapp.operations.services import import_close, import_prepare, photo_count_in
 from webapp.problems import not_found
+from worker.config import FaceConfig
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ def display_name(name: str | None) -> str:
 
 def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
     filename = display_name(file.name)
-    limit: int = settings.FACE_CONFIG["MAX_IMAGE_BYTES"]
+    limit = FaceConfig.from_settings(settings.FACE_CONFIG).max_image_bytes
     if file.size > limit:
         message = f"The file has {file.size / 2**20:.1f} MiB; at most {limit / 2**20:.0f} MiB are taken."
         return AddedFile(filename=filename, result="refused", code="image_too_large", message=message)

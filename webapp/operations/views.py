@@ -17,6 +17,7 @@ from webapp.operations.generation_overview import pack_workers
 from webapp.operations.generation_selectors import live_generations
 from webapp.operations.selectors import Readiness, exposition, queue_states, readiness
 from webapp.problems import not_found
+from worker.vector_search.config import MonitoringConfig
 
 
 @never_cache
@@ -71,7 +72,7 @@ def _status_page(request: HttpRequest, state: Readiness) -> HttpResponse:
 @require_safe
 async def metrics(request: HttpRequest) -> HttpResponse:
     """This process' metrics, and those of queues and workers as seen from here, for Prometheus."""
-    if not settings.MONITORING_CONFIG["ENABLE_METRICS"] or not _may_read_metrics(request):
+    if not MonitoringConfig.from_settings(settings.MONITORING_CONFIG).enable_metrics or not _may_read_metrics(request):
         raise not_found("page")
     state = await readiness()
     content = await sync_to_async(exposition)(state.report)

@@ -19,6 +19,7 @@ from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest
 
 from webapp.problems import Problem
+from worker.config import FaceConfig
 
 
 class QueryImageHandler(FileUploadHandler):
@@ -27,9 +28,10 @@ class QueryImageHandler(FileUploadHandler):
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
         self._kept = BytesIO()
+        self._max_bytes = max_bytes()
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        if start + len(raw_data) > settings.FACE_CONFIG["MAX_IMAGE_BYTES"]:
+        if start + len(raw_data) > self._max_bytes:
             self._kept = BytesIO()
         else:
             self._kept.write(raw_data)
@@ -58,12 +60,17 @@ def query_image(file: "UploadedFile[bytes] | None") -> bytes:
     """Return the uploaded bytes. Raises Problem when there is no file or it is too large."""
     if file is None:
         raise Problem("image_missing", "Please choose a picture to search with.", status=400)
-    if (file.size or 0) > settings.FACE_CONFIG["MAX_IMAGE_BYTES"]:
+    if (file.size or 0) > max_bytes():
         raise too_large()
     image: bytes = file.read()
     return image
 
 
+def max_bytes() -> int:
+    """Return the size of the largest query image."""
+    return FaceConfig.from_settings(settings.FACE_CONFIG).max_image_bytes
+
+
 def too_large() -> Problem:
-    limit = settings.FACE_CONFIG["MAX_IMAGE_BYTES"] / 2**20
+    limit = max_bytes() / 2**20
     return Problem("image_too_large", f"The picture is too large; at most {limit:.0f} MiB are taken.")

@@ -1,4 +1,4 @@
-"""The settings dictionaries of the vector store: MILVUS_CONFIG, COLLECTION_CONFIG, PERFORMANCE_CONFIG, MONITORING_CONFIG."""
+"""The vector store's settings: MILVUS_CONFIG, COLLECTION_CONFIG, PERFORMANCE_CONFIG and MONITORING_CONFIG."""
 
 import re
 from collections.abc import Mapping

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from worker.config import FaceConfig
 from worker.vector_search.config import CollectionConfig, MilvusConfig, MonitoringConfig, PerformanceConfig
 
 CONFIGS = {
+    "FACE_CONFIG": FaceConfig,
     "MILVUS_CONFIG": MilvusConfig,
     "COLLECTION_CONFIG": CollectionConfig,
     "PERFORMANCE_CONFIG": PerformanceConfig,
@@ -39,6 +41,9 @@ def test_without_any_variable_the_settings_are_the_workers_own_defaults() -> Non
     )
     assert MilvusConfig.from_settings(settings.MILVUS_CONFIG) == MilvusConfig(uri=settings.MILVUS_URI)
     assert PerformanceConfig.from_settings(settings.PERFORMANCE_CONFIG) == PerformanceConfig()
+    assert MonitoringConfig.from_settings(settings.MONITORING_CONFIG) == MonitoringConfig()
+    face = FaceConfig.from_settings(settings.FACE_CONFIG)
+    assert face == FaceConfig(packs_dir=face.packs_dir, engine_cache_dir=face.engine_cache_dir)
 
 
 def test_what_an_operator_sets_arrives_with_its_type() -> None:
@@ -59,6 +64,10 @@ def test_what_an_operator_sets_arrives_with_its_type() -> None:
         MILVUS_MAX_CAPACITY="1000000",
         MILVUS_MAX_CONNECTIONS="16",
         MILVUS_CONNECTION_POOL_SIZE="4",
+        MILVUS_DIMENSION="512",
+        FACE_PROVIDERS="CUDAExecutionProvider, CPUExecutionProvider",
+        FACE_ARENA="False",
+        FACE_MIN_SCORE="0.7",
     )
 
     found: dict[str, dict[str, Any]] = json.loads(done.stdout)
@@ -71,6 +80,10 @@ def test_what_an_operator_sets_arrives_with_its_type() -> None:
     assert (collection.index_params, collection.search_params) == ({"nlist": 512}, {"nprobe": 128})
     assert (collection.auto_create, collection.auto_load, collection.max_capacity) == (False, False, 1_000_000)
     assert (performance.max_connections, performance.connection_pool_size) == (16, 4)
+    face = FaceConfig.from_settings(found["FACE_CONFIG"])
+    assert collection.dimension == 512
+    assert face.providers == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert (face.arena, face.min_face_score) == (False, 0.7)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +92,9 @@ def test_what_an_operator_sets_arrives_with_its_type() -> None:
         pytest.param("MILVUS_INDEX_PARAMS", "nlist=5", "MILVUS_INDEX_PARAMS must be a JSON object", id="no JSON"),
         pytest.param("MILVUS_SEARCH_PARAMS", "[1]", "MILVUS_SEARCH_PARAMS must be a JSON object", id="a list"),
         pytest.param("MILVUS_AUTO_LOAD", "maybe", "MILVUS_AUTO_LOAD must be true or false", id="no truth"),
+        pytest.param("FACE_ARENA", "1", "FACE_ARENA must be true or false", id="a number for a flag"),
+        pytest.param("CANARY_INTERVAL", "inf", "CANARY_INTERVAL must be a number", id="infinity"),
+        pytest.param("FACE_MIN_SCORE", "2", "MIN_FACE_SCORE is 2.0; it must be a number from 0 to 1", id="too much"),
         pytest.param("MILVUS_MAX_CAPACITY", "many", "MILVUS_MAX_CAPACITY must be a whole number", id="no number"),
     ],
 )

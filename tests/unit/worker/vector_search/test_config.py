@@ -180,7 +180,7 @@ def test_the_sentence_names_the_dictionary(config: Any) -> None:
 
 def test_none_means_that_a_key_is_not_set() -> None:
     assert PerformanceConfig.from_settings({"ENABLE_CACHING": None}) == PerformanceConfig()
-    with pytest.raises(ConfigError, match="^COLLECTION_CONFIG NAME is not given; it must be 1 to 255 letters"):
+    with pytest.raises(ConfigError, match=r"^COLLECTION_CONFIG NAME is not given; it must be 1 to 255 letters"):
         CollectionConfig.from_settings({"NAME": None})
 
 

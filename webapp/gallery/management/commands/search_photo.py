@@ -15,6 +15,7 @@ from webapp.gallery.command_support import expected_failures, gallery_named
 from webapp.gallery.models import Gallery
 from webapp.operations.generation_selectors import ActiveTarget
 from webapp.search.selectors import SearchAnswer, answer_as_json, search_answer
+from worker.config import FaceConfig
 
 
 class Command(BaseCommand):
@@ -101,7 +102,7 @@ async def _search(
 
 def _read(path: Path) -> bytes:
     """Return the file's bytes; whether they are a picture the worker says."""
-    limit: int = settings.FACE_CONFIG["MAX_IMAGE_BYTES"]
+    limit = FaceConfig.from_settings(settings.FACE_CONFIG).max_image_bytes
     try:
         size = path.stat().st_size
         if size > limit:

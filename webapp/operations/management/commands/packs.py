@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
+from worker.config import FaceConfig
 from worker.errors import PackError
 from worker.recognition.packs.catalogue import KnownPack, known_pack
 from worker.recognition.packs.files import file_digests, models_in, verified_digests
@@ -138,7 +139,7 @@ def _packs_dir() -> Path:
 
 
 def _active() -> str:
-    return str(settings.FACE_CONFIG["PACK"])
+    return FaceConfig.from_settings(settings.FACE_CONFIG).pack
 
 
 def _described(entry: PackEntry) -> dict[str, Any]:

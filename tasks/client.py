@@ -23,7 +23,7 @@ from redis.retry import Retry
 
 from tasks import canary, health, live_recall, metrics, names, queues
 from tasks.backlog import Backlog
-from tasks.config import QueueConfig
+from tasks.config import QUERY_IMAGE_GRACE_SECONDS, QueueConfig
 from tasks.errors import NoAnswer, QueueUnavailable
 from tasks.messages import (
     CheckRequest,
@@ -174,7 +174,7 @@ class FaceSearchService:
         async with self._backlog(queue).place() as place:
             job_id = str(uuid.uuid4())
             upload_key = await self._uploads.put(
-                job_id, image, ttl_seconds=timeout_seconds + self._config.query_image_grace_seconds
+                job_id, image, ttl_seconds=timeout_seconds + QUERY_IMAGE_GRACE_SECONDS
             )
             request = SearchRequest(
                 target=target,

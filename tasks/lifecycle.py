@@ -23,12 +23,13 @@ from django.conf import settings
 from tasks import live_targets, metrics
 from tasks.config import default_target, worker_cache
 from tasks.giving_way import give_way
-from tasks.health import BrokerProbe, HealthReporter, WorkerReport
+from tasks.health import REPORT_INTERVAL_SECONDS, BrokerProbe, HealthReporter, WorkerReport
 from tasks.latency import recent_searches
 from tasks.memory import MemoryBound, memory_mb
 from tasks.messages import Target
 from tasks.queues import gpu_queues
 from tasks.starts import Starts
+from tasks.store_health import StoreHealthCheck
 from tasks.uploads import UploadReader
 from worker.errors import FaceQueueError, NotOpen
 from worker.vector_search.config import MonitoringConfig
@@ -49,13 +50,15 @@ STARTING: Final = "This worker is starting."
 class WorkerState:
     """What this process holds. One per process, filled by the signals below."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, report_interval_seconds: float = REPORT_INTERVAL_SECONDS) -> None:
+        self._report_interval_seconds = report_interval_seconds
         self._indexes: OpenIndexes | None = None
         #: What this worker is there for first of all; its report tells of this collection.
         self.target = default_target()
         self._uploads: UploadReader | None = None
         self._starts: Starts | None = None
         self._reporter: HealthReporter | None = None
+        self._store_health: StoreHealthCheck | None = None
         self._metrics: MetricsCollector | None = None
         self._endpoint: metrics.MetricsEndpoint | None = None
         self._memory_bound: MemoryBound | None = None
@@ -90,9 +93,8 @@ class WorkerState:
         cache = worker_cache()
         self._broker = BrokerProbe(settings.REDIS_URL)
         monitoring = MonitoringConfig.from_settings(settings.MONITORING_CONFIG)
-        self._reporter = HealthReporter(
-            cache, name, self.describe, interval_seconds=monitoring.health_check_interval_seconds
-        )
+        self._store_health = StoreHealthCheck(monitoring.health_check_interval_seconds)
+        self._reporter = HealthReporter(cache, name, self.describe, interval_seconds=self._report_interval_seconds)
         self._reporter.open()  # first: who waits for Milvus says so
         if set(queues) & set(gpu_queues(settings.PACK_NAME)):
             self._metrics = _metrics(monitoring)
@@ -138,14 +140,14 @@ class WorkerState:
     def describe(self) -> WorkerReport:
         """Say what this worker is and how it is."""
         problem = self._not_open or (self._broker.problem() if self._broker else "")
-        if self._not_open or self._indexes is None or self._metrics is None:
+        if self._not_open or self._indexes is None or self._metrics is None or self._store_health is None:
             return WorkerReport(is_healthy=not problem, problem=problem, **self._describe_process())
         # Imported here for the same reason as in open_indexes().
         from worker.vector_search.recall.measured import recall_problem
 
         self._metrics.log_summary_when_due()
         index = self._followed(self._indexes)
-        pack, health, match_recall = self._indexes.pack, index.store_health(), index.match_recall
+        pack, health, match_recall = self._indexes.pack, self._store_health.health(index), index.match_recall
         return WorkerReport(
             **self._describe_process(),
             is_healthy=health.is_healthy and self._indexes.models_are_healthy and not problem,

@@ -13,7 +13,9 @@ from tasks.health.reports import WorkerReport, report_key
 
 logger = logging.getLogger(__name__)
 
-#: A report outlives this many intervals: one that comes late is no silence.
+#: How often a worker reports, so that a dead one is noticed within seconds.
+REPORT_INTERVAL_SECONDS: Final = 3.0
+#: A report expires after this many intervals: a late one must not look like a dead worker.
 REPORT_TTL_INTERVALS: Final = 4
 #: How long a stopping worker waits for a report that is just being made, in seconds.
 JOIN_SECONDS: Final = 3.0
@@ -37,13 +39,18 @@ class BrokerProbe:
 
 
 class HealthReporter:
-    """Publishes a report every `interval_seconds` (HEALTH_CHECK_INTERVAL) from its own thread.
+    """Publishes a report every `interval_seconds` from its own thread.
 
     If the thread or the process dies the report expires, so silence is never mistaken for health.
     """
 
     def __init__(
-        self, cache: redis.Redis, name: str, describe: Callable[[], WorkerReport], *, interval_seconds: float
+        self,
+        cache: redis.Redis,
+        name: str,
+        describe: Callable[[], WorkerReport],
+        *,
+        interval_seconds: float = REPORT_INTERVAL_SECONDS,
     ) -> None:
         self._cache = cache
         self._name = name

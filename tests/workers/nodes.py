@@ -5,9 +5,8 @@ import signal as signals
 import socket
 from collections.abc import Iterable
 
-from django.conf import settings
-
 from tasks import queues
+from tasks.dictionaries import pack_name
 from tests.faults.invariants import eventually
 from tests.service import RunningService
 
@@ -25,8 +24,8 @@ READY_PROMPTS = {
 }
 #: By worker: the queue that it consumes.
 QUEUES = {
-    "worker-search": queues.search_queue(settings.PACK_NAME),
-    "worker-index": queues.index_queue(settings.PACK_NAME),
+    "worker-search": queues.search_queue(pack_name()),
+    "worker-index": queues.index_queue(pack_name()),
     "worker-records": queues.RECORDS,
 }
 #: Servers stop last: a worker that loses Redis waits for it instead of stopping.

@@ -16,6 +16,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from tasks import queues
+from tasks.dictionaries import milvus_config
 from tasks.errors import QueueUnavailable
 from tasks.health import canaries, inspection, live_recall
 from tasks.health.checks import HealthReport
@@ -79,7 +80,7 @@ def _redis(name: str, url: str, wanted_policy: str, why: str) -> Finding:
 
 def _milvus(report: HealthReport) -> Finding:
     connected = report.connection_status == "connected"
-    detail = f"{_address(settings.MILVUS_URI)}, {report.connection_status}"
+    detail = f"{_address(milvus_config().address)}, {report.connection_status}"
     if report.connection_status == "unknown":
         detail += " (no search worker reports on it)"
     return Finding(name="milvus", is_ok=connected, detail=detail, remedy="" if connected else f"{START}.")

@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final, Literal
 
 from celery.signals import before_task_publish, task_postrun, task_prerun
-from django.conf import settings
 
+from tasks.dictionaries import monitoring_config
 from worker.errors import ConfigError, FaceQueueError
 
 HEADERS: Final = ("traceparent", "tracestate")
@@ -18,7 +18,7 @@ HEADERS: Final = ("traceparent", "tracestate")
 
 def is_enabled() -> bool:
     """Return whether spans are made. Raises ConfigError when ENABLE_TRACING is on without OpenTelemetry."""
-    if not settings.MONITORING_CONFIG["ENABLE_TRACING"]:
+    if not monitoring_config().enable_tracing:
         return False
     try:
         import opentelemetry.trace  # noqa: F401  only in the extra `tracing`

@@ -5,6 +5,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from tasks import names, queues
+from tasks.dictionaries import pack_name
 from tasks.health.canaries import LATE_INTERVALS
 
 #: Seconds between sweeps for photos without an outcome.
@@ -56,7 +57,7 @@ def _recall_samples(interval_seconds: float) -> dict[str, dict[str, Any]]:
 def _canaries(interval_seconds: float) -> dict[str, dict[str, Any]]:
     if not interval_seconds:
         return {}
-    sent = dict.fromkeys(queues.gpu_queues(settings.PACK_NAME), names.CANARY)
+    sent = dict.fromkeys(queues.gpu_queues(pack_name()), names.CANARY)
     sent[queues.RECORDS] = names.RECORDS_CANARY  # it reads the database, which `tasks` cannot
     return {
         f"canary-{queue}": {

@@ -21,7 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tasks import names, queues
-from tasks.config import QueueConfig
+from tasks.config import QUERY_IMAGE_GRACE_SECONDS, QueueConfig
 from tasks.errors import NoAnswer, QueueUnavailable
 from tasks.health import canaries, checks, live_recall, metrics, reports
 from tasks.health.checks import HealthReport
@@ -144,9 +144,7 @@ class SearchClient:
         queue = queues.search_queue(target.pack)
         async with self._backlog(queue).place() as place:
             job_id = str(uuid.uuid4())
-            upload_key = await self._uploads.put(
-                job_id, image, ttl_seconds=timeout_seconds + self._config.query_image_grace_seconds
-            )
+            upload_key = await self._uploads.put(job_id, image, ttl_seconds=timeout_seconds + QUERY_IMAGE_GRACE_SECONDS)
             request = SearchRequest(
                 target=target,
                 gallery_id=gallery_id,

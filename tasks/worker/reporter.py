@@ -13,6 +13,8 @@ from tasks.health.reports import WorkerReport, report_key
 
 logger = logging.getLogger(__name__)
 
+#: Seconds between a worker's reports: a dead worker is noticed soon.
+REPORT_INTERVAL_SECONDS: Final = 3.0
 #: A report outlives this many intervals, so that a late one does not look like silence.
 REPORT_TTL_INTERVALS: Final = 4
 #: Seconds that a stopping worker waits for a report in progress.
@@ -37,13 +39,18 @@ class BrokerProbe:
 
 
 class HealthReporter:
-    """Publishes a report every `interval_seconds` (HEALTH_CHECK_INTERVAL) from its own thread.
+    """Publishes a report every `interval_seconds` from its own thread.
 
     If the thread or the process dies, the report expires: silence never looks like health.
     """
 
     def __init__(
-        self, cache: redis.Redis, name: str, describe: Callable[[], WorkerReport], *, interval_seconds: float
+        self,
+        cache: redis.Redis,
+        name: str,
+        describe: Callable[[], WorkerReport],
+        *,
+        interval_seconds: float = REPORT_INTERVAL_SECONDS,
     ) -> None:
         self._cache = cache
         self._name = name

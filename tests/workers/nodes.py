@@ -5,9 +5,8 @@ import signal as signals
 import socket
 from collections.abc import Iterable
 
-from django.conf import settings
-
 from tasks import roles
+from tasks.dictionaries import pack_name
 from tests.faults.invariants import eventually
 from tests.service import RunningService
 
@@ -24,7 +23,7 @@ READY_PROMPTS = {
     "worker-records": " ready.",
 }
 #: By worker: the queue that it consumes.
-QUEUES = {role.process: role.queue(settings.PACK_NAME) for role in roles.ROLES if role.is_required}
+QUEUES = {role.process: role.queue(pack_name()) for role in roles.ROLES if role.is_required}
 #: Servers stop last: a worker that loses Redis waits for it instead of stopping.
 SERVERS = ("milvus", "redis", "redis-cache")
 

@@ -17,6 +17,7 @@ from django.conf import settings
 
 from tasks import names, queues
 from tasks.beat.schedule import FEED_INTERVAL_SECONDS
+from tasks.dictionaries import pack_name
 from tasks.health.inspection import beat_answers
 from tests.faults.invariants import eventually
 from tests.servers import free_port
@@ -89,7 +90,7 @@ def test_two_beats_send_each_photo_once(service: RunningService, broker: redis.R
 
 def sent_photos(broker: redis.Redis) -> list[str]:
     """Return the ids of the photos in the index queue, which nobody consumes here."""
-    messages = [json.loads(raw) for raw in broker.lrange(queues.index_queue(settings.PACK_NAME), 0, -1)]
+    messages = [json.loads(raw) for raw in broker.lrange(queues.index_queue(pack_name()), 0, -1)]
     bodies = [json.loads(base64.b64decode(each["body"])) for each in messages if _is_index(each)]
     return [photo["photo_id"] for _, kwargs, _ in bodies for photo in kwargs["message"]["photos"]]
 

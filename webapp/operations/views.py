@@ -13,6 +13,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from tasks.dictionaries import monitoring_config
 from webapp.generations.overview import pack_workers
 from webapp.generations.selectors import live_generations
 from webapp.http.problems import not_found
@@ -72,7 +73,7 @@ def _status_page(request: HttpRequest, health: Health) -> HttpResponse:
 @require_safe
 async def metrics(request: HttpRequest) -> HttpResponse:
     """This process' metrics, and those of queues and workers as seen from here, for Prometheus."""
-    if not settings.MONITORING_CONFIG["ENABLE_METRICS"] or not _may_read_metrics(request):
+    if not monitoring_config().enable_metrics or not _may_read_metrics(request):
         raise not_found("page")
     health = await readiness()
     content = await sync_to_async(lambda: exposition(observed_health(health)))()

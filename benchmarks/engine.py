@@ -285,7 +285,7 @@ def _row(row: str, size: Size, faces: int, measured: dict[str, Measured], provid
         "faces_per_second": images_per_second * faces,
         "p50_ms": median(latencies_ms) if latencies_ms else None,
         "p95_ms": quantiles(latencies_ms, n=20)[18] if len(latencies_ms) > 1 else None,
-        "peak_mb": _peak_memory_in_a_process_of_its_own(size, row, faces, providers),
+        "peak_mb": _peak_memory_in_a_separate_process(size, row, faces, providers),
         "to_defaults": times_as_fast_as(DEFAULTS),
         "to_trimmed": times_as_fast_as(TRIMMED),
         "to_ceiling": times_as_fast_as(CEILING),
@@ -309,7 +309,7 @@ def _imdecode(file: bytes) -> Any:
     return cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
 
 
-def _peak_memory_in_a_process_of_its_own(size: Size, row: str, faces: int, providers: tuple[str, ...]) -> float:
+def _peak_memory_in_a_separate_process(size: Size, row: str, faces: int, providers: tuple[str, ...]) -> float:
     command = [sys.executable, "-m", "benchmarks.engine", "--packs", size, "--faces", str(faces)]
     command += ["--providers", ",".join(providers), "--memory-of", row]
     finished = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)

@@ -137,7 +137,7 @@ def _idle(plan: Path, alice: Any) -> Phase:
 
 def _load(folder: Path, plan: Path, users: int, seconds: float) -> Phase:
     """Let all users search at once while visitors open pages."""
-    told_file = folder / "told.jsonl"
+    answers_file = folder / "answers.jsonl"
     command = [sys.executable, "-m", "locust", "--headless", "--only-summary", "--loglevel", "WARNING"]
     command += ["--locustfile", str(Path(__file__).with_name("load_users.py")), "--exit-code-on-error", "0"]
     command += ["--users", str(users), "--spawn-rate", str(SPAWN_RATE), "--run-time", f"{seconds:.0f}s"]
@@ -147,18 +147,18 @@ def _load(folder: Path, plan: Path, users: int, seconds: float) -> Phase:
         subprocess.run(
             ["nice", "-n", NICE, *command],
             check=True,
-            env=os.environ | {"LOAD_PLAN": str(plan), "LOAD_FILE": str(told_file)},
+            env=os.environ | {"LOAD_PLAN": str(plan), "LOAD_FILE": str(answers_file)},
             stdout=log,
             stderr=log,
             timeout=seconds + 120,
         )
-    told = [json.loads(line) for line in told_file.read_text().splitlines()]
+    answers = [json.loads(line) for line in answers_file.read_text().splitlines()]
     pages = _pages(visitors)
     return Phase(
         name=f"{users} users, import",
         seconds=seconds,
-        answers=Counter(each["kind"] for each in told),
-        search_ms=[each["seconds"] * 1000 for each in told if each["kind"] == ANSWERED],
+        answers=Counter(each["kind"] for each in answers),
+        search_ms=[each["seconds"] * 1000 for each in answers if each["kind"] == ANSWERED],
         page_ms=[page["ms"] for page in pages],
         page_errors=[page["error"] for page in pages if page["error"]],
     )

@@ -6,6 +6,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from webapp.gallery.attempts import Attempted
+
 #: The code of a photo whose import was cancelled before it was indexed.
 CANCELLED = "cancelled"
 
@@ -34,7 +36,7 @@ class Gallery(models.Model):
         return self.name
 
 
-class Photo(models.Model):
+class Photo(Attempted):
     """One image file in a gallery."""
 
     class State(models.TextChoices):
@@ -53,20 +55,11 @@ class Photo(models.Model):
     sha256 = models.CharField(max_length=64)
     byte_size = models.PositiveBigIntegerField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
-    #: Why the photo is not indexed: a stable code and one sentence. Of a pending photo: why its last attempt failed.
-    code = models.CharField(max_length=50, blank=True)
-    message = models.TextField(blank=True)
     #: Pixels of the upright picture; None until a worker has decoded it.
     width = models.PositiveIntegerField(null=True, blank=True)
     height = models.PositiveIntegerField(null=True, blank=True)
     #: What the worker found in the file, e.g. "JPEG"; empty until then.
     image_format = models.CharField(max_length=20, blank=True)
-    #: How often the photo was sent to the index queue without an outcome.
-    attempts = models.PositiveIntegerField(default=0)
-    #: When it was last sent to be indexed or removed. None: it is to be sent as soon as the queue has room.
-    enqueued_at = models.DateTimeField(null=True, blank=True)
-    #: When its outcome was written down.
-    settled_at = models.DateTimeField(null=True, blank=True)
     #: The job that last took it up.
     job = models.ForeignKey(
         "jobs.Job", on_delete=models.SET_NULL, null=True, blank=True, related_name="photos", db_index=False

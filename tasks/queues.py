@@ -21,6 +21,12 @@ def gpu_queues(pack: str) -> tuple[str, str, str]:
     return search_queue(pack), index_queue(pack), reindex_queue(pack)
 
 
+def is_known(queue: str) -> bool:
+    """Return whether some role of this service consumes queues of this name."""
+    _role, _, pack = queue.partition(".")
+    return queue == RECORDS or (pack != "" and queue in gpu_queues(pack))
+
+
 def needed_queues(pack: str) -> tuple[str, ...]:
     """Return the queues that must have a worker while the pack is the active generation's."""
     return search_queue(pack), index_queue(pack), RECORDS

@@ -19,7 +19,8 @@ from tasks import queues
 from tasks.errors import QueueUnavailable
 from tasks.health import canaries, inspection, live_recall
 from tasks.health.checks import HealthReport
-from tasks.web.search_client import SearchClient
+from tasks.web.search_client import open_search_client
+from tasks.work_queue import work_queue
 from webapp.generations.selectors import ActiveTarget, active_generation
 
 START = "Start the services with `make up`"
@@ -55,7 +56,7 @@ def findings() -> Iterator[Finding]:
 
 
 async def _health() -> HealthReport:
-    async with SearchClient(active_target=ActiveTarget()) as service:
+    async with open_search_client(active_target=ActiveTarget()) as service:
         return await service.health_check()
 
 
@@ -144,7 +145,7 @@ def _queue(queue: str, report: HealthReport) -> Finding:
     workers = [worker for worker in report.workers if queue in worker.queues]
     healthy = [worker for worker in workers if worker.is_healthy]
     try:
-        [status] = inspection.queue_statuses([queue])
+        [status] = work_queue().statuses([queue])
         oldest = "" if status.oldest_seconds is None else f", the oldest for {status.oldest_seconds:.0f} s"
         waiting = f"{status.waiting} waiting{oldest}"
         stuck = inspection.stuck_problem(status, workers)

@@ -13,6 +13,7 @@ from tasks.health.checks import HealthReport
 from tasks.health.exposition import observed
 from tasks.health.inspection import QueueStatus
 from tasks.web.search_client import search_client
+from tasks.work_queue import work_queue
 from webapp.generations.selectors import live_targets
 from worker.errors import FaceQueueError
 
@@ -80,7 +81,7 @@ def exposition(report: HealthReport | None) -> bytes:
 def _queue_statuses() -> list[QueueStatus]:
     try:
         gpu_queues = [queue for pack in live_targets().packs for queue in queues.gpu_queues(pack)]
-        return inspection.queue_statuses([*gpu_queues, queues.RECORDS])
+        return work_queue().statuses([*gpu_queues, queues.RECORDS])
     except QueueUnavailable:
         return []
 

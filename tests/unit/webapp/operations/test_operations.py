@@ -9,8 +9,8 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from tasks.health.inspection import QueueStatus
-from tests.unit.webapp.conftest import FakeFaceSearch
+from tasks.web.memory import MemorySearchClient
+from tests.unit.webapp.conftest import WatchedQueue
 from webapp.operations import tasks
 
 
@@ -18,21 +18,23 @@ def test_live_depends_on_nothing() -> None:
     assert Client().get("/health/live").json() == {"is_live": True}
 
 
-def test_ready_when_everything_answers(db: None, face_search: FakeFaceSearch) -> None:
+def test_ready_when_everything_answers(db: None, face_search: MemorySearchClient) -> None:
     response = Client().get("/health/ready")
     assert response.status_code == 200
     assert response.json()["is_ready"]
 
 
-def test_not_ready_without_workers(db: None, face_search: FakeFaceSearch) -> None:
-    face_search.is_healthy = False
+def test_not_ready_without_workers(db: None, face_search: MemorySearchClient) -> None:
+    face_search.reports.clear()
     response = Client().get("/health/ready")
     assert response.status_code == 503
     assert response.json()["is_database_ready"]
     assert not response.json()["is_search_ready"]
 
 
-def test_not_ready_without_a_database(db: None, face_search: FakeFaceSearch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_not_ready_without_a_database(
+    db: None, face_search: MemorySearchClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("webapp.operations.selectors._is_database_ready", lambda: False)
     assert Client().get("/health/ready").status_code == 503
 
@@ -42,12 +44,12 @@ def test_not_ready_without_an_open_service(db: None) -> None:
 
 
 @pytest.mark.parametrize(("is_staff", "status"), [(True, 200), (False, 404)])
-def test_the_status_page_is_for_staff(user: User, face_search: FakeFaceSearch, is_staff: bool, status: int) -> None:
+def test_the_status_page_is_for_staff(user: User, face_search: MemorySearchClient, is_staff: bool, status: int) -> None:
     user.is_staff = is_staff
     user.save()
     client = Client()
     client.force_login(user)
-    face_search.is_healthy = False
+    face_search.reports.clear()
     response = client.get("/status/")
     assert response.status_code == status
     assert ("No healthy worker consumes" in response.content.decode()) == is_staff
@@ -57,13 +59,13 @@ def test_the_status_page_is_for_staff(user: User, face_search: FakeFaceSearch, i
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One message waits."""
-    waiting = [QueueStatus(name="records", waiting=1, oldest_seconds=2.0)]
-    monkeypatch.setattr("tasks.health.inspection.queue_statuses", lambda _: waiting)
+def seen(queue: WatchedQueue) -> None:
+    """One message waits, since two seconds ago."""
+    queue.clock = lambda: 102.0
+    queue.have_waiting(1, queue="records", sent_at=100.0)
 
 
-def test_this_machine_may_read_the_metrics(db: None, face_search: FakeFaceSearch, seen: None) -> None:
+def test_this_machine_may_read_the_metrics(db: None, face_search: MemorySearchClient, seen: None) -> None:
     response = Client().get("/metrics")
     assert response.status_code == 200
     assert response["Content-Type"].startswith("text/plain; version=0.0.4")
@@ -79,7 +81,7 @@ def test_this_machine_may_read_the_metrics(db: None, face_search: FakeFaceSearch
         {"HTTP_FORWARDED": "for=127.0.0.1"},
     ],
 )
-def test_nobody_else_may(db: None, face_search: FakeFaceSearch, seen: None, meta: dict[str, str]) -> None:
+def test_nobody_else_may(db: None, face_search: MemorySearchClient, seen: None, meta: dict[str, str]) -> None:
     assert Client().get("/metrics", **meta).status_code == 404  # type: ignore[arg-type]
 
 
@@ -87,34 +89,36 @@ def test_nobody_else_may(db: None, face_search: FakeFaceSearch, seen: None, meta
     ("given", "status"), [("Bearer right", 200), ("Bearer wrong", 404), ("right", 404), ("Bearer ", 404), ("", 404)]
 )
 def test_with_a_token_only_its_holder_may(
-    db: None, face_search: FakeFaceSearch, seen: None, settings: Any, given: str, status: int
+    db: None, face_search: MemorySearchClient, seen: None, settings: Any, given: str, status: int
 ) -> None:
     settings.METRICS_TOKEN = "right"
     assert Client().get("/metrics", headers={"Authorization": given}).status_code == status
     assert Client().get("/metrics", headers={"Authorization": given}, REMOTE_ADDR="192.0.2.1").status_code == status
 
 
-def test_metrics_can_be_turned_off(db: None, face_search: FakeFaceSearch, settings: Any) -> None:
+def test_metrics_can_be_turned_off(db: None, face_search: MemorySearchClient, settings: Any) -> None:
     settings.MONITORING_CONFIG = settings.MONITORING_CONFIG | {"ENABLE_METRICS": False}
     assert Client().get("/metrics").status_code == 404
 
 
-def test_metrics_are_answered_without_workers_or_a_queue(db: None) -> None:
+def test_metrics_are_answered_without_workers_or_a_queue(db: None, queue: WatchedQueue) -> None:
+    queue.is_down = True
     response = Client().get("/metrics")
     assert response.status_code == 200
     assert b"facequeue_queue_depth{" not in response.content
 
 
-def test_ready_tells_staff_where_and_nobody_else(user: User, face_search: FakeFaceSearch, seen: None) -> None:
+def test_ready_tells_staff_where_and_nobody_else(user: User, face_search: MemorySearchClient, seen: None) -> None:
     client = Client()
     client.force_login(user)
     assert "workers" not in client.get("/health/ready").json()
     user.is_staff = True
     user.save()
-    assert client.get("/health/ready").json()["queues"][0]["oldest_seconds"] == 2.0
+    [records] = [queue for queue in client.get("/health/ready").json()["queues"] if queue["name"] == "records"]
+    assert records["oldest_seconds"] == 2.0
 
 
-def test_the_status_page_shows_the_queues(user: User, face_search: FakeFaceSearch, seen: None) -> None:
+def test_the_status_page_shows_the_queues(user: User, face_search: MemorySearchClient, seen: None) -> None:
     user.is_staff = True
     user.save()
     client = Client()

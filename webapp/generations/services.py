@@ -10,11 +10,11 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from tasks import live_targets
 from tasks.errors import QueueUnavailable
 from tasks.messages.generations import DropRequest
+from tasks.queues import index_queue
 from tasks.targets import collection_config
-from tasks.web import bulk
+from tasks.work_queue import work_queue
 from webapp.accounts.audit import audit
 from webapp.gallery.models import Face, Gallery, Photo
 from webapp.generations import gates, selectors
@@ -69,7 +69,7 @@ def generation_start(
             raise Problem("bad_index", str(error), status=400) from error
         generation.save(force_insert=True)
         audit(actor=actor, action="reindex.start", subject=str(generation), index_type=index_type)
-    live_targets.publish(selectors.live_targets())
+    work_queue().publish_targets(selectors.live_targets())
     return generation
 
 
@@ -144,7 +144,7 @@ def _switch(
         photos_follow(chosen)
         overridden = {gate.name: gate.detail for gate in closed}
         audit(actor=actor, action="reindex.activate", subject=str(chosen), overridden=overridden)
-    live_targets.publish(selectors.live_targets())
+    work_queue().publish_targets(selectors.live_targets())
 
 
 def generation_drop(*, generation: Generation, actor: str) -> str:
@@ -160,7 +160,7 @@ def generation_drop(*, generation: Generation, actor: str) -> str:
             raise Problem("is_active", "The active generation cannot be dropped: activate another first.", status=409)
         Generation.objects.filter(pk=found.pk).update(is_dropping=True, is_paused=True)
         audit(actor=actor, action="reindex.drop", subject=str(found))
-    live_targets.publish(selectors.live_targets())
+    work_queue().publish_targets(selectors.live_targets())
     try:
         drop_send(found)
     except QueueUnavailable:
@@ -171,7 +171,8 @@ def generation_drop(*, generation: Generation, actor: str) -> str:
 def drop_send(generation: Generation) -> None:
     """Ask a worker to delete the collection. Raises QueueUnavailable."""
     Generation.objects.filter(pk=generation.pk).update(fed_at=timezone.now())
-    bulk.enqueue_drop(DropRequest(target=generation.target), pack=selectors.active_generation().pack)
+    queue = index_queue(selectors.active_generation().pack)
+    work_queue().send(DropRequest(target=generation.target), queue=queue)
 
 
 def drops_send_again() -> None:

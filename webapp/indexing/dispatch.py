@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from tasks.errors import QueueUnavailable
-from tasks.health.inspection import queue_length
 from tasks.messages.base import BoxInfo, Target
-from tasks.messages.indexing import KnownFace, PhotoRef
+from tasks.messages.indexing import IndexRequest, KnownFace, PhotoRef, RemoveRequest
 from tasks.queues import index_queue
-from tasks.web import bulk, queue_progress
+from tasks.work_queue import work_queue
 from webapp.gallery.attempts import AttemptedQuerySet, Row
 from webapp.gallery.chunks import chunks
 from webapp.gallery.models import Face, Photo
@@ -52,7 +51,8 @@ def send_photos(photos: Sequence[Photo], *, target: Target, queue: str, located_
     again.
     """
     gallery_id = str(photos[0].gallery_id)
-    bulk.enqueue_index(target=target, gallery_id=gallery_id, photos=_photo_refs(photos, located_in), queue=queue)
+    refs = tuple(_photo_refs(photos, located_in))
+    work_queue().send(IndexRequest(target=target, gallery_id=gallery_id, photos=refs), queue=queue)
 
 
 def send_for_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> str:
@@ -67,20 +67,22 @@ def send_for_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> str:
 
 def enqueue_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> None:
     """Request the removal of the photos' vectors from every live generation. Raises QueueUnavailable."""
-    targets = [generation.target for generation in live_generations()]
+    targets = tuple(generation.target for generation in live_generations())
     for chunk in chunks(photo_ids, REMOVAL_CHUNK_SIZE):
-        ids = [str(photo_id) for photo_id in chunk]
-        bulk.enqueue_removal(targets=targets, gallery_id=str(gallery_id), photo_ids=ids)
+        ids = tuple(str(photo_id) for photo_id in chunk)
+        request = RemoveRequest(targets=targets, gallery_id=str(gallery_id), photo_ids=ids)
+        work_queue().send(request, queue=index_queue(targets[0].pack))
 
 
 def index_queue_length() -> int:
     """Return how many messages wait in the active pack's index queue. Raises QueueUnavailable."""
-    return queue_length(index_queue(active_generation().pack))
+    [status] = work_queue().statuses([index_queue(active_generation().pack)])
+    return status.waiting
 
 
 def left_index_queue(seconds: float) -> datetime:
     """Return a time: messages sent before it left the index queue at least `seconds` ago. Raises QueueUnavailable."""
-    return datetime.fromtimestamp(queue_progress.left_queue(index_queue(active_generation().pack), seconds), tz=UTC)
+    return datetime.fromtimestamp(work_queue().left_before(index_queue(active_generation().pack), seconds), tz=UTC)
 
 
 def _photo_refs(photos: Sequence[Photo], located_in: Generation | None) -> list[PhotoRef]:

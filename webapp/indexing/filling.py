@@ -18,12 +18,10 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from tasks import live_targets
-from tasks.health.inspection import queue_length
-from tasks.health.reports import WorkerReport, published_reports
+from tasks.health.reports import WorkerReport
 from tasks.messages.generations import Copied, CopyRequest
 from tasks.queues import reindex_queue
-from tasks.web import bulk
+from tasks.work_queue import work_queue
 from webapp.gallery.attempts import messages_of
 from webapp.gallery.models import Tombstone
 from webapp.generations import measuring, selectors
@@ -47,8 +45,8 @@ UNSEEN_SECONDS = 60.0
 
 def generations_advance() -> None:
     """One tick: publish the live targets, read worker reports, send photos, measure, check. Raises QueueUnavailable."""
-    live_targets.publish(selectors.live_targets())
-    reports = published_reports()
+    work_queue().publish_targets(selectors.live_targets())
+    reports = work_queue().worker_reports()
     for generation in selectors.live_generations():
         _learn(generation, reports)
         if generation.is_paused or not generation.fingerprint:
@@ -64,10 +62,10 @@ def generations_advance() -> None:
 def generation_feed(generation: Generation, reports: Sequence[WorkerReport]) -> int:
     """Send as many photos to the generation as its rate and its queue allow; return how many."""
     now = timezone.now()
-    waiting = queue_length(reindex_queue(generation.pack))
-    if waiting == 0:
+    [status] = work_queue().statuses([reindex_queue(generation.pack)])
+    if status.waiting == 0:
         _send_stale_again(generation, now)
-    room = QUEUE_BOUND - waiting
+    room = QUEUE_BOUND - status.waiting
     if room <= 0:
         return 0
     source = selectors.active_generation()
@@ -147,7 +145,7 @@ def _feed_copies(generation: Generation, source: Generation, room: int, allowed:
             first=str(entries[0].photo_id),
             last=str(entries[-1].photo_id),
         )
-        bulk.enqueue_copy(request)
+        work_queue().send(request, queue=reindex_queue(generation.pack))
 
     claimed = _claim(generation, min(allowed, room * COPY_CHUNK_PHOTOS), timezone.now())
     messages = messages_of(claimed, COPY_CHUNK_PHOTOS, isolate=False)

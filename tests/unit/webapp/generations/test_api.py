@@ -10,8 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from tasks.health.reports import WorkerReport
-from tasks.web import bulk as tasks_client
-from tests.unit.webapp.conftest import FakeFaceSearch, add_indexed_photo, report_of
+from tasks.web.memory import MemorySearchClient
+from tests.unit.webapp.conftest import add_indexed_photo, report_of
 from webapp.accounts.models import AuditEntry
 from webapp.gallery.models import Face, Gallery
 from webapp.generations import overview
@@ -24,11 +24,10 @@ State = Generation.State
 
 
 @pytest.fixture
-def staff(user: User, reports: list[WorkerReport], monkeypatch: pytest.MonkeyPatch) -> Client:
-    """Ada, who runs the service; nothing is sent."""
+def staff(user: User) -> Client:
+    """Ada, who runs the service."""
     user.is_staff = True
     user.save()
-    monkeypatch.setattr(tasks_client, "enqueue_drop", lambda request, *, pack: None)
     client = Client()
     client.force_login(user)
     return client
@@ -295,8 +294,11 @@ def test_the_pages_keep_the_policy(staff: Client, gallery: Gallery) -> None:
         assert "<script>" not in shown
 
 
-def test_the_status_page_shows_the_active_generation_and_who_works(staff: Client, face_search: FakeFaceSearch) -> None:
+def test_the_status_page_shows_the_active_generation_and_who_works(
+    staff: Client, face_search: MemorySearchClient
+) -> None:
     another()
+    face_search.reports.clear()
     shown = text(staff.get("/status/"))
     assert f'Active: <a href="/generations/{active_generation().pk}/">' in shown
     assert "search.starter: none" in shown

@@ -12,7 +12,7 @@ from tasks.health.reports import WorkerReport
 from tasks.messages.base import ErrorInfo
 from tasks.messages.generations import Copied
 from tasks.messages.indexing import PhotoOutcomeInfo
-from tests.unit.webapp.conftest import FakeQueue, add_indexed_photo, add_photo, face_info, failed, indexed
+from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, face_info, failed, indexed
 from webapp.gallery.models import Gallery, Photo
 from webapp.generations import gates, selectors, services
 from webapp.generations.models import Entry, Generation
@@ -152,10 +152,7 @@ def test_a_rebuild_that_fails_is_shown(gallery: Gallery, reports: list[WorkerRep
     assert shown(photo)[:2] == ("failed", "not_an_image")
 
 
-def test_a_rebuild_that_is_given_up_is_shown_with_its_last_cause(
-    gallery: Gallery, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(filling, "queue_length", lambda queue: 0)
+def test_a_rebuild_that_is_given_up_is_shown_with_its_last_cause(gallery: Gallery, settings: Any) -> None:
     photo, active = add_indexed_photo(gallery), selectors.active_generation()
     sent = timezone.now() - timedelta(days=1)
     active.entries.update(state="pending", attempts=settings.INDEX_MAX_ATTEMPTS, enqueued_at=sent)
@@ -179,7 +176,7 @@ def test_a_retried_photo_that_the_generation_has_indexed_is_indexed_whatever_a_l
 
 
 def test_a_wanted_photo_whose_faces_were_removed_is_indexed_again_in_every_generation(
-    gallery: Gallery, other: Generation, queue: FakeQueue
+    gallery: Gallery, other: Generation, queue: WatchedQueue
 ) -> None:
     photo, face = add_photo(gallery), face_info()
     for generation in (selectors.active_generation(), other):
@@ -194,33 +191,25 @@ def test_a_wanted_photo_whose_faces_were_removed_is_indexed_again_in_every_gener
 
 
 def test_a_photo_that_may_kill_a_reindex_worker_travels_alone(
-    gallery: Gallery, other: Generation, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
+    gallery: Gallery, other: Generation, queue: WatchedQueue
 ) -> None:
-    monkeypatch.setattr(filling, "queue_length", lambda queue: 0)
     photos = [add_indexed_photo(gallery, content=b"%d" % number) for number in range(3)]
     for photo in photos:
         Entry.objects.create(generation=other, photo=photo, attempts=2 if photo == photos[1] else 0)
-    queue.indexed.clear()
+    queue.forget()
     filling.generation_feed(other, [])
     assert sorted(len(sent) for _, sent in queue.indexed) == [1, 2]
     assert [[ref.photo_id for ref in sent] for _, sent in queue.indexed if len(sent) == 1] == [[str(photos[1].id)]]
 
 
 def test_only_what_was_not_sent_is_given_back(
-    gallery: Gallery, other: Generation, queue: FakeQueue, settings: Any, monkeypatch: pytest.MonkeyPatch
+    gallery: Gallery, other: Generation, queue: WatchedQueue, settings: Any
 ) -> None:
-    monkeypatch.setattr(filling, "queue_length", lambda queue: 0)
     settings.INDEX_CHUNK_SIZE = 1
     for number in range(3):
         add_indexed_photo(gallery, content=b"%d" % number)
-    queue.indexed.clear()
-
-    def dies_after_one(**message: Any) -> None:
-        if queue.indexed:
-            raise QueueUnavailable("The queue does not answer.")
-        queue.enqueue_index(**message)
-
-    monkeypatch.setattr("tasks.web.bulk.enqueue_index", dies_after_one)
+    queue.forget()
+    queue.sends_until_down = 1
     with pytest.raises(QueueUnavailable):
         filling.generation_feed(other, [])
     assert sorted(other.entries.values_list("attempts", flat=True)) == [0, 0, 1]

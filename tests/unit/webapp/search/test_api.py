@@ -11,7 +11,8 @@ from django.test import AsyncClient, Client
 
 from tasks.messages.base import BoxInfo, ErrorInfo
 from tasks.messages.search import FaceMatches, Match, SearchResult
-from tests.unit.webapp.conftest import FakeFaceSearch, add_indexed_photo, upload
+from tasks.web.memory import MemorySearchClient
+from tests.unit.webapp.conftest import add_indexed_photo, upload
 from webapp.gallery.models import Gallery, Photo
 from webapp.http.problems import Problem
 from webapp.indexing import deleting
@@ -44,17 +45,17 @@ def start(client: Client, gallery: Gallery, query: str = "", image: bytes = b"pi
 # -- statuses -----------------------------------------------------------------------------------------------
 
 
-def test_a_search_is_accepted_with_a_job(api: Client, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+def test_a_search_is_accepted_with_a_job(api: Client, gallery: Gallery, face_search: MemorySearchClient) -> None:
     response = start(api, gallery, "?limit=3&min_similarity=0.4")
     assert response.status_code == 202
     assert response["Location"].startswith("/api/v1/searches/")
     (sent,) = face_search.started
-    assert sent["image"] == b"picture"
-    assert (sent["gallery_id"], sent["limit"], sent["min_similarity"]) == (str(gallery.id), 3, 0.4)
+    assert sent.image == b"picture"
+    assert (sent.gallery_id, sent.limit, sent.min_similarity) == (str(gallery.id), 3, 0.4)
     assert face_search.waited == [], "a search that does not wait does not ask"
 
 
-def test_a_held_search_answers_with_its_matches(api: Client, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+def test_a_held_search_answers_with_its_matches(api: Client, gallery: Gallery, face_search: MemorySearchClient) -> None:
     photo = add_indexed_photo(gallery)
     face_search.result = answer_with(photo)
     response = start(api, gallery, "?wait=5")
@@ -82,7 +83,7 @@ def test_a_held_search_answers_with_its_matches(api: Client, gallery: Gallery, f
     assert face_search.waited == [5]
 
 
-def test_an_answer_can_be_fetched_later(api: Client, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+def test_an_answer_can_be_fetched_later(api: Client, gallery: Gallery, face_search: MemorySearchClient) -> None:
     address = start(api, gallery, "?wait=1")["Location"]
     assert api.get(address).status_code == 202
     face_search.result = SearchResult(reason=ErrorInfo(code="no_face_found", message="There is no face."))
@@ -92,7 +93,7 @@ def test_an_answer_can_be_fetched_later(api: Client, gallery: Gallery, face_sear
 
 
 def test_nobody_waits_longer_than_is_allowed(
-    api: Client, gallery: Gallery, face_search: FakeFaceSearch, settings: Any
+    api: Client, gallery: Gallery, face_search: MemorySearchClient, settings: Any
 ) -> None:
     settings.SEARCH_MAX_WAIT_SECONDS = 7.0
     start(api, gallery, "?wait=1000")
@@ -100,7 +101,7 @@ def test_nobody_waits_longer_than_is_allowed(
 
 
 def test_a_search_nobody_answered_has_expired(
-    api: Client, gallery: Gallery, face_search: FakeFaceSearch, settings: Any
+    api: Client, gallery: Gallery, face_search: MemorySearchClient, settings: Any
 ) -> None:
     settings.SEARCH_TIMEOUT_SECONDS = 0.0
     response = start(api, gallery, "?wait=1")
@@ -122,7 +123,7 @@ def test_a_search_nobody_answered_has_expired(
     ],
 )
 def test_each_error_has_a_fitting_status(
-    api: Client, gallery: Gallery, face_search: FakeFaceSearch, code: str, status: int, retries: bool
+    api: Client, gallery: Gallery, face_search: MemorySearchClient, code: str, status: int, retries: bool
 ) -> None:
     face_search.result = SearchResult(error=ErrorInfo(code=code, message="One sentence."))
     response = start(api, gallery, "?wait=1")
@@ -131,7 +132,7 @@ def test_each_error_has_a_fitting_status(
 
 
 def test_a_queue_that_is_down_says_when_to_come_back(
-    api: Client, gallery: Gallery, face_search: FakeFaceSearch
+    api: Client, gallery: Gallery, face_search: MemorySearchClient
 ) -> None:
     face_search.is_down = True
     response = start(api, gallery)
@@ -140,14 +141,14 @@ def test_a_queue_that_is_down_says_when_to_come_back(
 
 
 @pytest.mark.parametrize("query", ["?limit=0", "?limit=1001", "?min_similarity=2", "?wait=-1", "?wait=x"])
-def test_a_bad_parameter_is_named(api: Client, gallery: Gallery, face_search: FakeFaceSearch, query: str) -> None:
+def test_a_bad_parameter_is_named(api: Client, gallery: Gallery, face_search: MemorySearchClient, query: str) -> None:
     response = start(api, gallery, query)
     assert response.status_code == 422
     assert response.json()["code"] == "invalid_request"
     assert response.json()["message"].startswith(query[1:].split("=")[0])
 
 
-def test_a_search_needs_an_image(api: Client, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+def test_a_search_needs_an_image(api: Client, gallery: Gallery, face_search: MemorySearchClient) -> None:
     response = api.post(f"/api/v1/galleries/{gallery.id}/searches")
     assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
 
@@ -155,13 +156,13 @@ def test_a_search_needs_an_image(api: Client, gallery: Gallery, face_search: Fak
 # -- who may see what ---------------------------------------------------------------------------------------
 
 
-def test_without_a_session_nothing_is_answered(gallery: Gallery, face_search: FakeFaceSearch) -> None:
+def test_without_a_session_nothing_is_answered(gallery: Gallery, face_search: MemorySearchClient) -> None:
     response = start(Client(), gallery)
     assert (response.status_code, response.json()["code"]) == (401, "not_logged_in")
     assert face_search.started == []
 
 
-def test_a_search_needs_the_csrf_token(user: User, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+def test_a_search_needs_the_csrf_token(user: User, gallery: Gallery, face_search: MemorySearchClient) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(user)
     response = start(client, gallery)
@@ -173,14 +174,14 @@ def test_a_search_needs_the_csrf_token(user: User, gallery: Gallery, face_search
     assert client.post(address, {"image": upload(), "csrfmiddlewaretoken": token}).status_code == 202
 
 
-def test_anstrangers_gallery_is_not_found(api: Client, their_gallery: Gallery, face_search: FakeFaceSearch) -> None:
+def test_anstrangers_gallery_is_not_found(api: Client, their_gallery: Gallery, face_search: MemorySearchClient) -> None:
     response = start(api, their_gallery)
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
     assert face_search.started == []
 
 
 def test_anstrangers_search_is_not_found(
-    api: Client, gallery: Gallery, stranger: User, face_search: FakeFaceSearch
+    api: Client, gallery: Gallery, stranger: User, face_search: MemorySearchClient
 ) -> None:
     address = start(api, gallery)["Location"]
     thief = Client()
@@ -190,7 +191,7 @@ def test_anstrangers_search_is_not_found(
 
 
 def test_the_answer_of_a_gallery_deleted_since_is_not_found(
-    api: Client, gallery: Gallery, face_search: FakeFaceSearch
+    api: Client, gallery: Gallery, face_search: MemorySearchClient
 ) -> None:
     address = start(api, gallery)["Location"]
     deleting.gallery_delete(gallery=gallery)
@@ -198,7 +199,7 @@ def test_the_answer_of_a_gallery_deleted_since_is_not_found(
 
 
 def test_deleted_photos_and_those_of_other_galleries_are_dropped(
-    api: Client, gallery: Gallery, their_gallery: Gallery, face_search: FakeFaceSearch
+    api: Client, gallery: Gallery, their_gallery: Gallery, face_search: MemorySearchClient
 ) -> None:
     kept = add_indexed_photo(gallery, content=b"1", name="kept.jpg")
     deleted = add_indexed_photo(gallery, content=b"2")
@@ -226,7 +227,7 @@ def test_something_that_is_no_token_is_not_found(token: str) -> None:
 
 
 def test_a_search_is_cancelled_by_its_owner_only(
-    api: Client, stranger: User, gallery: Gallery, face_search: FakeFaceSearch
+    api: Client, stranger: User, gallery: Gallery, face_search: MemorySearchClient
 ) -> None:
     address = start(api, gallery)["Location"]
     thief = Client()
@@ -238,7 +239,7 @@ def test_a_search_is_cancelled_by_its_owner_only(
 
 
 async def test_a_search_whose_client_goes_away_is_cancelled(
-    user: User, monkeypatch: pytest.MonkeyPatch, face_search: FakeFaceSearch
+    user: User, monkeypatch: pytest.MonkeyPatch, face_search: MemorySearchClient
 ) -> None:
     async def never(**_: Any) -> None:
         await asyncio.Event().wait()
@@ -272,7 +273,7 @@ def test_a_value_signed_for_another_purpose_is_not_found() -> None:
 
 
 def test_a_query_image_larger_than_djangos_default_stays_in_memory(
-    api: Client, gallery: Gallery, face_search: FakeFaceSearch, monkeypatch: pytest.MonkeyPatch
+    api: Client, gallery: Gallery, face_search: MemorySearchClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbidden(*_: Any, **__: Any) -> None:
         raise AssertionError("a query image was written to a file")
@@ -281,11 +282,11 @@ def test_a_query_image_larger_than_djangos_default_stays_in_memory(
     monkeypatch.setattr("django.core.files.uploadedfile.tempfile.NamedTemporaryFile", forbidden)
     image = b"x" * (4 * 2**20)
     assert start(api, gallery, image=image).status_code == 202
-    assert face_search.started[0]["image"] == image
+    assert face_search.started[0].image == image
 
 
 def test_a_query_image_that_is_too_large_is_refused(
-    api: Client, gallery: Gallery, face_search: FakeFaceSearch, settings: Any
+    api: Client, gallery: Gallery, face_search: MemorySearchClient, settings: Any
 ) -> None:
     settings.FACE_CONFIG = settings.FACE_CONFIG | {"MAX_IMAGE_BYTES": 1000}
     response = start(api, gallery, image=b"x" * 1001)
@@ -297,7 +298,7 @@ def test_a_query_image_that_is_too_large_is_refused(
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_searches_run_on_the_event_loop(user: User, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+async def test_searches_run_on_the_event_loop(user: User, gallery: Gallery, face_search: MemorySearchClient) -> None:
     client = AsyncClient()
     await client.aforce_login(user)
     face_search.result = SearchResult(faces=())
@@ -305,7 +306,9 @@ async def test_searches_run_on_the_event_loop(user: User, gallery: Gallery, face
     assert response.status_code == 200
 
 
-def test_a_result_may_be_older_than_its_faces_rows(api: Client, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+def test_a_result_may_be_older_than_its_faces_rows(
+    api: Client, gallery: Gallery, face_search: MemorySearchClient
+) -> None:
     photo = add_indexed_photo(gallery)
     face_search.result = answer_with(photo)
     photo.faces.all().delete()

@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tasks.health.checks import HealthReport
 from tasks.messages.search import SearchResult
-from tasks.web.search_client import SearchClient
+from tasks.web.search_client import open_search_client
 from webapp.gallery import selectors, services
 from webapp.gallery.models import Gallery, Photo
 from webapp.generations.selectors import ActiveTarget
@@ -161,7 +161,7 @@ def _wait_until_healthy(service: subprocess.Popen[bytes], log_path: Path) -> Hea
 
 
 async def _health() -> HealthReport:
-    async with SearchClient(active_target=ActiveTarget()) as service:
+    async with open_search_client(active_target=ActiveTarget()) as service:
         return await service.health_check()
 
 
@@ -194,7 +194,7 @@ def _wait_until_indexed(gallery: Gallery, service: subprocess.Popen[bytes], log_
 
 
 async def _search(gallery: Gallery) -> SearchResult:
-    async with SearchClient(active_target=ActiveTarget()) as service:
+    async with open_search_client(active_target=ActiveTarget()) as service:
         return await service.search_faces_in_image(
             samples.portrait_query(), gallery_id=str(gallery.id), limit=5, min_similarity=-1.0
         )

@@ -22,7 +22,7 @@ Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 
 #: The addresses that take a query image.
-QUERY_PATHS: Final = re.compile(r"/galleries/[^/]+/(search/|searches)$")
+QUERY_PATHS: Final = re.compile(r"/galleries/[^/]+/search/$|/api/v1/(galleries/[^/]+/)?searches$")
 
 
 class Admission(Protocol):

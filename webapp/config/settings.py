@@ -183,6 +183,7 @@ MIDDLEWARE = [  # Django's own in their usual order, each without a thread of it
     "webapp.http.direct_middleware.CommonMiddleware",
     "webapp.http.direct_middleware.CsrfViewMiddleware",
     "webapp.http.direct_middleware.AuthenticationMiddleware",
+    "webapp.accounts.current_user.CurrentUserMiddleware",
     "webapp.http.direct_middleware.MessageMiddleware",
     "webapp.http.direct_middleware.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -200,6 +201,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "webapp.operations.service_info.service_info",
             ]
         },
     }

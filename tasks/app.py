@@ -6,8 +6,10 @@ from celery import Celery
 
 from tasks import context, logs, tracing  # noqa: F401  they listen to Celery's signals
 from tasks.beat.schedule import beat_schedule
+from tasks.starting import check_settings_or_exit
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
+check_settings_or_exit()  # here, because workers, beat and Flower all begin with this module
 
 GPU_TASKS = [
     "tasks.worker.lifecycle",

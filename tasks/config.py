@@ -1,13 +1,16 @@
 """What this package takes from Django's settings, in one frozen value."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import redis
 from django.conf import settings
 
 from tasks.messages.base import Target
 from tasks.targets import default_target
+
+#: How long a query image is kept after the search's deadline, for a worker that has just begun to read it.
+QUERY_IMAGE_GRACE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +20,6 @@ class QueueConfig:
     redis_url: str
     redis_cache_url: str
     target: Target
-    #: How long after its deadline a query image is kept for a worker that is just reading it.
-    query_image_grace_seconds: float = 5.0
     #: A search queue of this length takes no more searches.
     search_queue_bound: int = 64
     #: How often a canary is sent through each queue; 0 sends none.

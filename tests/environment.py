@@ -15,7 +15,7 @@ from tests.ports import free_port_block
 _data_dir = tempfile.mkdtemp(prefix="facequeue-tests-")
 atexit.register(shutil.rmtree, _data_dir, ignore_errors=True)
 
-for _name in ("REDIS_URL", "REDIS_CACHE_URL", "MILVUS_URI", "DATABASE_URL", "FACE_PACK"):
+for _name in ("REDIS_URL", "REDIS_CACHE_URL", "MILVUS_URI", "MILVUS_HOST", "MILVUS_PORT", "DATABASE_URL", "FACE_PACK"):
     os.environ.pop(_name, None)
 if _database_url := os.environ.get("TEST_DATABASE_URL"):
     os.environ["DATABASE_URL"] = _database_url

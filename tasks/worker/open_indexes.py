@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 
+from tasks.dictionaries import face_config, milvus_config, performance_config
 from tasks.messages.base import Target
 from tasks.targets import collection_config
-from worker.config import FaceConfig
 from worker.errors import ModelMismatch
 from worker.face_index import FaceIndex
 from worker.metrics import Stages
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Pack
 from worker.vector_search.cache import CachedVectorStore, CacheManager
-from worker.vector_search.config import MilvusConfig, PerformanceConfig
 from worker.vector_search.core import VectorSearchService
 from worker.vector_search.exceptions import CollectionMissing
 from worker.vector_search.interfaces import VectorStore
@@ -48,9 +47,9 @@ class OpenIndexes:
     def __init__(self, collector: MetricsCollector, *, stages: Stages) -> None:
         self._collector = collector
         self._stages = stages
-        self._config = FaceConfig.from_settings(settings.FACE_CONFIG)
-        self._milvus = MilvusConfig.from_settings(settings.MILVUS_CONFIG)
-        self._performance = PerformanceConfig.from_settings(settings.PERFORMANCE_CONFIG)
+        self._config = face_config()
+        self._milvus = milvus_config()
+        self._performance = performance_config()
         self._engine = FaceEngine(self._config)
         self._lock = threading.Lock()
         self._opened: dict[str, _Opened] = {}

@@ -15,6 +15,7 @@ from django.conf import settings
 
 from tasks import live_targets
 from tasks.config import worker_cache
+from tasks.dictionaries import monitoring_config, pack_name
 from tasks.health import metrics
 from tasks.health.latency import recent_searches
 from tasks.health.reports import WorkerReport
@@ -24,8 +25,9 @@ from tasks.targets import default_target
 from tasks.worker import metrics_endpoint
 from tasks.worker.memory import MemoryBound, memory_mb
 from tasks.worker.query_images import UploadReader
-from tasks.worker.reporter import BrokerProbe, HealthReporter
+from tasks.worker.reporter import REPORT_INTERVAL_SECONDS, BrokerProbe, HealthReporter
 from tasks.worker.starts import Starts
+from tasks.worker.store_health import StoreHealthCheck
 from worker.errors import FaceQueueError, NotOpen
 from worker.vector_search.config import MonitoringConfig
 
@@ -44,13 +46,15 @@ STARTING: Final = "This worker is starting."
 class WorkerState:
     """What this process holds. One per process, filled by the signals below."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, report_interval_seconds: float = REPORT_INTERVAL_SECONDS) -> None:
+        self._report_interval_seconds = report_interval_seconds
         self._indexes: OpenIndexes | None = None
         #: What this worker is there for first of all; its report tells of this collection.
         self.target = default_target()
         self._uploads: UploadReader | None = None
         self._starts: Starts | None = None
         self._reporter: HealthReporter | None = None
+        self._store_health: StoreHealthCheck | None = None
         self._metrics: MetricsCollector | None = None
         self._endpoint: metrics_endpoint.MetricsEndpoint | None = None
         self._memory_bound: MemoryBound | None = None
@@ -84,12 +88,11 @@ class WorkerState:
         self.name, self.queues = name, queues
         cache = worker_cache()
         self._broker = BrokerProbe(settings.REDIS_URL)
-        monitoring = MonitoringConfig.from_settings(settings.MONITORING_CONFIG)
-        self._reporter = HealthReporter(
-            cache, name, self.describe, interval_seconds=monitoring.health_check_interval_seconds
-        )
+        monitoring = monitoring_config()
+        self._store_health = StoreHealthCheck(monitoring.health_check_interval_seconds)
+        self._reporter = HealthReporter(cache, name, self.describe, interval_seconds=self._report_interval_seconds)
         self._reporter.open()  # first: who waits for Milvus says so
-        if set(queues) & set(gpu_queues(settings.PACK_NAME)):
+        if set(queues) & set(gpu_queues(pack_name())):
             self._metrics = _metrics(monitoring)
             indexes = open_indexes(self._metrics, role=self.role)
             self.target = _first_target()
@@ -133,14 +136,14 @@ class WorkerState:
     def describe(self) -> WorkerReport:
         """Say what this worker is and how it is."""
         problem = self._not_open or (self._broker.problem() if self._broker else "")
-        if self._not_open or self._indexes is None or self._metrics is None:
+        if self._not_open or self._indexes is None or self._metrics is None or self._store_health is None:
             return WorkerReport(is_healthy=not problem, problem=problem, **self._describe_process())
         # Imported here for the same reason as in open_indexes().
         from worker.vector_search.recall.measured import recall_problem
 
         self._metrics.log_summary_when_due()
         index = self._followed(self._indexes)
-        pack, health, match_recall = self._indexes.pack, index.store_health(), index.match_recall
+        pack, health, match_recall = self._indexes.pack, self._store_health.health(index), index.match_recall
         return WorkerReport(
             **self._describe_process(),
             is_healthy=health.is_healthy and self._indexes.models_are_healthy and not problem,
@@ -230,7 +233,7 @@ def open_indexes(collector: "MetricsCollector", *, role: str) -> "OpenIndexes":
 
 def _first_target() -> Target:
     """Return what a worker of this pack opens at its start."""
-    return live_targets.published().for_pack(settings.PACK_NAME) or default_target()
+    return live_targets.published().for_pack(pack_name()) or default_target()
 
 
 def _open_when_reachable(indexes: "OpenIndexes", target: Target, waits: Callable[[str], None]) -> None:

@@ -17,11 +17,12 @@ from django.conf import settings
 
 from tasks import names, queues
 from tasks.beat.schedule import FEED_INTERVAL_SECONDS
+from tasks.dictionaries import pack_name
 from tasks.health.inspection import beat_answers
 from tests.faults.invariants import eventually
 from tests.servers import free_port
 from tests.service import RunningService
-from webapp.operations import diagnosis, samples
+from webapp.operations import health, samples
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(120)]
 
@@ -37,12 +38,12 @@ def beat(nodes: dict[str, Any]) -> Any:
 
 def test_doctor_says_that_a_frozen_beat_does_not_answer(beat: Any) -> None:
     eventually(beat_answers, "beat answers", seconds=30)
-    assert diagnosis._beat().is_ok
+    assert health._beat().ok
     beat.kill(signal="SIGSTOP")
     try:
         assert not beat_answers()
-        finding = diagnosis._beat()
-        assert not finding.is_ok
+        finding = health._beat()
+        assert not finding.ok
         assert finding.detail == "does not answer"
         assert finding.remedy
     finally:
@@ -89,7 +90,7 @@ def test_two_beats_send_each_photo_once(service: RunningService, broker: redis.R
 
 def sent_photos(broker: redis.Redis) -> list[str]:
     """Return the ids of the photos in the index queue, which nobody consumes here."""
-    messages = [json.loads(raw) for raw in broker.lrange(queues.index_queue(settings.PACK_NAME), 0, -1)]
+    messages = [json.loads(raw) for raw in broker.lrange(queues.index_queue(pack_name()), 0, -1)]
     bodies = [json.loads(base64.b64decode(each["body"])) for each in messages if _is_index(each)]
     return [photo["photo_id"] for _, kwargs, _ in bodies for photo in kwargs["message"]["photos"]]
 

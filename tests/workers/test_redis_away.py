@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 import redis
-from django.conf import settings
 from pytest_celery import CeleryTestSetup
 
 from tasks import names, queues
+from tasks.dictionaries import pack_name
 from tasks.messages.indexing import Outcomes, PhotoRef
 from tasks.web import bulk
 from tasks.web.results import KEY_PREFIX
@@ -59,7 +59,7 @@ def revive(setup: CeleryTestSetup) -> None:
 def is_settled(setup: CeleryTestSetup, broker: redis.Redis) -> bool:
     """Return whether no message of GPU workers waits or is in somebody's hand."""
     revive(setup)
-    return not broker.hlen("unacked") and not any(map(broker.llen, queues.gpu_queues(settings.PACK_NAME)))
+    return not broker.hlen("unacked") and not any(map(broker.llen, queues.gpu_queues(pack_name())))
 
 
 async def test_the_result_of_a_search_is_not_lost_and_a_second_run_does_not_change_it(

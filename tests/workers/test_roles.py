@@ -13,6 +13,7 @@ from django.conf import settings
 from pytest_celery import CeleryTestSetup, CeleryTestWorker
 
 from tasks import names, queues
+from tasks.dictionaries import pack_name
 from tasks.health.canaries import canary_key
 from tasks.targets import default_target
 from tasks.web import bulk
@@ -27,7 +28,7 @@ from webapp.operations import samples
 pytestmark = [pytest.mark.services, pytest.mark.timeout(200)]
 
 NODES = ("redis", "redis-cache", "milvus", "worker-search", "worker-index", "worker-records")
-CANARIES = dict.fromkeys(queues.gpu_queues(settings.PACK_NAME), names.CANARY) | {queues.RECORDS: names.RECORDS_CANARY}
+CANARIES = dict.fromkeys(queues.gpu_queues(pack_name()), names.CANARY) | {queues.RECORDS: names.RECORDS_CANARY}
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_a_worker_says_what_it_is(workers: dict[str, CeleryTestWorker], cache: r
     assert report.name.startswith(workers[queue].worker_name + "@")
     assert report.queues == (queue,)
     assert report.is_healthy, report.problem
-    assert report.pack == ("" if queue == queues.RECORDS else settings.PACK_NAME)
+    assert report.pack == ("" if queue == queues.RECORDS else pack_name())
 
 
 def test_a_worker_has_the_settings_of_its_role(
@@ -163,7 +164,7 @@ def gallery(workers: dict[str, CeleryTestWorker], service: RunningService, tmp_p
 async def test_a_search_is_answered_while_the_index_worker_stands_still_and_its_answer_expires(
     workers: dict[str, CeleryTestWorker], broker: redis.Redis, service: RunningService, gallery: str
 ) -> None:
-    index = workers[queues.index_queue(settings.PACK_NAME)]
+    index = workers[queues.index_queue(pack_name())]
     index.kill("SIGSTOP")
     try:
         for _ in range(50):

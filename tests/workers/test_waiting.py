@@ -11,6 +11,7 @@ from django.conf import settings
 
 from tasks import queues
 from tasks.config import QueueConfig
+from tasks.dictionaries import pack_name
 from tasks.messages.base import BoxInfo
 from tasks.messages.indexing import KnownFace, PhotoRef
 from tasks.targets import default_target
@@ -66,7 +67,7 @@ async def test_no_byte_of_a_picture_is_in_the_broker(nodes: dict[str, Any], brok
         await search.start_search(
             samples.portrait_query(), gallery_id=str(uuid.uuid4()), limit=1000, min_similarity=0.123456789
         )
-    [message] = waiting_messages(broker, queues.search_queue(settings.PACK_NAME))
+    [message] = waiting_messages(broker, queues.search_queue(pack_name()))
     assert len(message) < LARGEST_SEARCH_BYTES
     assert len(message) < len(samples.portrait_query()) / 2
     held = {key for key in broker.scan_iter() if not key.startswith((b"_kombu", b"search."))}
@@ -82,11 +83,9 @@ def test_the_largest_messages_stay_small(nodes: dict[str, Any], broker: redis.Re
         for _ in range(settings.INDEX_CHUNK_SIZE)
     ]
     target = default_target()
-    bulk.enqueue_index(
-        target=target, gallery_id=gallery_id, photos=photos, queue=queues.index_queue(settings.PACK_NAME)
-    )
+    bulk.enqueue_index(target=target, gallery_id=gallery_id, photos=photos, queue=queues.index_queue(pack_name()))
     ids = [str(uuid.uuid4()) for _ in range(REMOVAL_CHUNK_SIZE)]
     bulk.enqueue_removal(targets=[target] * 3, gallery_id=gallery_id, photo_ids=ids)
-    messages = waiting_messages(broker, queues.index_queue(settings.PACK_NAME))
+    messages = waiting_messages(broker, queues.index_queue(pack_name()))
     assert len(messages) == 2
     assert max(map(len, messages)) < LARGEST_INDEX_BYTES

@@ -9,6 +9,8 @@ import django
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.core.handlers.asgi import ASGIHandler
 
+from tasks.starting import check_settings_or_exit
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 
 #: Threads for the synchronous parts of requests (middleware, the ORM) in one web process.
@@ -32,6 +34,7 @@ class SharedThreadsASGIHandler(ASGIHandler):
         await self.handle(scope, receive, send)
 
 
+check_settings_or_exit()
 django.setup(set_prefix=False)
 
 # Their modules read the settings, so they are imported after setup.

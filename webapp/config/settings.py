@@ -1,160 +1,62 @@
 """Every setting, read from the environment once. `docs/operations.md` lists the variables."""
 
-import json
-import re
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import get_args
 
-import environ
-from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import lazy
+from environ import Env
 
+from tasks.dictionaries import max_request_bytes
+from tasks.logs import LogFormat
+from webapp.config import variables
+from webapp.config.environment import choice, flag, given, names, number, text, whole
 from webapp.operations.ports import LocalPorts
 from webapp.operations.secret_files import kept_secret
+from worker.vector_search.config import LOG_LEVELS
 
-env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
-
-
-Number = TypeVar("Number", int, float)
-
-
-def _number(name: str, default: Number, *, lowest: float = 0, highest: float = float("inf")) -> Number:
-    """Return the variable as a number of the default's type."""
-    text = env.str(name, default="")
-    if not text:
-        return default
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    try:
-        value = type(default)(text)
-    except ValueError:
-        raise ImproperlyConfigured(f"{name} must be {kind}, not {text!r}.") from None
-    if not lowest <= value <= highest:
-        raise ImproperlyConfigured(f"{name} must be {kind} from {lowest:g} to {highest:g}, not {text!r}.")
-    return value
-
-
-def _flag(name: str, default: bool) -> bool:
-    """Return the variable as true or false."""
-    text = env.str(name, default="").lower()
-    if text not in ("", "true", "false"):
-        raise ImproperlyConfigured(f"{name} must be true or false, not {text!r}.")
-    return text == "true" if text else default
-
-
-def _json_object(name: str) -> dict[str, Any]:
-    """Return the variable, a JSON object, as a dictionary; empty when it is not set."""
-    text = env.str(name, default="") or "{}"
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise ImproperlyConfigured(f'{name} must be a JSON object such as {{"nprobe": 256}}, not {text!r}.')
-    return value
-
-
-def _milvus_texts(*keys: str) -> dict[str, str]:
-    """Return those of the keys whose variable, MILVUS_<key>, is set; the worker has the defaults of the others."""
-    texts = {key: env.str(f"MILVUS_{key}", default="") for key in keys}
-    return {key: text for key, text in texts.items() if text}
-
 
 # -- where things are -------------------------------------------------------------------------------------
 
 #: All state of this checkout: database, photos, Redis' and Milvus' files, secrets, packs.
-DATA_DIR = Path(env.str("FACEQUEUE_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+DATA_DIR = Path(text("FACEQUEUE_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 DATA_DIR.mkdir(parents=True, exist_ok=True)
-PORTS = LocalPorts(web=_number("PORT", 8000, lowest=1, highest=65535 - 4))  # four more follow
+PORTS = LocalPorts(web=whole("PORT", 8000, lowest=1, highest=65535 - 4))  # four more follow
 
-#: Services that the environment says are elsewhere; `manage.py up` does not start those here.
-EXTERNAL_SERVICES = frozenset(
-    name for name in ("REDIS_URL", "REDIS_CACHE_URL", "MILVUS_URI") if env.str(name, default="")
-)
-REDIS_URL = env.str("REDIS_URL", default=f"redis://127.0.0.1:{PORTS.redis}/0")
-REDIS_CACHE_URL = env.str("REDIS_CACHE_URL", default=f"redis://127.0.0.1:{PORTS.redis_cache}/0")
-MILVUS_URI = env.str("MILVUS_URI", default=f"http://127.0.0.1:{PORTS.milvus}")
+REDIS_URL = text("REDIS_URL", f"redis://127.0.0.1:{PORTS.redis}/0")
+REDIS_CACHE_URL = text("REDIS_CACHE_URL", f"redis://127.0.0.1:{PORTS.redis_cache}/0")
+#: The Redis servers that are elsewhere; `manage.py up` starts none for these.
+EXTERNAL_REDIS = frozenset(name for name in ("REDIS_URL", "REDIS_CACHE_URL") if text(name, ""))
+#: Where Milvus is unless MILVUS_CONFIG says so.
+LOCAL_MILVUS_URI = f"http://127.0.0.1:{PORTS.milvus}"
 
 # -- the face search --------------------------------------------------------------------------------------
+# Only what is set: the worker's configuration classes have the defaults. A site may write these dictionaries in a
+# settings module of its own. tasks/dictionaries.py checks them, and everybody reads them from there.
 
-FACE_CONFIG = {
-    "PACK": env.str("FACE_PACK", default="starter"),
-    "PACKS_DIR": env.str("FACE_PACKS_DIR", default=str(DATA_DIR / "packs")),
-    "PROVIDERS": env.list("FACE_PROVIDERS", default=["CPUExecutionProvider"]),
-    "ALLOW_PROVIDER_FALLBACK": env.bool("FACE_ALLOW_PROVIDER_FALLBACK", default=False),
-    "RUNS_AT_ONCE": _number("FACE_RUNS_AT_ONCE", 0) or None,
-    "THREADS_PER_RUN": _number("FACE_THREADS_PER_RUN", 0) or None,
-    "MAX_WAITING": _number("FACE_MAX_WAITING", 128),
-    "ARENA": env.bool("FACE_ARENA", default=True),
-    "SPINNING": env.bool("FACE_SPINNING", default=False),
-    "CONVOLUTION_SEARCH": env.str("FACE_CONVOLUTION_SEARCH", default="HEURISTIC"),
-    "FP16": env.bool("FACE_FP16", default=False),
-    "ENGINE_CACHE_DIR": env.str("FACE_ENGINE_CACHE_DIR", default=str(DATA_DIR / "engines")),
-    "REPAIR_GRAPHS": env.bool("FACE_REPAIR_GRAPHS", default=True),
-    "REDUCED_DECODING": env.bool("FACE_REDUCED_DECODING", default=False),
-    "DECODE_THREADS": _number("FACE_DECODE_THREADS", 0) or None,
-    "MAX_IMAGE_BYTES": _number("FACE_MAX_IMAGE_BYTES", 20 * 1024 * 1024),
-    "MAX_IMAGE_PIXELS": _number("FACE_MAX_IMAGE_PIXELS", 40_000_000),
-    "MIN_FACE_SCORE": _number("FACE_MIN_SCORE", 0.5),
-    "MIN_FACE_PIXELS": _number("FACE_MIN_PIXELS", 0),
-    "MIN_FACE_QUALITY": _number("FACE_MIN_QUALITY", 0.0),
-}
-#: The pack's name in queues, messages and pages; FACE_PACK may also be the path of a folder.
-PACK_NAME = Path(FACE_CONFIG["PACK"]).name
-MILVUS_CONFIG = {
-    "URI": MILVUS_URI,
-    **_milvus_texts("TOKEN", "USER", "PASSWORD", "DATABASE", "CONNECTION_ALIAS"),
-    **_milvus_texts("CA_PEM_PATH", "CLIENT_PEM_PATH", "CLIENT_KEY_PATH", "SERVER_PEM_PATH", "SERVER_NAME"),
-    "TIMEOUT": _number("MILVUS_TIMEOUT", 10.0),
-    "MAX_RETRIES": _number("MILVUS_MAX_RETRIES", 2),
-    "RETRY_DELAY": _number("MILVUS_RETRY_DELAY", 0.25),
-}
-COLLECTION_CONFIG = {
-    "NAME": env.str("MILVUS_COLLECTION", default="faces_" + re.sub(r"\W", "_", PACK_NAME)),
-    **_milvus_texts("METRIC_TYPE", "INDEX_TYPE"),
-    "INDEX_PARAMS": _json_object("MILVUS_INDEX_PARAMS"),
-    "SEARCH_PARAMS": _json_object("MILVUS_SEARCH_PARAMS"),
-    "AUTO_CREATE": _flag("MILVUS_AUTO_CREATE", True),
-    "AUTO_LOAD": _flag("MILVUS_AUTO_LOAD", True),
-    "MAX_CAPACITY": _number("MILVUS_MAX_CAPACITY", 0) or None,
-}
-PERFORMANCE_CONFIG = {
-    "CONNECTION_POOL_SIZE": _number("MILVUS_CONNECTION_POOL_SIZE", 8),
-    "MAX_CONNECTIONS": _number("MILVUS_MAX_CONNECTIONS", 8),
-    "BATCH_SIZE": _number("MILVUS_BATCH_SIZE", 1000),
-    "SEARCH_TIMEOUT": _number("MILVUS_SEARCH_TIMEOUT", 5.0),
-    "INSERT_TIMEOUT": _number("MILVUS_INSERT_TIMEOUT", 30.0),
-    "HEALTH_TIMEOUT": _number("MILVUS_HEALTH_TIMEOUT", 2.0),
-    "ENABLE_CACHING": _flag("ENABLE_CACHING", True),
-    "CACHE_TTL": _number("CACHE_TTL", 300.0),
-    "CACHE_MAX_SIZE": _number("CACHE_MAX_SIZE", 10_000),
-}
-MONITORING_CONFIG = {
-    "ENABLE_METRICS": _flag("ENABLE_METRICS", True),
-    "ENABLE_TRACING": _flag("ENABLE_TRACING", False),
-    "LOG_LEVEL": env.str("MONITORING_LOG_LEVEL", default="INFO"),
-    "LOG_REQUESTS": _flag("LOG_REQUESTS", False),
-    "LOG_RESPONSES": _flag("LOG_RESPONSES", False),
-    "METRICS_INTERVAL": _number("METRICS_INTERVAL", 60.0),
-    "HEALTH_CHECK_INTERVAL": _number("HEALTH_CHECK_INTERVAL", 3.0),
-}
+FACE_CONFIG = given(variables.FACE)
+MILVUS_CONFIG = given(variables.MILVUS)
+COLLECTION_CONFIG = given(variables.COLLECTION)
+PERFORMANCE_CONFIG = given(variables.PERFORMANCE)
+MONITORING_CONFIG = given(variables.MONITORING)
 #: How often a canary is sent through each queue, in seconds; 0 sends none.
-CANARY_INTERVAL_SECONDS = _number("CANARY_INTERVAL", 30.0)
+CANARY_INTERVAL_SECONDS = number("CANARY_INTERVAL", 30.0)
 #: How often the match recall of live searches is measured, in seconds; 0 never.
-RECALL_INTERVAL_SECONDS = _number("RECALL_INTERVAL", 300.0)
+RECALL_INTERVAL_SECONDS = number("RECALL_INTERVAL", 300.0)
 #: Where a worker shows its metrics; port 0 is a free one, told in the worker's report.
-METRICS_HOST = env.str("METRICS_HOST", default="127.0.0.1")
-METRICS_PORT = _number("METRICS_PORT", 0, highest=65535)
+METRICS_HOST = text("METRICS_HOST", "127.0.0.1")
+METRICS_PORT = whole("METRICS_PORT", 0, highest=65535)
 #: Whoever sends it as a bearer token may read the web's `/metrics`; without it, only this machine may.
-METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+METRICS_TOKEN = text("METRICS_TOKEN", "")
 
 # -- Django -----------------------------------------------------------------------------------------------
 
-SECRET_KEY = env.str("SECRET_KEY", default="") or kept_secret(DATA_DIR / "secret_key", length_bytes=50)
-DEBUG = env.bool("DEBUG", default=False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SECRET_KEY = text("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret_key", length_bytes=50)
+DEBUG = flag("DEBUG", False)
+ALLOWED_HOSTS = names("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = names("CSRF_TRUSTED_ORIGINS", [])
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -206,7 +108,7 @@ TEMPLATES = [
         },
     }
 ]
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+DATABASES = {"default": Env.db_url_config(text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}"))}
 # Opening a connection costs more than a query. They are kept by the web's few shared threads (webapp/config/asgi.py),
 # so there are as many as threads; without sharing each request would leave one behind.
 DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
@@ -248,29 +150,29 @@ X_FRAME_OPTIONS = "DENY"
 # -- search in the web --------------------------------------------------------------------------------------
 
 #: A search nobody has answered after this many seconds has expired.
-SEARCH_TIMEOUT_SECONDS = _number("SEARCH_TIMEOUT_SECONDS", 30.0)
+SEARCH_TIMEOUT_SECONDS = number("SEARCH_TIMEOUT_SECONDS", 30.0)
 #: The longest `?wait=` that a request may ask for.
-SEARCH_MAX_WAIT_SECONDS = _number("SEARCH_MAX_WAIT_SECONDS", 30.0)
+SEARCH_MAX_WAIT_SECONDS = number("SEARCH_MAX_WAIT_SECONDS", 30.0)
 #: A search is refused (`busy`) while so many wait for a worker.
-SEARCH_QUEUE_BOUND = _number("SEARCH_QUEUE_BOUND", 64, lowest=1)
+SEARCH_QUEUE_BOUND = whole("SEARCH_QUEUE_BOUND", 64, lowest=1)
 #: How many photos one index message carries.
-INDEX_CHUNK_SIZE = _number("INDEX_CHUNK_SIZE", 8)
+INDEX_CHUNK_SIZE = whole("INDEX_CHUNK_SIZE", 8)
 #: How many index messages wait in Redis at most; the photos of further ones wait in the database.
-INDEX_QUEUE_BOUND = _number("INDEX_QUEUE_BOUND", 200, lowest=1)
+INDEX_QUEUE_BOUND = whole("INDEX_QUEUE_BOUND", 200, lowest=1)
 #: A photo that is still pending this many seconds after it has left the index queue is sent again.
-INDEX_LEASE_SECONDS = _number("INDEX_LEASE_SECONDS", 120.0)
+INDEX_LEASE_SECONDS = number("INDEX_LEASE_SECONDS", 120.0)
 #: A photo that was sent this often without an outcome has failed.
-INDEX_MAX_ATTEMPTS = _number("INDEX_MAX_ATTEMPTS", 10)
+INDEX_MAX_ATTEMPTS = whole("INDEX_MAX_ATTEMPTS", 10)
 
 #: Jobs that ended more than this many days ago are forgotten; their photos stay.
-JOB_RETENTION_DAYS = _number("JOB_RETENTION_DAYS", 90.0)
+JOB_RETENTION_DAYS = number("JOB_RETENTION_DAYS", 90.0)
 
 # -- generations -------------------------------------------------------------------------------------------
 
 #: The match recall that a generation must have before it is searched, and of the active one before there is an alert.
-RECALL_MIN = _number("RECALL_MIN", 0.99, highest=1)
+RECALL_MIN = number("RECALL_MIN", 0.99, highest=1)
 #: The share of sampled faces whose nearest neighbour must be the same as before.
-AGREEMENT_MIN = _number("AGREEMENT_MIN", 0.5, highest=1)
+AGREEMENT_MIN = number("AGREEMENT_MIN", 0.5, highest=1)
 
 # -- Celery -----------------------------------------------------------------------------------------------
 # These are the settings of the web, beat and Flower. A worker process lays CELERY_WORKER_ROLE over them when
@@ -279,7 +181,7 @@ AGREEMENT_MIN = _number("AGREEMENT_MIN", 0.5, highest=1)
 
 #: A message that a dead worker held is delivered again after this long. The same for every role: the
 #: shortest value of any consumer would win. Every task must end well within it.
-VISIBILITY_TIMEOUT_SECONDS = _number("VISIBILITY_TIMEOUT_SECONDS", 600)
+VISIBILITY_TIMEOUT_SECONDS = whole("VISIBILITY_TIMEOUT_SECONDS", 600)
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_RESULT_BACKEND = REDIS_URL
@@ -311,9 +213,9 @@ CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 1.0
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # with late acks a worker reserves only what it runs
 CELERY_WORKER_SEND_TASK_EVENTS = True  # Flower shows what the workers do
 CELERY_WORKER_POOL_START_METHOD = "spawn"  # Django, gRPC and onnxruntime do not survive a fork
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = _number("WORKER_SOFT_SHUTDOWN_SECONDS", 20.0)
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = number("WORKER_SOFT_SHUTDOWN_SECONDS", 20.0)
 #: A worker that uses more, its children included, finishes what it runs and ends, to be started again; 0: no bound.
-WORKER_MAX_MEMORY_MB = _number("WORKER_MAX_MEMORY_MB", 0)
+WORKER_MAX_MEMORY_MB = whole("WORKER_MAX_MEMORY_MB", 0)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True
 CELERY_BEAT_SCHEDULER = "tasks.beat.scheduler:BoundedScheduler"  # sends nothing to a queue that nobody consumes
 CELERY_BEAT_ENABLE_REMOTE_CONTROL = True  # `manage.py doctor` asks beat whether its clock still ticks
@@ -345,15 +247,13 @@ CELERY_WORKER_ROLE = {
 # -- logging ------------------------------------------------------------------------------------------------
 
 #: "line" for people, "json" for machines; in every process (tasks/logs.py).
-LOG_FORMAT = env.str("LOG_FORMAT", default="line")
-if LOG_FORMAT not in ("line", "json"):
-    raise ImproperlyConfigured(f"LOG_FORMAT must be line or json, not {LOG_FORMAT!r}.")
+LOG_FORMAT: LogFormat = choice("LOG_FORMAT", "line", get_args(LogFormat))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"ours": {"()": "tasks.logs.formatter", "log_format": LOG_FORMAT}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "ours"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
     # A bad upload is a 4xx answer with a sentence, not an event for the operator.
     "loggers": {
         "django.request": {"level": "ERROR"},
@@ -366,7 +266,8 @@ LOGGING = {
 # -- uploads ------------------------------------------------------------------------------------------------
 
 #: A request body up to this size stays in memory. It must hold the largest query image and its form around it:
-#: Django spools a larger body to a temporary file, and a query image never touches a disk.
-FILE_UPLOAD_MAX_MEMORY_SIZE = FACE_CONFIG["MAX_IMAGE_BYTES"] + 64 * 1024
+#: Django spools a larger body to a temporary file, and a query image never touches a disk. Read when it is needed,
+#: because FACE_CONFIG may be written in a site's settings module, which is read after this one.
+FILE_UPLOAD_MAX_MEMORY_SIZE = lazy(max_request_bytes, int)()
 #: How many photos one upload may carry.
 DATA_UPLOAD_MAX_NUMBER_FILES = 1000

@@ -2,8 +2,7 @@
 
 import random
 
-from django.conf import settings
-
+from tasks.dictionaries import face_config
 from tasks.messages.base import ErrorInfo
 from worker.errors import FaceQueueError
 
@@ -71,7 +70,7 @@ def not_found(what: str) -> Problem:
 
 
 def query_image_too_large() -> Problem:
-    limit = settings.FACE_CONFIG["MAX_IMAGE_BYTES"] / 2**20
+    limit = face_config().max_image_bytes / 2**20
     return Problem("image_too_large", f"The picture is too large; at most {limit:.0f} MiB are taken.")
 
 

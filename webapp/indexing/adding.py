@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
-from django.conf import settings
 from django.core.files import File as DjangoFile
 from django.core.files.storage import default_storage
 from django.db import transaction
 
+from tasks.dictionaries import face_config
 from webapp.gallery.models import Gallery, Photo
 from webapp.http.problems import not_found
 from webapp.indexing.feeding import index_queue_feed
@@ -106,7 +106,7 @@ def display_name(name: str | None) -> str:
 
 def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
     filename = display_name(file.name)
-    limit: int = settings.FACE_CONFIG["MAX_IMAGE_BYTES"]
+    limit = face_config().max_image_bytes
     if file.size > limit:
         message = f"The file has {file.size / 2**20:.1f} MiB; at most {limit / 2**20:.0f} MiB are taken."
         return AddedFile(filename=filename, result="refused", code="image_too_large", message=message)

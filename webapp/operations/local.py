@@ -10,13 +10,15 @@ from typing import Final
 from django.conf import settings
 from honcho.environ import parse_procfile
 
+from tasks.dictionaries import milvus_is_local, pack_name
+from tasks.roles import PACK_ROLES, ROLES
 from webapp.operations.ports import LocalPorts
 from webapp.operations.secret_files import kept_secret
 
-#: Processes that the environment can replace by a service elsewhere, and the variable that does so.
-REPLACEABLE: Final = {"redis": "REDIS_URL", "redis-cache": "REDIS_CACHE_URL", "milvus": "MILVUS_URI"}
-#: The processes of a pack: there may be several packs at a time, each with workers of its own.
-GPU_WORKERS: Final = ("worker-search", "worker-index", "worker-reindex")
+#: The variable that says where each Redis server is.
+REDIS_VARIABLES: Final = {"redis": "REDIS_URL", "redis-cache": "REDIS_CACHE_URL"}
+#: The processes of a pack: there may be several packs at a time, each with its own workers.
+PACK_WORKERS: Final = tuple(role.process for role in PACK_ROLES)
 FLOWER_USER: Final = "admin"
 
 
@@ -30,7 +32,7 @@ class LocalProcess:
 
 
 def local_processes(ports: LocalPorts) -> list[LocalProcess]:
-    """Return the Procfile's processes, without those that the environment says are elsewhere."""
+    """Return the Procfile's processes, without those that the settings say are elsewhere."""
     listens = {
         "redis": ports.redis,
         "redis-cache": ports.redis_cache,
@@ -42,8 +44,14 @@ def local_processes(ports: LocalPorts) -> list[LocalProcess]:
     return [
         LocalProcess(name=name, command=command, port=listens.get(name))
         for name, command in procfile.processes.items()
-        if REPLACEABLE.get(name) not in settings.EXTERNAL_SERVICES
+        if not _is_elsewhere(name)
     ]
+
+
+def _is_elsewhere(process: str) -> bool:
+    if process == "milvus":
+        return not milvus_is_local()
+    return REDIS_VARIABLES.get(process) in settings.EXTERNAL_REDIS
 
 
 def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
@@ -56,10 +64,7 @@ def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
     here = Path(sys.executable).parent  # the virtual environment's programs first, activated or not
     defaults = {
         "WEB_HOST": "127.0.0.1",
-        "SEARCH_CONCURRENCY": "8",
-        "INDEX_CONCURRENCY": "2",
-        "REINDEX_CONCURRENCY": "2",
-        "RECORDS_CONCURRENCY": "2",
+        **{role.concurrency_variable: str(role.concurrency) for role in ROLES},
         "FLOWER_READ_ONLY": "true",
         "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{flower_password(data_dir)}",
         "PYTHONUNBUFFERED": "1",
@@ -70,14 +75,14 @@ def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
     }
     derived = {
         "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}",
-        "PYTHONPATH": str(settings.BASE_DIR),
-        "DJANGO_SETTINGS_MODULE": "webapp.config.settings",
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(settings.BASE_DIR), os.environ.get("PYTHONPATH")))),
+        "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "webapp.config.settings"),
         "FACEQUEUE_DATA_DIR": str(data_dir),
-        "PACK_NAME": settings.PACK_NAME,
+        "PACK_NAME": pack_name(),
         "PORT": str(ports.web),
         "REDIS_PORT": str(ports.redis),
         "REDIS_CACHE_PORT": str(ports.redis_cache),
-        "MILVUS_PORT": str(ports.milvus),
+        "MILVUS_LITE_PORT": str(ports.milvus),
         "FLOWER_PORT": str(ports.flower),
     }
     return defaults | dict(os.environ) | derived

@@ -4,7 +4,7 @@ from functools import cached_property
 
 from django.http import HttpRequest
 
-from tasks.health.checks import HealthReport, _judge
+from tasks.health.checks import HealthReport, judge
 from tasks.health.reports import published_reports
 from tasks.targets import collection_config
 from webapp.generations.models import Generation
@@ -23,7 +23,7 @@ class VectorDatabaseInfo:
 
     @cached_property
     def _health(self) -> HealthReport:
-        return _judge(published_reports(), self._generation.target)
+        return judge(published_reports(), self._generation.target)
 
     @property
     def pack(self) -> str:

@@ -13,11 +13,11 @@ from io import BytesIO
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.core.files.uploadedfile import InMemoryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest
 
+from tasks.dictionaries import face_config
 from webapp.http.problems import Problem, query_image_too_large
 
 
@@ -27,9 +27,10 @@ class QueryImageHandler(FileUploadHandler):
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
         self._kept = BytesIO()
+        self._max_bytes = face_config().max_image_bytes
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        if start + len(raw_data) > settings.FACE_CONFIG["MAX_IMAGE_BYTES"]:
+        if start + len(raw_data) > self._max_bytes:
             self._kept = BytesIO()
         else:
             self._kept.write(raw_data)
@@ -59,7 +60,7 @@ def query_image(image: "UploadedFile[bytes] | bytes | None") -> bytes:
     if image is None:
         raise Problem("image_missing", "Please choose a picture to search with.", status=400)
     size = len(image) if isinstance(image, bytes) else image.size or 0
-    if size > settings.FACE_CONFIG["MAX_IMAGE_BYTES"]:
+    if size > face_config().max_image_bytes:
         raise query_image_too_large()
     if isinstance(image, bytes):
         return image

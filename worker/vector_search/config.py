@@ -1,20 +1,16 @@
-"""The settings of the vector store as frozen, checked values.
-
-Each class has `from_settings`, which takes the dictionary of the same name from the Django settings. An unknown
-key or a bad value raises ConfigError with the key, the value and what is allowed.
-"""
+"""The vector store's settings: MILVUS_CONFIG, COLLECTION_CONFIG, PERFORMANCE_CONFIG and MONITORING_CONFIG."""
 
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Annotated, ClassVar
 from urllib.parse import SplitResult, urlsplit
 
-from worker.errors import ConfigError
+from worker.settings import HIDDEN, Flag, Name, OptionalName, Seconds, Settings, Text, choice, refused, seconds, whole
 from worker.vector_search.milvus.indexes import INDEXES, METRICS, Parameter
 
-#: Where Milvus listens when nobody says otherwise.
+#: The port of a Milvus server unless PORT or URI names another.
 DEFAULT_PORT = 19530
 
 #: The levels of Python's logging.
@@ -22,77 +18,44 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 #: No colon: pymilvus 3.0.2 loses the brackets of an IPv6 address.
 _HOST = re.compile(r"[A-Za-z0-9._-]+")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
-_NAME_RULE = "1 to 255 letters, digits and underscores, not starting with a digit"
-
-
-class _Settings:
-    """What they have in common: the way from a settings dictionary to a value."""
-
-    __slots__ = ()
-
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
-        """Return the value for a settings dictionary. Raises ConfigError."""
-        names = {_key(each.name): each for each in fields(cls)}  # type: ignore[arg-type]
-        for key in sorted(set(settings) - set(names)):
-            # Without its value: it may be a password under a misspelt name.
-            raise ConfigError(f"{key} is no known key; the keys are {', '.join(sorted(names))}.")
-        for key, each in names.items():
-            if key not in settings and each.default is MISSING and each.default_factory is MISSING:
-                raise ConfigError(f"{key} is not given; it has no default.")
-        return cls(**{names[key].name: value for key, value in settings.items()})
+_AN_ADDRESS = "the address of a server, such as http://127.0.0.1:19530"
+#: The three keys of mutual TLS, which are given together.
+_MUTUAL_TLS = ("ca_pem_path", "client_pem_path", "client_key_path")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MilvusConfig(_Settings):
-    """Where the server is, how to log in, and how to behave when it does not answer.
+class MilvusConfig(Settings):
+    """Where the server is, how to log in, and what to do when it does not answer.
 
-    Either `uri` or `host` and `port` say where; either `token` or `user` and `password` say who. TLS is on for an
-    https URI, or when `secure` says so beside a `host`. `server_pem_path` is the certificate to trust when only the
-    server shows one; for mutual TLS there are `ca_pem_path`, `client_pem_path` and `client_key_path`. `server_name` is
-    the name in the server's certificate when it is not the address.
+    The address is either `uri`, or `host` and `port`; the login is either `token`, or `user` and `password`. TLS is on
+    with an https URI, or with `secure` beside a `host`. `server_pem_path` is the certificate to trust when only the
+    server shows one; mutual TLS takes `ca_pem_path`, `client_pem_path` and `client_key_path`. `server_name` is the name
+    in the server's certificate when it differs from the address.
 
-    `connection_alias` is the name of this server in log lines and in what its health says. `timeout_seconds` bounds
-    connecting and every call that has no bound of its own. A call that found no server is made again up to
-    `max_retries` times within its own timeout, the first time after `retry_delay_seconds`, then after twice as long
-    as before, each time with a random part.
+    `connection_alias` names this server in log lines and health reports. `timeout_seconds` bounds connecting and every
+    call that has no timeout of its own. A call that could not reach the server is repeated up to `max_retries` times
+    within its timeout: first after `retry_delay_seconds`, then each time after twice as long, with random jitter.
     """
 
-    uri: str = ""
-    host: str = ""
-    port: int = DEFAULT_PORT
-    user: str = ""
-    password: str = field(default="", repr=False)
-    token: str = field(default="", repr=False)
-    database: str = ""
-    secure: bool | None = None
-    ca_pem_path: str = ""
-    client_pem_path: str = ""
-    client_key_path: str = ""
-    server_pem_path: str = ""
-    server_name: str = ""
-    connection_alias: str = "milvus"
-    timeout_seconds: float = 10.0
-    max_retries: int = 2
-    retry_delay_seconds: float = 0.25
+    dictionary: ClassVar[str] = "MILVUS_CONFIG"
 
-    def __post_init__(self) -> None:
-        for name in ("host", "user", "database", "server_name"):
-            _check_text(_key(name), getattr(self, name))
-        for name in ("password", "token"):
-            _check_text(_key(name), getattr(self, name), is_secret=True)
-        _check_whole("PORT", self.port, least=1, most=65_535)
-        self._check_address()
-        self._check_login()
-        self._check_tls()
-        if self.database and not _NAME.fullmatch(self.database):
-            _refuse("DATABASE", self.database, _NAME_RULE)
-        if not isinstance(self.connection_alias, str) or not _NAME.fullmatch(self.connection_alias):
-            _refuse("CONNECTION_ALIAS", self.connection_alias, _NAME_RULE)
-        _check_seconds("TIMEOUT", self.timeout_seconds)
-        _check_whole("MAX_RETRIES", self.max_retries, least=0, most=10)
-        _check_seconds("RETRY_DELAY", self.retry_delay_seconds, most=60)
+    uri: Text = ""
+    host: Text = ""
+    port: Annotated[int, whole(1, 65_535)] = DEFAULT_PORT
+    user: Text = ""
+    password: Text = field(default="", repr=False)
+    token: Text = field(default="", repr=False)
+    database: OptionalName = ""
+    secure: Flag | None = None
+    ca_pem_path: Text = ""
+    client_pem_path: Text = ""
+    client_key_path: Text = ""
+    server_pem_path: Text = ""
+    server_name: Text = ""
+    connection_alias: Name = "milvus"
+    timeout_seconds: Seconds = 10.0
+    max_retries: Annotated[int, whole(0, 10)] = 2
+    retry_delay_seconds: Annotated[float, seconds(60)] = 0.25
 
     @property
     def address(self) -> str:
@@ -110,208 +73,174 @@ class MilvusConfig(_Settings):
         """What is sent to log in: a token or `user:password`; empty for a server without logins."""
         return self.token or (f"{self.user}:{self.password}" if self.user else "")
 
+    def _check_together(self) -> None:
+        self._check_address()
+        self._check_login()
+        self._check_tls()
+
     def _check_address(self) -> None:
-        parts = _split(self.uri)
-        if not self.uri and not self.host:
-            _refuse("URI", self.uri, "the address of a server, such as http://127.0.0.1:19530, unless HOST gives it")
         if self.uri:
-            # pymilvus would take a file name and start an unguarded Milvus Lite inside this process.
-            if parts is None or parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.hostname or ""):
-                _refuse("URI", self.uri, "the address of a server, such as http://127.0.0.1:19530")
-            if parts.username is not None:
-                _refuse("URI", "(hidden)", "an address without a login: TOKEN, or USER and PASSWORD, are for that")
-            if parts.path.strip("/") or parts.query or parts.fragment:
-                _refuse("URI", self.uri, "an address without a path: DATABASE is for that")
-            here = (parts.hostname, parts.port or (443 if parts.scheme == "https" else DEFAULT_PORT))
-            if self.host and (self.host.lower(), self.port) != here:
-                _refuse("HOST", self.host, f"left out, or the same as URI with PORT: {here[0]}, {here[1]}")
-            if not self.host and self.port not in (DEFAULT_PORT, here[1]):
-                _refuse("PORT", self.port, f"left out, or the same as in URI: {here[1]}")
+            self._check_uri()
+        elif not self.host:
+            self._refuse("uri", f"{_AN_ADDRESS}, unless HOST gives it")
         elif not _HOST.fullmatch(self.host):
-            _refuse("HOST", self.host, "a name or an IPv4 address, without scheme, port or path")
+            self._refuse("host", "a name or an IPv4 address, without scheme, port or path")
+
+    def _check_uri(self) -> None:
+        parts = _split(self.uri)
+        # pymilvus would take a file name, and start an unguarded Milvus Lite inside this process.
+        if parts is None or parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.hostname or ""):
+            self._refuse("uri", _AN_ADDRESS)
+        if parts.username is not None:
+            allowed = "an address without a login: use TOKEN, or USER and PASSWORD"
+            raise refused(self.dictionary, "URI", HIDDEN, allowed)
+        if parts.path.strip("/") or parts.query or parts.fragment:
+            self._refuse("uri", "an address without a path: DATABASE is for that")
+        host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else DEFAULT_PORT)
+        if self.host and (self.host.lower(), self.port) != (host, port):
+            self._refuse("host", f"left out, or the same as URI with PORT: {host}, {port}")
+        if not self.host and self.port not in (DEFAULT_PORT, port):
+            self._refuse("port", f"left out, or the same as in URI: {port}")
 
     def _check_login(self) -> None:
         if bool(self.user) != bool(self.password):
-            missing, given = ("PASSWORD", "USER") if self.user else ("USER", "PASSWORD")
-            _refuse(missing, "", f"given, for {given} is")
+            missing, given = ("password", "USER") if self.user else ("user", "PASSWORD")
+            self._refuse(missing, f"given, because {given} is")
         if ":" in self.user:
-            _refuse("USER", self.user, "without a colon, which ends the name when it is sent")
+            self._refuse("user", "without a colon, which ends the name when it is sent")
         if self.token and self.user:
-            _refuse("TOKEN", "(hidden)", "left out when USER and PASSWORD are given")
+            self._refuse("token", "left out when USER and PASSWORD are given")
 
     def _check_tls(self) -> None:
-        if self.secure is not None:
-            _check_flag("SECURE", self.secure)
-            if self.secure != self.is_secure:
-                _refuse("SECURE", self.secure, f"{self.is_secure} or left out: URI is {self.uri!r}")
-        mutual = ("ca_pem_path", "client_pem_path", "client_key_path")
-        for name in (*mutual, "server_pem_path", "server_name"):
+        if self.secure not in (None, self.is_secure):
+            self._refuse("secure", f"{self.is_secure} or left out, because URI is {self.uri!r}")
+        for name in (*_MUTUAL_TLS, "server_pem_path", "server_name"):
             value = getattr(self, name)
             if value and not self.is_secure:
-                _refuse(_key(name), value, "left out without TLS: use an https URI, or SECURE")
+                self._refuse(name, "left out without TLS: use an https URI, or SECURE")
             if name != "server_name" and value and not Path(value).is_file():
-                _refuse(_key(name), value, "the path of a file that exists")
-        given = [name for name in mutual if getattr(self, name)]
-        if given and len(given) < len(mutual):
-            missing = next(name for name in mutual if name not in given)
-            _refuse(_key(missing), "", "given with the other two of mutual TLS; alone there is SERVER_PEM_PATH")
+                self._refuse(name, "the path of a file that exists")
+        given = [name for name in _MUTUAL_TLS if getattr(self, name)]
+        if given and len(given) < len(_MUTUAL_TLS):
+            missing = next(name for name in _MUTUAL_TLS if name not in given)
+            self._refuse(
+                missing, "given with the other two keys of mutual TLS; SERVER_PEM_PATH is for TLS without them"
+            )
         if given and self.server_pem_path:
-            _refuse("SERVER_PEM_PATH", self.server_pem_path, "left out with mutual TLS, which trusts CA_PEM_PATH")
+            self._refuse("server_pem_path", "left out with mutual TLS, which trusts CA_PEM_PATH")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CollectionConfig(_Settings):
+class CollectionConfig(Settings):
     """Which collection, how it is indexed, and how much it may hold (rows; None for no bound).
 
-    FLAT, exact search, is the default: it loses nothing, right after a write as well as later, and answers in
-    0.13 s for 100,000 faces on Milvus Lite. Only far larger galleries need an approximate index.
+    FLAT, exact search, is the default: it loses no match, neither right after a write nor later, and answers in 0.13 s
+    for 100,000 faces on Milvus Lite. Only far larger galleries need an approximate index.
 
-    Similarity is the cosine with each metric; COSINE alone keeps embeddings as they were given, for the others they
-    are brought to exactly unit length. `dimension` need not be said: it is the pack's, and any other is refused.
+    Similarity is the cosine with each metric. Only COSINE keeps embeddings as they were given; for the others they are
+    brought to exactly unit length. `dimension` is what the operator expects of the pack; the pack decides.
     """
 
-    name: str
-    dimension: int | None = None
-    metric_type: str = "COSINE"
-    index_type: str = "FLAT"
+    dictionary: ClassVar[str] = "COLLECTION_CONFIG"
+
+    name: Name
+    dimension: Annotated[int | None, whole(1, 32_768)] = None
+    metric_type: Annotated[str, choice(METRICS)] = "COSINE"
+    index_type: Annotated[str, choice(INDEXES)] = "FLAT"
     index_params: Mapping[str, int] = field(default_factory=dict)
     search_params: Mapping[str, int] = field(default_factory=dict)
-    auto_create: bool = True
-    auto_load: bool = True
-    max_capacity: int | None = None
+    auto_create: Flag = True
+    auto_load: Flag = True
+    max_capacity: Annotated[int | None, whole(1, 10**12)] = None
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            _refuse("NAME", self.name, _NAME_RULE)
-        if self.dimension is not None:
-            _check_whole("DIMENSION", self.dimension, least=1, most=32_768)
-        _check_choice("METRIC_TYPE", self.metric_type, METRICS)
-        _check_choice("INDEX_TYPE", self.index_type, INDEXES)
-        index = INDEXES[self.index_type]
-        object.__setattr__(self, "index_params", _tuned("INDEX_PARAMS", self.index_params, index.build))
-        object.__setattr__(self, "search_params", _tuned("SEARCH_PARAMS", self.search_params, index.search))
-        both = {**self.index_params, **self.search_params}
-        for small, large in index.ordered:
-            if both[small] > both[large]:
-                key = "SEARCH_PARAMS" if small in index.search else "INDEX_PARAMS"
-                _refuse(f"{key}[{small!r}]", both[small], f"at most {large}, which is {both[large]}")
-        _check_flag("AUTO_CREATE", self.auto_create)
-        _check_flag("AUTO_LOAD", self.auto_load)
-        if self.max_capacity is not None:
-            _check_whole("MAX_CAPACITY", self.max_capacity, least=1, most=10**12)
-
-    def check_dimension(self, dimension: int) -> None:
-        """Refuse, with ConfigError, a pack whose embeddings have another number of values than DIMENSION says."""
-        if self.dimension not in (None, dimension):
-            _refuse("DIMENSION", self.dimension, f"left out, or {dimension}, which is what the pack makes")
+    def dimension_warning(self, pack_dimension: int) -> str:
+        """Return a sentence when the pack's embeddings have another size than DIMENSION says; else an empty text."""
+        if self.dimension in (None, pack_dimension):
+            return ""
+        return (
+            f"COLLECTION_CONFIG DIMENSION is {self.dimension}, but the pack's embeddings have {pack_dimension} values: "
+            f"the pack decides. Set it to {pack_dimension}, or leave it out."
+        )
 
     def search_params_for(self, limit: int) -> dict[str, int]:
-        """Return the search parameters; Milvus refuses to look at fewer candidates than it shall return."""
+        """Return the search parameters; Milvus refuses to consider fewer candidates than it is to return."""
         params = dict(self.search_params)
         candidates = INDEXES[self.index_type].candidates
         if candidates:
             params[candidates] = max(params[candidates], limit)
         return params
 
+    def _check_together(self) -> None:
+        index = INDEXES[self.index_type]
+        object.__setattr__(self, "index_params", self._tuned("index_params", index.build))
+        object.__setattr__(self, "search_params", self._tuned("search_params", index.search))
+        both = {**self.index_params, **self.search_params}
+        for small, large in index.ordered:
+            if both[small] > both[large]:
+                key = "SEARCH_PARAMS" if small in index.search else "INDEX_PARAMS"
+                allowed = f"at most {large}, which is {both[large]}"
+                raise refused(self.dictionary, f"{key}[{small!r}]", both[small], allowed)
+
+    def _tuned(self, name: str, known: Mapping[str, Parameter]) -> dict[str, int]:
+        """Return the index's default parameters with the given values over them, each within its bounds."""
+        given = getattr(self, name)
+        if not isinstance(given, Mapping) or not set(given) <= set(known):
+            self._refuse(name, f"values for {', '.join(known)}" if known else "empty, because this index takes none")
+        for parameter, value in given.items():
+            check = whole(known[parameter].least, known[parameter].most)
+            if not check.accepts(value):
+                raise refused(self.dictionary, f"{name.upper()}[{parameter!r}]", value, check.allowed)
+        return {**{parameter: bounds.default for parameter, bounds in known.items()}, **given}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PerformanceConfig(_Settings):
-    """How much at once (connections, calls, rows), how long (seconds), and what is cached (entries).
+class PerformanceConfig(Settings):
+    """How much at once (connections, calls, rows), how long (seconds), and how much is cached (entries).
 
-    Each process keeps up to `connection_pool_size` connections and makes up to `max_connections` calls at a time. As
-    many connections as calls, the default, gives each call one of its own: gRPC has crashed when a connection was
-    made again while several threads used it.
+    Each process keeps up to `connection_pool_size` connections and makes up to `max_connections` calls at a time. With
+    as many connections as calls, the default, each call has a connection to itself: gRPC has crashed when a connection
+    was reopened while several threads used it.
     """
 
-    connection_pool_size: int = 8
-    max_connections: int = 8
-    batch_size: int = 1000
-    search_timeout_seconds: float = 5.0
-    insert_timeout_seconds: float = 30.0
-    health_timeout_seconds: float = 2.0
-    enable_caching: bool = True
-    cache_ttl_seconds: float = 300.0
-    cache_max_size: int = 10_000
+    dictionary: ClassVar[str] = "PERFORMANCE_CONFIG"
 
-    def __post_init__(self) -> None:
-        _check_whole("MAX_CONNECTIONS", self.max_connections, least=1, most=1000)
-        _check_whole("CONNECTION_POOL_SIZE", self.connection_pool_size, least=1, most=self.max_connections)
-        _check_whole("BATCH_SIZE", self.batch_size, least=1, most=10_000)
-        _check_seconds("SEARCH_TIMEOUT", self.search_timeout_seconds)
-        _check_seconds("INSERT_TIMEOUT", self.insert_timeout_seconds)
-        _check_seconds("HEALTH_TIMEOUT", self.health_timeout_seconds)
-        _check_flag("ENABLE_CACHING", self.enable_caching)
-        _check_seconds("CACHE_TTL", self.cache_ttl_seconds, most=86_400)
-        _check_whole("CACHE_MAX_SIZE", self.cache_max_size, least=1, most=10_000_000)
+    connection_pool_size: Annotated[int, whole(1, 1000)] = 8
+    max_connections: Annotated[int, whole(1, 1000)] = 8
+    batch_size: Annotated[int, whole(1, 10_000)] = 1000
+    search_timeout_seconds: Seconds = 5.0
+    insert_timeout_seconds: Seconds = 30.0
+    health_timeout_seconds: Seconds = 2.0
+    enable_caching: Flag = True
+    cache_ttl_seconds: Annotated[float, seconds(86_400)] = 300.0
+    cache_max_size: Annotated[int, whole(1, 10_000_000)] = 10_000
+
+    def _check_together(self) -> None:
+        if self.connection_pool_size > self.max_connections:
+            self._refuse("connection_pool_size", f"{whole(1, self.max_connections).allowed}, which is MAX_CONNECTIONS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MonitoringConfig(_Settings):
-    """What is told about the work, and how often (seconds). Never an embedding, an image or a secret."""
+class MonitoringConfig(Settings):
+    """What is logged, traced and measured, and how often (seconds). Never an embedding, an image or a secret.
 
-    enable_metrics: bool = True
-    enable_tracing: bool = False
-    log_level: str = "INFO"
-    log_requests: bool = False
-    log_responses: bool = False
-    metrics_interval_seconds: float = 60.0
-    health_check_interval_seconds: float = 30.0
+    `health_check_interval_seconds` is how often a worker looks at the vector store.
+    """
 
-    def __post_init__(self) -> None:
-        for key in ("ENABLE_METRICS", "ENABLE_TRACING", "LOG_REQUESTS", "LOG_RESPONSES"):
-            _check_flag(key, getattr(self, key.lower()))
-        _check_choice("LOG_LEVEL", self.log_level, LOG_LEVELS)
-        _check_seconds("METRICS_INTERVAL", self.metrics_interval_seconds)
-        _check_seconds("HEALTH_CHECK_INTERVAL", self.health_check_interval_seconds)
+    dictionary: ClassVar[str] = "MONITORING_CONFIG"
+
+    enable_metrics: Flag = True
+    enable_tracing: Flag = False
+    log_level: Annotated[str, choice(LOG_LEVELS)] = "INFO"
+    log_requests: Flag = False
+    log_responses: Flag = False
+    metrics_interval_seconds: Seconds = 60.0
+    health_check_interval_seconds: Seconds = 30.0
 
 
-def _key(field_name: str) -> str:
-    """`search_timeout_seconds` is SEARCH_TIMEOUT in the settings, where operators know it by that name."""
-    return field_name.removesuffix("_seconds").upper()
-
-
-def _refuse(key: str, value: object, allowed: str) -> NoReturn:
-    raise ConfigError(f"{key} is {value!r}; it must be {allowed}.")
-
-
-def _split(uri: object) -> SplitResult | None:
-    """Return the parts of a URI, None when it has none or a port that is no port."""
+def _split(uri: str) -> SplitResult | None:
+    """Return the parts of a URI; None when it is not a URI, or its port is not a port."""
     try:
-        parts = urlsplit(uri) if isinstance(uri, str) else None
-        return parts if parts is not None and parts.port != 0 else None
+        parts = urlsplit(uri)
+        return parts if parts.port != 0 else None
     except ValueError:
         return None
-
-
-def _check_text(key: str, value: object, *, is_secret: bool = False) -> None:
-    if not isinstance(value, str):
-        _refuse(key, "(hidden)" if is_secret else value, "a text")
-
-
-def _check_choice(key: str, value: object, choices: Collection[str]) -> None:
-    if not isinstance(value, str) or value not in choices:
-        _refuse(key, value, f"one of {', '.join(choices)}")
-
-
-def _check_flag(key: str, value: object) -> None:
-    if not isinstance(value, bool):
-        _refuse(key, value, "True or False")
-
-
-def _check_seconds(key: str, value: object, *, most: float = 3600) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
-        _refuse(key, value, f"a number of seconds, more than 0 and at most {most}")
-
-
-def _check_whole(key: str, value: object, *, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        _refuse(key, value, f"a whole number, {least} to {most}")
-
-
-def _tuned(key: str, given: object, known: Mapping[str, Parameter]) -> dict[str, int]:
-    """Return the defaults with the given values over them, each within its bounds."""
-    if not isinstance(given, Mapping) or not set(given) <= set(known):
-        _refuse(key, given, f"values for {', '.join(known)}" if known else "empty, for this index takes none")
-    for name, value in given.items():
-        _check_whole(f"{key}[{name!r}]", value, least=known[name].least, most=known[name].most)
-    return {**{name: parameter.default for name, parameter in known.items()}, **given}

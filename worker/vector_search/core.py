@@ -1,5 +1,6 @@
 """VectorSearchService: the VectorStore contract on a Milvus server."""
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -36,6 +37,8 @@ from worker.vector_search.milvus.collection import STRONG, MilvusCollection
 from worker.vector_search.milvus.indexes import METRICS
 from worker.vector_search.recall.exact import exact_hits
 
+logger = logging.getLogger(__name__)
+
 #: Embeddings per search call: with 1000 hits each, an answer of some 10 MB.
 EMBEDDINGS_PER_SEARCH = 100
 
@@ -65,8 +68,7 @@ class VectorSearchService:
         dimension: int,
         fingerprint: str,
     ) -> None:
-        """Keep the settings. Raises ConfigError when DIMENSION is not the pack's `dimension`."""
-        collection.check_dimension(dimension)
+        """Keep the settings. The pack's `dimension` decides, whatever DIMENSION says."""
         self._milvus = milvus
         self._config = collection
         self._performance = performance
@@ -85,6 +87,8 @@ class VectorSearchService:
     def open(self) -> None:
         if self._is_open:
             return
+        if warning := self._config.dimension_warning(self._dimension):
+            logger.warning("%s", warning)
         self._connection.open()
         try:
             self._collection.prepare()

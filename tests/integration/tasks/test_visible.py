@@ -24,7 +24,7 @@ QUEUES = ("search.starter", "index.starter", "records")
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    environment = {"LOG_FORMAT": "json", "CANARY_INTERVAL": "1", "HEALTH_CHECK_INTERVAL": "0.5"}
+    environment = {"LOG_FORMAT": "json", "CANARY_INTERVAL": "1"}
     folder = tmp_path_factory.mktemp("visible")
     with RunningService(folder, processes=EVERYTHING, environment=environment) as running:
         running.create_user()

@@ -59,8 +59,7 @@ def add_and_search_twice(state: WorkerState) -> list[str]:
 
 
 def test_a_worker_caches_and_reports_its_searches(configured: Any, cache: redis.Redis) -> None:
-    configured.MONITORING_CONFIG = {**configured.MONITORING_CONFIG, "HEALTH_CHECK_INTERVAL": 0.1}
-    state = WorkerState()
+    state = WorkerState(report_interval_seconds=0.1)
     state.open("search@a", QUEUES)
     try:
         assert len(add_and_search_twice(state)) == 2
@@ -96,8 +95,7 @@ def test_a_worker_measures_what_its_searches_lose_when_somebody_asks(
 
 def test_switched_off_the_cache_sends_redis_no_command_at_all(configured: Any, cache: redis.Redis) -> None:
     configured.PERFORMANCE_CONFIG = {**configured.PERFORMANCE_CONFIG, "ENABLE_CACHING": False}
-    configured.MONITORING_CONFIG = {**configured.MONITORING_CONFIG, "HEALTH_CHECK_INTERVAL": 3600}
-    state = WorkerState()
+    state = WorkerState(report_interval_seconds=3600)
     state.open("search@a", QUEUES)
     try:
         while cache.get(report_key("search@a")) is None:
@@ -127,7 +125,7 @@ def test_tracing_without_its_package_stops_the_start_with_a_sentence(
 ) -> None:
     configured.MONITORING_CONFIG = {**configured.MONITORING_CONFIG, "ENABLE_TRACING": True}
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
-    monkeypatch.setattr("tasks.worker.lifecycle.give_way", lambda queues: 0)  # this process has other tests to run
+    monkeypatch.setattr("tasks.worker.lifecycle.lower_priority", lambda queues: 0)  # other tests run here, too
     queues = SimpleNamespace(consume_from=QUEUES)
 
     with pytest.raises(SystemExit) as left:

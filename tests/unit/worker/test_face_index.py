@@ -631,7 +631,7 @@ class TestFaceIds:
 
 
 def test_the_limits_of_the_configuration_hold_for_photos_and_for_queries(store: WatchedStore) -> None:
-    strict = FaceEngine(replace(ENGINE.config, image_limits=ImageLimits(max_pixels=100)))
+    strict = FaceEngine(replace(ENGINE.config, max_image_pixels=100))
     index = FaceIndex(strict, store)
     index.open()
 

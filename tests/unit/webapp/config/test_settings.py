@@ -9,18 +9,15 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from tasks import dictionaries
+from worker.config import FaceConfig
 from worker.vector_search.config import CollectionConfig, MilvusConfig, MonitoringConfig, PerformanceConfig
 
-CONFIGS = {
-    "MILVUS_CONFIG": MilvusConfig,
-    "COLLECTION_CONFIG": CollectionConfig,
-    "PERFORMANCE_CONFIG": PerformanceConfig,
-    "MONITORING_CONFIG": MonitoringConfig,
-}
+DICTIONARIES = ["FACE_CONFIG", "MILVUS_CONFIG", "COLLECTION_CONFIG", "PERFORMANCE_CONFIG", "MONITORING_CONFIG"]
 READ = f"""
 import json
 from webapp.config import settings
-print(json.dumps({{name: getattr(settings, name) for name in {list(CONFIGS)!r}}}))
+print(json.dumps({{name: getattr(settings, name) for name in {DICTIONARIES!r}}}))
 """
 
 
@@ -31,19 +28,21 @@ def read(**environment: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_without_any_variable_the_settings_are_the_workers_own_defaults() -> None:
-    for name, config in CONFIGS.items():
-        assert config.from_settings(getattr(settings, name))  # type: ignore[attr-defined]
-    assert CollectionConfig.from_settings(settings.COLLECTION_CONFIG) == CollectionConfig(
-        name=settings.COLLECTION_CONFIG["NAME"]
+def test_without_any_variable_the_dictionaries_are_empty_and_the_workers_defaults_apply() -> None:
+    assert [getattr(settings, name) for name in DICTIONARIES] == [{}, {}, {}, {}, {}]
+    assert dictionaries.collection_config() == CollectionConfig(name=f"faces_{dictionaries.pack_name()}")
+    assert dictionaries.milvus_config() == MilvusConfig(uri=settings.LOCAL_MILVUS_URI)
+    assert dictionaries.performance_config() == PerformanceConfig()
+    assert dictionaries.monitoring_config() == MonitoringConfig()
+    assert dictionaries.face_config() == FaceConfig(
+        packs_dir=settings.DATA_DIR / "packs", engine_cache_dir=settings.DATA_DIR / "engines"
     )
-    assert MilvusConfig.from_settings(settings.MILVUS_CONFIG) == MilvusConfig(uri=settings.MILVUS_URI)
-    assert PerformanceConfig.from_settings(settings.PERFORMANCE_CONFIG) == PerformanceConfig()
 
 
 def test_what_an_operator_sets_arrives_with_its_type() -> None:
     done = read(
-        MILVUS_URI="http://milvus:19530",
+        MILVUS_HOST="milvus",
+        MILVUS_PORT="19531",
         MILVUS_USER="root",
         MILVUS_PASSWORD="geheim",
         MILVUS_DATABASE="faces",
@@ -59,18 +58,34 @@ def test_what_an_operator_sets_arrives_with_its_type() -> None:
         MILVUS_MAX_CAPACITY="1000000",
         MILVUS_MAX_CONNECTIONS="16",
         MILVUS_CONNECTION_POOL_SIZE="4",
+        MILVUS_DIMENSION="512",
+        FACE_PACKS_DIR="/packs",
+        FACE_PROVIDERS="CUDAExecutionProvider, CPUExecutionProvider",
+        FACE_ARENA="False",
+        FACE_MIN_SCORE="0.7",
     )
 
     found: dict[str, dict[str, Any]] = json.loads(done.stdout)
     milvus = MilvusConfig.from_settings(found["MILVUS_CONFIG"])
-    collection = CollectionConfig.from_settings(found["COLLECTION_CONFIG"])
+    collection = CollectionConfig.from_settings({"NAME": "faces", **found["COLLECTION_CONFIG"]})
     performance = PerformanceConfig.from_settings(found["PERFORMANCE_CONFIG"])
+    assert milvus.address == "http://milvus:19531"
     assert (milvus.credentials, milvus.database, milvus.connection_alias) == ("root:geheim", "faces", "north")
     assert (milvus.max_retries, milvus.retry_delay_seconds) == (4, 0.5)
     assert (collection.index_type, collection.metric_type) == ("IVF_FLAT", "IP")
     assert (collection.index_params, collection.search_params) == ({"nlist": 512}, {"nprobe": 128})
     assert (collection.auto_create, collection.auto_load, collection.max_capacity) == (False, False, 1_000_000)
     assert (performance.max_connections, performance.connection_pool_size) == (16, 4)
+    face = FaceConfig.from_settings(found["FACE_CONFIG"])
+    assert collection.dimension == 512
+    assert face.providers == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert (face.arena, face.min_face_score) == (False, 0.7)
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    done = read(FACE_ARENA="", MILVUS_MAX_RETRIES="", MILVUS_INDEX_PARAMS="", DEBUG="", PORT="", DATABASE_URL="")
+
+    assert json.loads(done.stdout) == {key: {} for key in DICTIONARIES}
 
 
 @pytest.mark.parametrize(
@@ -78,8 +93,16 @@ def test_what_an_operator_sets_arrives_with_its_type() -> None:
     [
         pytest.param("MILVUS_INDEX_PARAMS", "nlist=5", "MILVUS_INDEX_PARAMS must be a JSON object", id="no JSON"),
         pytest.param("MILVUS_SEARCH_PARAMS", "[1]", "MILVUS_SEARCH_PARAMS must be a JSON object", id="a list"),
-        pytest.param("MILVUS_AUTO_LOAD", "maybe", "MILVUS_AUTO_LOAD must be true or false", id="no truth"),
+        pytest.param("MILVUS_AUTO_LOAD", "maybe", "MILVUS_AUTO_LOAD must be true or false, not 'maybe'", id="no truth"),
+        pytest.param("FACE_ARENA", "1", "FACE_ARENA must be true or false", id="a number for a flag"),
+        pytest.param("DEBUG", "yes", "DEBUG must be true or false, not 'yes'", id="a word for a flag of Django's"),
+        pytest.param("CANARY_INTERVAL", "inf", "CANARY_INTERVAL must be a number", id="infinity"),
+        pytest.param("CACHE_TTL", "nan", "CACHE_TTL must be a number, not 'nan'", id="no number for a key"),
         pytest.param("MILVUS_MAX_CAPACITY", "many", "MILVUS_MAX_CAPACITY must be a whole number", id="no number"),
+        pytest.param("MILVUS_PORT", "1.5", "MILVUS_PORT must be a whole number, not '1.5'", id="no whole number"),
+        pytest.param("PORT", "70000", "PORT must be a whole number from 1 to 65531, not '70000'", id="out of bounds"),
+        pytest.param("LOG_FORMAT", "xml", "LOG_FORMAT must be one of json, line, not 'xml'", id="no such choice"),
+        pytest.param("LOG_LEVEL", "loud", "LOG_LEVEL must be one of DEBUG, INFO", id="no such level"),
     ],
 )
 def test_what_cannot_be_read_stops_the_start_with_a_sentence(variable: str, value: str, sentence: str) -> None:
@@ -87,3 +110,14 @@ def test_what_cannot_be_read_stops_the_start_with_a_sentence(variable: str, valu
 
     assert done.returncode != 0
     assert sentence in done.stderr
+
+
+def test_what_follows_from_a_dictionary_follows_a_sites_own(settings: Any) -> None:
+    settings.FACE_CONFIG = {"PACK": "/packs/my-pack", "MAX_IMAGE_BYTES": 1000}
+    settings.MILVUS_CONFIG = {"HOST": "milvus", "PORT": 19531, "USER": None}
+
+    assert dictionaries.pack_name() == "my-pack"
+    assert dictionaries.collection_config().name == "faces_my_pack"
+    assert settings.FILE_UPLOAD_MAX_MEMORY_SIZE == 1000 + dictionaries.FORM_BYTES
+    assert dictionaries.milvus_config().address == "http://milvus:19531"
+    assert not dictionaries.milvus_is_local()

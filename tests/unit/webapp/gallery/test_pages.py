@@ -325,7 +325,7 @@ def test_an_expired_search_says_so(page: Client, gallery: Gallery, face_search: 
 def test_the_starter_packs_warning_is_the_starter_packs(
     page: Client, gallery: Gallery, face_search: FakeFaceSearch, settings: Any
 ) -> None:
-    settings.PACK_NAME = "buffalo_l"
+    settings.FACE_CONFIG = settings.FACE_CONFIG | {"PACK": "buffalo_l"}
     face_search.result = answer_with(add_indexed_photo(gallery))
     assert "starter" not in text(page.get(search(page, gallery)["Location"]))
     Generation.objects.update(pack="starter-compact")

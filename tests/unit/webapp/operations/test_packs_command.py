@@ -47,7 +47,8 @@ def test_every_pack_is_a_line_with_its_licence_and_whether_it_is_here(packs_dir:
 
 
 def test_the_configured_pack_is_marked(settings: Any, packs_dir: Path) -> None:
-    settings.FACE_CONFIG["PACK"] = str(make_pack(packs_dir.parent / "elsewhere" / "mine"))
+    folder = make_pack(packs_dir.parent / "elsewhere" / "mine")
+    settings.FACE_CONFIG = settings.FACE_CONFIG | {"PACK": str(folder)}
 
     printed, _ = packs()
 

@@ -141,7 +141,7 @@ def worker(total: int, failed: int, average_ms: float, p95_ms: float, hit_rate: 
 
 async def summary_of(*workers: WorkerReport) -> dict[str, Any]:
     async def health_check() -> HealthReport:
-        return HealthReport(is_healthy=True, connection_status="", collection_status="", workers=workers, problems=())
+        return HealthReport(workers=workers, findings=())
 
     return await VectorSearchView(health_check)._metrics.get_metrics_summary()
 

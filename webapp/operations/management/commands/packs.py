@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
+from tasks.dictionaries import face_config
 from worker.errors import PackError
 from worker.recognition.packs.catalogue import KnownPack, known_pack
 from worker.recognition.packs.files import file_digests, models_in, verified_digests
@@ -134,11 +134,11 @@ def _failures_said() -> Iterator[None]:
 
 
 def _packs_dir() -> Path:
-    return Path(settings.FACE_CONFIG["PACKS_DIR"])
+    return face_config().packs_dir
 
 
 def _active() -> str:
-    return str(settings.FACE_CONFIG["PACK"])
+    return face_config().pack
 
 
 def _described(entry: PackEntry) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from webapp.operations.supervisor import run_processes
 class Command(BaseCommand):
     help = (
         "Run every process of the Procfile on this machine: Redis, redis-cache, Milvus Lite, the web, the workers, "
-        "beat and Flower. REDIS_URL, REDIS_CACHE_URL and MILVUS_URI point elsewhere; the local process of that kind "
-        "is then not started. PORT is the pages' port, the other ports follow from it. A process that ends is started "
-        "again."
+        "beat and Flower. With REDIS_URL, REDIS_CACHE_URL, and MILVUS_URI or MILVUS_HOST you name servers that run "
+        "elsewhere; the local process is then not started. PORT is the pages' port, the other ports follow from it. A "
+        "process that ends is started again."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from tasks.dictionaries import face_config
 from tasks.messages.search import SearchedFaces, SearchResult
 from tasks.web.search_client import SearchClient
 from webapp.gallery.command_support import gallery_named
@@ -102,7 +103,7 @@ async def _search(
 
 def _read(path: Path) -> bytes:
     """Return the file's bytes; whether they are a picture the worker says."""
-    limit: int = settings.FACE_CONFIG["MAX_IMAGE_BYTES"]
+    limit = face_config().max_image_bytes
     try:
         size = path.stat().st_size
         if size > limit:

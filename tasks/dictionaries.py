@@ -1,0 +1,90 @@
+"""The settings dictionaries, checked and frozen: what every process reads instead of the dictionaries themselves.
+
+Each function raises ConfigError, whose sentence names the dictionary, the key, the value and what is allowed. What
+follows from a dictionary is derived here and not in the settings module, so that it also follows a dictionary that a
+site writes in a settings module of its own. Imports no model and no Milvus client.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+
+from worker.config import FaceConfig
+from worker.vector_search.config import CollectionConfig, MilvusConfig, MonitoringConfig, PerformanceConfig
+
+#: Bytes of a search request besides the query image: the other fields of its form.
+FORM_BYTES = 64 * 1024
+
+
+@cache
+def face_config() -> FaceConfig:
+    folders = {"PACKS_DIR": settings.DATA_DIR / "packs", "ENGINE_CACHE_DIR": settings.DATA_DIR / "engines"}
+    return FaceConfig.from_settings({**folders, **_set(settings.FACE_CONFIG)})
+
+
+@cache
+def milvus_config() -> MilvusConfig:
+    """Return where the vector store is: on this machine unless URI or HOST says otherwise."""
+    local = {"URI": settings.LOCAL_MILVUS_URI} if milvus_is_local() else {}
+    return MilvusConfig.from_settings({**_set(settings.MILVUS_CONFIG), **local})
+
+
+@cache
+def collection_config() -> CollectionConfig:
+    """Return the collection that the settings describe: the first generation's, named after the pack by default."""
+    name = {"NAME": "faces_" + re.sub(r"\W", "_", pack_name())}
+    return CollectionConfig.from_settings({**name, **_set(settings.COLLECTION_CONFIG)})
+
+
+@cache
+def performance_config() -> PerformanceConfig:
+    return PerformanceConfig.from_settings(settings.PERFORMANCE_CONFIG)
+
+
+@cache
+def monitoring_config() -> MonitoringConfig:
+    return MonitoringConfig.from_settings(settings.MONITORING_CONFIG)
+
+
+CHECKED = (face_config, milvus_config, collection_config, performance_config, monitoring_config)
+
+
+def check_dictionaries() -> None:
+    """Raise ConfigError for the first dictionary with an unknown key or a bad value."""
+    for config in CHECKED:
+        config()
+
+
+def pack_name() -> str:
+    """Return the pack's name in queues, messages and pages; PACK may also be the path of a folder."""
+    return Path(face_config().pack).name
+
+
+def milvus_is_local() -> bool:
+    """Return whether neither URI nor HOST says where Milvus is, so that the one on this machine is used."""
+    given = _set(settings.MILVUS_CONFIG)
+    return not (given.get("URI") or given.get("HOST"))
+
+
+def max_request_bytes() -> int:
+    """Return the size of the largest request that may carry a query image."""
+    return face_config().max_image_bytes + FORM_BYTES
+
+
+@receiver(setting_changed)
+def _forget(setting: str, **_: Any) -> None:
+    """Read a dictionary again that a test has replaced."""
+    if setting.endswith("_CONFIG"):
+        for config in CHECKED:
+            config.cache_clear()
+
+
+def _set(dictionary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys that are set: None means "not set"."""
+    return {key: value for key, value in dictionary.items() if value is not None}

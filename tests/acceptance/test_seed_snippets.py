@@ -19,14 +19,16 @@ import psutil
 import pytest
 import redis
 from django.conf import settings
-from PIL import Image
+from pymilvus import MilvusClient
 
 from tests.network import own_network
+from tests.pictures import saved
 from tests.service import RunningService
 from tests.unit.worker.recognition.synthetic_packs import DIMENSION, FIRING_STRIDE, make_pack
 from tests.web_client import WebClient
 from webapp.operations import local
 from webapp.operations.ports import LocalPorts
+from worker.canary import CANARY_GALLERY_ID
 
 pytestmark = [pytest.mark.services, pytest.mark.acceptance]
 
@@ -49,11 +51,13 @@ def snippets() -> dict[str, str]:
 
 
 SETTINGS = """\
+from pathlib import Path
+
 from webapp.config.settings import *
 
 {snippet}
 ROOT_URLCONF = "old_site.urls"
-TEMPLATES[0]["DIRS"].append(BASE_DIR.__class__(__file__).parent)
+TEMPLATES[0]["DIRS"].append(Path(__file__).parent)
 """
 
 #: The view as its user completes it: where the image comes from, and what becomes of the result.
@@ -145,13 +149,8 @@ def picture(seed: int) -> bytes:
     """Return a PNG with one face of the synthetic pack: a bright tile amid noise that tells pictures apart."""
     values = np.random.RandomState(seed).randint(0, 200, (10, 10, 3), np.uint8)
     image = values.repeat(64, axis=0).repeat(64, axis=1)
-    image[240:400, 240:400] //= 2
     image[320 : 320 + FIRING_STRIDE, 320 : 320 + FIRING_STRIDE] = 255
-    from io import BytesIO
-
-    content = BytesIO()
-    Image.fromarray(image).save(content, "PNG")
-    return content.getvalue()
+    return saved(image, "PNG")
 
 
 @pytest.fixture(scope="module")
@@ -226,8 +225,6 @@ def test_health_and_metrics_are_printed_by_a_script(
 
 
 def test_the_dictionaries_reach_milvus() -> None:
-    from pymilvus import MilvusClient
-
     client = MilvusClient("http://localhost:19530")
     try:
         fields = client.describe_collection("face_embeddings")["fields"]
@@ -239,10 +236,6 @@ def test_the_dictionaries_reach_milvus() -> None:
 
 
 def stored_faces() -> list[str]:
-    from pymilvus import MilvusClient
-
-    from worker.canary import CANARY_GALLERY_ID
-
     client = MilvusClient("http://localhost:19530")
     try:
         rows = client.query(

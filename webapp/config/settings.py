@@ -258,7 +258,7 @@ LOGGING = {
     "loggers": {
         "django.request": {"level": "ERROR"},
         "uvicorn": {"handlers": ["console"], "level": "INFO", "propagate": False},  # it has handlers of its own
-        # Its lines would show the signed tokens in addresses; ours do not (webapp/http/request_ids.py).
+        # Its lines would show the tickets in paths; ours do not (webapp/http/request_ids.py).
         "uvicorn.access": {"handlers": [], "propagate": False},
     },
 }

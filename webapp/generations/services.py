@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from tasks import live_targets
@@ -16,9 +16,9 @@ from tasks.messages.generations import DropRequest
 from tasks.targets import collection_config
 from tasks.web import bulk
 from webapp.accounts.audit import audit
-from webapp.gallery.models import CANCELLED, Face, Gallery, Photo
+from webapp.gallery.models import Face, Gallery, Photo
 from webapp.generations import gates, selectors
-from webapp.generations.entries import entries_forget
+from webapp.generations.entries import entries_forget, photos_follow
 from webapp.generations.models import LIVE_STATES, Entry, Generation
 from webapp.http import problems
 from webapp.http.problems import Problem, not_found
@@ -139,21 +139,12 @@ def _switch(
             raise Problem("not_ready", f"{generation} cannot be activated as it is now.", status=409)
         Generation.objects.filter(state=State.ACTIVE).update(state=State.RETIRED, retired_at=now)
         Generation.objects.filter(pk=chosen.pk).update(state=State.ACTIVE, activated_at=now, is_paused=False)
-        # What was sent to the workers of the generation before goes to those of this one.
-        Photo.objects.filter(state=Photo.State.PENDING).update(enqueued_at=None)
-        _photos_follow(chosen)
+        # Pending photos were sent to the previous pack's workers; send them to those of this generation instead.
+        Photo.objects.send_again()
+        photos_follow(chosen)
         overridden = {gate.name: gate.detail for gate in closed}
         audit(actor=actor, action="reindex.activate", subject=str(chosen), overridden=overridden)
     live_targets.publish(selectors.live_targets())
-
-
-def _photos_follow(generation: Generation) -> None:
-    """Show of each photo what became of it in this generation, where that is another state than in the one before."""
-    for state in (Entry.State.INDEXED, Entry.State.NO_FACES, Entry.State.FAILED):
-        entry = Entry.objects.filter(generation=generation, photo=OuterRef("pk"), state=state)
-        differing = Photo.objects.filter(Exists(entry), state__in=selectors.SETTLED).exclude(state=state)
-        changed = differing.exclude(code=CANCELLED)
-        changed.update(state=state, code=Subquery(entry.values("code")), message=Subquery(entry.values("message")))
 
 
 def generation_drop(*, generation: Generation, actor: str) -> str:

@@ -105,7 +105,7 @@ def test_what_is_not_there_answers_the_same(page: Client, their_gallery: Gallery
 def test_log_in_and_out(user: User) -> None:
     client = Client()
     wrong = client.post("/login/", {"username": "ada", "password": "wrong"})
-    assert "do not match" in text(wrong)
+    assert "Wrong name or password" in text(wrong)
     assert client.post("/login/", {"username": "ada", "password": "lovelace"})["Location"] == "/"
     assert "Log out ada" in text(client.get("/"))
     assert client.post("/logout/")["Location"] == "/login/"
@@ -170,7 +170,7 @@ def test_the_grid_is_polled_until_nothing_is_pending(page: Client, gallery: Gall
     settled = page.get(address + "grid/")
     assert settled.status_code == 286
     assert "This file is not a picture." in text(settled)
-    assert "Try failed photos again" in text(settled)
+    assert "Retry failed photos" in text(settled)
     assert "hx-trigger" not in text(page.get(address))
     assert "http-equiv" not in text(page.get(address))
 
@@ -182,7 +182,7 @@ def test_the_grid_has_pages_and_states(page: Client, gallery: Gallery, monkeypat
     address = f"/galleries/{gallery.id}/"
     assert "Page 1 of 2" in text(page.get(address))
     assert "0.jpg" in text(page.get(address + "?page=2"))
-    assert "No photo is in this state" in text(page.get(address + "?state=failed"))
+    assert "No photos in this state" in text(page.get(address + "?state=failed"))
     assert "Page 1 of 2" in text(page.get(address + "?state=nonsense&page=x"))
 
 

@@ -216,7 +216,7 @@ def test_the_page_shows_changes_side_by_side_but_no_strangers_pictures(
     picture = f'<image href="/photos/{mine.photo_id}/file/" width="640" height="480"/>'
     assert f'viewBox="1.5 8.0 48.0 64.0" role="img" aria-label="A face in ada.jpg">{picture}' in shown
     assert f"/photos/{other.photo_id}/file/" in shown
-    assert "nobody" in shown
+    assert '<span class="muted">none</span>' in shown
     assert f"a face in the gallery “Secrets”<br><code>{theirs.id}</code>" in shown
     for secret in (str(theirs.photo_id), "secret.jpg", "Eve"):
         assert secret not in shown
@@ -298,7 +298,7 @@ def test_the_pages_keep_the_policy(staff: Client, gallery: Gallery) -> None:
 def test_the_status_page_shows_the_active_generation_and_who_works(staff: Client, face_search: FakeFaceSearch) -> None:
     another()
     shown = text(staff.get("/status/"))
-    assert f'Searched: <a href="/generations/{active_generation().pk}/">' in shown
+    assert f'Active: <a href="/generations/{active_generation().pk}/">' in shown
     assert "search.starter: none" in shown
     assert "reindex.other: none" in shown
 

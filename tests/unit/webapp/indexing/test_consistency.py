@@ -415,7 +415,7 @@ def test_staff_start_a_check_by_the_api_and_see_it_on_the_page(worker: FakeWorke
     assert (answer.status_code, answer.json()["check"]["is_repair"]) == (202, True)
     assert "being compared" in run("status")
     page = client.get(f"/generations/{number}/").content.decode()
-    assert "under way" in page
+    assert "running</span> Compared with the database" in page
     assert AuditEntry.objects.get(action="reindex.check").actor == "ada"
 
 

@@ -1,6 +1,6 @@
 """Reads of galleries, photos and faces. Each starts from what the user may see; anything else is not found."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -42,6 +42,21 @@ def gallery_for(user: Viewer, gallery_id: UUID | str) -> Gallery:
     return gallery
 
 
+def galleries_given(user: Viewer, gallery_ids: Collection[UUID | str] | None) -> list[Gallery]:
+    """Return these galleries, or with None all that the user may see. Raises not_found as `gallery_for` does."""
+    visible = visible_galleries(user)
+    if gallery_ids is None:
+        return list(visible)
+    try:
+        wanted = {UUID(str(gallery_id)) for gallery_id in gallery_ids}
+    except ValueError:
+        raise not_found("gallery") from None
+    found = [gallery for ids in chunks(wanted, IDS_PER_QUERY) for gallery in visible.filter(id__in=ids)]
+    if len(found) < len(wanted):
+        raise not_found("gallery")
+    return found
+
+
 def photos_for(user: Viewer) -> QuerySet[Photo]:
     """Return the photos that the user may see."""
     return Photo.objects.filter(gallery__in=visible_galleries(user)).exclude(state=Photo.State.DELETING)
@@ -71,12 +86,13 @@ def content_type_of(photo: Photo) -> str | None:
     return CONTENT_TYPES.get(photo.image_format.upper())
 
 
-def photos_by_id(gallery: Gallery, photo_ids: Iterable[str]) -> dict[str, Photo]:
-    """Return those of the photos that are in the gallery and not being deleted, by id."""
+def photos_by_id(galleries: Iterable[Gallery], photo_ids: Iterable[str]) -> dict[str, Photo]:
+    """Return those of the photos that are in one of the galleries and not being deleted, by id."""
+    gallery_ids = {gallery.id for gallery in galleries}
     found: dict[str, Photo] = {}
     for ids in chunks(photo_ids, IDS_PER_QUERY):
-        rows = gallery.photos.filter(id__in=ids).exclude(state=Photo.State.DELETING)
-        found |= {str(photo.id): photo for photo in rows}
+        rows = Photo.objects.filter(id__in=ids).exclude(state=Photo.State.DELETING)
+        found |= {str(photo.id): photo for photo in rows if photo.gallery_id in gallery_ids}
     return found
 
 

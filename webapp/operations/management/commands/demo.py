@@ -89,7 +89,7 @@ class Command(BaseCommand):
     def _print_matches(self, gallery: Gallery, result: SearchResult) -> bool:
         if result.error is not None:
             raise CommandError(f"The search failed: {result.error.message}")
-        photos = selectors.photos_by_id(gallery, [match.photo_id for face in result.faces for match in face.matches])
+        photos = selectors.photos_by_id([gallery], [match.photo_id for face in result.faces for match in face.matches])
         faces = selectors.faces_by_id([match.face_id for face in result.faces for match in face.matches])
         self.stdout.write(f"\n{'rank':>4}  {'photo':<24} {'similarity':>10}  box (left, top, right, bottom)")
         first = ""

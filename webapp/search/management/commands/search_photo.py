@@ -60,7 +60,7 @@ class Command(BaseCommand):
             )
             if result.error is not None:
                 raise CommandError(result.error.message)
-            answer = search_answer(result, gallery=gallery)
+            answer = search_answer(result, galleries=[gallery])
         if options["json"]:
             self.stdout.write(json.dumps(answer_as_json(answer), ensure_ascii=False))
         else:
@@ -93,7 +93,7 @@ async def _search(
     async with open_search_client(active_target=ActiveTarget()) as service:
         return await service.search_faces_in_image(
             image,
-            gallery_id=str(gallery.id),
+            gallery_ids=(str(gallery.id),),
             limit=limit,
             min_similarity=min_similarity,
             faces=faces,

@@ -350,7 +350,7 @@ def test_the_breaker_refuses_at_once_what_would_find_no_server_and_lets_the_next
     for _ in range(BREAKER_FAILURES):
         with pytest.raises(StoreUnavailable):
             search_for(store, record)
-    with pytest.raises(StoreUnavailable, match="ask again in a moment"):
+    with pytest.raises(StoreUnavailable, match="try again in a moment"):
         search_for(store, record)
 
     server.start()

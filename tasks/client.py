@@ -124,20 +124,20 @@ class FaceSearchService:
         self,
         image: bytes,
         *,
-        gallery_id: str,
+        gallery_ids: tuple[str, ...],
         limit: int = 10,
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
         timeout_seconds: float = 30.0,
     ) -> SearchResult:
-        """Search the gallery for every face of the image, or for its largest, and wait for the answer.
+        """Search these galleries for every face of the image, or for its largest, and wait for the answer.
 
         `min_similarity` None asks for the pack's own threshold. A picture that is none comes back as
         `SearchResult.error`; what the service itself cannot do is raised: QueueUnavailable, NoAnswer.
         """
         job_id = await self.start_search(
             image,
-            gallery_id=gallery_id,
+            gallery_ids=gallery_ids,
             limit=limit,
             min_similarity=min_similarity,
             faces=faces,
@@ -156,7 +156,7 @@ class FaceSearchService:
         self,
         image: bytes,
         *,
-        gallery_id: str,
+        gallery_ids: tuple[str, ...],
         limit: int = 10,
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
@@ -178,7 +178,7 @@ class FaceSearchService:
             )
             request = SearchRequest(
                 target=target,
-                gallery_id=gallery_id,
+                gallery_ids=gallery_ids,
                 upload_key=upload_key,
                 limit=limit,
                 min_similarity=min_similarity,
@@ -378,7 +378,7 @@ def _judge(
     for queue in queues.needed_queues(target.pack):
         if not any(queue in worker.queues and worker.is_healthy for worker in workers):
             problems.append(f"No healthy worker consumes the queue {queue}.")
-    # A worker that serves but has something to say, such as what its index loses, does not make the service unready.
+    # A healthy worker that reports a problem does not make the service unready.
     remarks = [f"{worker.name}: {worker.problem}" for worker in workers if worker.is_healthy and worker.problem]
     for queue in queues.needed_queues(target.pack):
         if late := canary.canary_problem(queue, canaries, workers, interval_seconds=canary_interval_seconds):

@@ -170,7 +170,7 @@ async def test_a_search_is_answered_while_the_index_worker_stands_still_and_its_
                 targets=[default_target()], gallery_id=str(uuid.uuid4()), photo_ids=[str(uuid.uuid4())]
             )
         async with FaceSearchService() as search:
-            job_id = await search.start_search(samples.portrait_query(), gallery_id=gallery)
+            job_id = await search.start_search(samples.portrait_query(), gallery_ids=(gallery,))
             result = await search.wait_for_search(job_id, timeout_seconds=30)
     finally:
         index.kill("SIGCONT")

@@ -38,7 +38,7 @@ async def search_start(
     try:
         job_id = await face_search().start_search(
             image,
-            gallery_id=str(gallery.id),
+            gallery_ids=(str(gallery.id),),
             limit=limit,
             min_similarity=min_similarity,
             faces=faces,

@@ -123,7 +123,7 @@ def faces(count: int) -> list[FaceRecord]:
 
 def search_for(store: VectorSearchService, record: FaceRecord) -> str:
     """Return the id of the most similar face."""
-    query = SearchQuery(gallery_id=GALLERY, embeddings=record.embedding[np.newaxis], limit=1)
+    query = SearchQuery(gallery_ids=(GALLERY,), embeddings=record.embedding[np.newaxis], limit=1)
     return store.search(query)[0][0].face_id
 
 

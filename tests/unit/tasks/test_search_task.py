@@ -10,7 +10,7 @@ from tasks.lifecycle import state
 from tasks.messages import SearchRequest, Target
 from worker.face_index import SearchAnswer
 
-REQUEST = SearchRequest(target=Target(pack="p", collection="c"), gallery_id="g", upload_key="k", limit=3)
+REQUEST = SearchRequest(target=Target(pack="p", collection="c"), gallery_ids=("g",), upload_key="k", limit=3)
 
 
 class Index:

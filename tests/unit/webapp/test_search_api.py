@@ -49,7 +49,7 @@ def test_a_search_is_accepted_with_a_job(api: Client, gallery: Gallery, face_sea
     assert response["Location"].startswith("/api/v1/searches/")
     (sent,) = face_search.started
     assert sent["image"] == b"picture"
-    assert (sent["gallery_id"], sent["limit"], sent["min_similarity"]) == (str(gallery.id), 3, 0.4)
+    assert (sent["gallery_ids"], sent["limit"], sent["min_similarity"]) == ((str(gallery.id),), 3, 0.4)
     assert face_search.waited == [], "a search that does not wait does not ask"
 
 

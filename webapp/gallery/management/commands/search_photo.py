@@ -91,7 +91,7 @@ async def _search(
     async with FaceSearchService(active_target=ActiveTarget()) as service:
         return await service.search_faces_in_image(
             image,
-            gallery_id=str(gallery.id),
+            gallery_ids=(str(gallery.id),),
             limit=limit,
             min_similarity=min_similarity,
             faces=faces,

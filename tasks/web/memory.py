@@ -133,7 +133,7 @@ class StartedSearch:
     """What `start_search` was called with."""
 
     image: bytes
-    gallery_id: str
+    gallery_ids: tuple[str, ...]
     limit: int
     min_similarity: float | None
     faces: SearchedFaces
@@ -163,7 +163,7 @@ class MemorySearchClient(Searches):
         self,
         image: bytes,
         *,
-        gallery_id: str,
+        gallery_ids: tuple[str, ...],
         limit: int = 10,
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
@@ -172,7 +172,7 @@ class MemorySearchClient(Searches):
         await self.check_room()
         search = StartedSearch(
             image=image,
-            gallery_id=gallery_id,
+            gallery_ids=gallery_ids,
             limit=limit,
             min_similarity=min_similarity,
             faces=faces,
@@ -197,7 +197,7 @@ class MemorySearchClient(Searches):
         self,
         image: bytes,
         *,
-        gallery_id: str,
+        gallery_ids: tuple[str, ...],
         limit: int = 10,
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
@@ -205,7 +205,7 @@ class MemorySearchClient(Searches):
     ) -> SearchResult:
         job_id = await self.start_search(
             image,
-            gallery_id=gallery_id,
+            gallery_ids=gallery_ids,
             limit=limit,
             min_similarity=min_similarity,
             faces=faces,

@@ -96,20 +96,20 @@ class SearchClient(Searches):
         self,
         image: bytes,
         *,
-        gallery_id: str,
+        gallery_ids: tuple[str, ...],
         limit: int = 10,
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
         timeout_seconds: float = 30.0,
     ) -> SearchResult:
-        """Search the gallery for every face of the image, or for its largest, and wait for the answer.
+        """Search these galleries for every face of the image, or for its largest, and wait for the answer.
 
         `min_similarity` None asks for the pack's own threshold. A picture that is none comes back as
         `SearchResult.error`; what the service itself cannot do is raised: QueueUnavailable, NoAnswer.
         """
         job_id = await self.start_search(
             image,
-            gallery_id=gallery_id,
+            gallery_ids=gallery_ids,
             limit=limit,
             min_similarity=min_similarity,
             faces=faces,
@@ -128,7 +128,7 @@ class SearchClient(Searches):
         self,
         image: bytes,
         *,
-        gallery_id: str,
+        gallery_ids: tuple[str, ...],
         limit: int = 10,
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
@@ -148,7 +148,7 @@ class SearchClient(Searches):
             upload_key = await self._uploads.put(job_id, image, ttl_seconds=timeout_seconds + QUERY_IMAGE_GRACE_SECONDS)
             request = SearchRequest(
                 target=target,
-                gallery_id=gallery_id,
+                gallery_ids=gallery_ids,
                 upload_key=upload_key,
                 limit=limit,
                 min_similarity=min_similarity,

@@ -14,6 +14,7 @@ from tasks.targets import collection_config
 from worker.errors import ModelMismatch
 from worker.face_index import FaceIndex
 from worker.metrics import Stages
+from worker.query_faces import QueryFaceCache
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Pack
 from worker.vector_search.cache import CachedVectorStore, CacheManager
@@ -22,7 +23,6 @@ from worker.vector_search.exceptions import CollectionMissing
 from worker.vector_search.interfaces import VectorStore
 from worker.vector_search.monitoring import MetricsCollector, MonitoredVectorStore
 from worker.vector_search.recall.live import SAMPLED_SHARE, LiveQueries
-from worker.vector_search.recall.measured import RecallWatch
 
 #: A collection that is no longer live and was not used for so long is let go, in seconds.
 UNUSED_SECONDS = 60.0
@@ -31,13 +31,11 @@ UNUSED_SECONDS = 60.0
 @dataclass(slots=True)
 class _Opened:
     store: VectorStore
-    recall: RecallWatch
     live: LiveQueries
     index: FaceIndex
     used_at: float = field(default_factory=time.monotonic)
 
     def close(self) -> None:
-        self.recall.close()
         self.store.close()  # not the index: the engine is everybody's
 
 
@@ -140,8 +138,6 @@ class OpenIndexes:
             if found is None:
                 service = self._service(target, dimension=dimension, fingerprint=fingerprint, is_foreign=is_foreign)
                 found = self._opened[target.collection] = self._built(target, service, fingerprint)
-                if not is_foreign:
-                    found.recall.open()
             found.used_at = time.monotonic()
             return found
 
@@ -159,25 +155,22 @@ class OpenIndexes:
     def _built(self, target: Target, service: VectorSearchService, fingerprint: str) -> _Opened:
         """Lay the cache and the measuring around the service, and open it all."""
         store: VectorStore = service
-        cache = None
+        query_faces = None
         if self._performance.enable_caching:
             cache = CacheManager(
                 settings.REDIS_CACHE_URL,
                 collection=target.collection,
-                fingerprint=fingerprint,
                 ttl_seconds=self._performance.cache_ttl_seconds,
-                max_entries=self._performance.cache_max_size,
+                max_values=self._performance.cache_max_size,
                 recorder=self._collector,
             )
+            query_faces = QueryFaceCache(cache.values, fingerprint=fingerprint)
             store = CachedVectorStore(store, cache)
         store = MonitoredVectorStore(store, self._collector)  # it measures what a caller sees, the cache included
-        recall = RecallWatch(service)
         # Where nobody measures them, no query is kept.
         share = SAMPLED_SHARE if settings.RECALL_INTERVAL_SECONDS else 0.0
         live = LiveQueries(service, min_similarity=self._engine.pack.match_similarity, sampled_share=share)
         store.open()
         limits = self._config.image_limits
-        index = FaceIndex(
-            self._engine, store, limits=limits, cache=cache, recall=recall, live=live, stages=self._stages
-        )
-        return _Opened(store=store, recall=recall, live=live, index=index)
+        index = FaceIndex(self._engine, store, limits=limits, query_faces=query_faces, live=live, stages=self._stages)
+        return _Opened(store=store, live=live, index=index)

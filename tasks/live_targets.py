@@ -42,7 +42,7 @@ class LiveTargets(BaseModel):
 
 
 def publish(targets: LiveTargets) -> None:
-    """Tell everybody. A Redis that does not answer is told the next time."""
+    """Replace the published list. A failure is logged, not raised: the next tick publishes again."""
     try:
         with _client() as client:
             client.set(KEY, targets.model_dump_json())

@@ -22,7 +22,7 @@ def gpu_queues(pack: str) -> tuple[str, str, str]:
 
 
 def is_known(queue: str) -> bool:
-    """Return whether some role of this service consumes queues of this name."""
+    """Return whether a role consumes this queue, whatever the pack."""
     _role, _, pack = queue.partition(".")
     return queue == RECORDS or (pack != "" and queue in gpu_queues(pack))
 

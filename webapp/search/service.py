@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import UploadedFile
 
 from tasks.health.checks import HealthReport
 from tasks.messages.search import SearchedFaces
+from tasks.web.interfaces import Searches
 from tasks.web.search_client import SearchClient, search_client
 from tasks.web.vector_search_view import VectorSearchView
 from webapp.accounts.current_user import current_user
@@ -81,7 +82,7 @@ class FaceSearchService:
 
 
 @asynccontextmanager
-async def _borrowed_client() -> AsyncIterator[SearchClient]:
+async def _borrowed_client() -> AsyncIterator[Searches]:
     """Yield the process's open client; where there is none, one that is closed at the end of the block."""
     client = _process_client()
     if client is not None:
@@ -91,7 +92,7 @@ async def _borrowed_client() -> AsyncIterator[SearchClient]:
         yield own
 
 
-def _process_client() -> SearchClient | None:
+def _process_client() -> Searches | None:
     try:
         return search_client()
     except NotOpen:

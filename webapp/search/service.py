@@ -1,8 +1,7 @@
 """FaceSearchService: search faces from any async view, task or script."""
 
 from collections.abc import Collection
-from contextlib import AsyncExitStack
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from django.core.files.uploadedfile import UploadedFile
@@ -26,12 +25,12 @@ class FaceSearchService:
     """
 
     async def __aenter__(self) -> Self:
-        self._stack = AsyncExitStack()
-        self._client = await self._stack.enter_async_context(open_search_client(active_target=ActiveTarget()))
+        self._opened = open_search_client(active_target=ActiveTarget())
+        self._client = await self._opened.__aenter__()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+    async def __aexit__(self, *error: Any) -> None:
+        await self._opened.__aexit__(*error)
 
     async def search_faces_in_image(
         self,

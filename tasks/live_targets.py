@@ -1,7 +1,7 @@
-"""Which collections are in use, as the records worker last said: for processes that do not read the database.
+"""Which collections are in use, as the records worker last published: for processes that do not read the database.
 
-The database is the truth. The list is kept in `redis`, whose file survives a restart, so that a GPU worker knows at its
-start what it will be asked for. Without it, as at the very first start, there is the target that the settings describe.
+The database is the truth. The list lives in `redis`, whose file survives a restart, so that a starting GPU worker knows
+what it will be asked for. Without it, as at the very first start, the settings' target applies.
 """
 
 import logging
@@ -20,7 +20,7 @@ KEY: Final = "facequeue:live-targets"
 
 
 class LiveTargets(BaseModel):
-    """The active generation's target, and those of the others that are being filled."""
+    """The active generation's target, and those of the other generations that are kept filled."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -37,12 +37,12 @@ class LiveTargets(BaseModel):
         return tuple(dict.fromkeys(target.pack for target in self.all))
 
     def for_pack(self, pack: str) -> Target | None:
-        """Return what a worker of this pack is there for first of all; None when nothing is."""
+        """Return the target that a worker of this pack opens first; None when there is none."""
         return next((target for target in self.all if target.pack == pack), None)
 
 
 def publish(targets: LiveTargets) -> None:
-    """Tell everybody. A Redis that does not answer is told the next time."""
+    """Publish the list. If Redis does not answer, the next tick does it."""
     try:
         with _client() as client:
             client.set(KEY, targets.model_dump_json())
@@ -51,14 +51,14 @@ def publish(targets: LiveTargets) -> None:
 
 
 def published() -> LiveTargets:
-    """Return what was last published, or what the settings describe."""
+    """Return what was last published, or the settings' target."""
     try:
         with _client() as client:
             value = client.get(KEY)
         if isinstance(value, bytes):
             return LiveTargets.model_validate_json(value)
     except (redis.RedisError, ValidationError) as error:
-        logger.warning("The live collections are not known, the settings' is taken: %s", error)
+        logger.warning("The live collections are unknown; using the settings' target: %s", error)
     return LiveTargets(active=default_target())
 
 

@@ -1,4 +1,4 @@
-"""Log lines: JSON for machines, or one readable line; both with the ids of the request and the task they belong to.
+"""Log lines: JSON for machines, or one readable line; both carry the ids of their request and task.
 
 All code logs through `logging`; structlog holds the ids (its context variables) and writes the JSON.
 """
@@ -22,7 +22,7 @@ def formatter(log_format: LogFormat) -> logging.Formatter:
 
 
 class _LineFormatter(logging.Formatter):
-    """The plain line, with the bound ids behind the message."""
+    """The plain line, with the bound ids after the message."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         ids = " ".join(f"{name}={value}" for name, value in structlog.contextvars.get_contextvars().items())
@@ -55,6 +55,6 @@ def _add_pid(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
 @after_setup_logger.connect
 @after_setup_task_logger.connect
 def use_our_format(logger: logging.Logger, **_: Any) -> None:
-    """Celery makes the handlers of a worker and of beat itself; the lines on them are ours."""
+    """Celery creates the handlers of workers and beat; the format of their lines is ours."""
     for handler in logger.handlers:
         handler.setFormatter(formatter(settings.LOG_FORMAT))

@@ -2,25 +2,28 @@
 
 from typing import Final
 
-RECORDS: Final = "records"
+from tasks import roles
+
+RECORDS: Final = roles.RECORDS.queue("")
 
 
 def search_queue(pack: str) -> str:
-    return f"search.{pack}"
+    return roles.SEARCH.queue(pack)
 
 
 def index_queue(pack: str) -> str:
-    return f"index.{pack}"
+    return roles.INDEX.queue(pack)
 
 
 def reindex_queue(pack: str) -> str:
-    return f"reindex.{pack}"
+    return roles.REINDEX.queue(pack)
 
 
-def gpu_queues(pack: str) -> tuple[str, str, str]:
-    return search_queue(pack), index_queue(pack), reindex_queue(pack)
+def gpu_queues(pack: str) -> tuple[str, ...]:
+    """Return the queues of the workers that hold the pack."""
+    return tuple(role.queue(pack) for role in roles.PACK_ROLES)
 
 
-def needed_queues(pack: str) -> tuple[str, ...]:
-    """Return the queues that must have a worker while the pack is the active generation's."""
-    return search_queue(pack), index_queue(pack), RECORDS
+def required_queues(pack: str) -> tuple[str, ...]:
+    """Return the queues that must have a healthy worker while the pack is the active generation's."""
+    return tuple(role.queue(pack) for role in roles.ROLES if role.is_required)

@@ -10,7 +10,7 @@ from worker.vector_search.config import CollectionConfig
 
 
 def collection_config(target: Target, *, may_create: bool = True) -> CollectionConfig:
-    """Return the configuration of the target's collection: its own index, everything else from the settings.
+    """Return the configuration of the target's collection: its own index, and everything else from the settings.
 
     Raises ConfigError for an index that does not exist.
     """

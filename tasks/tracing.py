@@ -1,7 +1,7 @@
-"""Traces across web, queue and worker (ENABLE_TRACING): one for each request, with its tasks and their calls in it.
+"""Traces across web, queue and worker (ENABLE_TRACING): one per request, with its tasks and their calls in it.
 
-The trace goes with a message in the headers that W3C Trace Context names, `traceparent` and `tracestate`. OpenTelemetry
-is in the extra `tracing`; where spans go is for its SDK to say. Switched off, everything here does nothing.
+The trace travels with a message in the W3C Trace Context headers, `traceparent` and `tracestate`. OpenTelemetry is in
+the extra `tracing`; its SDK decides where spans go. Switched off, everything here does nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,13 +34,13 @@ def is_enabled() -> bool:
 def span(
     name: str, kind: Literal["SERVER", "CONSUMER"], carrier: Mapping[str, str], **attributes: str
 ) -> Iterator[Any]:
-    """Around a request or a task: a span in the trace that its headers, `carrier`, speak of; None if switched off."""
+    """Wrap a request or task in a span of the trace named in its headers (`carrier`); yields None if switched off."""
     if not is_enabled():
         yield None
         return
     from opentelemetry import propagate, trace
 
-    # What an error says is for the log: it may quote what it was given.
+    # An error's text is for the log: it may quote its input.
     with trace.get_tracer("facequeue").start_as_current_span(
         name,
         context=propagate.extract(carrier),

@@ -8,24 +8,24 @@ from tasks import names, queues
 from tasks.dictionaries import pack_name
 from tasks.health.canaries import LATE_INTERVALS
 
-#: How often photos without an outcome are looked for, in seconds.
+#: Seconds between sweeps for photos without an outcome.
 SWEEP_INTERVAL_SECONDS: Final = 10.0
-#: How often photos that wait for room in the index queue are sent, in seconds.
+#: Seconds between sending photos that wait for room in the index queue.
 FEED_INTERVAL_SECONDS: Final = 2.0
-#: How often generations are filled and measured, in seconds.
+#: Seconds between steps of filling and measuring generations.
 ADVANCE_INTERVAL_SECONDS: Final = 2.0
-#: How often people whose last face is gone are deleted, in seconds. They are hidden at once.
+#: Seconds between deletions of people whose last face is gone. They are hidden at once.
 TIDY_INTERVAL_SECONDS: Final = 60.0
-#: How often sessions that have ended are deleted, in seconds.
+#: Seconds between deletions of expired sessions.
 PURGE_INTERVAL_SECONDS: Final = 3600.0
-#: How often jobs that ended long ago are deleted, in seconds.
+#: Seconds between deletions of jobs that ended long ago.
 PURGE_JOBS_INTERVAL_SECONDS: Final = 24 * 3600.0
 
 
 def _tick(task: str, interval_seconds: float) -> dict[str, Any]:
     """Return the entry of a task of the records worker.
 
-    A tick that waited longer than an interval is of no use: the next one does the same.
+    A tick that has waited longer than its interval is useless: the next one does the same.
     """
     options = {"queue": queues.RECORDS, "expires": interval_seconds}
     return {"task": task, "schedule": interval_seconds, "options": options}
@@ -42,7 +42,7 @@ BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
 
 
 def beat_schedule() -> dict[str, dict[str, Any]]:
-    """Return BEAT_SCHEDULE with what the settings turn on: measuring live searches, a canary for each queue."""
+    """Return BEAT_SCHEDULE plus what the settings turn on: measuring live searches, and a canary for each queue."""
     return (
         BEAT_SCHEDULE | _recall_samples(settings.RECALL_INTERVAL_SECONDS) | _canaries(settings.CANARY_INTERVAL_SECONDS)
     )
@@ -58,13 +58,13 @@ def _canaries(interval_seconds: float) -> dict[str, dict[str, Any]]:
     if not interval_seconds:
         return {}
     sent = dict.fromkeys(queues.gpu_queues(pack_name()), names.CANARY)
-    sent[queues.RECORDS] = names.RECORDS_CANARY  # it reads the database, of which `tasks` knows nothing
+    sent[queues.RECORDS] = names.RECORDS_CANARY  # it reads the database, which `tasks` cannot
     return {
         f"canary-{queue}": {
             "task": name,
             "args": [queue],
             "schedule": interval_seconds,
-            # As long as nobody misses it: it may come through a long queue.
+            # It may wait in a long queue until it counts as late.
             "options": {"queue": queue, "expires": LATE_INTERVALS * interval_seconds},
         }
         for queue, name in sent.items()

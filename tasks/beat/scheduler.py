@@ -1,4 +1,4 @@
-"""Beat's clock: Celery's own, but it sends nothing to a queue that would not come to it in time."""
+"""Beat's scheduler: Celery's, but it skips a tick that its queue could not run in time."""
 
 import logging
 import time
@@ -11,36 +11,41 @@ from tasks.health.inspection import queue_statuses
 
 logger = logging.getLogger(__name__)
 
-#: How often at most a tick that was left out is told, in seconds.
-TOLD_EVERY_SECONDS: Final = 300.0
+#: Minimum seconds between log lines about skipped ticks.
+LOG_INTERVAL_SECONDS: Final = 300.0
 
 
 class BoundedScheduler(PersistentScheduler):
-    """Leaves out a tick whose queue's oldest message has waited longer than the tick may.
+    """Skips a tick when the oldest message in its queue has waited longer than the tick may live.
 
-    Nobody takes what has expired out of a queue without a worker: ticks would pile up in Redis for as long as the
-    worker is away. A tick that is left out would have expired before its turn.
+    Nothing removes expired messages from a queue without a worker: ticks would pile up in Redis until one comes back.
+    A skipped tick would have expired before its turn.
     """
 
-    _told_at = float("-inf")  # time.monotonic()
+    _logged_at = float("-inf")  # time.monotonic()
 
     def apply_async(self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
-        if self._comes_too_late(entry):
+        if self._is_too_late(entry):
             return None
         return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
 
-    def _comes_too_late(self, entry: ScheduleEntry) -> bool:
+    def _is_too_late(self, entry: ScheduleEntry) -> bool:
         options = entry.options or {}
         if "expires" not in options:
             return False
         try:
             [status] = queue_statuses([options["queue"]])
         except QueueUnavailable:
-            return False  # sending says so
+            return False  # sending the tick reports it
         oldest_seconds = status.oldest_seconds or 0.0
         if oldest_seconds <= options["expires"]:
             return False
-        if time.monotonic() - self._told_at > TOLD_EVERY_SECONDS:
-            self._told_at = time.monotonic()
-            logger.warning("Not sent: %s. The queue %s has waited for %.0f s.", entry.name, status.name, oldest_seconds)
+        if time.monotonic() - self._logged_at > LOG_INTERVAL_SECONDS:
+            self._logged_at = time.monotonic()
+            logger.warning(
+                "Skipped %s: the queue %s is %.0f s behind.",
+                entry.name,
+                status.name,
+                oldest_seconds,
+            )
         return True

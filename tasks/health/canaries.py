@@ -1,12 +1,11 @@
-"""The canary: a small task that beat sends through every queue, to see that it comes out at the other end.
+"""Canaries: small tasks that beat sends through every queue, to see that work comes out at the other end.
 
-A worker may answer a ping and consume nothing. So each canary goes the way of real work, and writes down in redis-cache
-when it came through and how long that took: the age of this last success is what the status page, `doctor` and the
-metrics show. Through a search queue it looks for a known face with the model and in the vector store; through
-`records` it reads the database.
+A worker may answer a ping and consume nothing. So a canary takes the path of real work, and notes in redis-cache when
+it arrived and how long that took; the status page, `doctor` and the metrics show the age of that note. In a search
+queue it finds a known face with the model and in the vector store; in `records` it reads the database.
 
-Two beats, or a canary that is delivered twice, do no harm: of several within half an interval one is run, and running
-it twice changes nothing.
+Two beats, or a canary delivered twice, do no harm: of several within half an interval only one runs, and running it
+twice changes nothing.
 """
 
 import time
@@ -22,14 +21,14 @@ from tasks.context import SENT_AT
 from tasks.health.reports import WorkerReport
 
 KEY_PREFIX: Final = "facequeue:canary:"
-#: How long the last success is remembered.
+#: How long the last arrival is remembered.
 KEPT_SECONDS: Final = 24 * 3600
-#: Beats are late at times and queues are long: a canary is missed after so many intervals.
+#: Beats can be late and queues long: a canary counts as late after this many intervals.
 LATE_INTERVALS: Final = 4
 
 
 class CanaryReport(BaseModel):
-    """The last canary that came through a queue: when (time.time()), and in how many seconds since it was sent."""
+    """The last canary to arrive: when (time.time()), and how many seconds after it was sent."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -53,10 +52,10 @@ def canary_problem(
     *,
     interval_seconds: float,
 ) -> str:
-    """Return a sentence when no canary has come through the queue for too long, else an empty text.
+    """Return a sentence when the queue's canary is overdue, else an empty string.
 
-    A queue whose workers have only just started gets the same time for its first one. Says nothing where nobody
-    consumes the queue, which is a problem of its own, nor without canaries (`interval_seconds` is 0).
+    Workers that have just started get the same time for their first one. A queue without workers is another finding's
+    business; without canaries (`interval_seconds` is 0) there is nothing to say.
     """
     patience_seconds = LATE_INTERVALS * interval_seconds
     uptimes = [worker.uptime_seconds for worker in workers if queue in worker.queues]
@@ -71,7 +70,7 @@ def canary_problem(
 
 
 class CanaryLog:
-    """The worker's side: what a canary leaves behind in redis-cache. Raises what redis raises."""
+    """The worker's side: notes about canaries in redis-cache. Raises what redis raises."""
 
     def __init__(self, cache: redis.Redis) -> None:
         self._cache = cache
@@ -81,12 +80,12 @@ class CanaryLog:
         return cls(worker_cache())
 
     def claim(self, queue: str) -> bool:
-        """Return whether this canary is the one of its time; another within half an interval is not."""
+        """Return whether this canary should run: the first one in half an interval does."""
         half_ms = max(1, round(settings.CANARY_INTERVAL_SECONDS * 1000 / 2))
         return bool(self._cache.set(f"{canary_key(queue)}:claimed", 1, nx=True, px=half_ms))
 
     def passed(self, queue: str, request: Any) -> None:
-        """Write down that the canary of this task request has come through the queue."""
+        """Note that the canary of this task request has arrived."""
         now = time.time()
         sent_at = getattr(request, SENT_AT, None) or now
         report = CanaryReport(queue=queue, at=now, seconds=max(0.0, now - sent_at))

@@ -5,22 +5,25 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from tasks.health.canaries import CanaryReport
+from tasks.health.findings import Finding
 from tasks.health.inspection import QueueStatus
 from tasks.health.live_recall import GalleryRecall
 from tasks.health.reports import WorkerReport
 
-#: What `observed` says: read from Redis as it is asked for, not counted by this process.
+#: What `observed` shows: read from Redis on request, not counted by this process.
 OBSERVED: Final = {
     "facequeue_queue_depth": "Messages that wait for a worker.",
     "facequeue_queue_oldest_seconds": "Age of the oldest message that waits.",
-    "facequeue_canary_age_seconds": "Since a canary came back through this queue.",
+    "facequeue_canary_age_seconds": "Since a canary last arrived through this queue.",
     "facequeue_canary_seconds": "How long the latest canary took, from publishing to its end.",
     "facequeue_worker_report_age_seconds": "Since the worker described itself.",
-    "facequeue_worker_healthy": "1 when the worker says that it is well.",
-    "facequeue_worker_active_tasks": "Tasks that the worker runs now.",
+    "facequeue_worker_healthy": "1 when the worker reports that it is healthy.",
+    "facequeue_worker_active_tasks": "Tasks that the worker is running.",
     "facequeue_worker_memory_bytes": "Resident memory of the worker and its child processes.",
-    "facequeue_worker_breaker_open": "1 while the worker's breaker keeps calls from Milvus.",
+    "facequeue_worker_breaker_open": "1 while the worker's circuit breaker blocks calls to Milvus.",
     "facequeue_match_recall": "Of the matches that exact search finds, the share that searches found in the last hour.",
+    "facequeue_finding_ok": "1 when the check finds nothing wrong; `doctor` says what it means.",
+    "facequeue_finding_value": "The number behind the check, where it has one.",
 }
 
 
@@ -30,12 +33,10 @@ def observed(
     canaries: tuple[CanaryReport, ...],
     workers: tuple[WorkerReport, ...],
     recalls: tuple[GalleryRecall, ...] = (),
+    findings: tuple[Finding, ...] = (),
     now: float,
 ) -> bytes:
-    """Return what is known of queues, canaries and workers, in Prometheus' text format. `now` is time.time().
-
-    `recalls` is what live searches find, gallery by gallery.
-    """
+    """Return queues, canaries, workers and findings in Prometheus' text format. `now` is time.time()."""
     registry = CollectorRegistry()
     gauges = {name: Gauge(name, text, _labels(name), registry=registry) for name, text in OBSERVED.items()}
     for queue in queues:
@@ -53,11 +54,17 @@ def observed(
         gauges["facequeue_worker_breaker_open"].labels(*who).set(worker.breaker == "open")
     for each in recalls:
         gauges["facequeue_match_recall"].labels(each.gallery_id).set(each.recall)
+    for finding in findings:
+        gauges["facequeue_finding_ok"].labels(finding.name).set(finding.ok)
+        if finding.value is not None:
+            gauges["facequeue_finding_value"].labels(finding.name).set(finding.value)
     return generate_latest(registry)
 
 
 def _labels(name: str) -> list[str]:
-    """Return what a metric of OBSERVED is told apart by."""
+    """Return the labels of a metric of OBSERVED."""
     if name == "facequeue_match_recall":
         return ["gallery"]
+    if "_finding_" in name:
+        return ["finding"]
     return ["worker", "role"] if "_worker_" in name else ["queue"]

@@ -1,4 +1,4 @@
-"""Looks at the queue from outside: Redis itself, what waits in the queues and for how long, and beat's clock."""
+"""The queue seen from outside: Redis itself, what waits in each queue and for how long, and whether beat ticks."""
 
 import json
 import time
@@ -15,9 +15,9 @@ from tasks.context import SENT_AT
 from tasks.errors import QueueUnavailable
 from tasks.health.reports import WorkerReport
 
-#: How long beat gets to answer a ping, in seconds; it answers between two ticks of its clock.
+#: Seconds that beat gets to answer a ping; it answers between two ticks.
 BEAT_PING_SECONDS: Final = 3.0
-#: A message that waits so long while workers do nothing is not waiting for its turn.
+#: A message that waits this long while workers are idle is not waiting for its turn.
 STUCK_SECONDS: Final = 60.0
 
 
@@ -46,7 +46,7 @@ def redis_status(url: str) -> RedisStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStatus:
-    """What waits in a queue; `oldest_seconds` is None when nothing does, or nothing says when it was sent."""
+    """What waits in a queue; `oldest_seconds` is None when nothing waits, or no message says when it was sent."""
 
     name: str
     waiting: int
@@ -54,9 +54,9 @@ class QueueStatus:
 
 
 def stuck_problem(queue: QueueStatus, workers: Iterable[WorkerReport]) -> str:
-    """Return a sentence when messages wait though the queue's workers are idle: they have ceased to listen to it.
+    """Return a sentence when messages wait although the queue's workers are idle: they have stopped consuming it.
 
-    Says nothing where nobody consumes the queue, which is a problem of its own.
+    A queue without workers is another finding's business.
     """
     consumers = [worker for worker in workers if queue.name in worker.queues]
     youngest_seconds = min((worker.uptime_seconds for worker in consumers), default=0.0)
@@ -64,13 +64,13 @@ def stuck_problem(queue: QueueStatus, workers: Iterable[WorkerReport]) -> str:
     if waited_seconds <= STUCK_SECONDS or any(worker.active_tasks for worker in consumers):
         return ""
     return (
-        f"The oldest message in the queue {queue.name} waits for {queue.oldest_seconds:.0f} seconds though its workers "
-        "are idle: restart them."
+        f"The oldest message in the queue {queue.name} has waited {queue.oldest_seconds:.0f} seconds although its "
+        "workers are idle: restart them."
     )
 
 
 def queue_statuses(queues: Iterable[str]) -> list[QueueStatus]:
-    """Look at these queues. Raises QueueUnavailable."""
+    """Return the status of these queues. Raises QueueUnavailable."""
     try:
         with app.connection_for_read() as connection:
             return [_status(connection.default_channel, queue) for queue in queues]
@@ -106,7 +106,7 @@ def queue_length(queue: str) -> int:
 
 
 def beat_answers() -> bool:
-    """Return whether a beat process answers a ping; it does only while its clock ticks. Raises QueueUnavailable."""
+    """Return whether a beat process answers a ping, which it does only while it ticks. Raises QueueUnavailable."""
     try:
         replies = app.control.inspect(timeout=BEAT_PING_SECONDS).ping() or {}
     except (OperationalError, CeleryOperationalError, redis.RedisError, OSError) as error:

@@ -1,4 +1,4 @@
-"""How long searches took lately, from being sent to their end: what a re-index must not spoil."""
+"""How long recent searches took, from sending to their end: re-indexing must not slow them down."""
 
 import threading
 import time
@@ -13,16 +13,16 @@ from pydantic import BaseModel, ConfigDict
 from tasks import names
 from tasks.context import SENT_AT
 
-#: Searches that are older are not looked at, in seconds.
+#: Older searches are ignored, in seconds.
 WINDOW_SECONDS: Final = 20.0
-#: Fewer say nothing of a 95th percentile.
+#: Fewer searches say nothing about a 95th percentile.
 ENOUGH_SEARCHES: Final = 5
-#: Searches that are remembered at most.
+#: Most searches remembered.
 MOST_SEARCHES: Final = 2000
 
 
 class SearchLatency(BaseModel):
-    """Of the searches in the last WINDOW_SECONDS."""
+    """The searches of the last WINDOW_SECONDS."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -43,7 +43,7 @@ class RecentSearches:
             self._seen.append((self._clock(), seconds))
 
     def summary(self) -> SearchLatency | None:
-        """Return what they took; None when they were too few to tell."""
+        """Return how long they took; None when there were too few."""
         since = self._clock() - WINDOW_SECONDS
         with self._lock:
             took = [seconds for at, seconds in self._seen if at >= since]

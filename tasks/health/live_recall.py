@@ -1,8 +1,8 @@
-"""What live searches find of their matches, gallery by gallery: measured by search workers, read by the web.
+"""Match recall of live searches by gallery: measured by search workers, read by the web.
 
-Each measurement is one entry of a short list in redis-cache, one list for each collection; what is shown is the mean of
-the last hour, because one measurement rests on few searches. A search worker that is asked measures the searches that
-it has answered itself; of several, the one that takes the message.
+Measurements go into a short list in redis-cache, one list per collection. What is shown is the mean of the last hour,
+because one measurement rests on few searches. The search worker that takes the message measures the searches it has
+answered itself.
 """
 
 import time
@@ -16,9 +16,9 @@ import redis.asyncio
 from pydantic import BaseModel, ConfigDict
 
 KEY_PREFIX: Final = "facequeue:live-recall:"
-#: Measurements that are older, in seconds, say nothing any more.
+#: Measurements older than this many seconds are ignored.
 KEPT_SECONDS: Final = 3600
-#: Measurements that are kept at most, each with the figures of up to 50 galleries.
+#: Most measurements kept, each with the figures of up to 50 galleries.
 MOST_KEPT: Final = 50
 
 
@@ -30,7 +30,7 @@ class _Measurement(BaseModel):
 
 
 class GalleryRecall(BaseModel):
-    """The share of their matches that searches of a gallery found lately, 0..1, and when (time.time()) it was told."""
+    """The share of their matches that recent searches in a gallery found, 0..1, and when (time.time())."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -54,12 +54,12 @@ def publish(cache: redis.Redis, collection: str, recalls: dict[str, float]) -> N
 
 
 async def published(cache: redis.asyncio.Redis, collection: str) -> tuple[GalleryRecall, ...]:
-    """Return the mean of each gallery in the last hour, the lowest first. Raises what redis raises."""
+    """Return each gallery's mean of the last hour, lowest first. Raises what redis raises."""
     return _means(await cast("Awaitable[list[bytes]]", cache.lrange(recall_key(collection), 0, -1)))
 
 
 def recall_problem(recalls: Sequence[GalleryRecall], *, least: float) -> str:
-    """Return a sentence when searches of a gallery find less than `least` (0..1) of their matches, else nothing."""
+    """Return a sentence when searches in a gallery find less than `least` (0..1) of their matches, else ""."""
     lossy = [each for each in recalls if each.recall < least]
     if not lossy:
         return ""

@@ -1,9 +1,9 @@
-"""Every Prometheus metric of the queue: what a process measures of its own work, and what the web reads from outside.
+"""The Prometheus metrics that a process keeps of its own work, counted by Celery's signals.
 
-A worker serves its own on a small HTTP endpoint, whose address stands in its report. The web's `/metrics` adds the
-queues, the canaries and the workers' reports. Those of cache and vector store are made in
-`worker/vector_search/monitoring.py`; a GPU worker serves both. No label holds anything that a user wrote, and none an
-id but that of a gallery in its match recall.
+A worker serves them on a small HTTP endpoint, whose address is in its report (tasks/worker/metrics_endpoint.py). The
+web's `/metrics` adds queues, canaries and reports (exposition.py). Metrics of cache and vector store are in
+`worker/vector_search/monitoring.py`; a GPU worker serves both. No label holds user input, and the only id in a label is
+a gallery's, in its match recall.
 """
 
 import time
@@ -17,7 +17,7 @@ from tasks.context import SENT_AT
 from worker.errors import FaceQueueError
 from worker.metrics import Stage
 
-#: Buckets in seconds: from a message that was taken at once to one that waited for a restarted worker.
+#: Buckets in seconds: from a message taken at once to one that waited for a restarted worker.
 BUCKETS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600)
 REGISTRY: Final = CollectorRegistry()
 
@@ -37,14 +37,14 @@ TASK = Histogram(
 )
 STAGE = Histogram(
     "facequeue_stage_seconds",
-    "The stages of looking at a picture: decode, detect, embed, search.",
+    "The stages of work on a picture: decode, detect, embed, search.",
     ["role", "stage"],
     buckets=BUCKETS_SECONDS,
     registry=REGISTRY,
 )
 OUTCOMES = Counter(
     "facequeue_outcomes",
-    "Tasks by what became of them: ok, expired, retried, or an error's code.",
+    "Tasks by how they ended: ok, expired, retried, or an error's code.",
     ["task", "code"],
     registry=REGISTRY,
 )
@@ -64,7 +64,7 @@ SEARCH = Histogram(
 
 
 class StageRecorder:
-    """What the worker's `Stages` are told, in this role's histograms."""
+    """Records the worker's `Stages` in this role's histograms."""
 
     def __init__(self, role: str) -> None:
         self._role = role
@@ -89,7 +89,7 @@ _began: dict[str, float] = {}
 def note_start(task_id: str, task: Any, **_: Any) -> None:
     _began[task_id] = time.perf_counter()
     sent_at = getattr(task.request, SENT_AT, None)
-    # A message with an ETA was meant to wait.
+    # A message with an ETA is meant to wait.
     if sent_at is not None and task.request.eta is None:
         QUEUE_WAIT.labels(task.name).observe(max(0.0, time.time() - sent_at))
 
@@ -108,7 +108,7 @@ def note_revoked(request: Any, expired: bool, **_: Any) -> None:
 
 
 def outcome_code(state: str | None, retval: Any) -> str:
-    """Return what became of a task, from a closed list of codes."""
+    """Return how a task ended, as one of a closed list of codes."""
     if state == "SUCCESS":
         error = retval.get("error") if isinstance(retval, dict) else None
         return error["code"] if error else "ok"
@@ -121,5 +121,5 @@ def outcome_code(state: str | None, retval: Any) -> str:
 
 
 def own() -> bytes:
-    """Return what this process measured itself, in Prometheus' text format."""
+    """Return this process' own metrics in Prometheus' text format."""
     return generate_latest(REGISTRY)

@@ -1,7 +1,7 @@
-"""What a worker says of itself: a report in redis-cache that expires unless it is renewed.
+"""Worker reports: each worker describes itself in redis-cache, in an entry that expires unless it is renewed.
 
-The web and the commands read these reports; they never talk to Milvus. A worker whose report is missing is down,
-whatever the reason.
+The web and the commands read these reports and never talk to Milvus. A worker without a report is down, whatever the
+reason.
 """
 
 import logging
@@ -20,7 +20,7 @@ KEY_PREFIX: Final = "facequeue:worker:"
 
 
 class WorkerReport(BaseModel):
-    """One worker process, as it sees itself."""
+    """One worker process, as it describes itself."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -37,7 +37,7 @@ class WorkerReport(BaseModel):
     #: time.time() of the process' start, and of this report.
     started_at: float = 0.0
     reported_at: float = 0.0
-    #: How many tasks it can run at a time, runs now, and holds in its hand.
+    #: How many tasks it can run at a time, is running, and has reserved.
     concurrency: int = 0
     active_tasks: int = 0
     reserved_tasks: int = 0
@@ -61,7 +61,7 @@ class WorkerReport(BaseModel):
     breaker: str = ""
     #: The share of true matches that searches return, 0..1; None when it has not been measured.
     match_recall: float | None = None
-    #: What searches took lately, from being sent to their end; None when there were too few to tell.
+    #: How long recent searches took, from sending to their end; None when there were too few.
     search_latency: SearchLatency | None = None
     #: The searches of the vector store in this process; None when ENABLE_METRICS is off.
     metrics: MetricsSummary | None = None
@@ -76,7 +76,7 @@ def report_key(worker_name: str) -> str:
 
 
 def published_reports() -> tuple[WorkerReport, ...]:
-    """Return what the workers say of themselves now; nothing when redis-cache does not answer."""
+    """Return the workers' current reports; none when redis-cache does not answer."""
     try:
         with worker_cache() as cache:
             keys = sorted(cache.scan_iter(match=KEY_PREFIX + "*", count=1000))

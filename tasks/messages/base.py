@@ -1,7 +1,7 @@
-"""What travels through the queue: small, frozen, versioned JSON. Ids and references, never pixels or embeddings.
+"""Messages: small, frozen, versioned JSON. Ids and references, never pixels or embeddings.
 
-A message outlives the release that wrote it: unknown fields are ignored, new fields have defaults, and a
-change that an older worker must not guess at raises `version`.
+A message outlives the release that wrote it: unknown fields are ignored, new fields have defaults, and a change that an
+older worker must not misread raises `version`.
 """
 
 from typing import Any, Literal, Self
@@ -45,7 +45,7 @@ class BoxInfo(BaseModel):
 
 
 class IndexSettings(BaseModel):
-    """How a collection is indexed and searched; what is empty has the default of CollectionConfig."""
+    """How a collection is indexed and searched; an empty value means the default of CollectionConfig."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -56,10 +56,10 @@ class IndexSettings(BaseModel):
 
 
 class Target(BaseModel):
-    """Which model and which collection a message is for: all that a worker needs to open the collection.
+    """The pack and the collection that a message is for: all that a worker needs to open the collection.
 
-    A worker of another pack refuses, and so does one whose pack has another fingerprint. Fingerprint and dimension are
-    empty as long as no worker of the pack has told them.
+    A worker of another pack refuses it, and so does one whose pack has another fingerprint. Fingerprint and dimension
+    are empty until a worker of the pack has reported them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

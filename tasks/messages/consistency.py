@@ -12,19 +12,19 @@ class CheckRequest(Message):
     """
 
     target: Target
-    #: Names this check: an answer to an earlier one is of no use.
+    #: Identifies this check; answers to earlier ones are ignored.
     ticket: str
     gallery_id: str
     first: str
     last: str
     face_ids: tuple[str, ...]
-    #: time.time() before the database was asked for them.
+    #: time.time() just before they were read from the database.
     known_at: float
     repairs: bool = False
 
 
 class StrayRequest(Message):
-    """Look for faces of galleries that are none of `gallery_ids`, unless the collection has only `face_count`."""
+    """Look for faces of any gallery but `gallery_ids`, unless the collection has only `face_count` faces."""
 
     target: Target
     ticket: str
@@ -35,7 +35,7 @@ class StrayRequest(Message):
 
 
 class OrphanInfo(BaseModel):
-    """A face that stands in a collection and that the database did not name."""
+    """A face in a collection that the database does not know."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,7 +45,7 @@ class OrphanInfo(BaseModel):
 
 
 class Checked(Message):
-    """What a worker has found for a CheckRequest, or, without a gallery, for a StrayRequest."""
+    """What a worker found for a CheckRequest or, without a gallery, for a StrayRequest."""
 
     collection: str
     ticket: str
@@ -53,7 +53,7 @@ class Checked(Message):
     gallery_id: str = ""
     first: str = ""
     last: str = ""
-    #: Faces that stand in the range.
+    #: Faces in the range.
     face_count: int = 0
     missing: tuple[str, ...] = ()
     #: Not more than tasks.worker.consistency.MOST_ORPHANS.
@@ -62,6 +62,6 @@ class Checked(Message):
 
 
 class RecallSample(Message):
-    """Measure the match recall of the searches that a worker has answered in a collection lately."""
+    """Measure the match recall of the searches that a worker has recently answered in a collection."""
 
     target: Target

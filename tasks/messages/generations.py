@@ -7,7 +7,7 @@ from tasks.messages.search import Match
 
 
 class CopyRequest(Message):
-    """Copy the embeddings of a gallery's photos, from `first` to `last` in the order of their ids, as they stand."""
+    """Copy the embeddings of a gallery's photos, from `first` to `last` in the order of their ids, unchanged."""
 
     source: Target
     target: Target
@@ -17,7 +17,7 @@ class CopyRequest(Message):
 
 
 class Copied(Message):
-    """What a copy task hands to the records worker: how many faces the range has now."""
+    """Sent by a copy task to the records worker: how many faces the range now has."""
 
     collection: str
     #: The collection that they were copied from.
@@ -29,19 +29,19 @@ class Copied(Message):
 
 
 class MeasureRequest(Message):
-    """Look at a collection for the gates of a generation.
+    """Measure a collection for the gates of a generation.
 
     `face_ids` by gallery are the faces whose nearest neighbours are compared between two generations.
     """
 
     target: Target
-    #: Names this measurement: an answer to an earlier request is of no use.
+    #: Identifies this measurement; answers to earlier requests are ignored.
     ticket: str
     face_ids: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class Measured(Message):
-    """What stands in a collection, and what its index loses."""
+    """What a collection holds, and what its index loses."""
 
     collection: str
     ticket: str
@@ -49,14 +49,14 @@ class Measured(Message):
     face_count: int
     #: None when there was nothing to measure it with.
     match_recall: float | None
-    #: For each face that was asked for and is there, the most similar others at or above the pack's threshold.
+    #: For each requested face in the collection, the most similar others at or above the pack's threshold.
     neighbours: dict[str, tuple[Match, ...]] = Field(default_factory=dict)
-    #: How long finding all this out has taken.
+    #: How long measuring took.
     seconds: float = 0.0
 
 
 class DropRequest(Message):
-    """Delete the collection of a generation that nobody searches or fills any more."""
+    """Drop the collection of a generation that is no longer searched or filled."""
 
     target: Target
 

@@ -8,7 +8,7 @@ from tasks.messages.base import BoxInfo, ErrorInfo, Message, Target
 
 
 class KnownFace(BaseModel):
-    """A face that the database has; landmarks and score only where PhotoRef.detector is said."""
+    """A face that the database has; landmarks and score only where PhotoRef.detector is set."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -21,8 +21,8 @@ class KnownFace(BaseModel):
 class PhotoRef(BaseModel):
     """A photo in the storage. `known_faces` are those the database has, so that faces keep their ids.
 
-    `detector` is the fingerprint of the detector that has found them, and no others: a worker that has the same one
-    does not look again. Empty: it looks.
+    `detector` is the fingerprint of the detector that found exactly these faces: a worker with the same one does not
+    detect again. Empty: it detects.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,7 +42,7 @@ class IndexRequest(Message):
 
 
 class FaceInfo(BaseModel):
-    """A face as the database keeps it. `landmarks` are five (x, y) points in pixels."""
+    """A face as the database stores it. `landmarks` are five (x, y) points in pixels."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -56,7 +56,7 @@ class FaceInfo(BaseModel):
 class PhotoOutcomeInfo(BaseModel):
     """What became of one photo; `code` and `message` say why unless it is `indexed`.
 
-    `detector` is the fingerprint of the detector that its faces come from; empty when an older release says it.
+    `detector` is the fingerprint of the detector that found its faces.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -73,7 +73,7 @@ class PhotoOutcomeInfo(BaseModel):
 
 
 class Outcomes(Message):
-    """What an index task hands to the records worker: the outcomes of one gallery's photos."""
+    """Sent by an index task to the records worker: the outcomes of one gallery's photos."""
 
     gallery_id: str
     outcomes: tuple[PhotoOutcomeInfo, ...]
@@ -82,7 +82,7 @@ class Outcomes(Message):
 
 
 class IndexFailure(Message):
-    """What an index task hands to the records worker that gives its photos up: the last error, for all of them."""
+    """Sent by an index task that gives up: the last error, for all of its photos."""
 
     photo_ids: tuple[str, ...]
     error: ErrorInfo
@@ -90,7 +90,7 @@ class IndexFailure(Message):
 
 
 class RemoveRequest(Message):
-    """Delete the faces of these photos from every live collection, whichever pack fills it."""
+    """Remove the vectors of these photos from every live collection, whichever pack fills it."""
 
     #: The collection of releases that had only one.
     target: Target | None = None
@@ -104,6 +104,6 @@ class RemoveRequest(Message):
 
 
 class Removals(Message):
-    """Photos whose faces are gone and read back as gone."""
+    """Photos whose vectors were removed and read back as gone."""
 
     photo_ids: tuple[str, ...]

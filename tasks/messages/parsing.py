@@ -1,4 +1,4 @@
-"""The check at the door of every GPU task: is this message one that this release understands?"""
+"""Parsing: every GPU task first checks that this release understands the message."""
 
 from typing import Any, TypeVar
 

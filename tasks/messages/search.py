@@ -46,7 +46,7 @@ class FaceMatches(BaseModel):
 class SearchResult(Message):
     """The answer to a search: faces, or a reason why there are none, or an error.
 
-    `reason` is set when the search worked and has nothing to show (`no_face_found`).
+    `reason` is set when the search succeeded and has nothing to show (`no_face_found`).
     """
 
     faces: tuple[FaceMatches, ...] = ()

@@ -23,8 +23,8 @@ from redis.retry import Retry
 from tasks import names, queues
 from tasks.config import QUERY_IMAGE_GRACE_SECONDS, QueueConfig
 from tasks.errors import NoAnswer, QueueUnavailable
-from tasks.health import canaries, live_recall, metrics, reports
-from tasks.health.checks import HealthReport, _judge, _unreachable
+from tasks.health import canaries, checks, live_recall, metrics, reports
+from tasks.health.checks import HealthReport
 from tasks.messages.base import ErrorInfo, Target
 from tasks.messages.search import SearchedFaces, SearchRequest, SearchResult
 from tasks.sending import send
@@ -223,10 +223,10 @@ class SearchClient:
             passed = await self._cache.mget([canaries.canary_key(queue) for queue in names_])
             recalls = await live_recall.published(self._cache, target.collection)
         except redis.RedisError:
-            return _unreachable("redis-cache does not answer.")
+            return checks.unreachable()
         workers = tuple(reports.WorkerReport.model_validate_json(value) for value in values if value)
         passed_canaries = tuple(canaries.CanaryReport.model_validate_json(value) for value in passed if value)
-        return _judge(
+        return checks.judge(
             workers,
             target,
             passed_canaries,

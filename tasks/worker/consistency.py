@@ -1,4 +1,4 @@
-"""The tasks that hold a collection against the truth: thin. They may run twice for the same message."""
+"""The tasks that compare a collection with the database, and measure live searches. Thin; may run twice."""
 
 from itertools import islice
 from typing import Any, Final
@@ -17,13 +17,13 @@ from tasks.worker.state import state
 from worker.canary import CANARY_GALLERY_ID, count_users_faces
 from worker.errors import FaceQueueError
 
-#: Faces that nobody knows are told up to this number: an answer stays small, and the next check tells the others.
+#: Most orphans in one answer: it stays small, and the next check reports the rest.
 MOST_ORPHANS: Final = 1000
 
 
 @shared_task(name=names.CHECK_FACES, bind=True, ignore_result=True)
 def check_faces(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
-    """Compare the collection with a CheckRequest; the records worker learns how they differ."""
+    """Compare the collection with a CheckRequest and report the differences to the records worker."""
     # Imported here: beat and Flower import every task module, and must not load a model library.
     from worker.vector_search.consistency import compare_faces, write_once
 
@@ -57,7 +57,7 @@ def check_faces(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
 
 @shared_task(name=names.FIND_STRAYS, bind=True, ignore_result=True)
 def find_strays(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
-    """Look for the faces of a StrayRequest, in all rows; where there can be none, counting them is enough."""
+    """Look through all rows for the faces of a StrayRequest; when the counts agree there are none."""
     try:
         request = parse(StrayRequest, message)
         store = state.indexes.store(request.target)
@@ -81,10 +81,10 @@ def find_strays(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         retry_or_raise(self, error)
 
 
-# Not retried: the next sample comes soon, and what it finds out is no surprise.
+# Not retried: the next sample comes soon.
 @shared_task(name=names.SAMPLE_RECALL, ignore_result=True, throws=(FaceQueueError, redis.RedisError))
 def sample_recall(message: dict[str, Any]) -> None:
-    """Measure what this process' searches have lost lately, and tell it to whoever asks redis-cache."""
+    """Measure the match recall of this process' recent searches and publish it in redis-cache."""
     target = parse(RecallSample, message).target
     if recalls := state.indexes.measure_live(target):
         with worker_cache() as cache:

@@ -1,4 +1,4 @@
-"""The tasks that build, measure and end a generation: thin. They may run twice for the same message."""
+"""The tasks that fill, measure and drop a generation: thin. They may run twice for the same message."""
 
 import time
 from typing import Any
@@ -21,7 +21,7 @@ NEIGHBOURS = 10
 
 @shared_task(name=names.COPY_FACES, bind=True, ignore_result=True)
 def copy_faces(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
-    """Copy the embeddings of a CopyRequest's photos; the records worker learns how many there are now."""
+    """Copy the embeddings of a CopyRequest's photos; report to the records worker how many there are now."""
     # Imported here: beat and Flower import every task module, and must not load a model library.
     from worker.vector_search import copying
 
@@ -46,7 +46,7 @@ def copy_faces(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
 
 @shared_task(name=names.MEASURE_COLLECTION, bind=True, ignore_result=True)
 def measure_collection(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
-    """Count the faces of a MeasureRequest's collection, measure what its index loses, and look for neighbours."""
+    """Count the faces of a MeasureRequest's collection, measure its match recall, and find neighbours."""
     from worker.vector_search.recall.measured import gate_match_recall
 
     try:
@@ -75,7 +75,7 @@ def measure_collection(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
 
 @shared_task(name=names.DROP_COLLECTION, bind=True, ignore_result=True)
 def drop_collection(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
-    """Delete the collection of a DropRequest."""
+    """Drop the collection of a DropRequest."""
     try:
         request = parse(DropRequest, message)
         state.indexes.drop(request.target)

@@ -1,6 +1,6 @@
-"""The index tasks: thin. They read photos through Django's storage, ask the FaceIndex and report to the records queue.
+"""The index tasks: thin. They read photos through Django's storage, call the FaceIndex, and report to `records`.
 
-Both may run twice for the same message: rows are upserted under ids that do not change, deleting is repeatable.
+Both may run twice for the same message: rows are upserted under stable ids, and removing can be repeated.
 """
 
 import logging
@@ -36,7 +36,7 @@ from worker.recognition.interfaces import Box, Detection
 
 logger = logging.getLogger(__name__)
 
-UNEXPECTED = ErrorInfo(code="internal", message="The worker failed on it unexpectedly; its log says why.")
+UNEXPECTED = ErrorInfo(code="internal", message="The worker failed unexpectedly on this photo; its log says why.")
 
 
 @shared_task(name=names.INDEX_PHOTOS, bind=True, ignore_result=True)
@@ -47,7 +47,7 @@ def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         index = state.indexes.index(request.target)
         with state.starts.running(str(self.request.id), [photo.photo_id for photo in request.photos]) as is_new:
             if not is_new:
-                logger.warning("Begun before and never ended: not run again; the sweep sends its photos.")
+                logger.warning("Started before and never finished: not run again; the sweep sends its photos.")
                 return
             detector = index.pack.detector_fingerprint
             outcomes = index.add([_photo(request.gallery_id, photo, detector) for photo in request.photos])
@@ -60,18 +60,18 @@ def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         send(names.RECORD_OUTCOMES, report, queue=queues.RECORDS, ignore_result=True)
     except FaceQueueError as error:
         if not will_retry(self, error):
-            _tell_why(message, ErrorInfo(code=error.code, message=str(error)))
+            _report_failure(message, ErrorInfo(code=error.code, message=str(error)))
         retry_or_raise(self, error)
     except Exception:
-        _tell_why(message, UNEXPECTED)
+        _report_failure(message, UNEXPECTED)
         raise
 
 
 @shared_task(name=names.REMOVE_PHOTOS, bind=True, ignore_result=True)
 def remove_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
-    """Delete the faces of a RemoveRequest's photos from every live collection.
+    """Remove the vectors of a RemoveRequest's photos from every live collection.
 
-    When they are read back as gone, the records worker learns it.
+    Once they are read back as gone, the records worker is notified.
     """
     try:
         request = parse(RemoveRequest, message)
@@ -83,15 +83,15 @@ def remove_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         retry_or_raise(self, error)
 
 
-def _tell_why(message: dict[str, Any], error: ErrorInfo) -> None:
-    """Tell the records worker the cause, as far as that can be done. The photos stay pending and are sent again."""
+def _report_failure(message: dict[str, Any], error: ErrorInfo) -> None:
+    """Report the cause to the records worker if possible. The photos stay pending and are sent again."""
     try:
         request = parse(IndexRequest, message)
         photo_ids = tuple(photo.photo_id for photo in request.photos)
         failure = IndexFailure(photo_ids=photo_ids, error=error, collection=request.target.collection)
         send(names.RECORD_INDEX_FAILURE, failure, queue=queues.RECORDS, ignore_result=True)
     except FaceQueueError as problem:
-        logger.warning("An index task fails (%s) and cannot say so: %s", error.code, problem)
+        logger.warning("An index task failed (%s) and could not report it: %s", error.code, problem)
 
 
 def _read(storage_key: str) -> bytes:
@@ -101,7 +101,7 @@ def _read(storage_key: str) -> bytes:
 
 
 def _photo(gallery_id: str, photo: PhotoRef, detector: str) -> PhotoToIndex:
-    """Say what is to be indexed by a worker that has this detector."""
+    """Return the photo as the FaceIndex takes it, for a worker with this detector."""
     return PhotoToIndex(
         photo_id=photo.photo_id,
         gallery_id=gallery_id,

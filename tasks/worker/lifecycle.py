@@ -1,8 +1,8 @@
-"""What a worker process opens and closes, and when.
+"""When a worker process opens and closes what it holds.
 
-It follows from the queues that the worker consumes: a process with a GPU queue opens one FaceIndex for all its
-threads, the records worker opens none. Celery's `worker_process_init` is not sent to a threads pool, so the engine
-opens on the worker's own start signal, before the first message is taken.
+What it opens follows from its queues: a process with a GPU queue opens one FaceIndex for all its threads, the records
+worker opens none. Celery does not send `worker_process_init` to a threads pool, so the engine opens on the worker's own
+start signal, before the first message is taken.
 """
 
 import logging
@@ -13,7 +13,7 @@ from celery.signals import celeryd_init, worker_init, worker_shutdown
 from django.conf import settings
 
 from tasks.worker import metrics_endpoint
-from tasks.worker.niceness import give_way
+from tasks.worker.niceness import lower_priority
 from worker.errors import FaceQueueError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 @celeryd_init.connect
 def use_worker_settings(conf: Any, **_: Any) -> None:
-    """Lay the workers' own settings over the web's, however this worker was started."""
+    """Apply the workers' settings over the web's, however this worker was started."""
     conf.update(settings.CELERY_WORKER_ROLE)
 
 
@@ -35,12 +35,12 @@ def open_worker(sender: Any, **_: Any) -> None:
     metrics_endpoint.prepare_multiprocess_folder()
     state.concurrency = sender.concurrency
     queues = tuple(sender.app.amqp.queues.consume_from)
-    give_way(queues)
+    lower_priority(queues)
     try:
         state.open(sender.hostname, queues)
     except FaceQueueError as error:
         state.close()
-        # Celery logs and ignores an exception in a signal handler; only leaving stops the start.
+        # Celery logs and ignores an exception in a signal handler; only exiting stops the start.
         sys.exit(f"{sender.hostname} cannot start ({error.code}): {error}")
 
 

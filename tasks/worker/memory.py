@@ -1,8 +1,8 @@
-"""A bound on a worker's memory: beyond it the worker ends as if it had been told to, and is started again.
+"""A bound on a worker's memory: beyond it the worker shuts down as on SIGTERM, and its supervisor starts it again.
 
 Celery's own bound (`worker_max_memory_per_child`) is for the children of a prefork pool; the workers that hold models
-have threads. SIGTERM is the warm shutdown of every pool: nothing more is taken, what runs is finished, and what was
-taken and not begun goes back to the queue.
+have threads. SIGTERM is the warm shutdown of every pool: the worker takes no more messages, finishes what is running,
+and returns to the queue what it has taken and not started.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ CHECK_INTERVAL_SECONDS: Final = 5.0
 
 
 def memory_mb(process: psutil.Process) -> float:
-    """Return the resident memory of the process and its children; a child may end while it is looked at."""
+    """Return the resident memory of the process and its children; a child may end meanwhile."""
     total_bytes = 0
     for each in (process, *process.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -29,7 +29,7 @@ def memory_mb(process: psutil.Process) -> float:
 
 
 class MemoryBound:
-    """Looks at this process from a thread of its own, until it has ended it once."""
+    """Watches this process from a background thread, and ends it once."""
 
     def __init__(self, bound_mb: float, *, interval_seconds: float = CHECK_INTERVAL_SECONDS) -> None:
         self._bound_mb = bound_mb
@@ -49,7 +49,7 @@ class MemoryBound:
             used_mb = memory_mb(process)
             if used_mb > self._bound_mb:
                 logger.warning(
-                    "This worker uses %.0f MB, and WORKER_MAX_MEMORY_MB is %.0f: it finishes what it runs and ends, to "
+                    "This worker uses %.0f MB; WORKER_MAX_MEMORY_MB is %.0f. It finishes what is running and exits, to "
                     "be started again.",
                     used_mb,
                     self._bound_mb,

@@ -12,7 +12,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from tasks.health.metrics import REGISTRY
 from worker.errors import ConfigError
 
-#: Set for a prefork worker: its children write here what its endpoint adds up.
+#: Set for a prefork worker: its children write here, and its endpoint adds it up.
 MULTIPROCESS_FOLDER: Final = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
 
 
@@ -20,9 +20,9 @@ class MetricsEndpoint:
     """A worker process' own metrics over HTTP."""
 
     def __init__(self, host: str, port: int, *others: CollectorRegistry) -> None:
-        """Shows what `others` hold, too. Port 0 takes a free one. Raises ConfigError."""
+        """Also serves `others`. Port 0 takes a free one. Raises ConfigError."""
         registry = CollectorRegistry(auto_describe=False)
-        # Of a collector only `collect()` is asked, and a registry has it.
+        # A collector needs only `collect()`, which a registry has.
         for part in others:
             registry.register(part)
         if MULTIPROCESS_FOLDER:
@@ -43,7 +43,7 @@ class MetricsEndpoint:
 
 
 def prepare_multiprocess_folder() -> None:
-    """Empty the folder of this worker before its children write there, and drop those of processes that are gone."""
+    """Empty this worker's folder before its children write there, and delete those of processes that are gone."""
     if not MULTIPROCESS_FOLDER:
         return
     own = Path(MULTIPROCESS_FOLDER)

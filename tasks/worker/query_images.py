@@ -31,7 +31,7 @@ class UploadReader:
         return cast(bytes, image)
 
     def discard(self, key: str) -> None:
-        """Forget the bytes now instead of at the end of their time, which comes when redis-cache does not answer."""
+        """Delete the bytes now; if redis-cache does not answer, they expire on their own."""
         try:
             self._cache.delete(key)
         except redis.RedisError as error:

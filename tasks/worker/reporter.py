@@ -13,16 +13,16 @@ from tasks.health.reports import WorkerReport, report_key
 
 logger = logging.getLogger(__name__)
 
-#: How often a worker reports, so that a dead one is noticed within seconds.
+#: Seconds between a worker's reports: a dead worker is noticed soon.
 REPORT_INTERVAL_SECONDS: Final = 3.0
-#: A report expires after this many intervals: a late one must not look like a dead worker.
+#: A report outlives this many intervals, so that a late one does not look like silence.
 REPORT_TTL_INTERVALS: Final = 4
-#: How long a stopping worker waits for a report that is just being made, in seconds.
+#: Seconds that a stopping worker waits for a report in progress.
 JOIN_SECONDS: Final = 3.0
 
 
 class BrokerProbe:
-    """Asks Redis whether it is there: a worker that cannot reach its queues is not well."""
+    """Pings Redis: a worker that cannot reach its queues is not healthy."""
 
     def __init__(self, url: str) -> None:
         self._broker = redis.Redis.from_url(
@@ -30,7 +30,7 @@ class BrokerProbe:
         )
 
     def problem(self) -> str:
-        """Return a sentence, empty when Redis answers. Blocks for a second or two at most."""
+        """Return a sentence, empty when Redis answers. Blocks for two seconds at most."""
         try:
             self._broker.ping()
         except redis.RedisError as error:
@@ -41,7 +41,7 @@ class BrokerProbe:
 class HealthReporter:
     """Publishes a report every `interval_seconds` from its own thread.
 
-    If the thread or the process dies the report expires, so silence is never mistaken for health.
+    If the thread or the process dies, the report expires: silence never looks like health.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class HealthReporter:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop, and take the report back: a worker that left on purpose is gone at once."""
+        """Stop, and withdraw the report: a worker that left on purpose disappears at once."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout=JOIN_SECONDS)
         try:
             self._cache.delete(report_key(self._name))
         except redis.RedisError as error:
-            logger.info("The health report stays until it expires: %s", error)
+            logger.info("The report stays until it expires: %s", error)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -79,5 +79,5 @@ class HealthReporter:
             try:
                 self._cache.set(report_key(self._name), report.model_dump_json(), px=ttl_ms)
             except redis.RedisError as error:
-                logger.warning("The health report could not be published: %s", error)
+                logger.warning("The report could not be published: %s", error)
             self._stopping.wait(self._interval_seconds)

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @shared_task(name=names.SEARCH_FACES, resultrepr_maxsize=1)
 def search_faces(message: dict[str, Any]) -> dict[str, Any]:
-    """Answer a SearchRequest with a SearchResult. What goes wrong travels as `error`, never as an exception."""
+    """Answer a SearchRequest with a SearchResult. Errors travel as `error`, never as exceptions."""
     try:
         result = _search(parse(SearchRequest, message))
     except FaceQueueError as error:

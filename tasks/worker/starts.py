@@ -1,12 +1,12 @@
-"""What index tasks began and never ended: it killed its worker, or was in there when it died.
+"""Index tasks that started and never finished: the photo killed its worker, or was inside when it died.
 
-Two things follow from it. Redis delivers a message that nobody acknowledged again and again; a photo that kills every
-worker that opens it would do so once in each visibility timeout, for ever, also long after its row has failed for good.
-So a message that did not end is not run a second time: the sweep sends its photos again, counts, and gives up.
+Redis delivers an unacknowledged message again and again. A photo that kills every worker that opens it would do so once
+in each visibility timeout, for ever, even after its row has failed for good. So a message that never finished does not
+run a second time: the sweep sends its photos again, counts, and gives up.
 
-And such a photo must not take its neighbours with it each time. Nobody knows which of those that were in the worker
-killed it; so each of them waits before it is opened again, at random and longer the more often it was there. Sooner or
-later a neighbour is done before the worker dies.
+Nor may such a photo take its neighbours with it each time. It is not known which photo in the worker killed it, so each
+of them waits before it is opened again: a random time, longer the more often it was there. Sooner or later a neighbour
+is done before the worker dies.
 """
 
 import logging
@@ -22,25 +22,25 @@ logger = logging.getLogger(__name__)
 
 MESSAGE_PREFIX: Final = "facequeue:begun-message:"
 PHOTO_PREFIX: Final = "facequeue:begun-photo:"
-#: Longer than any message waits to be delivered again, in seconds.
+#: Longer than any message waits for redelivery, in seconds.
 REMEMBERED_SECONDS: Final = 24 * 3600
-#: The longest wait for each death of a worker, in seconds, and for how many deaths it grows.
+#: Most seconds of waiting per death of a worker, and the number of deaths after which it stops growing.
 WAIT_PER_DEATH_SECONDS: Final = 2.0
 MOST_DEATHS: Final = 5
 
 
 class Starts:
-    """Marks in redis-cache. Without redis-cache everything counts as new: it is no reason not to work."""
+    """Marks in redis-cache. Without redis-cache everything counts as new: work goes on."""
 
     def __init__(self, cache: redis.Redis) -> None:
         self._cache = cache
 
     @contextmanager
     def running(self, task_id: str, photo_ids: Collection[str]) -> Iterator[bool]:
-        """Mark the message and its photos as begun until the end of the block, good or bad.
+        """Mark the message and its photos as started until the block ends, well or badly.
 
-        Yields False when an earlier run of the message has never ended: it must not be run. Waits first, for seconds,
-        when one of the photos was in a worker that died.
+        Yields False when an earlier run of the message never finished: it must not run. First waits, for seconds, when
+        one of the photos was in a worker that died.
         """
         message, photos = MESSAGE_PREFIX + task_id, [PHOTO_PREFIX + photo_id for photo_id in photo_ids]
         if not self._begin(message, photos):
@@ -52,7 +52,7 @@ class Starts:
             try:
                 self._cache.delete(message, *photos)
             except redis.RedisError as error:
-                logger.warning("Index message %s stays marked as begun: %s", task_id, error)
+                logger.warning("Index message %s stays marked as started: %s", task_id, error)
 
     def _begin(self, message: str, photos: list[str]) -> bool:
         try:
@@ -67,7 +67,7 @@ class Starts:
                     pipe.expire(photo, REMEMBERED_SECONDS)
                 pipe.execute()
         except redis.RedisError as error:
-            logger.warning("An index message could not be marked as begun: %s", error)
+            logger.warning("An index message could not be marked as started: %s", error)
         return True
 
 

@@ -5,7 +5,7 @@ import signal as signals
 import socket
 from collections.abc import Iterable
 
-from tasks import queues
+from tasks import roles
 from tasks.dictionaries import pack_name
 from tests.faults.invariants import eventually
 from tests.service import RunningService
@@ -23,11 +23,7 @@ READY_PROMPTS = {
     "worker-records": " ready.",
 }
 #: By worker: the queue that it consumes.
-QUEUES = {
-    "worker-search": queues.search_queue(pack_name()),
-    "worker-index": queues.index_queue(pack_name()),
-    "worker-records": queues.RECORDS,
-}
+QUEUES = {role.process: role.queue(pack_name()) for role in roles.ROLES if role.is_required}
 #: Servers stop last: a worker that loses Redis waits for it instead of stopping.
 SERVERS = ("milvus", "redis", "redis-cache")
 

@@ -22,7 +22,7 @@ from tasks.health.inspection import beat_answers
 from tests.faults.invariants import eventually
 from tests.servers import free_port
 from tests.service import RunningService
-from webapp.operations import diagnosis, samples
+from webapp.operations import health, samples
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(120)]
 
@@ -38,12 +38,12 @@ def beat(nodes: dict[str, Any]) -> Any:
 
 def test_doctor_says_that_a_frozen_beat_does_not_answer(beat: Any) -> None:
     eventually(beat_answers, "beat answers", seconds=30)
-    assert diagnosis._beat().is_ok
+    assert health._beat().ok
     beat.kill(signal="SIGSTOP")
     try:
         assert not beat_answers()
-        finding = diagnosis._beat()
-        assert not finding.is_ok
+        finding = health._beat()
+        assert not finding.ok
         assert finding.detail == "does not answer"
         assert finding.remedy
     finally:

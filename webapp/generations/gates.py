@@ -7,7 +7,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from tasks.health.reports import WorkerReport, published_reports
-from tasks.queues import index_queue, search_queue
+from tasks.roles import PACK_ROLES
 from webapp.generations import selectors
 from webapp.generations.models import Generation
 
@@ -133,7 +133,7 @@ def _answers(generation: Generation) -> Gate:
 
 
 def _workers(generation: Generation, reports: Sequence[WorkerReport]) -> Gate:
-    wanted = (search_queue(generation.pack), index_queue(generation.pack))
+    wanted = [role.queue(generation.pack) for role in PACK_ROLES if role.is_required]
     fitting = [each for each in reports if each.is_healthy and each.fingerprint == generation.fingerprint]
     missing = [queue for queue in wanted if not any(queue in each.queues for each in fitting)]
     if missing:

@@ -11,13 +11,14 @@ from django.conf import settings
 from honcho.environ import parse_procfile
 
 from tasks.dictionaries import milvus_is_local, pack_name
+from tasks.roles import PACK_ROLES, ROLES
 from webapp.operations.ports import LocalPorts
 from webapp.operations.secret_files import kept_secret
 
 #: The variable that says where each Redis server is.
 REDIS_VARIABLES: Final = {"redis": "REDIS_URL", "redis-cache": "REDIS_CACHE_URL"}
-#: The processes of a pack: there may be several packs at a time, each with workers of its own.
-GPU_WORKERS: Final = ("worker-search", "worker-index", "worker-reindex")
+#: The processes of a pack: there may be several packs at a time, each with its own workers.
+PACK_WORKERS: Final = tuple(role.process for role in PACK_ROLES)
 FLOWER_USER: Final = "admin"
 
 
@@ -63,10 +64,7 @@ def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
     here = Path(sys.executable).parent  # the virtual environment's programs first, activated or not
     defaults = {
         "WEB_HOST": "127.0.0.1",
-        "SEARCH_CONCURRENCY": "8",
-        "INDEX_CONCURRENCY": "2",
-        "REINDEX_CONCURRENCY": "2",
-        "RECORDS_CONCURRENCY": "2",
+        **{role.concurrency_variable: str(role.concurrency) for role in ROLES},
         "FLOWER_READ_ONLY": "true",
         "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{flower_password(data_dir)}",
         "PYTHONUNBUFFERED": "1",

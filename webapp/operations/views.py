@@ -17,7 +17,7 @@ from tasks.dictionaries import monitoring_config
 from webapp.generations.overview import pack_workers
 from webapp.generations.selectors import live_generations
 from webapp.http.problems import not_found
-from webapp.operations.selectors import Readiness, exposition, queue_states, readiness
+from webapp.operations.health import Health, exposition, observed_health, queue_rows, readiness
 
 
 @never_cache
@@ -31,37 +31,38 @@ async def live(request: HttpRequest) -> HttpResponse:
 @require_safe
 async def ready(request: HttpRequest) -> HttpResponse:
     """Requests can be served: 200 or 503. Open to everybody, so it says what is wrong, and where to staff only."""
-    state = await readiness()
+    health = await readiness()
+    report = health.report
     body = {
-        "is_ready": state.is_ready,
-        "is_database_ready": state.is_database_ready,
-        "is_search_ready": state.report is not None and state.report.is_healthy,
-        "connection_status": state.report.connection_status if state.report else "unknown",
-        "collection_status": state.report.collection_status if state.report else "unknown",
+        "is_ready": health.is_ready,
+        "is_database_ready": health.is_database_ready,
+        "is_search_ready": report is not None and report.is_healthy,
+        "connection_status": report.connection_status if report else "unknown",
+        "collection_status": report.collection_status if report else "unknown",
     }
-    if state.is_database_ready and (await request.auser()).is_staff:
-        body |= await sync_to_async(_details)(state)
-    return JsonResponse(body, status=200 if state.is_ready else 503)
+    if health.is_database_ready and (await request.auser()).is_staff:
+        body |= await sync_to_async(_details)(health)
+    return JsonResponse(body, status=200 if health.is_ready else 503)
 
 
 @never_cache
 @require_safe
 @login_required
 async def status(request: HttpRequest) -> HttpResponse:
-    """Each worker as it describes itself, and what is wrong. For staff."""
+    """Every finding, queue and worker. For staff."""
     user = await request.auser()
     if not user.is_staff:
         raise not_found("page")
-    state = await readiness()
-    return await sync_to_async(_status_page)(request, state)
+    health = await readiness()
+    return await sync_to_async(_status_page)(request, health)
 
 
-def _status_page(request: HttpRequest, state: Readiness) -> HttpResponse:
-    generations = live_generations() if state.is_database_ready else []
-    workers = state.report.workers if state.report else ()
+def _status_page(request: HttpRequest, health: Health) -> HttpResponse:
+    generations = live_generations() if health.is_database_ready else []
+    workers = health.report.workers if health.report else ()
     context = {
-        "state": state,
-        "queues": queue_states(state.report),
+        "health": observed_health(health),
+        "queues": queue_rows(health.report),
         "active": generations[0] if generations else None,
         "packs": pack_workers((generation.pack for generation in generations), workers),
     }
@@ -74,8 +75,8 @@ async def metrics(request: HttpRequest) -> HttpResponse:
     """This process' metrics, and those of queues and workers as seen from here, for Prometheus."""
     if not monitoring_config().enable_metrics or not _may_read_metrics(request):
         raise not_found("page")
-    state = await readiness()
-    content = await sync_to_async(exposition)(state.report)
+    health = await readiness()
+    content = await sync_to_async(lambda: exposition(observed_health(health)))()
     return HttpResponse(content, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -91,11 +92,11 @@ def _may_read_metrics(request: HttpRequest) -> bool:
     return is_local and "X-Forwarded-For" not in request.headers and "Forwarded" not in request.headers
 
 
-def _details(state: Readiness) -> dict[str, Any]:
-    """What staff may know beyond that."""
-    workers = state.report.workers if state.report else ()
+def _details(health: Health) -> dict[str, Any]:
+    """Return what only staff may know."""
+    workers = health.report.workers if health.report else ()
     return {
-        "problems": state.problems,
-        "queues": [asdict(queue) for queue in queue_states(state.report)],
+        "findings": [asdict(finding) for finding in observed_health(health).findings],
+        "queues": [asdict(queue) for queue in queue_rows(health.report)],
         "workers": [worker.model_dump(mode="json") for worker in workers],
     }

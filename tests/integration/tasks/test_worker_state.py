@@ -125,7 +125,7 @@ def test_tracing_without_its_package_stops_the_start_with_a_sentence(
 ) -> None:
     configured.MONITORING_CONFIG = {**configured.MONITORING_CONFIG, "ENABLE_TRACING": True}
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
-    monkeypatch.setattr("tasks.worker.lifecycle.give_way", lambda queues: 0)  # this process has other tests to run
+    monkeypatch.setattr("tasks.worker.lifecycle.lower_priority", lambda queues: 0)  # other tests run here, too
     queues = SimpleNamespace(consume_from=QUEUES)
 
     with pytest.raises(SystemExit) as left:

@@ -13,6 +13,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from tasks.errors import QueueUnavailable
 from tasks.health.checks import HealthReport
+from tasks.health.findings import Finding
 from tasks.health.reports import WorkerReport
 from tasks.messages.base import BoxInfo, Target
 from tasks.messages.indexing import FaceInfo, PhotoOutcomeInfo, PhotoRef
@@ -130,12 +131,12 @@ class FakeFaceSearch:
         return self.result
 
     async def health_check(self) -> HealthReport:
+        remedy = "" if self.is_healthy else "No healthy worker consumes the queue search.starter."
+        finding = Finding(name="workers", ok=self.is_healthy, detail="of search", remedy=remedy, is_critical=True)
         return HealthReport(
-            is_healthy=self.is_healthy,
             connection_status="connected" if self.is_healthy else "disconnected",
             collection_status="loaded",
-            workers=(),
-            problems=() if self.is_healthy else ("No healthy worker consumes the queue search.starter.",),
+            findings=(finding,),
         )
 
     async def __aenter__(self) -> "FakeFaceSearch":
@@ -154,7 +155,7 @@ class FakeFaceSearch:
 def face_search(monkeypatch: pytest.MonkeyPatch) -> FakeFaceSearch:
     fake = FakeFaceSearch()
     monkeypatch.setattr("webapp.search.services.search_client", lambda: fake)
-    monkeypatch.setattr("webapp.operations.selectors.search_client", lambda: fake)
+    monkeypatch.setattr("webapp.operations.health.search_client", lambda: fake)
     return fake
 
 

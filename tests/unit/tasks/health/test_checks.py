@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.health.checks import _judge
+from tasks.health.checks import judge, unreachable
 from tasks.health.inspection import QueueStatus, stuck_problem
 from tasks.health.reports import WorkerReport
 from tasks.messages.base import Target
@@ -19,6 +19,8 @@ def worker(name: str, *queues: str, is_healthy: bool = True, collection_status: 
         problem="" if is_healthy else "Milvus does not answer.",
         connection_status="connected" if is_healthy else "disconnected",
         collection_status=collection_status,
+        pack=queues[0].partition(".")[2],
+        fingerprint="f" * 64,
     )
 
 
@@ -28,7 +30,7 @@ RECORDS = worker("records@a", "records")
 
 
 def test_a_healthy_worker_for_each_queue_is_a_healthy_service():
-    report = _judge((SEARCH, INDEX, RECORDS), TARGET)
+    report = judge((SEARCH, INDEX, RECORDS), TARGET)
     assert report.is_healthy
     assert (report.connection_status, report.collection_status, report.problems) == ("connected", "loaded", ())
 
@@ -42,28 +44,28 @@ def test_a_healthy_worker_for_each_queue_is_a_healthy_service():
     ],
 )
 def test_a_queue_without_a_worker_is_named(present, missing):
-    report = _judge(present, TARGET)
+    report = judge(present, TARGET)
     assert not report.is_healthy
     assert any(missing in problem for problem in report.problems)
 
 
 def test_a_worker_of_another_pack_does_not_count():
     other = worker("search@b", "search.buffalo_l")
-    assert not _judge((other, INDEX, RECORDS), TARGET).is_healthy
+    assert not judge((other, INDEX, RECORDS), TARGET).is_healthy
 
 
 def test_one_sick_worker_is_named_while_another_still_serves():
     sick = worker("search@b", "search.starter", is_healthy=False)
-    report = _judge((sick, SEARCH, INDEX, RECORDS), TARGET)
+    report = judge((sick, SEARCH, INDEX, RECORDS), TARGET)
     assert report.connection_status == "connected"
     assert any("search@b" in problem for problem in report.problems)
 
 
 def test_a_worker_whose_index_loses_matches_is_named_and_the_service_stays_ready():
     lossy = SEARCH.model_copy(update={"problem": "Searches find only 63.4% of the matches.", "match_recall": 0.634})
-    report = _judge((lossy, INDEX, RECORDS), TARGET)
+    report = judge((lossy, INDEX, RECORDS), TARGET)
     assert report.is_healthy
-    assert report.problems == ("search@a: Searches find only 63.4% of the matches.",)
+    assert report.problems == ("worker search@a: Searches find only 63.4% of the matches.",)
 
 
 def consumer(*, active_tasks: int = 0, uptime_seconds: float = 999.0) -> WorkerReport:
@@ -89,4 +91,19 @@ def test_a_queue_is_stuck_when_messages_wait_though_its_workers_are_idle(oldest_
     queue = QueueStatus(name="records", waiting=3, oldest_seconds=oldest_seconds)
     problem = stuck_problem(queue, workers)
     assert bool(problem) == is_stuck
-    assert not is_stuck or "records waits for 200 seconds" in problem
+    assert not is_stuck or "records has waited 200 seconds" in problem
+
+
+def test_each_finding_has_a_name_of_its_own_and_a_remedy_when_it_is_wrong():
+    sick = worker("search@b", "search.starter", is_healthy=False)
+    for workers in ((), (sick,), (SEARCH, INDEX, RECORDS), (sick, SEARCH, INDEX, RECORDS)):
+        findings = judge(workers, TARGET, canary_interval_seconds=30.0).findings
+        names = [finding.name for finding in findings]
+        assert len(set(names)) == len(names)
+        assert all(finding.ok or finding.remedy or finding.name.startswith("worker ") for finding in findings)
+
+
+def test_nothing_is_known_without_redis_cache_and_the_service_is_not_ready():
+    report = unreachable()
+    assert (report.is_healthy, report.connection_status) == (False, "unknown")
+    assert "redis-cache" in report.problems[0]

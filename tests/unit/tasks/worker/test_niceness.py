@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tasks import roles
 from tasks.worker import niceness
-from tasks.worker.niceness import STEPS
 
-SCRIPT = "import sys; from tasks.worker.niceness import give_way; print(give_way(sys.argv[2:])); {then}"
+SCRIPT = "import sys; from tasks.worker.niceness import lower_priority; print(lower_priority(sys.argv[2:])); {then}"
 
 
 def run(*queues: str, then: str = "", nice: int = 0) -> list[str]:
@@ -22,7 +22,7 @@ def test_bulk_work_gives_way_to_searches_and_everybody_to_the_web() -> None:
     assert run("index.starter") == ["10"]
     assert run("search.starter") == ["5"]
     assert run("records") == ["5"]
-    assert STEPS["index"] > STEPS["search"] > 0
+    assert roles.INDEX.niceness > roles.SEARCH.niceness > 0
 
 
 def test_a_worker_of_several_queues_is_as_urgent_as_the_most_urgent() -> None:
@@ -48,4 +48,4 @@ def test_a_process_alone_in_its_session_gives_way_as_a_session() -> None:
 def test_a_kernel_that_refuses_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(niceness, "AUTOGROUP", tmp_path)  # a folder cannot be written
     monkeypatch.setattr("os.getsid", lambda _: niceness.os.getpid())
-    assert niceness.give_way([]) == niceness.os.nice(0)
+    assert niceness.lower_priority([]) == niceness.os.nice(0)

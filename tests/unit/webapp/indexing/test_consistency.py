@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from tasks.errors import QueueUnavailable
-from tasks.health.checks import HealthReport
+from tasks.health.checks import judge
 from tasks.health.live_recall import GalleryRecall
 from tasks.health.reports import WorkerReport
 from tasks.messages.consistency import Checked, CheckRequest, OrphanInfo, RecallSample, StrayRequest
@@ -30,7 +30,6 @@ from webapp.generations.selectors import active_generation
 from webapp.http.problems import Problem
 from webapp.indexing import consistency, deleting
 from webapp.indexing.consistency import FIRST_ID, LAST_ID
-from webapp.operations import diagnosis
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -442,16 +441,9 @@ def test_search_workers_of_every_live_pack_are_asked_what_their_searches_lose(
 
 
 @pytest.mark.parametrize(("recall", "is_ok"), [(0.98, False), (0.995, True)])
-def test_doctor_says_when_searches_of_a_gallery_lose_too_much(recall: float, is_ok: bool) -> None:
+def test_doctor_says_when_searches_of_a_gallery_lose_too_much(db: None, recall: float, is_ok: bool) -> None:
     recalls = tuple(GalleryRecall(gallery_id=str(uuid.uuid4()), recall=each, at=0) for each in (recall, 1.0))
-    report = HealthReport(
-        is_healthy=True,
-        connection_status="connected",
-        collection_status="loaded",
-        workers=(),
-        recalls=recalls,
-        problems=(),
-    )
-    finding = diagnosis._match_recall(report)
-    assert (finding.is_ok, f"the lowest {recall:.2%}" in finding.detail) == (is_ok, True)
+    report = judge((), active_generation().target, recalls=recalls, recall_min=0.99)
+    [finding] = [each for each in report.findings if each.name == "live recall"]
+    assert (finding.ok, f"the lowest {recall:.2%}" in finding.detail) == (is_ok, True)
     assert (recalls[0].gallery_id in finding.remedy) != is_ok

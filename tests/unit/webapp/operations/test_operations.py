@@ -1,17 +1,23 @@
 """Health for machines and the status page."""
 
+import json
 from datetime import timedelta
+from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
 from tasks.health.inspection import QueueStatus
 from tests.unit.webapp.conftest import FakeFaceSearch
 from webapp.operations import tasks
+from webapp.operations.management.commands import doctor
 
 
 def test_live_depends_on_nothing() -> None:
@@ -33,8 +39,12 @@ def test_not_ready_without_workers(db: None, face_search: FakeFaceSearch) -> Non
 
 
 def test_not_ready_without_a_database(db: None, face_search: FakeFaceSearch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webapp.operations.selectors._is_database_ready", lambda: False)
-    assert Client().get("/health/ready").status_code == 503
+    def broken(*_: Any) -> Any:
+        raise OperationalError("no database")
+
+    monkeypatch.setattr("webapp.operations.health.connection", SimpleNamespace(vendor="sqlite", cursor=broken))
+    answer = Client().get("/health/ready")
+    assert (answer.status_code, answer.json()["is_database_ready"]) == (503, False)
 
 
 def test_not_ready_without_an_open_service(db: None) -> None:
@@ -122,6 +132,40 @@ def test_the_status_page_shows_the_queues(user: User, face_search: FakeFaceSearc
     page = client.get("/status/").content.decode()
     assert "records" in page
     assert "none yet" in page
+
+
+def test_one_list_of_findings_feeds_readiness_the_status_page_and_the_metrics(
+    user: User, face_search: FakeFaceSearch, seen: None
+) -> None:
+    user.is_staff = True
+    user.save()
+    client = Client()
+    client.force_login(user)
+    face_search.is_healthy = False
+    ready = client.get("/health/ready").json()
+    findings = {finding["name"]: finding for finding in ready["findings"]}
+    page, metrics = client.get("/status/").content.decode(), client.get("/metrics").content.decode()
+    assert {"database", "redis", "queue records", "workers"} <= set(findings)
+    for name, finding in findings.items():
+        assert f'<th scope="row">{name}</th>' in page
+        assert f'facequeue_finding_ok{{finding="{name}"}} {float(finding["ok"])}' in metrics
+    assert not findings["workers"]["ok"]
+    assert findings["workers"]["remedy"] in page
+    assert 'facequeue_finding_value{finding="queue records"} 1.0' in metrics
+    assert ready["is_ready"] == all(each["ok"] for each in findings.values() if each["is_critical"])
+
+
+def test_doctor_prints_the_same_findings_and_more(
+    db: None, face_search: FakeFaceSearch, seen: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    face_search.is_healthy = False
+    monkeypatch.setattr(doctor, "SearchClient", lambda **_: face_search)
+    out = StringIO()
+    with pytest.raises(CommandError, match="checks failed"):
+        call_command("doctor", "--json", stdout=out)
+    found = {finding["name"]: finding for finding in json.loads(out.getvalue())}
+    assert {"database", "redis", "queue records", "workers", "migrations", "storage", "beat"} <= set(found)
+    assert set(found["workers"]) == {"name", "ok", "detail", "remedy", "value", "is_critical"}
 
 
 # -- upkeep -------------------------------------------------------------------------------------------------------

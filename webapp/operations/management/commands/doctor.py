@@ -1,12 +1,17 @@
 """`manage.py doctor`: one line per dependency, what is wrong, and what to do."""
 
+import asyncio
 import json
 from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from webapp.operations.diagnosis import Finding, findings
+from tasks.health.checks import HealthReport
+from tasks.health.findings import Finding
+from tasks.web.search_client import SearchClient
+from webapp.generations.selectors import ActiveTarget
+from webapp.operations.health import thorough_findings
 
 
 class Command(BaseCommand):
@@ -19,17 +24,23 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the findings as one JSON list")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        findings = thorough_findings(asyncio.run(_report()))
         if options["json"]:
-            found = list(findings())
+            found = list(findings)
             self.stdout.write(json.dumps([asdict(finding) for finding in found], indent=2))
         else:
-            found = [self._show(finding) for finding in findings()]
-        if not all(finding.is_ok for finding in found):
-            raise CommandError(f"{sum(not finding.is_ok for finding in found)} of {len(found)} checks failed.")
+            found = [self._show(finding) for finding in findings]
+        if not all(finding.ok for finding in found):
+            raise CommandError(f"{sum(not finding.ok for finding in found)} of {len(found)} checks failed.")
 
     def _show(self, finding: Finding) -> Finding:
-        mark = self.style.SUCCESS("ok   ") if finding.is_ok else self.style.ERROR("WRONG")
+        mark = self.style.SUCCESS("ok   ") if finding.ok else self.style.ERROR("WRONG")
         remedy = f"  -> {finding.remedy}" if finding.remedy else ""
-        self.stdout.write(f"{mark}  {finding.name:<16} {finding.detail}{remedy}")
+        self.stdout.write(f"{mark}  {finding.name:<24} {finding.detail}{remedy}")
         self.stdout.flush()
         return finding
+
+
+async def _report() -> HealthReport:
+    async with SearchClient(active_target=ActiveTarget()) as client:
+        return await client.health_check()

@@ -25,5 +25,5 @@ class Command(BaseCommand):
         if not (pack := pack.rstrip(os.sep)):
             raise CommandError("Which pack? `python manage.py packs list` shows those that are here.")
         environment = local.process_environment(settings.PORTS, settings.DATA_DIR) | local.pack_environment(pack)
-        processes = [each for each in local.local_processes(settings.PORTS) if each.name in local.GPU_WORKERS]
+        processes = [each for each in local.local_processes(settings.PORTS) if each.name in local.PACK_WORKERS]
         sys.exit(run_processes(processes, environment))

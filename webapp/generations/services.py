@@ -138,7 +138,9 @@ def _switch(
         if chosen is None or chosen.state not in expected or chosen.is_dropping:
             raise Problem("not_ready", f"{generation} cannot be activated as it is now.", status=409)
         Generation.objects.filter(state=State.ACTIVE).update(state=State.RETIRED, retired_at=now)
-        Generation.objects.filter(pk=chosen.pk).update(state=State.ACTIVE, activated_at=now, is_paused=False)
+        Generation.objects.filter(pk=chosen.pk).update(
+            state=State.ACTIVE, activated_at=now, is_paused=False, measuring="", measured_at=None
+        )
         # What was sent to the workers of the generation before goes to those of this one.
         Photo.objects.filter(state=Photo.State.PENDING).update(enqueued_at=None)
         _photos_follow(chosen)

@@ -58,12 +58,14 @@ class SearchQuery:
     """Many embeddings (float32, shape (n, dimension), unit length) against one gallery.
 
     `limit` is the most hits per embedding, 1..1000; hits below `min_similarity` are left out.
+    `search_params` are those of the index; None for the collection's own. Exact search takes none.
     """
 
     gallery_id: str
     embeddings: NDArray[np.float32]
     limit: int = 10
     min_similarity: float = -1.0
+    search_params: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-# One image for every process; docker-compose.yml says which one each container runs.
+# One image for all processes; docker-compose.yml sets the command of each container.
 FROM python:3.11-slim-bookworm
 WORKDIR /app
 COPY requirements/postgres.txt requirements/

@@ -1,6 +1,6 @@
-# `make` lists the targets. Everything lives in .venv and var/; `make clean` forgets both.
+# `make` lists the targets. Everything lives in .venv and var/; `make clean` deletes both.
 PY := .venv/bin/python
-# Most of the suite waits for real servers, so more processes than cores are of use; a file stays in one of them.
+# Most tests wait for real servers, so more processes than cores help. The tests of one file stay in one process.
 TEST_PROCESSES ?= 3
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test test-long faults load check format bench lock clean
@@ -8,29 +8,29 @@ TEST_PROCESSES ?= 3
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup:  ## make .venv with the pinned dependencies; find or install redis-server
+setup:  ## create .venv with the pinned dependencies; find or install redis-server
 	@scripts/setup.sh
 
-demo: setup  ## run everything with a sample gallery and search it; ONCE=1 stops after the table
+demo: setup  ## run everything, index a sample gallery and search it; ONCE=1 exits after the table
 	@exec $(PY) manage.py demo $(if $(filter 1,$(ONCE)),--once)
 
-up: setup  ## run every process of the Procfile, without samples
+up: setup  ## run every process in the Procfile, without samples
 	@exec $(PY) manage.py up
 
-test:  ## set up from bare, then the whole test suite
+test:  ## set up, then run the whole test suite
 	@WITH_BROWSER=1 scripts/setup.sh
 	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-test-long: setup  ## the parts of the suite that take minutes
+test-long: setup  ## run the tests that take minutes
 	$(PY) -m pytest -m long
 
-faults: setup  ## break each process, Redis, Milvus and the database under load: nothing is lost (half an hour)
+faults: setup  ## break each process, Redis, Milvus and the database under load; nothing may be lost (half an hour)
 	$(PY) -m pytest -s -m "" tests/faults
 
-load: setup  ## 1,000 users search at once while an import runs: refusals at most, nothing lost, pages stay quick
+load: setup  ## 1,000 users search at once while an import runs: only refusals, nothing lost, pages stay fast
 	$(PY) -m benchmarks.load
 
-check: setup  ## format, lint, types, import contracts, fast tests
+check: setup  ## check format, lint, types and import contracts; run the fast tests
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
@@ -41,7 +41,7 @@ format: setup  ## format the code
 	$(PY) -m ruff check --fix-only --quiet .
 	$(PY) -m ruff format .
 
-bench: setup  ## the benchmarks: tables of ratios measured in one run
+bench: setup  ## run the benchmarks: tables of ratios measured within one run
 	$(PY) -m benchmarks.search_overhead
 	$(PY) -m benchmarks.engine
 	$(PY) -m benchmarks.reduced_decoding
@@ -51,14 +51,14 @@ bench: setup  ## the benchmarks: tables of ratios measured in one run
 	$(PY) -m benchmarks.reindex_pace
 	$(PY) -m benchmarks.reindex_tick
 
-# The files carry no index address; --universal makes one file serve every platform and Python.
+# The files contain no index address; with --universal one file serves every platform and Python version.
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
 
-lock: setup  ## pin the dependencies of pyproject.toml into requirements/*.txt
+lock: setup  ## pin the dependencies from pyproject.toml in requirements/*.txt
 	$(LOCK) -o requirements/base.txt
 	$(LOCK) --extra postgres -c requirements/base.txt -o requirements/postgres.txt
 	$(LOCK) --extra dev -c requirements/base.txt -o requirements/dev.txt
 
-clean:  ## forget .venv and all local state
+clean:  ## delete .venv and all local state
 	rm -rf .venv var

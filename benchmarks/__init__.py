@@ -1,1 +1,1 @@
-"""Benchmarks: each prints a table of ratios measured in one run. `make bench` runs them."""
+"""Benchmarks: each prints a table of ratios measured within one run. `make bench` runs them."""

@@ -1,9 +1,9 @@
-"""The networks of the published face packs as ONNX graphs: true layers and interfaces, random weights.
+"""The networks of the published face packs as ONNX graphs: real layers and interfaces, random weights.
 
 Written from the public configurations of SCRFD (MobileNetV1 and ResNetV1e backbones, PAFPN, SCRFDHead) and of ArcFace
-(MobileFaceNet, IResNet-50). As in the published files batch norms that follow a convolution are folded into it, the
-detector's heads end in a transposition that is right for one picture only, and PRelu has one slope per channel.
-`thin` divides every width, for graphs that tests can run quickly.
+(MobileFaceNet, IResNet-50). As in the published files, batch norms that follow a convolution are folded into it, the
+detector's heads end in a transposition that is only correct for one picture, and PRelu has one slope per channel.
+`thin` divides every width, to make graphs that tests can run quickly.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from benchmarks.network import Net
 from benchmarks.scenes import FACE_SIDES_PIXELS, MARKERS, STRIDES, planted_crops
 from worker.recognition.alignment import ARCFACE_LANDMARKS
 
-#: An anchor sees the mean colour of so many pixels each way around its centre.
+#: An anchor sees the mean colour of a square with this side, in pixels, around its centre.
 _SEEN_PIXELS = 4
-#: The logit of a pure marker, and the distance (red + green + blue, in levels) at which the logit is nought.
+#: The logit of a pure marker, and the distance (red + green + blue, in levels) at which the logit is 0.
 _PURE_LOGIT, _TOLERATED_LEVELS = 6.0, 45.0
-#: How much the random heads move logits, and distances in strides: enough that every layer shows in the outputs.
+#: How much the random heads move logits, and distances in strides: enough for every layer to affect the outputs.
 _HEAD_DEVIATION = 0.005
 
 _DIMENSION = 512
@@ -31,7 +31,7 @@ _DIMENSION = 512
 
 
 def scrfd_500m(*, seed: int, thin: int = 1) -> onnx.ModelProto:
-    """SCRFD-500M with landmarks: input (1, 3, h, w), RGB less 127.5 over 128; nine outputs, scores first."""
+    """SCRFD-500M with landmarks: input (1, 3, h, w), (RGB - 127.5) / 128; nine outputs, scores first."""
     net = Net(seed)
     planes = [max(2, width // thin) for width in (16, 16, 40, 72, 152, 288)]
     x = _separable(net, net.relu(net.conv("input.1", planes[0], stride=2)), planes[1])
@@ -78,7 +78,7 @@ def _basic_block(net: Net, x: str, width: int, *, stride: int) -> str:
 
 
 def _pafpn(net: Net, levels: Sequence[str], width: int) -> list[str]:
-    """Merge the levels, finest first, downwards and upwards again, as mmdetection's PAFPN."""
+    """Merge the levels, finest first, downwards and upwards again, like mmdetection's PAFPN."""
     merged = [net.conv(x, width, kernel=1) for x in levels]
     for fine in (1, 0):
         merged[fine] = net.add("Add", merged[fine], _enlarged(net, merged[fine + 1], like=merged[fine]))
@@ -89,7 +89,7 @@ def _pafpn(net: Net, levels: Sequence[str], width: int) -> list[str]:
 
 
 def _enlarged(net: Net, x: str, *, like: str) -> str:
-    """Resize to another's height and width through its shape, as the exporter writes `interpolate(size=...)`."""
+    """Resize to another tensor's height and width through its shape, as the exporter writes `interpolate(size=...)`."""
     first_axes, last_axes = (_slice(net, net.add("Shape", name), *ends) for name, ends in ((x, (0, 2)), (like, (2, 4))))
     sizes = net.add("Concat", first_axes, last_axes, axis=0)
     output = net.add(
@@ -113,7 +113,7 @@ def _tower(net: Net, x: str, width: int, *, separable: int = 0, plain: int = 0) 
 
 
 def _with_heads(net: Net, towers: Sequence[str], *, scaled: bool) -> onnx.ModelProto:
-    """End each level in scores, boxes and landmarks: planted ones, which the random heads move a little.
+    """End each level in scores, boxes and landmarks: planted values, which the random heads move slightly.
 
     Distances, in strides, are the biases of the last convolutions; a score comes from the colour at the anchor.
     """
@@ -136,7 +136,7 @@ def _with_heads(net: Net, towers: Sequence[str], *, scaled: bool) -> onnx.ModelP
 
 
 def _rows(net: Net, x: str, width: int) -> str:
-    """One row an anchor. Right for one picture only: with more, their rows would alternate."""
+    """Return one row per anchor. Correct for one picture only: the rows of several would be interleaved."""
     last = net.add("Transpose", x, perm=[2, 3, 0, 1])
     return net.add("Reshape", last, net.constant([-1, width], np.int64))
 
@@ -144,7 +144,7 @@ def _rows(net: Net, x: str, width: int) -> str:
 def _marker_logits(net: Net, stride: int, markers: Sequence[tuple[int, int, int]]) -> str:
     """Return the logit of each anchor: high where the mean colour around its centre is its marker.
 
-    A first convolution measures how far each channel is above, and how far below, the one of the marker.
+    A first convolution measures how far each channel is above, and how far below, the marker's.
     """
     before = _SEEN_PIXELS // 2
     colours = (np.asarray(markers, np.float32).reshape(-1) - 127.5) / 128
@@ -165,7 +165,7 @@ def _marker_logits(net: Net, stride: int, markers: Sequence[tuple[int, int, int]
 
 
 def mobilefacenet(*, seed: int, thin: int = 1) -> onnx.ModelProto:
-    """MobileFaceNet as in w600k_mbf: input (n, 3, 112, 112), RGB less 127.5 over 127.5; output (n, 512)."""
+    """MobileFaceNet as in w600k_mbf: input (n, 3, 112, 112), (RGB - 127.5) / 127.5; output (n, 512)."""
     net = Net(seed)
     narrow, wide = 128 // thin, 256 // thin
     x = net.prelu(net.conv("input.1", narrow, stride=2))
@@ -205,10 +205,10 @@ def _improved_block(net: Net, x: str, width: int, *, stride: int) -> str:
 
 
 def _recognizer(net: Net, x: str) -> onnx.ModelProto:
-    """End in the batch norm over embeddings, with the means and variances of some pictures, as after a training.
+    """End in a batch norm over embeddings, with means and variances of real inputs, as after training.
 
-    Without it all embeddings of a random net point the same way. The published files say (1, 512) of their output,
-    whatever the batch is.
+    Without it, all embeddings of a random network point the same way. The published files declare their output as
+    (1, 512), whatever the batch size.
     """
     shape = ["None", 3, 112, 112]
     rows = _run(net.model(shape, [(x, ["None", _DIMENSION])]), _calibration_batch())
@@ -227,18 +227,18 @@ def _run(model: onnx.ModelProto, batch: NDArray[np.float32]) -> NDArray[np.float
     return output
 
 
-# ---------------------------------------------------------------------------- what FaceAnalysis runs unless told not to
+# ---------------------------------------------------------------------------- what FaceAnalysis also runs by default
 
 
 def landmarks_3d(*, seed: int, thin: int = 1) -> onnx.ModelProto:
-    """A ResNet-50 of the size of 1k3d68: input (n, 3, 192, 192), raw RGB; output (n, 3309)."""
+    """A ResNet-50 as large as 1k3d68: input (n, 3, 192, 192), raw RGB; output (n, 3309)."""
     net = Net(seed)
     x = net.relu(net.conv(net.norm(_centred(net), name="bn_data"), 64 // thin, kernel=7, stride=2))
     x = net.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
     for stage, (width, blocks) in enumerate(zip((64, 128, 256, 512), (3, 4, 6, 3), strict=True)):
         for block in range(blocks):
             x = _bottleneck(net, x, width // thin, stride=2 if stage and block == 0 else 1)
-    # The wider last layer makes up what the published file is larger than a plain ResNet-50.
+    # The wider last layer makes the graph as large as the published file, which exceeds a plain ResNet-50.
     x = net.relu(net.conv(x, 2292 // thin, kernel=1))
     x = net.linear(net.add("Flatten", net.add("GlobalAveragePool", x), axis=1), 2292 // thin, 3309)
     return net.model(["None", 3, 192, 192], [(x, ["None", 3309])])
@@ -251,12 +251,12 @@ def _bottleneck(net: Net, x: str, width: int, *, stride: int) -> str:
 
 
 def landmarks_2d(*, seed: int, thin: int = 1) -> onnx.ModelProto:
-    """A MobileNet of the size of 2d106det: input (n, 3, 192, 192), raw RGB; output (n, 212)."""
+    """A MobileNet as large as 2d106det: input (n, 3, 192, 192), raw RGB; output (n, 212)."""
     return _mobilenet(seed, width=18, side=192, outputs=212, thin=thin)
 
 
 def gender_age(*, seed: int, thin: int = 1) -> onnx.ModelProto:
-    """A MobileNet of the size of genderage: input (n, 3, 96, 96), raw RGB; output (n, 3)."""
+    """A MobileNet as large as genderage: input (n, 3, 96, 96), raw RGB; output (n, 3)."""
     return _mobilenet(seed, width=10, side=96, outputs=3, thin=thin)
 
 
@@ -271,6 +271,6 @@ def _mobilenet(seed: int, *, width: int, side: int, outputs: int, thin: int) -> 
 
 
 def _centred(net: Net) -> str:
-    """Normalise inside the graph: InsightFace knows such a file by a Sub and a Mul at its start."""
+    """Normalise inside the graph: InsightFace recognises such a file by the Sub and Mul at its start."""
     centred = net.add("Sub", "input.1", net.constant(127.5))
     return net.add("Mul", centred, net.constant(1 / 128))

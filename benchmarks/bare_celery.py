@@ -1,4 +1,4 @@
-"""Celery as its first steps show it: a task that does nothing, every setting but the addresses at its default."""
+"""Celery as in its First Steps tutorial: a task that does nothing, with default settings apart from the addresses."""
 
 import os
 

@@ -1,20 +1,20 @@
-"""How fast faces are found and described, beside InsightFace's own FaceAnalysis and the bare models.
+"""How fast faces are detected and embedded, compared with InsightFace's own FaceAnalysis and with the bare models.
 
 `python -m benchmarks.engine [--packs small,large] [--faces 1,5,30] [--rounds N] [--providers ...] [--json]`
 
-One run, one pack, the same pictures (1280 x 886), decoded beforehand unless a row's name says JPEG:
+All rows use the same pack and pictures (1280 x 886), decoded in advance unless the row's name says JPEG:
 
-* `FaceAnalysis, defaults`: as the library sets it up: five models, two detector sizes, each session its own threads;
+* `FaceAnalysis, defaults`: as the library sets it up: five models, two detector sizes, threads for each session;
 * `FaceAnalysis, trimmed`: detection and recognition only, one size;
-* `ours, one at a time`: `FaceEngine.faces([picture])`, picture after picture;
-* `ours, bulk`: pictures looked at in threads, faces described across pictures, as in `worker/bulk.py`;
+* `ours, one at a time`: `FaceEngine.faces([picture])` for each picture in turn;
+* `ours, bulk`: faces detected in threads and embedded across pictures, as in `worker/bulk.py`;
 * `ours, 16 callers`: sixteen threads, each with one picture at a time;
-* `sessions alone`: the repaired graphs on inputs that are ready, no work before or after, in the best of several
-  arrangements of threads and batches: the ceiling;
-* `... from JPEG`: with decoding, which FaceAnalysis leaves to `cv2.imdecode` and we to `worker/images.py`.
+* `sessions alone`: the repaired graphs on prepared inputs, with no work before or after, in the best of several
+  combinations of threads and batches: the ceiling;
+* `... from JPEG`: including decoding, by `cv2.imdecode` for FaceAnalysis and by `worker/images.py` for ours.
 
-The rows take turns, round after round; a ratio is the median of the ratios within a round. Peak memory is that of a
-process of its own, which does nothing else (Linux only).
+The rows take turns in every round; a ratio is the median of the ratios within a round. Peak memory is measured in a
+separate process for each row (Linux only).
 """
 
 import argparse
@@ -49,7 +49,7 @@ from worker.recognition.interfaces import Findings, Image
 
 CALLERS = 16
 PICTURE_SIZE = (1280, 886)
-#: Pictures in a round, by the faces on each: enough for full batches, few enough for many rounds.
+#: Pictures per round, by faces per picture: enough for full batches, few enough for many rounds.
 PICTURES = {1: 16, 5: 8, 30: 4}
 JPEG_QUALITY = 90
 
@@ -58,13 +58,13 @@ ONE, BULK, MANY = "ours, one at a time", "ours, bulk", f"ours, {CALLERS} callers
 TRIMMED_JPEG, BULK_JPEG = "FaceAnalysis, trimmed, from JPEG", "ours, bulk, from JPEG"
 ROWS = (DEFAULTS, TRIMMED, ONE, BULK, MANY, CEILING, TRIMMED_JPEG, BULK_JPEG)
 
-#: Works on the pictures and returns how long each took, in seconds; nothing where pictures have no time of their own.
+#: Processes the pictures and returns the seconds each took; nothing if they cannot be timed individually.
 Way = Callable[[Sequence[Image], Sequence[bytes]], list[float]]
 
 
 @dataclass(slots=True)
 class Measured:
-    """What a row took, round by round."""
+    """The times of a row, per round."""
 
     seconds: list[float] = field(default_factory=list)
     latencies_seconds: list[float] = field(default_factory=list)
@@ -73,9 +73,9 @@ class Measured:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packs", default="small,large", help="small, large, or both (default)")
-    parser.add_argument("--faces", default="1,5,30", help="faces on each picture (default 1,5,30)")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each row (default 5)")
-    parser.add_argument("--providers", default="CPUExecutionProvider", help="onnxruntime's, best first")
+    parser.add_argument("--faces", default="1,5,30", help="faces per picture (default 1,5,30)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds per row (default 5)")
+    parser.add_argument("--providers", default="CPUExecutionProvider", help="onnxruntime providers, best first")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -126,7 +126,7 @@ def _bulk(engine: FaceEngine, looks: Iterator[Findings]) -> list[float]:
 
 
 def _callers(engine: FaceEngine, pictures: Sequence[Image]) -> list[float]:
-    """Let as many pictures be searched at a time as there are callers, four rounds of all pictures."""
+    """Process every picture four times, as many at once as there are callers."""
     waiting = list(pictures) * 4
     seconds: list[float] = []
 
@@ -147,7 +147,7 @@ def _callers(engine: FaceEngine, pictures: Sequence[Image]) -> list[float]:
 
 
 class Ceiling:
-    """The pack's two repaired graphs, on random inputs that are ready."""
+    """The pack's two repaired graphs, on random prepared inputs."""
 
     def __init__(self, folder: Path, config: FaceConfig) -> None:
         from worker.recognition.graphs.repairs import repaired_detector, repaired_recognizer
@@ -166,7 +166,7 @@ class Ceiling:
         self._best: tuple[int, int, int] | None = None
 
     def run(self, pictures: int, faces: int) -> None:
-        """Run the detector for each picture and the recognizer for each face, in the arrangement that was best."""
+        """Run the detector for each picture and the recognizer for each face, in the best arrangement."""
         if self._best is None:
             self._best = min(self._arrangements, key=lambda each: self._seconds(each, pictures, faces))
         self._run(self._best, pictures, faces)
@@ -220,7 +220,7 @@ def _ready_input(kind: str, shape: tuple[Any, ...], batch: int) -> NDArray[Any]:
 
 
 def _ways(size: Size, faces: int, providers: tuple[str, ...], stack: ExitStack, rows: Sequence[str]) -> dict[str, Way]:
-    """Return the rows' ways, each warmed up by its own construction only as far as its users would do it."""
+    """Return the function for each row, warmed up only as far as normal construction does it."""
     folder = cached_pack(size, all_models=True)
     limits = ImageLimits()
     ways: dict[str, Way] = {}
@@ -285,7 +285,7 @@ def _row(row: str, size: Size, faces: int, measured: dict[str, Measured], provid
         "faces_per_second": images_per_second * faces,
         "p50_ms": median(latencies_ms) if latencies_ms else None,
         "p95_ms": quantiles(latencies_ms, n=20)[18] if len(latencies_ms) > 1 else None,
-        "peak_mb": _peak_memory_in_a_process_of_its_own(size, row, faces, providers),
+        "peak_mb": _peak_memory_in_a_separate_process(size, row, faces, providers),
         "to_defaults": times_as_fast_as(DEFAULTS),
         "to_trimmed": times_as_fast_as(TRIMMED),
         "to_ceiling": times_as_fast_as(CEILING),
@@ -309,7 +309,7 @@ def _imdecode(file: bytes) -> Any:
     return cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
 
 
-def _peak_memory_in_a_process_of_its_own(size: Size, row: str, faces: int, providers: tuple[str, ...]) -> float:
+def _peak_memory_in_a_separate_process(size: Size, row: str, faces: int, providers: tuple[str, ...]) -> float:
     command = [sys.executable, "-m", "benchmarks.engine", "--packs", size, "--faces", str(faces)]
     command += ["--providers", ",".join(providers), "--memory-of", row]
     finished = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
@@ -317,11 +317,11 @@ def _peak_memory_in_a_process_of_its_own(size: Size, row: str, faces: int, provi
 
 
 def _peak_memory_mb(size: Size, row: str, faces: int, providers: tuple[str, ...]) -> float:
-    """Do the row's work once and return this process' greatest resident size."""
+    """Do the row's work once and return this process's peak resident memory."""
     pictures, files = _pictures(faces)
     with ExitStack() as stack:
         _ways(size, faces, providers, stack, [row])[row](pictures, files)
-    # Not getrusage(): its maximum is inherited from the process that started this one.
+    # Not getrusage(): its maximum is inherited from the parent process.
     [peak_kb] = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line]
     return int(peak_kb) / 1024
 
@@ -348,7 +348,7 @@ def _table(rows: Sequence[dict[str, Any]], providers: Sequence[str]) -> str:
 
 
 def _device() -> str:
-    """Return the name of the GPU, or of the processor's kind."""
+    """Return the name of the GPU, else of the processor type."""
     try:
         found = subprocess.run(
             ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], check=True, capture_output=True, text=True

@@ -1,10 +1,10 @@
-"""A thousand users search at once while an import runs: what each is told, and what it does to everybody else.
+"""A thousand users search at once while an import runs: what answers they get, and what it does to everyone else.
 
 `python -m benchmarks.load [--users N] [--seconds S] [--photos N] [--json]`, `make load`. Starts the whole service on
-free ports in a temporary folder and stops it; everything is on the loopback, and ends after the seconds and the rest
-of the import. The users run in locust and give way to the service, as people on machines of their own do; visitors who
-look at pages that need no search are measured from a third process. Ends with 1 when a rule of load_report.py is
-broken.
+free ports in a temporary folder and stops it. Everything runs on the loopback; it ends after the given time, once the
+import has finished. The users run in locust at a lower priority than the service, as if on machines of their own.
+Visitors, who open pages that need no search, are measured from a third process. Exits with 1 if a rule in
+load_report.py is broken.
 """
 
 import argparse
@@ -25,21 +25,21 @@ import django
 from benchmarks.load_report import ANSWERED, Import, Phase, as_json, broken_rules, kind_of_answer, table
 
 IDLE_SECONDS = 10.0
-#: So many users come in a second.
+#: Users that arrive per second.
 SPAWN_RATE = 100
-#: More than two cores index beside the searches, so that the import lasts.
+#: More than two cores can index besides the searches, so that the import outlasts them.
 PHOTOS_PER_SECOND = 10
-#: How much the load generator gives way.
+#: Niceness of the load generator.
 NICE = "5"
-#: For the photos that are left when the load is over.
+#: For the photos that are left when the load ends.
 PATIENCE_SECONDS = 900.0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--users", type=int, default=1000, help="people who search (default 1000)")
-    parser.add_argument("--seconds", type=float, default=120.0, help="how long they do (default 120)")
-    parser.add_argument("--photos", type=int, help=f"photos to import (default {PHOTOS_PER_SECOND} for each second)")
+    parser.add_argument("--users", type=int, default=1000, help="users who search (default 1000)")
+    parser.add_argument("--seconds", type=float, default=120.0, help="duration of the load (default 120)")
+    parser.add_argument("--photos", type=int, help=f"photos to import (default {PHOTOS_PER_SECOND} per second)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     photos = options.photos or int(options.seconds * PHOTOS_PER_SECOND)
@@ -86,7 +86,7 @@ def _measure(folder: Path, users: int, seconds: float, photos: int) -> tuple[lis
 
 
 def _prepare(folder: Path, service: Any, alice: Any) -> Path:
-    """Index the samples and write down what users and visitors need; return the file."""
+    """Index the samples and write what users and visitors need to a file; return it."""
     from tests import pictures
     from webapp.operations import samples
 
@@ -113,7 +113,7 @@ def _prepare(folder: Path, service: Any, alice: Any) -> Path:
 
 
 def _idle(plan: Path, alice: Any) -> Phase:
-    """One search after the other, while visitors look at pages."""
+    """Search sequentially while visitors open pages."""
     content = json.loads(plan.read_text())
     queries = [(name, Path(file).read_bytes()) for name, file in content["queries"].items()]
     visitors = _visitors(plan, IDLE_SECONDS)
@@ -136,8 +136,8 @@ def _idle(plan: Path, alice: Any) -> Phase:
 
 
 def _load(folder: Path, plan: Path, users: int, seconds: float) -> Phase:
-    """All users search at once, while visitors look at pages."""
-    told_file = folder / "told.jsonl"
+    """Let all users search at once while visitors open pages."""
+    answers_file = folder / "answers.jsonl"
     command = [sys.executable, "-m", "locust", "--headless", "--only-summary", "--loglevel", "WARNING"]
     command += ["--locustfile", str(Path(__file__).with_name("load_users.py")), "--exit-code-on-error", "0"]
     command += ["--users", str(users), "--spawn-rate", str(SPAWN_RATE), "--run-time", f"{seconds:.0f}s"]
@@ -147,18 +147,18 @@ def _load(folder: Path, plan: Path, users: int, seconds: float) -> Phase:
         subprocess.run(
             ["nice", "-n", NICE, *command],
             check=True,
-            env=os.environ | {"LOAD_PLAN": str(plan), "LOAD_FILE": str(told_file)},
+            env=os.environ | {"LOAD_PLAN": str(plan), "LOAD_FILE": str(answers_file)},
             stdout=log,
             stderr=log,
             timeout=seconds + 120,
         )
-    told = [json.loads(line) for line in told_file.read_text().splitlines()]
+    answers = [json.loads(line) for line in answers_file.read_text().splitlines()]
     pages = _pages(visitors)
     return Phase(
         name=f"{users} users, import",
         seconds=seconds,
-        answers=Counter(each["kind"] for each in told),
-        search_ms=[each["seconds"] * 1000 for each in told if each["kind"] == ANSWERED],
+        answers=Counter(each["kind"] for each in answers),
+        search_ms=[each["seconds"] * 1000 for each in answers if each["kind"] == ANSWERED],
         page_ms=[page["ms"] for page in pages],
         page_errors=[page["error"] for page in pages if page["error"]],
     )
@@ -172,7 +172,7 @@ def _visitors(plan: Path, seconds: float) -> subprocess.Popen[str]:
 def _pages(visitors: subprocess.Popen[str]) -> list[dict[str, Any]]:
     output, _ = visitors.communicate()
     if visitors.returncode:
-        raise RuntimeError("The visitors ended before their time.")
+        raise RuntimeError("The visitors exited early.")
     return [json.loads(line) for line in output.splitlines()]
 
 
@@ -205,7 +205,7 @@ class _Import:
         return self._photos - sum(state in FINAL for state in self.states())
 
     def wait(self) -> list[str]:
-        """Wait for the rest; return what is not in order once all is at rest."""
+        """Wait for the rest; return the problems that remain once everything has settled."""
         from tests.faults.invariants import unsettled
 
         self._thread.join()

@@ -1,7 +1,7 @@
-"""The visitors of the load benchmark: a few people look at pages at a steady rate, and each page is timed.
+"""The visitors of the load benchmark: a few people open pages at a steady rate, and each page is timed.
 
-Run by benchmarks/load.py in a process of its own, so that what the thousand users do to their process is not measured
-with it: `python -m benchmarks.load_pages PLAN SECONDS` prints a JSON object for each page.
+benchmarks/load.py runs this in a separate process, so that the load of the thousand users on theirs does not affect the
+measurement. `python -m benchmarks.load_pages PLAN SECONDS` prints a JSON object per page.
 """
 
 import http.client
@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 VISITORS = 5
-#: From one page of a visitor to the next.
+#: Between the pages of one visitor.
 PAUSE_SECONDS = 0.5
 TIMEOUT_SECONDS = 30.0
 

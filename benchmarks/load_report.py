@@ -1,4 +1,4 @@
-"""What the load benchmark found: how an answer counts, which rules are broken, and the table."""
+"""The results of the load benchmark: how an answer is classified, which rules are broken, and the table."""
 
 import json
 import math
@@ -8,44 +8,44 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 ANSWERED: Final = "answered"
-#: 503 with Retry-After: the service says that it is full, and when to come again.
+#: 503 with Retry-After: the service says that it is full, and when to retry.
 REFUSED: Final = "refused"
-GOES_ON: Final = "goes on"
-#: Of pages that need no search, while everybody searches.
+PENDING: Final = "pending"
+#: For pages that need no search, while all users search.
 PAGE_P99_BOUND_MS: Final = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """What was asked in some time. `answers` counts answers by kind; latencies are in milliseconds."""
+    """The requests of one period. `answers` counts answers by kind; latencies are in milliseconds."""
 
     name: str
     seconds: float
     answers: Counter[str] = field(default_factory=Counter)
-    #: Of searches that were answered, by the request that was.
+    #: Latency of the requests that delivered the answer of a search.
     search_ms: Sequence[float] = ()
     page_ms: Sequence[float] = ()
-    #: Pages that were not answered with 200, in a few words each.
+    #: Pages with a status other than 200, a few words each.
     page_errors: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """What became of the import: photos that were put in, and those that are final."""
+    """The result of the import: the photos imported, and the number in each final state."""
 
     photos: int
     final: Counter[str]
     seconds: float
-    #: Whether it was still under way when the last search was sent.
+    #: Whether it was still running when the last search was sent.
     outlasted_the_load: bool
-    #: What is not in order once it is over, a sentence each.
+    #: Problems that remain after it has ended, one sentence each.
     problems: Sequence[str] = ()
 
 
 def kind_of_answer(status: int, headers: Mapping[str, str], body: Any, *, expected: str) -> str:
-    """Say in a few words what a search was told. `expected` is the name of the photo that it must find first."""
+    """Classify an answer in a few words. `expected` is the name of the photo that the search must find first."""
     if status == 202:
-        return GOES_ON
+        return PENDING
     if status == 503 and headers.get("Retry-After", "").isdigit():
         return REFUSED
     if status != 200:
@@ -55,18 +55,18 @@ def kind_of_answer(status: int, headers: Mapping[str, str], body: Any, *, expect
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the smallest value that so many percent are no larger than; NaN of none."""
+    """Return the smallest value that at least this percentage of values do not exceed; NaN if there are none."""
     if not values:
         return math.nan
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
 def broken_rules(load: Phase, imported: Import) -> list[str]:
-    """Return what must not be, a sentence each; empty when all is well."""
+    """Return the broken rules, one sentence each; empty if there are none."""
     broken = [
-        f"{count} searches were told: {kind}."
+        f"{count} searches ended with: {kind}."
         for kind, count in sorted(load.answers.items())
-        if kind not in (ANSWERED, REFUSED, GOES_ON)
+        if kind not in (ANSWERED, REFUSED, PENDING)
     ]
     if not load.answers[ANSWERED]:
         broken.append("No search was answered.")
@@ -79,7 +79,7 @@ def broken_rules(load: Phase, imported: Import) -> list[str]:
     if lost:
         broken.append(f"{lost} of {imported.photos} photos were not indexed: {dict(imported.final)}.")
     if not imported.outlasted_the_load:
-        broken.append("The import was over before the load was: take more photos.")
+        broken.append("The import ended before the load did: use more photos.")
     return [*broken, *imported.problems]
 
 
@@ -103,7 +103,7 @@ def table(phases: Sequence[Phase], imported: Import) -> str:
 
 
 def as_json(phases: Sequence[Phase], imported: Import, broken: Sequence[str]) -> str:
-    """Return the same for programs."""
+    """Return the same figures as JSON."""
     rows = [
         {
             "phase": phase.name,
@@ -122,7 +122,7 @@ def as_json(phases: Sequence[Phase], imported: Import, broken: Sequence[str]) ->
 
 def _row(phase: Phase) -> str:
     answered, refused = phase.answers[ANSWERED], phase.answers[REFUSED]
-    errors = phase.answers.total() - answered - refused - phase.answers[GOES_ON]
+    errors = phase.answers.total() - answered - refused - phase.answers[PENDING]
     return (
         f"| {phase.name} | {phase.answers.total()} | {answered} | {refused} | {errors} "
         f"| {answered / phase.seconds:.1f} | {_percentiles(phase.search_ms)} "

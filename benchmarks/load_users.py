@@ -1,7 +1,7 @@
-"""The users of the load benchmark, for locust: each searches, and comes again when it was told to.
+"""The users of the load benchmark, for locust: each searches, and retries when the service says so.
 
-Run by benchmarks/load.py, in a process of its own: gevent changes Python's sockets under everything in it. What each
-search was told is written to the file that LOAD_FILE names, a JSON object for each line, when the run ends.
+benchmarks/load.py runs this in a separate process, because gevent patches Python's sockets for everything in it. When
+the run ends, the answer to each search is written to the file that LOAD_FILE names, one JSON object per line.
 """
 
 import itertools
@@ -13,7 +13,7 @@ from typing import Any
 
 from locust import FastHttpUser, events, task
 
-from benchmarks.load_report import GOES_ON, REFUSED, kind_of_answer
+from benchmarks.load_report import PENDING, REFUSED, kind_of_answer
 
 BOUNDARY = "a-boundary-that-no-picture-holds"
 #: Longer than the service may hold a search.
@@ -22,11 +22,11 @@ TIMEOUT_SECONDS = 90.0
 _plan = json.loads(Path(os.environ["LOAD_PLAN"]).read_text())
 _queries = [(name, Path(file).read_bytes()) for name, file in _plan["queries"].items()]
 _turns = itertools.count()
-_told: list[dict[str, Any]] = []
+_answers: list[dict[str, Any]] = []
 
 
 class Searcher(FastHttpUser):
-    """One person: searches again as soon as the answer is there, and after Retry-After when there is none."""
+    """A user: searches again as soon as an answer arrives, or after Retry-After if refused."""
 
     connection_timeout = network_timeout = TIMEOUT_SECONDS
     default_headers = {"Cookie": _plan["cookie"], "X-CSRFToken": _plan["csrf_token"]}
@@ -36,14 +36,14 @@ class Searcher(FastHttpUser):
         turn = next(_turns)
         expected, picture = _queries[turn % len(_queries)]
         started = time.time()
-        # Another picture each time, so that no cached answer takes the work away.
+        # A different image each time, so that no answer comes from the cache.
         answer = self.client.post(
             f"/api/v1/galleries/{_plan['gallery']}/searches?wait=30",
             data=_form(picture + str(turn).encode()),
             headers={"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"},
         )
         kind = self._note(answer, expected, started)
-        while kind == GOES_ON:
+        while kind == PENDING:
             answer = self.client.get(f"/api/v1/searches/{answer.json()['job']}?wait=30", name="poll")
             kind = self._note(answer, expected, started)
         if kind == REFUSED:
@@ -55,7 +55,7 @@ class Searcher(FastHttpUser):
         else:
             body = answer.json() if "json" in answer.headers.get("Content-Type", "") else None
             kind = kind_of_answer(answer.status_code, answer.headers, body, expected=expected)
-        _told.append({"at": started, "seconds": time.time() - started, "kind": kind})
+        _answers.append({"at": started, "seconds": time.time() - started, "kind": kind})
         return kind
 
 
@@ -66,4 +66,4 @@ def _form(picture: bytes) -> bytes:
 
 @events.quitting.add_listener
 def _write(**_: Any) -> None:
-    Path(os.environ["LOAD_FILE"]).write_text("".join(json.dumps(each) + "\n" for each in _told))
+    Path(os.environ["LOAD_FILE"]).write_text("".join(json.dumps(each) + "\n" for each in _answers))

@@ -33,7 +33,7 @@ class Net:
         self, x: str, width: int, *, kernel: int = 3, stride: int = 1, groups: int = 1, pad: int | None = None,
         gain: float = 1.0, bias: NDArray[np.float32] | None = None,
     ) -> str:  # fmt: skip
-        """Add a convolution with He's weights, which keep the mean square of what ReLUs pass on, times `gain`."""
+        """Add a convolution with He initialisation, which preserves the mean square through ReLUs, times `gain`."""
         per_group = self.channels[x] // groups
         weights = self.random.standard_normal((width, per_group, kernel, kernel), np.float32)
         weights *= gain * math.sqrt(2 / (per_group * kernel * kernel))
@@ -51,12 +51,12 @@ class Net:
         return self.add("Relu", x)
 
     def prelu(self, x: str) -> str:
-        """Slopes around the 0.25 that training starts from; a few end below nought."""
+        """Add a PRelu with slopes around 0.25, where training starts; a few are negative."""
         slopes = self.random.normal(0.25, 0.15, (self.channels[x], 1, 1))
         return self.add("PRelu", x, self.constant(slopes))
 
     def norm(self, x: str, *, name: str | None = None) -> str:
-        """Add a batch norm that is not behind a convolution, and so stands in the published files too."""
+        """Add a batch norm that does not follow a convolution, so the published files have it too."""
         width = self.channels[x]
         scale, variance = self.random.uniform(0.8, 1.2, (2, width))
         bias, mean = self.random.normal(0, 0.1, (2, width))

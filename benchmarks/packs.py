@@ -1,7 +1,7 @@
-"""Packs with the true architectures and interfaces of InsightFace's, random weights, and faces where a scene says.
+"""Packs with the real architectures and interfaces of InsightFace's, random weights, and faces where a scene puts them.
 
-`python -m benchmarks.packs FOLDER [--size small] [--all-models]`. The weights know nothing: a detector fires where it
-sees a marker colour, and an embedding tells pictures apart but no people. What they cost is what the real ones cost.
+`python -m benchmarks.packs FOLDER [--size small] [--all-models]`. The weights are untrained: a detector fires
+where it sees a marker colour, and an embedding distinguishes pictures but not people. They cost as much as real ones.
 """
 
 import argparse
@@ -20,17 +20,17 @@ __all__ = ["Size", "cached_pack", "make_pack", "scene"]
 Size = Literal["tiny", "small", "large"]
 
 CACHE = Path(__file__).resolve().parent.parent / "var" / "bench-packs"
-#: Raise when a graph changes, so that no benchmark runs on an old one.
+#: Increment when a graph changes, so that no benchmark runs on an old one.
 _CACHE_VERSION = 1
-#: The tiny pack is the small one with so many times fewer channels.
+#: The tiny pack is the small one with this many times fewer channels.
 _TINY = 8
 
 
 def make_pack(folder: Path, size: Size, *, seed: int = 1, all_models: bool = False) -> Path:
     """Write the pack's ONNX files into the folder, and return it.
 
-    `small` is built like buffalo_s and `large` like buffalo_l; `tiny` is a small one of fewer channels, for unit
-    tests. `all_models` adds the landmark and attribute models, which FaceAnalysis runs by default.
+    `small` is built like buffalo_s and `large` like buffalo_l; `tiny` is the small one with fewer channels, for
+    unit tests. `all_models` adds the landmark and attribute models, which FaceAnalysis runs by default.
     """
     thin = _TINY if size == "tiny" else 1
     if size == "large":
@@ -48,7 +48,7 @@ def make_pack(folder: Path, size: Size, *, seed: int = 1, all_models: bool = Fal
 
 
 def cached_pack(size: Size, all_models: bool = False) -> Path:
-    """Return the folder of that pack, built when it is first asked for."""
+    """Return the folder of that pack; build it on first use."""
     folder = CACHE / f"{size}{'-all' if all_models else ''}-{_CACHE_VERSION}"
     if not folder.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def cached_pack(size: Size, all_models: bool = False) -> Path:
             try:
                 os.rename(built, folder)
             except OSError:
-                if not folder.exists():  # else another process was quicker
+                if not folder.exists():  # else another process was faster
                     raise
     return folder
 

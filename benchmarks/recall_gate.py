@@ -1,8 +1,8 @@
-"""The recall gate, shown to stop a bad index and to let the default pass.
+"""Shows that the recall gate stops a bad index and lets the default pass.
 
-`python -m benchmarks.recall_gate [--rows 100000] [--json]`: clustered faces on a Milvus server, the same in a
-collection with IVF_FLAT, nlist 1024, searched with nprobe 1, and in one with the default index. Both are measured as
-they are before an activation, once their index stands.
+`python -m benchmarks.recall_gate [--rows 100000] [--json]`: the same clustered faces on a Milvus server, in
+one collection with IVF_FLAT, nlist 1024, searched with nprobe 1, and in one with the default index. Both are measured
+as before an activation, once their index is built.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pymilvus import MilvusClient
 
-from benchmarks.vector_search import let_the_index_stand
+from benchmarks.vector_search import wait_for_index
 from benchmarks.vectors import DIMENSION, clustered_faces
 from tests.servers import milvus_server
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
@@ -32,7 +32,7 @@ from worker.vector_search.recall.measured import ENOUGH_MATCH_RECALL, MATCH_SIMI
 GALLERY = str(uuid.UUID(int=1))
 ROWS_PER_CALL = 5000
 
-#: By what is expected of it: a deliberately bad index, and the default.
+#: By the expected result: a deliberately bad index, and the default.
 INDEXES: Mapping[str, CollectionConfig] = {
     "fails": CollectionConfig(
         name="bad", index_type="IVF_FLAT", index_params={"nlist": 1024}, search_params={"nprobe": 1}
@@ -52,14 +52,14 @@ def main() -> None:
     if options.json:
         print(json.dumps(figures, indent=2))
         return
-    print(f"The gate wants a match recall of at least {ENOUGH_MATCH_RECALL}.\n")
-    print("| index | rows | match recall | seconds to measure | the gate | as expected |\n|---|---|---|---|---|---|")
+    print(f"The gate requires a match recall of at least {ENOUGH_MATCH_RECALL}.\n")
+    print("| index | rows | match recall | seconds to measure | gate | as expected |\n|---|---|---|---|---|---|")
     for each in figures:
         print("| {index} | {rows:,} | {match_recall:.3f} | {seconds:.1f} | {gate} | {as_expected} |".format(**each))
 
 
 def measure(uri: str, rows: int) -> list[dict[str, Any]]:
-    """Return a row for each of INDEXES, filled with the same faces on that server."""
+    """Fill each of INDEXES with the same faces on that server; return a row for each."""
     embeddings = clustered_faces(rows, queries=1).embeddings
     figures: list[dict[str, Any]] = []
     for expected, collection in INDEXES.items():
@@ -75,7 +75,7 @@ def measure(uri: str, rows: int) -> list[dict[str, Any]]:
             print(f"{rows} faces, {collection.index_type}", file=sys.stderr, flush=True)
             for start in range(0, rows, ROWS_PER_CALL):
                 store.upsert([_record(row, embeddings) for row in range(start, min(start + ROWS_PER_CALL, rows))])
-            let_the_index_stand(client, collection.name)
+            wait_for_index(client, collection.name)
             started = time.perf_counter()
             recall = gate_match_recall(store, min_similarity=MATCH_SIMILARITY) or 0.0
             gate = "passes" if recall >= ENOUGH_MATCH_RECALL else "fails"

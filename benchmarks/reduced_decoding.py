@@ -1,17 +1,18 @@
-"""What decoding JPEGs at a reduced scale changes: boxes, embeddings and matches, and the time that it saves.
+"""The effects of decoding JPEGs at a reduced scale: on boxes, embeddings and matches, and the time it saves.
 
-`python -m benchmarks.reduced_decoding [--pack FOLDER] [--json]`. The photos are those with faces that installed
-packages ship, as they are and mirrored, magnified 2, 3 and 4 times (Lanczos) and saved as JPEG of quality 90: up to 18
-megapixels with the same faces. Each is looked at in several ways and compared with the whole decode:
+`python -m benchmarks.reduced_decoding [--pack FOLDER] [--json]`. The photos with faces are those that
+installed packages ship, original and mirrored, magnified 2, 3 and 4 times (Lanczos) and saved as JPEG of quality 90: up
+to 18 megapixels with the same faces. Each photo is processed in several ways and compared with the full decode:
 
-* reduced: found and cropped in the reduced picture
-* mixed:   found in the reduced picture; faces under 112 pixels there are cropped from the whole one
-* placed:  found in the whole picture, cropped in the reduced one: what the pixels alone change
-* resaved: the whole decode of a copy saved with quality 75: what such a change is worth compared with another save
+* reduced: detected and cropped in the reduced picture
+* mixed:   detected in the reduced picture; faces under 112 pixels there are cropped from the full one
+* placed:  detected in the full picture, cropped in the reduced one: the effect of the pixels alone
+* resaved: the full decode of a copy saved with quality 75: how the change compares with that of saving again
 
-"lost" faces are found in the whole decode only, "gained" ones only the other way. "found" is the share of all faces of
-the whole decode that their own photo's query still matches, at the pack's threshold, in a gallery of the whole decodes
-and the 100 LFW faces of scikit-image; "first" the share whose best match is themselves. A lost face counts as neither.
+"lost" faces are detected in the full decode only, "gained" ones only the other way. "found" is the share of all faces
+of the full decode that their own photo's query still matches, at the pack's threshold, in a gallery of the full decodes
+and the 100 LFW faces of scikit-image; "first" is the share whose best match is the face itself. A lost face counts as
+neither.
 """
 
 import argparse
@@ -39,10 +40,10 @@ PHOTOS = ("six_people", "astronaut", "mask_black", "mask_blue", "mask_green", "m
 MAGNIFIED = (2, 3, 4)
 WAYS = ("reduced", "mixed", "placed", "resaved")
 ENOUGH_PIXELS = 640
-#: Faces that the detector scores lower are left out, as FACE_CONFIG does by default.
+#: Faces with a lower score are ignored, as with the defaults of FACE_CONFIG.
 LEAST_SCORE = 0.5
 QUALITY, RESAVED_QUALITY = 90, 75
-#: Two boxes are of one face when they overlap by this much (intersection over union).
+#: Two boxes belong to the same face if they overlap at least this much (intersection over union).
 SAME_FACE = 0.5
 TIMED_TURNS = 3
 LIMITS = ImageLimits()
@@ -50,7 +51,7 @@ LIMITS = ImageLimits()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """The faces of one photo, seen in one way: boxes in pixels of the whole picture, one row of embeddings each."""
+    """The faces of one photo, processed one way: boxes in pixels of the full picture, and a row of embeddings each."""
 
     boxes: list[Box]
     embeddings: NDArray[np.float32]
@@ -58,7 +59,7 @@ class _Found:
 
 @dataclass(slots=True, kw_only=True)
 class _Comparison:
-    """What one way made of all photos, against the whole decode."""
+    """The results of one way for all photos, compared with the full decode."""
 
     overlaps: list[float] = field(default_factory=list)
     cosines: list[float] = field(default_factory=list)
@@ -70,7 +71,7 @@ class _Comparison:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pack", default="starter", help="the folder of a pack (default: the starter pack)")
+    parser.add_argument("--pack", default="starter", help="folder of a pack (default: the starter pack)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     pack = load_pack(FaceConfig(packs_dir=Path("packs"), pack=options.pack))
@@ -127,7 +128,7 @@ def _reduced(photo: bytes) -> DecodedImage:
 
 
 def _decoding_ratio(photo: bytes) -> float:
-    """Return how many times longer the whole decode takes."""
+    """Return how many times longer the full decode takes."""
     times_s: dict[bool, list[float]] = {True: [], False: []}
     for _ in range(TIMED_TURNS):
         for is_whole in (True, False):
@@ -149,7 +150,7 @@ def _is_small(detection: Detection) -> bool:
 def _described(
     pack: Pack, image: DecodedImage, detections: list[Detection], *, small_from: DecodedImage | None = None
 ) -> _Found:
-    """Describe the faces of a picture; the small ones from another decode of it when that is given."""
+    """Embed the faces of a picture; the small ones from another decode of it, if given."""
     origin = np.array(image.origin, np.float32)
     crops: list[Crop] = []
     for detection in detections:
@@ -163,7 +164,7 @@ def _described(
 
 
 def _in_reduced(detection: Detection, image: DecodedImage) -> Detection:
-    """Return a detection in the whole picture as one in a reduced decode of it."""
+    """Convert a detection in the full picture to one in a reduced decode of it."""
     box, (x, y) = detection.box, image.origin
     small = Box(
         left=(box.left - x) * image.scale,
@@ -192,7 +193,7 @@ def _compare(
     gallery: NDArray[np.float32],
     match_similarity: float,
 ) -> None:
-    """Add to the comparison what one way made of some photos, whose whole decodes' faces the gallery begins with."""
+    """Add one way's results for some photos; the gallery starts with the faces of their full decodes."""
     row = 0
     for photo in seen:
         whole, other = photo["whole"], photo[way]
@@ -235,8 +236,8 @@ def _spread(values: list[float]) -> dict[str, float]:
 def _table(figures: dict[str, Any]) -> str:
     ratios = ", ".join(f"{ratio:.1f} times (x{magnified})" for magnified, ratio in figures["decoding_ratios"].items())
     lines = [
-        f"Pack {figures['pack']}, {figures['photos']} photos. A whole decode takes as long as a reduced one {ratios};",
-        f"{figures['decoded_again']:.0%} of the photos have a face for which mixed needs both.",
+        f"Pack {figures['pack']}, {figures['photos']} photos. A full decode takes longer than a reduced one: {ratios};",
+        f'{figures["decoded_again"]:.0%} of the photos have a face for which the way "mixed" decodes twice.',
         f"{'way':<9} {'faces':>5} {'lost':>5} {'gained':>6}   {'overlap min':>11} {'p5':>6} {'median':>6}   "
         f"{'cosine min':>10} {'p5':>6} {'median':>6}   {'found':>6} {'first':>6}",
     ]

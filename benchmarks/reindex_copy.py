@@ -1,10 +1,10 @@
-"""How fast a generation is copied when only its index settings change, beside raw inserts of the same rows.
+"""How fast a generation is copied when only its index settings change, compared with raw inserts of the same rows.
 
 `python -m benchmarks.reindex_copy [--rows 100000] [--servers lite,milvus] [--json]`. Starts its own servers on free
-ports and stops them. The source is a collection with two faces of each photo whose index stands. In turns, a bare
-`MilvusClient` inserts the rows of two chunks, a thousand in each call, into a collection of its own, and `copy_faces`
-copies the same two chunks at the same time, as a re-index worker with two threads does; all three collections have the
-same schema and index. Copying may take twice the time of inserting.
+ports and stops them. The source is a collection with two faces per photo and a built index. In turns, a bare
+`MilvusClient` inserts the rows of two chunks, a thousand per call, into one collection, and `copy_faces` copies the
+same two chunks into another, both at once, as a re-index worker with two threads does. All three collections have the
+same schema and index. Copying may take twice as long as inserting.
 """
 
 import argparse
@@ -24,14 +24,14 @@ from statistics import median
 import numpy as np
 from pymilvus import MilvusClient
 
-from benchmarks.vector_search import let_the_index_stand
+from benchmarks.vector_search import wait_for_index
 from benchmarks.vectors import DIMENSION, clustered_faces
 from tests.servers import embedded_milvus, milvus_server
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
 from worker.vector_search.copying import COPY_CHUNK_PHOTOS, copy_faces
 from worker.vector_search.core import VectorSearchService
 
-#: The least share of the raw rate that copying must reach.
+#: The share of the raw rate that copying must reach.
 LEAST_RATIO = 0.5
 
 GALLERY = str(uuid.UUID(int=1))
@@ -44,7 +44,7 @@ Row = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The rows of one turn and the seconds that each way took for them."""
+    """The rows of one turn, and the seconds that each way took."""
 
     rows: int
     raw_seconds: float
@@ -53,7 +53,7 @@ class Turn:
 
 def main() -> None:
     options = _options()
-    # The servers' programs are unpacked once for all runs on this machine, where the tests keep them as well.
+    # The servers' binaries are unpacked once per machine, to the same place as for the tests.
     os.environ.setdefault("FACEQUEUE_DATA_DIR", str(Path("var").absolute()))
     rows = _rows(options.rows)
     start = {"lite": embedded_milvus, "milvus": milvus_server}
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _measure(uri: str, rows: list[Row]) -> list[Turn]:
-    """Return the turns; raises AssertionError when what was copied is not what was inserted."""
+    """Return the turns; raise AssertionError if the copies differ in number from the inserted rows."""
     with (
         closing(MilvusClient(uri)) as bare,
         closing(_store(uri, "source")) as source,
@@ -77,7 +77,7 @@ def _measure(uri: str, rows: list[Row]) -> list[Turn]:
     ):
         _say(f"{len(rows)} rows into the source")
         _insert(bare, "source", rows)
-        let_the_index_stand(bare, "source")
+        wait_for_index(bare, "source")
         chunk = COPY_CHUNK_PHOTOS * FACES_PER_PHOTO
         turns = []
         for start in range(0, len(rows), THREADS * chunk):
@@ -117,7 +117,7 @@ def _store(uri: str, name: str) -> VectorSearchService:
 
 
 def _rows(count: int) -> list[Row]:
-    """Return rows in the order of their photos' ids, with ids as they are in service: random."""
+    """Return rows ordered by photo id, with random ids as in the real service."""
     generator = np.random.default_rng(0)
     photo_ids = sorted(_ids(count // FACES_PER_PHOTO, generator))
     return [
@@ -143,13 +143,13 @@ def _figures(server: str, turns: Sequence[Turn]) -> dict[str, object]:
         "copied_rows_per_second": copy_rate,
         "ratio": copy_rate / raw_rate,
         "median_ratio": median(turn.raw_seconds / turn.copy_seconds for turn in turns),
-        "verdict": "kept" if copy_rate >= LEAST_RATIO * raw_rate else "NOT KEPT",
+        "verdict": "ok" if copy_rate >= LEAST_RATIO * raw_rate else "TOO SLOW",
     }
 
 
 def _table(figures: Sequence[dict[str, object]]) -> str:
     lines = [
-        f"Copying must reach {LEAST_RATIO} of the rate of raw inserts; the median ratio is that of the turns.",
+        f"Copying must reach {LEAST_RATIO} times the rate of raw inserts; the median ratio is over the turns.",
         "",
         "| server | rows | raw inserts/s | copied rows/s | ratio | median ratio | |",
         "|" + "---|" * 7,
@@ -169,7 +169,7 @@ def _say(text: str) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000, help="faces, a multiple of ten (default 100000)")
-    parser.add_argument("--servers", default="lite,milvus", help="of lite, milvus (default: both)")
+    parser.add_argument("--servers", default="lite,milvus", help="from lite, milvus (default: both)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     options.servers = options.servers.split(",")

@@ -1,11 +1,11 @@
-"""What a re-index does to searches, at the rate that it chooses by itself.
+"""How a re-index affects searches, at the rate that it chooses.
 
 `python -m benchmarks.reindex_pace [--photos N] [--seconds S] [--turns T] [--json]`. Starts the whole service on free
 ports in a temporary folder, with a worker for the other pack, and stops it. Searches are sent at a constant rate, a
-share of what the service can do, however long the last one takes. Meanwhile the re-index is paused and goes on in turn,
-so that the machine's noise falls on both alike. What is between turns, while the last photos are worked off, counts for
-neither. Ends with 1 when the 95th percentile of the searches rises by more than ALLOWED_RATIO, when that of the quiet
-turns differs by as much, for then nothing can be told, and when a search fails.
+share of the service's capacity, however long the previous one takes. Meanwhile the re-index is paused and resumed in
+turns, so that the machine's noise affects both alike. The time between turns, while the last photos are processed,
+counts for neither. Exits with 1 if the 95th percentile of the searches rises by more than ALLOWED_RATIO, if that of the
+quiet turns varies by as much, which makes the result inconclusive, or if a search fails.
 """
 
 import argparse
@@ -29,13 +29,13 @@ import httpx
 OTHER_PACK = "starter-compact"
 #: How much longer searches may take (p95) during a re-index.
 ALLOWED_RATIO = 1.5
-#: The searches that are sent, as a share of those that the service answers when it does nothing else.
+#: The rate of searches, as a share of what the service can answer when it does nothing else.
 LOAD = 0.35
 CAPACITY_SECONDS = 15.0
-#: So many searches at once find out what the service can do: more than it has cores.
+#: Concurrent searches to measure the capacity: more than there are cores.
 CALLERS = 4
 UPLOADED_AT_ONCE = 100
-#: After the last photo of a turn, before the next is measured.
+#: Between the last photo of a turn and the next measurement.
 SETTLE_SECONDS = 3.0
 PATIENCE_SECONDS = 900.0
 #: The kinds of turns, and whether the re-index runs in them.
@@ -43,7 +43,7 @@ KINDS = (("quiet", False), ("re-index", True))
 
 
 class Search(NamedTuple):
-    """One search: when it was to be sent (time.monotonic()), how long it took from then, and whether it was right."""
+    """One search: when it was due (time.monotonic()), how long it took from then, and whether the answer was right."""
 
     at: float
     ms: float
@@ -51,9 +51,9 @@ class Search(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """From when to when (time.monotonic()), and what a busy one did.
+    """Start and end (time.monotonic()), and what a busy turn did.
 
-    `photos` got an outcome in the other generation; `chosen_rate`, in photos a second, is that at its end.
+    `photos` got an outcome in the other generation; `chosen_rate` is the rate at its end, in photos per second.
     """
 
     is_busy: bool
@@ -65,16 +65,16 @@ class Turn(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=int, default=1200, help="photos to re-index at most (default 1200)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of a turn (default 60)")
-    parser.add_argument("--turns", type=int, default=3, help="with the re-index, and as many without (default 3)")
+    parser.add_argument("--photos", type=int, default=1200, help="maximum photos to re-index (default 1200)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration of a turn (default 60)")
+    parser.add_argument("--turns", type=int, default=3, help="turns with the re-index, and as many without (default 3)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="facequeue-bench-") as folder:
         searches, turns = _measure(Path(folder), options.photos, options.seconds, options.turns)
     summary = _summary(searches, turns)
     print(json.dumps(summary, indent=2) if options.json else _table(summary, searches, turns))
-    sys.exit(not (summary["kept"] and summary["is_telling"]))
+    sys.exit(not (summary["within_limit"] and summary["is_conclusive"]))
 
 
 def _measure(folder: Path, photos: int, seconds: float, turns: int) -> tuple[list[Search], list[Turn]]:
@@ -93,7 +93,7 @@ def _measure(folder: Path, photos: int, seconds: float, turns: int) -> tuple[lis
     from tests.service import EVERYTHING, RunningService
     from tests.web_client import WebClient
 
-    environment = {"ENABLE_CACHING": "false", "LOG_LEVEL": "WARNING"}  # the same search again would not be one
+    environment = {"ENABLE_CACHING": "false", "LOG_LEVEL": "WARNING"}  # repeated searches must not come from the cache
     with RunningService(folder, processes=EVERYTHING, ports=settings.PORTS, environment=environment) as service:
         service.create_user()
         service.start(
@@ -151,7 +151,7 @@ def _take_turns(seconds: float, turns: int) -> list[Turn]:
 
 
 def _turn(seconds: float, *, until: Callable[[], bool] = lambda: False) -> Turn:
-    """Let the seconds go by, or end early when something is so."""
+    """Wait for the given time, or until a condition holds."""
     begun = time.monotonic()
     while time.monotonic() - begun < seconds and not until():
         time.sleep(1)
@@ -170,7 +170,7 @@ def _wait_until_at_rest(generation: Any) -> None:
 
 
 class _Searches:
-    """Somebody who searches at a constant rate from `with` on, in a thread of its own."""
+    """Searches at a constant rate inside the `with` block, in a background thread."""
 
     def __init__(self, alice: Any, gallery: str) -> None:
         from webapp.operations import samples
@@ -179,7 +179,7 @@ class _Searches:
         self._path = f"/api/v1/galleries/{gallery}/searches"
         self._headers = alice.headers
         self._open = {"base_url": alice.http.base_url, "cookies": dict(alice.http.cookies), "timeout": 60}
-        #: Whole once the `with` is left.
+        #: Complete once the `with` block has ended.
         self.seen: list[Search] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._send()), daemon=True)
@@ -194,7 +194,7 @@ class _Searches:
         self._thread.join()
 
     async def _capacity(self) -> float:
-        """Return how many searches a second are answered when CALLERS search all the time."""
+        """Return how many searches are answered per second while CALLERS search continuously."""
         async with httpx.AsyncClient(**self._open) as http:
             await self._search(http, time.monotonic())
             begun = time.monotonic()
@@ -226,7 +226,7 @@ class _Searches:
         self.seen.append(Search(at, (time.monotonic() - at) * 1000, is_answered))
 
     async def _search(self, http: httpx.AsyncClient, at: float) -> bool:
-        """Search; say whether the person was found."""
+        """Search; return whether the person was found."""
         picture = self._image + str(at).encode()
         answer = await http.post(self._path, params={"wait": 30}, files={"image": picture}, headers=self._headers)
         return answer.status_code == 200 and any(face["matches"] for face in answer.json()["faces"])
@@ -237,22 +237,22 @@ def _summary(searches: Sequence[Search], turns: Sequence[Turn]) -> dict[str, Any
     kinds = {name: _kind([turn for turn in turns if turn.is_busy == is_busy], searches) for name, is_busy in KINDS}
     ratios = {f"{p}_ratio": kinds["re-index"][f"{p}_ms"] / kinds["quiet"][f"{p}_ms"] for p in ("p50", "p95", "p99")}
     failed = sum(not search.is_answered for search in searches)
-    # What the machine's other work alone changed from turn to turn.
+    # The variation that the machine's other work alone causes.
     spread = max(each["p95_ms"] for each in quiet) / min(each["p95_ms"] for each in quiet)
     return {
         **kinds,
         **ratios,
         "failed": failed,
         "quiet_spread": spread,
-        "is_telling": spread <= ALLOWED_RATIO,
-        "kept": ratios["p95_ratio"] <= ALLOWED_RATIO and not failed,
+        "is_conclusive": spread <= ALLOWED_RATIO,
+        "within_limit": ratios["p95_ratio"] <= ALLOWED_RATIO and not failed,
         "chosen_rates": [turn.chosen_rate for turn in turns if turn.is_busy],
         "load_average": os.getloadavg()[0],
     }
 
 
 def _kind(turns: Sequence[Turn], searches: Sequence[Search]) -> dict[str, Any]:
-    """Return what the searches took that were sent in these turns."""
+    """Return the times of the searches that were sent in these turns."""
     took = [each.ms for turn in turns for each in searches if turn.begun <= each.at < turn.ended]
     cuts = quantiles(took, n=100, method="inclusive")
     return {
@@ -268,7 +268,7 @@ def _kind(turns: Sequence[Turn], searches: Sequence[Search]) -> dict[str, Any]:
 def _table(summary: dict[str, Any], searches: Sequence[Search], turns: Sequence[Turn]) -> str:
     sent = summary["quiet"]["searches"] / summary["quiet"]["seconds"]
     lines = [
-        f"{sent:.1f} searches a second, {LOAD:.0%} of what the service did before; "
+        f"{sent:.1f} searches per second, {LOAD:.0%} of the service's capacity; "
         f"load average {summary['load_average']:.1f}.",
         f"{'turn':<12} {'seconds':>8} {'searches':>9} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} "
         f"{'photos/s':>9} {'chosen/s':>9}",
@@ -277,21 +277,21 @@ def _table(summary: dict[str, Any], searches: Sequence[Search], turns: Sequence[
         lines.append(_line("re-index" if turn.is_busy else "quiet", _kind([turn], searches), turn.chosen_rate))
     lines += [_line(f"all {name}", summary[name], None) for name, _ in KINDS]
     lines.append(
-        f"Without the re-index p95 differed by a factor of {summary['quiet_spread']:.2f} from turn to turn"
-        f"{'.' if summary['is_telling'] else ': the machine does too much else to tell anything.'}"
+        f"Without the re-index, p95 varied by a factor of {summary['quiet_spread']:.2f} between turns"
+        f"{'.' if summary['is_conclusive'] else ': the machine is too busy for a conclusive result.'}"
     )
     lines.append(
-        f"During the re-index p50 is {summary['p50_ratio']:.2f}, p95 {summary['p95_ratio']:.2f} and p99 "
-        f"{summary['p99_ratio']:.2f} times as long; allowed are {ALLOWED_RATIO:g} (p95). {summary['failed']} searches "
-        f"failed. {_verdict(summary)}"
+        f"During the re-index, searches take {summary['p50_ratio']:.2f} (p50), {summary['p95_ratio']:.2f} (p95) and "
+        f"{summary['p99_ratio']:.2f} (p99) times as long; the limit is {ALLOWED_RATIO:g} (p95). "
+        f"{summary['failed']} searches failed. {_verdict(summary)}"
     )
     return "\n".join(lines)
 
 
 def _verdict(summary: dict[str, Any]) -> str:
-    if not summary["is_telling"]:
-        return "NOT TOLD."
-    return "Kept." if summary["kept"] else "NOT KEPT."
+    if not summary["is_conclusive"]:
+        return "INCONCLUSIVE."
+    return "Within the limit." if summary["within_limit"] else "LIMIT EXCEEDED."
 
 
 def _line(name: str, kind: dict[str, Any], chosen_rate: float | None) -> str:

@@ -1,10 +1,10 @@
-"""What a tick of the re-index costs the database, whatever the number of photos.
+"""The database cost of one tick of the re-index, for different numbers of photos.
 
-`python -m benchmarks.reindex_tick [--photos 20000,200000] [--json]`. Photos and their entries in two generations, in
-SQLite in a temporary folder; Redis, for the queue, on a free port. A tick for a generation (`generation_feed`) is timed
-where nothing is to be done: when all photos are looked at, which happens every few minutes, and when only those are
-that were settled lately, which happens every two seconds; and while a generation is being filled, with its queue empty
-each time. The growth is that of each column from the smallest number of photos to the largest.
+`python -m benchmarks.reindex_tick [--photos 20000,200000] [--json]`. Photos and their entries in two generations are
+in SQLite in a temporary folder; Redis, for the queue, runs on a free port. A tick for a generation (`generation_feed`)
+is timed in three cases: with nothing to do and a scan of all photos, which happens every few minutes; with nothing to
+do and a scan of recently settled photos, which happens every two seconds; and while a generation is being filled, with
+an empty queue each time. The last row is each column's growth from the smallest number of photos to the largest.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from typing import Any
 
 import django
 
-COLUMNS = {"full_look_ms": "all looked at, ms", "tick_ms": "an idle tick, ms", "filling_ms": "a filling tick, ms"}
+COLUMNS = {"full_scan_ms": "full scan, ms", "tick_ms": "idle tick, ms", "filling_ms": "filling tick, ms"}
 ROUNDS = 15
 ROWS_AT_ONCE = 20_000
 
@@ -105,11 +105,11 @@ def _add_photos(gallery: Any, generation: Any, *, first: int, last: int) -> None
 
 
 def _ticks(url: str, generation: Any) -> dict[str, float]:
-    """Return what each kind of tick takes, the median of ROUNDS."""
+    """Return the time of each kind of tick, the median of ROUNDS."""
     from webapp.generations.models import Entry
 
     figures = {
-        "full_look_ms": _median_ms(url, generation, lambda: _set(generation, looked_through_at=None)),
+        "full_scan_ms": _median_ms(url, generation, lambda: _set(generation, looked_through_at=None)),
         "tick_ms": _median_ms(url, generation, lambda: None),
     }
     half = Entry.objects.filter(generation=generation).order_by("pk").values_list("pk", flat=True)
@@ -146,7 +146,7 @@ def _median_ms(url: str, generation: Any, prepare: Callable[[], None]) -> float:
             began = time.perf_counter()
             filling.generation_feed(generation, ())
             taken.append((time.perf_counter() - began) * 1000)
-    return median(taken[1:])  # the first one opens connections, and plans
+    return median(taken[1:])  # the first one opens connections and plans queries
 
 
 def _set(generation: Any, **values: Any) -> None:

@@ -1,7 +1,7 @@
-"""Pictures with faces at known places, which the packs of `benchmarks.packs` find.
+"""Pictures with faces at known places, which the packs of `benchmarks.packs` detect.
 
-A planted face is a real one, tinted and textured so that no two are alike, over its box, with a marker in the middle:
-a small square of a colour that tells which anchor of the detector is to fire.
+A planted face is a real one, tinted and textured so that no two are alike. It fills its box and has a marker in the
+middle: a small square whose colour determines which anchor of the detector fires.
 """
 
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from worker.recognition.interfaces import CROP_SIZE_PIXELS, Box, Image
 
-#: The side that a picture is letterboxed to before it is looked at; "letterboxed pixels" are those of that square.
+#: The side that a picture is letterboxed to for detection; "letterboxed pixels" are the pixels of that square.
 DETECTOR_SIDE_PIXELS = 640
 STRIDES = (8, 16, 32)
-#: Sides in letterboxed pixels of the faces that can be planted: those of each stride's two anchors.
+#: Sides of the faces that can be planted, in letterboxed pixels: those of the two anchors of each stride.
 FACE_SIDES_PIXELS = ((24, 40), (72, 120), (220, 400))
-#: The colour (red, green, blue) that makes the same anchor fire. Violets without any green: far from each other, and
-#: farther from what photographs hold.
+#: The colour (red, green, blue) that makes that anchor fire. Violets without green: far from each other, and even
+#: farther from the colours of photographs.
 MARKERS = (((255, 0, 255), (185, 0, 185)), ((255, 0, 185), (185, 0, 255)), ((255, 0, 115), (115, 0, 255)))
 #: Side of a marker in letterboxed pixels.
 _MARKER_PIXELS = 12
-#: Letterboxed pixels that planted faces keep from each other.
+#: Letterboxed pixels between planted faces.
 _GAP_PIXELS = 4
 _PLACING_ATTEMPTS = 300
 #: How many faces scikit-image ships.
@@ -34,7 +34,7 @@ _BACKGROUNDS = ("chelsea.png", "coffee.png", "rocket.jpg")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where a face is planted: which anchor is to fire, and its centre (x, y) in letterboxed pixels."""
+    """Where a face is planted: the anchor that should fire, and the centre (x, y) in letterboxed pixels."""
 
     level: int
     which: int
@@ -46,7 +46,7 @@ class _Place:
         return FACE_SIDES_PIXELS[self.level][self.which] / 2
 
     def box(self, scale: float) -> Box:
-        """Return the face's box in pixels of a picture that letterboxing multiplies by `scale`."""
+        """Return the face's box in pixels of a picture that letterboxing scales by `scale`."""
         half = self.half_side
         return Box(
             left=(self.x - half) / scale,
@@ -63,11 +63,11 @@ class _Place:
 def scene(
     *, faces: int, size: tuple[int, int] = (1280, 886), seed: int = 0, background: Image | None = None
 ) -> tuple[Image, list[Box]]:
-    """Return a picture of that width and height, BGR, and the boxes of the faces that our packs find in it.
+    """Return a BGR picture of that width and height, and the boxes of the faces that our packs detect in it.
 
-    A `background` is taken as it is, at its own size, and a piece of a photo without faces otherwise.
-    The faces are squares of 24 to 400 letterboxed pixels, clear of each other. What a pack finds is within 2 % of the
-    side and one letterboxed pixel of it. Up to 100 faces are different ones. Raises ValueError when there is no room.
+    A `background` is used unchanged, at its own size; without one it is part of a photo without faces. The faces are
+    squares of 24 to 400 letterboxed pixels that do not overlap. The boxes that a pack detects are within 2 % of the
+    side, plus one letterboxed pixel. Up to 100 faces are all different. Raises ValueError if they do not fit.
     """
     random = np.random.default_rng(seed)
     if background is not None:
@@ -84,7 +84,7 @@ def scene(
 
 
 def _free_place(taken: list[_Place], room: tuple[float, float], faces: int, random: np.random.Generator) -> _Place:
-    # No face may cover much more than its share of the picture; the smallest may always be tried.
+    # No face may cover much more than its share of the picture; the smallest size is always allowed.
     most = max(FACE_SIDES_PIXELS[0][0], 0.7 * (room[0] * room[1] / faces) ** 0.5)
     for _ in range(_PLACING_ATTEMPTS):
         level, which = int(random.integers(len(STRIDES))), int(random.integers(2))
@@ -108,7 +108,7 @@ def _paint(picture: Image, place: _Place, scale: float, number: int, random: np.
 
 
 def _background(width: int, height: int, random: np.random.Generator) -> Image:
-    """Return a piece of a photo that scikit-image ships, under a gradient and noise."""
+    """Return part of a photo that scikit-image ships, with a gradient and noise."""
     photo = cv2.imread(str(_skimage_file(str(random.choice(_BACKGROUNDS)))), cv2.IMREAD_COLOR)
     rows, columns = photo.shape[:2]
     top, left = int(random.integers(rows // 3)), int(random.integers(columns // 3))
@@ -139,7 +139,7 @@ def _marked_face(side: int, number: int, place: _Place, random: np.random.Genera
 
 
 def planted_crops(count: int) -> NDArray[np.uint8]:
-    """Return faces as a recognizer gets them when they were planted and found: (count, 112, 112, 3), BGR."""
+    """Return faces as a recognizer receives them after planting and detection: (count, 112, 112, 3), BGR."""
     random = np.random.default_rng(0)
     places = [_Place(level=int(random.integers(3)), which=int(random.integers(2)), x=0, y=0) for _ in range(count)]
     return np.stack(

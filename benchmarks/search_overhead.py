@@ -1,13 +1,13 @@
 """What the queue adds to a search: the same image searched in-process, through the queue, and over HTTP.
 
 `python -m benchmarks.search_overhead [--searches N] [--json]`. Starts its own Redis, Milvus Lite, web and workers on
-free ports and stops them. The ways take turns, so that the machine's noise falls on all of them alike; an overhead is
+free ports and stops them. The ways take turns, so that the machine's noise affects all of them alike; an overhead is
 the median of the differences within a turn, a ratio the median of the quotients.
 
-Two things stand beside them. A task that does nothing, sent and waited for as Celery's first steps show it
-(bare_celery.py), through the same Redis: what a queue costs at least. And a picture in which no face can be, searched
-in-process and through the queue: there is next to no work in it, so its time is what the queue costs us, the image's
-way through redis-cache included.
+Two more are measured for comparison. One is a task that does nothing, sent and awaited as in Celery's First Steps
+tutorial (bare_celery.py) through the same Redis: the minimum cost of a queue. The other is an image that cannot contain
+a face, searched in-process and through the queue: it involves next to no work, so its overhead is the cost of our
+queue, including the image's trip through redis-cache.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from PIL import Image
 Way = Callable[[], Awaitable[None]]
 
 BARE = "bare no-op"
-#: Each way with the one that its overhead and ratio are against.
+#: Each way, and the one that its overhead and ratio are relative to.
 WAYS = {
     BARE: BARE,
     "no face, in-process": "no face, in-process",
@@ -41,7 +41,7 @@ WAYS = {
     "queue": "in-process",
     "http": "in-process",
 }
-#: What the queue may add: so many times a bare no-op, and so many milliseconds for the image's way.
+#: What the queue may add: this many times a bare no-op, plus this many milliseconds for the image.
 ALLOWED_RATIO, ALLOWED_MS = 1.5, 2.0
 WARMUP = 10
 STOP_SECONDS = 20.0
@@ -49,7 +49,7 @@ STOP_SECONDS = 20.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--searches", type=int, default=200, help="turns to measure (default 200)")
+    parser.add_argument("--searches", type=int, default=200, help="number of turns to measure (default 200)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="facequeue-bench-") as folder:
@@ -68,7 +68,7 @@ def _measure(folder: Path, searches: int) -> dict[str, list[float]]:
     os.environ["PORT"] = str(free_port_block())
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["LOG_LEVEL"] = "WARNING"
-    os.environ["ENABLE_CACHING"] = "false"  # the same search again and again would not be one
+    os.environ["ENABLE_CACHING"] = "false"  # repeated searches must not come from the cache
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
     django.setup()
 
@@ -91,7 +91,7 @@ def _measure(folder: Path, searches: int) -> dict[str, list[float]]:
 
 @contextmanager
 def _bare_worker(redis_url: str) -> Iterator[None]:
-    """Run Celery's own worker with its own defaults, with as many threads as a search worker has."""
+    """Run a plain Celery worker with default settings, and as many threads as a search worker."""
     os.environ["BARE_CELERY_REDIS_URL"] = redis_url
     command = [sys.executable, "-m", "celery", "-A", "benchmarks.bare_celery", "worker", "--loglevel", "warning"]
     process = subprocess.Popen(
@@ -124,7 +124,7 @@ async def _take_turns(alice: Any, gallery: str, image: bytes, searches: int) -> 
     ):
 
         def bare() -> None:
-            # SearchClient forbids waiting like this in its process; here it is what we measure against.
+            # SearchClient forbids waiting like this in its process; here it is the reference.
             nothing.delay().get(timeout=60, disable_sync_subtasks=False)
 
         async def bare_noop() -> None:
@@ -168,7 +168,7 @@ async def _take_turns(alice: Any, gallery: str, image: bytes, searches: int) -> 
 
 
 def _picture_without_face() -> bytes:
-    """Return the smallest picture that is searched: an even grey."""
+    """Return a minimal image without a face: plain grey."""
     out = io.BytesIO()
     Image.new("RGB", (16, 16), "grey").save(out, "PNG")
     return out.getvalue()
@@ -191,7 +191,7 @@ def _row(way: str, times_ms: dict[str, list[float]]) -> dict[str, Any]:
 
 def _table(rows: list[dict[str, Any]], searches: int) -> str:
     lines = [
-        f"One search, {searches} turns; ratio and overhead against the same work in-process.",
+        f"One search, {searches} turns; ratio and overhead relative to the same work in-process.",
         f"{'way':<20} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'ratio':>7} {'over p50':>9} {'over p99':>9}",
     ]
     lines += [
@@ -203,8 +203,8 @@ def _table(rows: list[dict[str, Any]], searches: int) -> str:
     allowed_ms = ALLOWED_RATIO * by_way[BARE]["p50_ms"] + ALLOWED_MS
     overhead_ms = by_way["no face, queue"]["overhead_p50_ms"]
     lines.append(
-        f"Our queue adds {overhead_ms:.1f} ms; allowed are {ALLOWED_RATIO:g} bare no-ops and {ALLOWED_MS:g} ms: "
-        f"{allowed_ms:.1f} ms. {'Kept.' if overhead_ms <= allowed_ms else 'NOT KEPT.'}"
+        f"The queue adds {overhead_ms:.1f} ms; the limit is {ALLOWED_RATIO:g} bare no-ops plus {ALLOWED_MS:g} ms: "
+        f"{allowed_ms:.1f} ms. {'Within the limit.' if overhead_ms <= allowed_ms else 'LIMIT EXCEEDED.'}"
     )
     return "\n".join(lines)
 

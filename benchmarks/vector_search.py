@@ -1,14 +1,14 @@
 """How much of exact search an index returns, how fast, and what the service adds to bare pymilvus.
 
 `python -m benchmarks.vector_search [--rows 10000,100000] [--million] [--servers lite,milvus] [--indexes NAME,...]
-[--turns N] [--json]`. Starts its own servers on free ports and stops them; a server that runs already joins as
-`external` when MILVUS_TEST_URI names it. The faces are those of `benchmarks.vectors`, all in one gallery.
+[--turns N] [--json]`. Starts its own servers on free ports and stops them; a running server that MILVUS_TEST_URI names
+is included as `external`. The faces are those of `benchmarks.vectors`, all in one gallery.
 
-Each index is looked at twice: right after the last upsert, and once it stands (flushed, built, loaded). The service
-and a bare `MilvusClient` search and write the same collection in turns, so that the machine's noise falls on both
-alike; both read every hit, for an answer that nobody reads is none. The service's p50 may be 1.10 of the bare client's
-plus 0.3 ms; to be judged on a busy machine as well, what it adds is the median of the differences within a turn, and
-the ratio that of the quotients.
+Each index is measured twice: right after the last upsert, and once it is built (flushed, built, loaded). The service
+and a bare `MilvusClient` search and write the same collection in turns, so that the machine's noise affects both alike.
+Both read every hit, so that all of the answer's cost counts. The service's p50 may be 1.10 times the bare client's plus
+0.3 ms. To allow measuring on a busy machine, the added time is the median of the differences within a turn, and the
+ratio is the median of the quotients.
 """
 
 import argparse
@@ -37,17 +37,17 @@ from worker.vector_search.interfaces import FaceRecord, SearchQuery
 from worker.vector_search.milvus import filters
 from worker.vector_search.recall.measured import MATCH_LIMIT, share_found
 
-#: What the service may cost over bare pymilvus: this factor, and this many milliseconds.
+#: Limit for the service relative to bare pymilvus: this factor, plus this many milliseconds.
 MOST_RATIO, MOST_EXTRA_MS = 1.10, 0.3
 
 GALLERY = str(uuid.UUID(int=1))
 ROWS_PER_CALL = 1000
 QUERIES = 100
 WARMUP_TURNS = 3
-#: Searches of all queries in one call take long: this share of the turns must do.
+#: Searching all queries in one call takes long, so it gets only this share of the turns.
 BATCHED_SHARE = 0.1
 LEAST_TURNS = 5
-#: No timeout shall end a measurement.
+#: No timeout may interrupt a measurement.
 PATIENT = PerformanceConfig(search_timeout_seconds=300, insert_timeout_seconds=300)
 INDEX_TIMEOUT_SECONDS = 3600.0
 
@@ -70,7 +70,7 @@ class Index:
         )
 
 
-#: Neighbours that are built alike share a collection. `copied` is what everyone copies.
+#: Neighbours with the same build parameters share a collection. `ivf-copied` has the settings that everyone copies.
 INDEXES = (
     Index("default"),
     Index("flat", "FLAT"),
@@ -85,7 +85,7 @@ INDEXES = (
 
 def main() -> None:
     options = _options()
-    # The servers' programs are unpacked once for all runs on this machine, where the tests keep them as well.
+    # The servers' binaries are unpacked once per machine, to the same place as for the tests.
     os.environ.setdefault("FACEQUEUE_DATA_DIR", str(Path("var").absolute()))
     rows: list[dict[str, Any]] = []
     for count in options.rows:
@@ -101,7 +101,7 @@ def main() -> None:
 
 
 class Bench:
-    """One collection on one server: filled, searched right away, and searched again once its index stands."""
+    """One collection on one server: filled, searched right away, and searched again once its index is built."""
 
     def __init__(
         self, *, server: str, uri: str, bare: MilvusClient, faces: Faces, exact: ExactAnswers, turns: int
@@ -115,14 +115,14 @@ class Bench:
         self._collection = f"bench_{uuid.uuid4().hex}"
 
     def measure(self, indexes: Sequence[Index]) -> Iterator[dict[str, Any]]:
-        """Yield a row for each index, which must be built alike, and moment."""
+        """Yield a row for each index at each of the two moments; the indexes must have the same build parameters."""
         _say(f"{self._server}: filling a {indexes[0].type} collection")
         with self._opened(indexes[0]) as service:
             inserts = self._fill(service)
         yield from self._searched(indexes, inserts, when="after upsert")
         _say(f"{self._server}: waiting for the index")
-        let_the_index_stand(self._bare, self._collection)
-        yield from self._searched(indexes, inserts, when="index stands")
+        wait_for_index(self._bare, self._collection)
+        yield from self._searched(indexes, inserts, when="index built")
         self._bare.drop_collection(self._collection)
 
     @contextmanager
@@ -139,10 +139,10 @@ class Bench:
             yield service
 
     def _fill(self, service: VectorSearchService) -> dict[str, float]:
-        """Upsert all faces, every other thousand by the bare client; return rows per second of each."""
+        """Upsert all faces, every other thousand with the bare client; return rows per second of each."""
         seconds, written = {"service": 0.0, "bare": 0.0}, {"service": 0, "bare": 0}
         for start in range(0, len(self._faces.embeddings), ROWS_PER_CALL):
-            # The last turn is the service's: it returns when its rows, and all before them, can be found.
+            # The last turn is the service's: it returns once its rows, and all before them, can be found.
             way = "bare" if (len(self._faces.embeddings) - 1 - start) // ROWS_PER_CALL % 2 else "service"
             records = [
                 FaceRecord(face_id=_face_id(row), photo_id=_face_id(row), gallery_id=GALLERY, embedding=embedding)
@@ -164,7 +164,7 @@ class Bench:
             _say(f"{self._server}: searching, {index.name}, {when}")
             with self._opened(index) as service:
                 ways = {"service": self._through(service), "bare": self._past(index.config(self._collection))}
-                # First of all, so that "after the upsert" means it.
+                # First of all, so that it really is right after the upsert.
                 found = ways["service"](self._faces.queries)
                 single = _take_turns(ways, itertools.cycle(self._faces.queries[:, np.newaxis]), self._turns)
                 batched = _take_turns(ways, itertools.repeat(self._faces.queries), batched_turns)
@@ -204,21 +204,21 @@ class Bench:
         return ask
 
 
-def let_the_index_stand(client: MilvusClient, collection: str) -> None:
-    """Wait until every row is in a segment with its index, and until the server answers from those."""
+def wait_for_index(client: MilvusClient, collection: str) -> None:
+    """Wait until every row is in an indexed segment, and the server answers from those segments."""
     client.flush(collection)
     deadline = time.monotonic() + INDEX_TIMEOUT_SECONDS
     while int(client.describe_index(collection, "embedding").get("pending_index_rows", 0)):
         if time.monotonic() > deadline:
             raise TimeoutError("The index was not built within an hour.")
         time.sleep(1)
-    # A loaded server takes built segments over some time later; loading anew has them all at once.
+    # A loaded collection switches to built segments only after a while; reloading it does so at once.
     client.release_collection(collection)
     client.load_collection(collection)
 
 
 def _take_turns(ways: Mapping[str, Ask], queries: Iterator[NDArray[np.float32]], turns: int) -> dict[str, list[float]]:
-    """Return the milliseconds of each way; who goes first changes with every turn."""
+    """Return the milliseconds of each way; the order alternates from turn to turn."""
     times_ms: dict[str, list[float]] = {way: [] for way in ways}
     for turn, query in enumerate(itertools.islice(queries, WARMUP_TURNS + turns)):
         for way in sorted(ways, reverse=turn % 2 == 0):
@@ -247,7 +247,7 @@ def _figures(times_ms: Mapping[str, list[float]]) -> dict[str, Any]:
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
     lines = [
-        f"Milliseconds for one query and for {QUERIES} in one call; ratio: the service to bare pymilvus.",
+        f"Milliseconds for one query and for {QUERIES} in one call; ratio: service to bare pymilvus.",
         "",
         "| server | rows | index | when | recall@10 | match recall | p50 / p95 / p99 | bare p50 | ratio "
         f"| {QUERIES}: p50 / p95 / p99 | bare p50 | ratio | inserts/s (bare) |",
@@ -303,9 +303,9 @@ def _options() -> argparse.Namespace:
     names = {index.name: index for index in INDEXES}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default="10000,100000", help="faces, multiples of five (default 10000,100000)")
-    parser.add_argument("--million", action="store_true", help="a million faces as well: hours, and 8 GB of memory")
-    parser.add_argument("--servers", default=",".join(servers), help=f"of {', '.join(servers)} (default: all)")
-    parser.add_argument("--indexes", default="default", help=f"of {', '.join(names)}, or all (default: default)")
+    parser.add_argument("--million", action="store_true", help="also measure a million faces (hours, 8 GB of memory)")
+    parser.add_argument("--servers", default=",".join(servers), help=f"from {', '.join(servers)} (default: all)")
+    parser.add_argument("--indexes", default="default", help=f"from {', '.join(names)}, or all (default: default)")
     parser.add_argument("--turns", type=int, default=100, help="single searches to measure (default 100)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()

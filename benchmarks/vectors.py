@@ -1,4 +1,4 @@
-"""Faces as a recognizer spreads them, made from a seed, and what exact search finds among them."""
+"""Seeded random faces, distributed like a recognizer's embeddings, and what exact search finds among them."""
 
 from dataclasses import dataclass
 
@@ -13,14 +13,14 @@ FACES_PER_IDENTITY = 5
 #: The cosines between two faces of one identity. Strangers stay under 0.25: random directions of 512 dimensions.
 LEAST_WITHIN, MOST_WITHIN = 0.4, 0.8
 
-#: Identities made at once, and rows compared at once: some 100 MB each.
+#: Identities generated at once, and rows compared at once: about 100 MB each.
 IDENTITIES_PER_BLOCK = 4_000
 ROWS_PER_BLOCK = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faces:
-    """Unit vectors, float32: `embeddings` (n, 512), five of an identity in a row, and `queries` (q, 512)."""
+    """Unit vectors, float32: `embeddings` (n, 512), with five consecutive ones per identity, and `queries` (q, 512)."""
 
     embeddings: NDArray[np.float32]
     queries: NDArray[np.float32]
@@ -48,8 +48,8 @@ class ExactAnswers:
 def clustered_faces(count: int, *, queries: int, seed: int = 0) -> Faces:
     """Return `count` faces, a multiple of five, and queries at cosine 0.77 to `queries` different ones of them.
 
-    Each face leans on its identity's centre by a cosine drawn from sqrt(0.4) to sqrt(0.8), and in a direction of its
-    own for the rest; two faces of an identity are then apart by the product of theirs, 0.4 to 0.8.
+    Each face has a cosine from sqrt(0.4) to sqrt(0.8) to its identity's centre; the rest points in a direction unique
+    to the face. The cosine between two faces of an identity is then the product of theirs, 0.4 to 0.8.
     """
     if count % FACES_PER_IDENTITY:
         raise ValueError(f"The count must be a multiple of {FACES_PER_IDENTITY}, not {count}.")
@@ -63,7 +63,7 @@ def clustered_faces(count: int, *, queries: int, seed: int = 0) -> Faces:
 
 
 def exact_answers(faces: Faces) -> ExactAnswers:
-    """Return what exact search finds: every query compared with every face, a block of them at a time."""
+    """Return what exact search finds: every query is compared with every face, one block of faces at a time."""
     rows = np.empty((len(faces.queries), 0), dtype=np.int64)
     cosines = np.empty((len(faces.queries), 0), dtype=np.float32)
     for start in range(0, len(faces.embeddings), ROWS_PER_BLOCK):
@@ -78,7 +78,7 @@ def exact_answers(faces: Faces) -> ExactAnswers:
 def _identities(count: int, generator: np.random.Generator) -> NDArray[np.float32]:
     """Return shape (count, 5, 512)."""
     directions = generator.standard_normal((count, DIMENSION, 1 + FACES_PER_IDENTITY), dtype=np.float32)
-    # Orthonormal columns: a centre, and for each face a direction that it shares with none of the others.
+    # Orthonormal columns: a centre, and a unique direction for each face.
     directions = np.linalg.qr(directions).Q.transpose(0, 2, 1)
     centre, own = directions[:, :1], directions[:, 1:]
     lean = generator.uniform(LEAST_WITHIN**0.5, MOST_WITHIN**0.5, (count, FACES_PER_IDENTITY, 1)).astype(np.float32)

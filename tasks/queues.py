@@ -24,6 +24,12 @@ def gpu_queues(pack: str) -> tuple[str, ...]:
     return tuple(role.queue(pack) for role in roles.PACK_ROLES)
 
 
+def is_known(queue: str) -> bool:
+    """Return whether some role of this service consumes queues of this name."""
+    _name, _, pack = queue.partition(".")
+    return any(queue == role.queue(pack) and bool(pack) == role.needs_pack for role in roles.ROLES)
+
+
 def required_queues(pack: str) -> tuple[str, ...]:
     """Return the queues that must have a healthy worker while the pack is the active generation's."""
     return tuple(role.queue(pack) for role in roles.ROLES if role.is_required)

@@ -96,15 +96,6 @@ def _sent_at(message: bytes) -> float | None:
     return sent_at if isinstance(sent_at, float) else None
 
 
-def queue_length(queue: str) -> int:
-    """Return how many messages wait in the queue for a worker. Raises QueueUnavailable."""
-    try:
-        with app.connection_for_read() as connection:
-            return int(connection.default_channel.client.llen(queue))  # type: ignore[attr-defined]
-    except (OperationalError, redis.RedisError, OSError) as error:
-        raise QueueUnavailable("The queue does not answer: Redis is down or busy.") from error
-
-
 def beat_answers() -> bool:
     """Return whether a beat process answers a ping, which it does only while it ticks. Raises QueueUnavailable."""
     try:

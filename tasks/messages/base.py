@@ -4,7 +4,7 @@ A message outlives the release that wrote it: unknown fields are ignored, new fi
 older worker must not misread raises `version`.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,9 @@ class Message(BaseModel):
     """The base: frozen, JSON in both directions."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    #: The task that takes this kind of message (tasks/names.py); empty for an answer, which is not sent.
+    task_name: ClassVar[str] = ""
 
     version: Literal[1] = 1
 
@@ -69,18 +72,3 @@ class Target(BaseModel):
     fingerprint: str = ""
     dimension: int | None = None
     index: IndexSettings = Field(default_factory=IndexSettings)
-
-
-# -- search ----------------------------------------------------------------------------------------------
-
-
-# -- index -----------------------------------------------------------------------------------------------
-
-
-# -- remove ----------------------------------------------------------------------------------------------
-
-
-# -- generations -----------------------------------------------------------------------------------------
-
-
-# -- consistency and live recall --------------------------------------------------------------------------

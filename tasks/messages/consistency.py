@@ -1,7 +1,10 @@
 """Comparing a collection with the database, and measuring the match recall of live searches."""
 
+from typing import ClassVar
+
 from pydantic import BaseModel, ConfigDict
 
+from tasks import names
 from tasks.messages.base import Message, Target
 
 
@@ -10,6 +13,8 @@ class CheckRequest(Message):
 
     With `repairs`, a known face that has several rows is written once.
     """
+
+    task_name: ClassVar[str] = names.CHECK_FACES
 
     target: Target
     #: Identifies this check; answers to earlier ones are ignored.
@@ -25,6 +30,8 @@ class CheckRequest(Message):
 
 class StrayRequest(Message):
     """Look for faces of any gallery but `gallery_ids`, unless the collection has only `face_count` faces."""
+
+    task_name: ClassVar[str] = names.FIND_STRAYS
 
     target: Target
     ticket: str
@@ -47,6 +54,8 @@ class OrphanInfo(BaseModel):
 class Checked(Message):
     """What a worker found for a CheckRequest or, without a gallery, for a StrayRequest."""
 
+    task_name: ClassVar[str] = names.RECORD_CHECK
+
     collection: str
     ticket: str
     known_at: float
@@ -63,5 +72,7 @@ class Checked(Message):
 
 class RecallSample(Message):
     """Measure the match recall of the searches that a worker has recently answered in a collection."""
+
+    task_name: ClassVar[str] = names.SAMPLE_RECALL
 
     target: Target

@@ -1,13 +1,18 @@
 """Building, measuring and dropping a generation."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
+from tasks import names
 from tasks.messages.base import Message, Target
 from tasks.messages.search import Match
 
 
 class CopyRequest(Message):
     """Copy the embeddings of a gallery's photos, from `first` to `last` in the order of their ids, unchanged."""
+
+    task_name: ClassVar[str] = names.COPY_FACES
 
     source: Target
     target: Target
@@ -18,6 +23,8 @@ class CopyRequest(Message):
 
 class Copied(Message):
     """Sent by a copy task to the records worker: how many faces the range now has."""
+
+    task_name: ClassVar[str] = names.RECORD_COPY
 
     collection: str
     #: The collection that they were copied from.
@@ -34,6 +41,8 @@ class MeasureRequest(Message):
     `face_ids` by gallery are the faces whose nearest neighbours are compared between two generations.
     """
 
+    task_name: ClassVar[str] = names.MEASURE_COLLECTION
+
     target: Target
     #: Identifies this measurement; answers to earlier requests are ignored.
     ticket: str
@@ -42,6 +51,8 @@ class MeasureRequest(Message):
 
 class Measured(Message):
     """What a collection holds, and what its index loses."""
+
+    task_name: ClassVar[str] = names.RECORD_MEASUREMENT
 
     collection: str
     ticket: str
@@ -58,8 +69,12 @@ class Measured(Message):
 class DropRequest(Message):
     """Drop the collection of a generation that is no longer searched or filled."""
 
+    task_name: ClassVar[str] = names.DROP_COLLECTION
+
     target: Target
 
 
 class Dropped(Message):
+    task_name: ClassVar[str] = names.RECORD_DROP
+
     collection: str

@@ -1,9 +1,10 @@
 """Indexing photos and removing their vectors: requests, and what became of each photo."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks import names
 from tasks.messages.base import BoxInfo, ErrorInfo, Message, Target
 
 
@@ -35,6 +36,8 @@ class PhotoRef(BaseModel):
 
 class IndexRequest(Message):
     """Index a chunk of photos of one gallery."""
+
+    task_name: ClassVar[str] = names.INDEX_PHOTOS
 
     target: Target
     gallery_id: str
@@ -75,6 +78,8 @@ class PhotoOutcomeInfo(BaseModel):
 class Outcomes(Message):
     """Sent by an index task to the records worker: the outcomes of one gallery's photos."""
 
+    task_name: ClassVar[str] = names.RECORD_OUTCOMES
+
     gallery_id: str
     outcomes: tuple[PhotoOutcomeInfo, ...]
     #: The collection that the faces were written to; empty in messages of releases that had only one.
@@ -84,6 +89,8 @@ class Outcomes(Message):
 class IndexFailure(Message):
     """Sent by an index task that gives up: the last error, for all of its photos."""
 
+    task_name: ClassVar[str] = names.RECORD_INDEX_FAILURE
+
     photo_ids: tuple[str, ...]
     error: ErrorInfo
     collection: str = ""
@@ -91,6 +98,8 @@ class IndexFailure(Message):
 
 class RemoveRequest(Message):
     """Remove the vectors of these photos from every live collection, whichever pack fills it."""
+
+    task_name: ClassVar[str] = names.REMOVE_PHOTOS
 
     #: The collection of releases that had only one.
     target: Target | None = None
@@ -105,5 +114,7 @@ class RemoveRequest(Message):
 
 class Removals(Message):
     """Photos whose vectors were removed and read back as gone."""
+
+    task_name: ClassVar[str] = names.RECORD_REMOVALS
 
     photo_ids: tuple[str, ...]

@@ -1,9 +1,10 @@
 """One search: the request, and its answer."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks import names
 from tasks.messages.base import BoxInfo, ErrorInfo, Message, Target
 
 #: Which faces of a query image are searched.
@@ -12,6 +13,8 @@ SearchedFaces = Literal["all", "largest"]
 
 class SearchRequest(Message):
     """Search one gallery by one query image, which waits in the upload store under `upload_key`."""
+
+    task_name: ClassVar[str] = names.SEARCH_FACES
 
     target: Target
     gallery_id: str

@@ -1,4 +1,4 @@
-"""What the web calls: SearchClient for searches, and three plain functions for bulk work.
+"""SearchClient: searches through Redis and the search workers; and the one that a process uses.
 
 Sends tasks by name; imports no model and no Milvus.
 """
@@ -20,7 +20,7 @@ from celery.result import denied_join_result
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tasks import names, queues
+from tasks import queues
 from tasks.config import QUERY_IMAGE_GRACE_SECONDS, QueueConfig
 from tasks.errors import NoAnswer, QueueUnavailable
 from tasks.health import canaries, checks, live_recall, metrics, reports
@@ -29,6 +29,7 @@ from tasks.messages.base import ErrorInfo, Target
 from tasks.messages.search import SearchedFaces, SearchRequest, SearchResult
 from tasks.sending import send
 from tasks.web.backlog import Backlog
+from tasks.web.interfaces import Searches
 from tasks.web.query_images import UploadWriter
 from tasks.web.results import Meta, ResultListener
 from worker.errors import NotOpen
@@ -45,7 +46,7 @@ class _UnderWay(NamedTuple):
     timeout_seconds: float
 
 
-class SearchClient:
+class SearchClient(Searches):
     """Searches from an event loop. One for each process: `async with SearchClient() as service`."""
 
     def __init__(
@@ -153,7 +154,7 @@ class SearchClient:
                 min_similarity=min_similarity,
                 faces=faces,
             )
-            publish = partial(send, names.SEARCH_FACES, request, queue=queue, task_id=job_id, expires=timeout_seconds)
+            publish = partial(send, request, queue=queue, task_id=job_id, expires=timeout_seconds)
             self._under_way[job_id] = _UnderWay(started=time.monotonic(), timeout_seconds=timeout_seconds)
             # In this request's context: its id goes into the message.
             context = contextvars.copy_context()
@@ -240,26 +241,30 @@ class SearchClient:
         return self._metrics.summary()
 
 
-_service: SearchClient | None = None
+_client: Searches | None = None
 
 
-def set_search_client(service: SearchClient | None) -> None:
-    """Name the process' service; the ASGI lifespan calls this."""
-    global _service
-    _service = service
+def set_search_client(client: Searches | None) -> None:
+    """Name the process' search client; the ASGI lifespan calls this."""
+    global _client
+    _client = client
 
 
-def search_client() -> SearchClient:
-    """Return the process' opened service. Raises NotOpen outside a web process."""
-    if _service is None:
+def search_client() -> Searches:
+    """Return the process' search client. Raises NotOpen where none is open: outside a web process."""
+    if _client is None:
         raise NotOpen("This process has no open SearchClient: run it under ASGI, or open one yourself.")
-    return _service
+    return _client
 
 
-# -- bulk work: called by services after commit, from synchronous code --------------------------------------
-
-
-# -- helpers --------------------------------------------------------------------------------------------------
+@asynccontextmanager
+async def open_search_client(*, active_target: Callable[[], Awaitable[Target]]) -> AsyncIterator[Searches]:
+    """Yield the process' search client; where there is none, as in a command, one that is open for this block."""
+    if _client is not None:
+        yield _client
+        return
+    async with SearchClient(active_target=active_target) as client:
+        yield client
 
 
 def _outcome(result: SearchResult | None) -> str:

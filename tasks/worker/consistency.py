@@ -12,7 +12,7 @@ from tasks.health import live_recall
 from tasks.messages.consistency import Checked, CheckRequest, OrphanInfo, RecallSample, StrayRequest
 from tasks.messages.parsing import parse
 from tasks.retry import retry_or_raise
-from tasks.sending import send
+from tasks.work_queue import work_queue
 from tasks.worker.state import state
 from worker.canary import CANARY_GALLERY_ID, count_users_faces
 from worker.errors import FaceQueueError
@@ -50,7 +50,7 @@ def check_faces(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
             ),
             duplicated=tuple(face.face_id for face in found.duplicated),
         )
-        send(names.RECORD_CHECK, checked, queue=queues.RECORDS, ignore_result=True)
+        work_queue().send(checked, queue=queues.RECORDS)
     except FaceQueueError as error:
         retry_or_raise(self, error)
 
@@ -76,7 +76,7 @@ def find_strays(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
             face_count=len(orphaned),
             orphaned=orphaned,
         )
-        send(names.RECORD_CHECK, checked, queue=queues.RECORDS, ignore_result=True)
+        work_queue().send(checked, queue=queues.RECORDS)
     except FaceQueueError as error:
         retry_or_raise(self, error)
 

@@ -10,7 +10,7 @@ from tasks.messages.generations import Copied, CopyRequest, Dropped, DropRequest
 from tasks.messages.parsing import parse
 from tasks.messages.search import Match
 from tasks.retry import retry_or_raise
-from tasks.sending import send
+from tasks.work_queue import work_queue
 from tasks.worker.state import state
 from worker.canary import CANARY_GALLERY_ID, count_users_faces
 from worker.errors import FaceQueueError
@@ -39,7 +39,7 @@ def copy_faces(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
             last=request.last,
             face_count=count,
         )
-        send(names.RECORD_COPY, copied, queue=queues.RECORDS, ignore_result=True)
+        work_queue().send(copied, queue=queues.RECORDS)
     except FaceQueueError as error:
         retry_or_raise(self, error)
 
@@ -68,7 +68,7 @@ def measure_collection(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
             },
             seconds=time.monotonic() - began,
         )
-        send(names.RECORD_MEASUREMENT, measured, queue=queues.RECORDS, ignore_result=True)
+        work_queue().send(measured, queue=queues.RECORDS)
     except FaceQueueError as error:
         retry_or_raise(self, error)
 
@@ -80,6 +80,6 @@ def drop_collection(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         request = parse(DropRequest, message)
         state.indexes.drop(request.target)
         dropped = Dropped(collection=request.target.collection)
-        send(names.RECORD_DROP, dropped, queue=queues.RECORDS, ignore_result=True)
+        work_queue().send(dropped, queue=queues.RECORDS)
     except FaceQueueError as error:
         retry_or_raise(self, error)

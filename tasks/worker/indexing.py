@@ -28,7 +28,7 @@ from tasks.messages.indexing import (
 )
 from tasks.messages.parsing import parse
 from tasks.retry import retry_or_raise, will_retry
-from tasks.sending import send
+from tasks.work_queue import work_queue
 from tasks.worker.state import state
 from worker.bulk import IndexedFace, PhotoOutcome, PhotoToIndex
 from worker.errors import FaceQueueError
@@ -57,7 +57,7 @@ def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
             outcomes=tuple(_outcome_info(outcome, detector) for outcome in outcomes),
             collection=request.target.collection,
         )
-        send(names.RECORD_OUTCOMES, report, queue=queues.RECORDS, ignore_result=True)
+        work_queue().send(report, queue=queues.RECORDS)
     except FaceQueueError as error:
         if not will_retry(self, error):
             _report_failure(message, ErrorInfo(code=error.code, message=str(error)))
@@ -78,7 +78,7 @@ def remove_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         for target in request.all_targets:
             state.indexes.remove(target, gallery_id=request.gallery_id, photo_ids=request.photo_ids)
         report = Removals(photo_ids=request.photo_ids)
-        send(names.RECORD_REMOVALS, report, queue=queues.RECORDS, ignore_result=True)
+        work_queue().send(report, queue=queues.RECORDS)
     except FaceQueueError as error:
         retry_or_raise(self, error)
 
@@ -89,7 +89,7 @@ def _report_failure(message: dict[str, Any], error: ErrorInfo) -> None:
         request = parse(IndexRequest, message)
         photo_ids = tuple(photo.photo_id for photo in request.photos)
         failure = IndexFailure(photo_ids=photo_ids, error=error, collection=request.target.collection)
-        send(names.RECORD_INDEX_FAILURE, failure, queue=queues.RECORDS, ignore_result=True)
+        work_queue().send(failure, queue=queues.RECORDS)
     except FaceQueueError as problem:
         logger.warning("An index task failed (%s) and could not report it: %s", error.code, problem)
 

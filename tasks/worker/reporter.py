@@ -51,12 +51,14 @@ class HealthReporter:
         describe: Callable[[], WorkerReport],
         *,
         interval_seconds: float = REPORT_INTERVAL_SECONDS,
+        stopping: threading.Event | None = None,
     ) -> None:
+        """`stopping` is waited on between two reports; a test that keeps the time brings its own."""
         self._cache = cache
         self._name = name
         self._describe = describe
         self._interval_seconds = interval_seconds
-        self._stopping = threading.Event()
+        self._stopping = stopping or threading.Event()
         self._thread = threading.Thread(target=self._run, name="health-reporter", daemon=True)
 
     def open(self) -> None:

@@ -19,10 +19,11 @@ from pytest_celery import CeleryTestSetup
 
 from tasks import names, queues
 from tasks.dictionaries import pack_name
-from tasks.messages.indexing import Outcomes, PhotoRef
-from tasks.web import bulk
+from tasks.messages.indexing import IndexRequest, Outcomes, PhotoRef
+from tasks.targets import default_target
 from tasks.web.results import KEY_PREFIX
 from tasks.web.search_client import SearchClient
+from tasks.work_queue import work_queue
 from tests.faults.invariants import eventually
 from tests.service import RunningService
 from webapp.operations import samples
@@ -84,7 +85,8 @@ def test_a_chunk_that_nobody_acknowledged_is_indexed_again_with_the_same_faces(
     photo = PhotoRef(photo_id=str(uuid.uuid4()), storage_key=str(uuid.uuid4()))
     (service.folder / "photos" / photo.storage_key).write_bytes(samples.portrait_query())
     with redis_away_at_the_end(celery_setup, nodes["milvus"], broker):
-        bulk.enqueue_index(gallery_id=str(uuid.uuid4()), photos=[photo])
+        request = IndexRequest(target=default_target(), gallery_id=str(uuid.uuid4()), photos=(photo,))
+        work_queue().send(request, queue=queues.index_queue(pack_name()))
 
     def ran_twice() -> bool:
         revive(celery_setup)

@@ -15,10 +15,11 @@ from pytest_celery import CeleryTestSetup, CeleryTestWorker
 from tasks import names, queues
 from tasks.dictionaries import pack_name
 from tasks.health.canaries import canary_key
+from tasks.messages.indexing import RemoveRequest
 from tasks.targets import default_target
-from tasks.web import bulk
 from tasks.web.results import KEY_PREFIX
 from tasks.web.search_client import SearchClient
+from tasks.work_queue import work_queue
 from tests.faults.invariants import database, eventually, photo_states
 from tests.service import RunningService
 from tests.workers.conftest import VISIBILITY_SECONDS, reports
@@ -168,9 +169,10 @@ async def test_a_search_is_answered_while_the_index_worker_stands_still_and_its_
     index.kill("SIGSTOP")
     try:
         for _ in range(50):
-            bulk.enqueue_removal(
-                targets=[default_target()], gallery_id=str(uuid.uuid4()), photo_ids=[str(uuid.uuid4())]
+            request = RemoveRequest(
+                targets=(default_target(),), gallery_id=str(uuid.uuid4()), photo_ids=(str(uuid.uuid4()),)
             )
+            work_queue().send(request, queue=queues.index_queue(settings.PACK_NAME))
         async with SearchClient() as search:
             job_id = await search.start_search(samples.portrait_query(), gallery_id=gallery)
             result = await search.wait_for_search(job_id, timeout_seconds=30)

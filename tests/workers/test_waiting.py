@@ -13,11 +13,11 @@ from tasks import queues
 from tasks.config import QueueConfig
 from tasks.dictionaries import pack_name
 from tasks.messages.base import BoxInfo
-from tasks.messages.indexing import KnownFace, PhotoRef
+from tasks.messages.indexing import IndexRequest, KnownFace, PhotoRef, RemoveRequest
 from tasks.targets import default_target
-from tasks.web import bulk
 from tasks.web.results import KEY_PREFIX
 from tasks.web.search_client import SearchClient
+from tasks.work_queue import work_queue
 from webapp.indexing.dispatch import REMOVAL_CHUNK_SIZE
 from webapp.operations import samples
 
@@ -78,14 +78,14 @@ def test_the_largest_messages_stay_small(nodes: dict[str, Any], broker: redis.Re
     box = BoxInfo(left=1234.56789012345, top=1234.56789012345, right=1234.56789012345, bottom=1234.56789012345)
     known = tuple(KnownFace(face_id=str(uuid.uuid4()), box=box) for _ in range(FACES))
     gallery_id = str(uuid.uuid4())
-    photos = [
+    photos = tuple(
         PhotoRef(photo_id=str(uuid.uuid4()), storage_key=f"{uuid.uuid4()}/{uuid.uuid4()}", known_faces=known)
         for _ in range(settings.INDEX_CHUNK_SIZE)
-    ]
-    target = default_target()
-    bulk.enqueue_index(target=target, gallery_id=gallery_id, photos=photos, queue=queues.index_queue(pack_name()))
-    ids = [str(uuid.uuid4()) for _ in range(REMOVAL_CHUNK_SIZE)]
-    bulk.enqueue_removal(targets=[target] * 3, gallery_id=gallery_id, photo_ids=ids)
-    messages = waiting_messages(broker, queues.index_queue(pack_name()))
+    )
+    target, queue = default_target(), queues.index_queue(pack_name())
+    work_queue().send(IndexRequest(target=target, gallery_id=gallery_id, photos=photos), queue=queue)
+    ids = tuple(str(uuid.uuid4()) for _ in range(REMOVAL_CHUNK_SIZE))
+    work_queue().send(RemoveRequest(targets=(target,) * 3, gallery_id=gallery_id, photo_ids=ids), queue=queue)
+    messages = waiting_messages(broker, queue)
     assert len(messages) == 2
     assert max(map(len, messages)) < LARGEST_INDEX_BYTES

@@ -1,4 +1,4 @@
-"""The staff's view of the audit log."""
+"""The audit log in the admin."""
 
 from django.contrib import admin
 
@@ -8,7 +8,7 @@ from webapp.http.admin_bases import ReadOnly
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnly):
-    """Nobody changes or deletes what was written down here."""
+    """Read-only: entries are never changed or deleted."""
 
     list_display = ["at", "actor", "action", "subject"]
     list_filter = ["action"]

@@ -1,4 +1,4 @@
-"""Writing to the audit log."""
+"""Write to the audit log."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from webapp.accounts.models import AuditEntry
 
 
 def audit(*, actor: str, action: str, subject: str, **detail: Any) -> None:
-    """Write down who did what, in the caller's transaction."""
+    """Add an entry, in the caller's transaction. `actor` is a user name or a command."""
     AuditEntry.objects.create(actor=actor, action=action, subject=subject, detail=detail)

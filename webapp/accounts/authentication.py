@@ -1,4 +1,4 @@
-"""The API's authentication for now: the pages' session, with its CSRF check."""
+"""API authentication: the session of the pages, with its CSRF check."""
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -8,9 +8,9 @@ from ninja.security import APIKeyCookie
 
 
 class SessionAuth(APIKeyCookie):
-    """Asks whether the session is logged in, and for writing that the CSRF token is right.
+    """Requires a logged-in session, and a valid CSRF token for everything but reading.
 
-    The CSRF check reads the form, so it parses the body: that happens in a thread, not on the event loop.
+    The CSRF check parses the body, so it runs in a thread, not on the event loop.
     """
 
     param_name = settings.SESSION_COOKIE_NAME

@@ -4,10 +4,10 @@ from django.db import models
 
 
 class AuditEntry(models.Model):
-    """Who did what that others must be able to look up. Rows are only added."""
+    """An action that others must be able to look up. Rows are added, never changed."""
 
     at = models.DateTimeField(auto_now_add=True)
-    #: The user's name, or the command that was run: it outlives the user.
+    #: A user name or a command, as text: the entry outlives the user.
     actor = models.CharField(max_length=150)
     action = models.CharField(max_length=50)
     subject = models.CharField(max_length=200)

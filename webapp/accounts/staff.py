@@ -1,4 +1,4 @@
-"""What is for staff only: to anybody else it does not exist."""
+"""Pages and API operations for staff only. For anybody else they do not exist."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,7 +12,7 @@ from webapp.http.problems import not_found
 
 
 class StaffAuth(SessionAuth):
-    """The session's authentication, for staff: to others the address does not exist."""
+    """Session authentication for staff: for other users the operation does not exist."""
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Any:
         user = super().authenticate(request, key)
@@ -22,7 +22,7 @@ class StaffAuth(SessionAuth):
 
 
 def actor_of(request: HttpRequest) -> str:
-    """Who it is, for the audit log."""
+    """Return the user's name, for the audit log."""
     return request.user.get_username()
 
 
@@ -30,7 +30,7 @@ View = Callable[..., HttpResponse]
 
 
 def staff_only(view: View) -> View:
-    """To others the page does not exist."""
+    """Let only staff see the page: for other users it does not exist."""
 
     @login_required
     @wraps(view)

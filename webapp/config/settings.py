@@ -85,6 +85,7 @@ MIDDLEWARE = [  # Django's own in their usual order, each without a thread of it
     "webapp.http.direct_middleware.CommonMiddleware",
     "webapp.http.direct_middleware.CsrfViewMiddleware",
     "webapp.http.direct_middleware.AuthenticationMiddleware",
+    "webapp.accounts.current_user.CurrentUserMiddleware",
     "webapp.http.direct_middleware.MessageMiddleware",
     "webapp.http.direct_middleware.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -102,6 +103,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "webapp.operations.service_info.service_info",
             ]
         },
     }
@@ -256,7 +258,7 @@ LOGGING = {
     "loggers": {
         "django.request": {"level": "ERROR"},
         "uvicorn": {"handlers": ["console"], "level": "INFO", "propagate": False},  # it has handlers of its own
-        # Its lines would show the signed tokens in addresses; ours do not (webapp/http/request_ids.py).
+        # Its lines would show the tickets in paths; ours do not (webapp/http/request_ids.py).
         "uvicorn.access": {"handlers": [], "propagate": False},
     },
 }

@@ -1,4 +1,4 @@
-"""Cutting long lists into pieces."""
+"""Dividing long lists into chunks."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -7,6 +7,7 @@ Item = TypeVar("Item")
 
 
 def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield the items in lists of `size`; the last one may be shorter."""
     chunk: list[Item] = []
     for item in items:
         chunk.append(item)

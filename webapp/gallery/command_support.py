@@ -1,4 +1,4 @@
-"""What the gallery's commands share: finding a gallery by name, and sentences instead of tracebacks."""
+"""Shared by commands: finding galleries and users by name, with a sentence when there is no single match."""
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
@@ -8,7 +8,7 @@ from webapp.gallery.models import Gallery
 
 
 def gallery_named(name: str, owner: str | None) -> Gallery:
-    """Return the one gallery of that name. `owner` is a user name; it is needed when several users have one."""
+    """Return the gallery of that name. `owner` is a user name, needed when several users have such a gallery."""
     found = Gallery.objects.filter(name=name, deleting=False).select_related("owner")
     if owner is not None:
         found = found.filter(owner_id=user_named(owner).pk)
@@ -32,7 +32,7 @@ def user_named(username: str) -> AbstractBaseUser:
 
 
 def only_user() -> AbstractBaseUser:
-    """Return the user a new gallery belongs to when nobody is named: the only one there is."""
+    """Return the only active user, who owns a new gallery unless another owner is named."""
     users = list(get_user_model().objects.filter(is_active=True)[:2])
     if not users:
         raise CommandError("There is no user yet to own a gallery; `python manage.py createsuperuser` makes one.")

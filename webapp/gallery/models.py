@@ -6,6 +6,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from webapp.gallery.attempts import Attempted
+
 #: The code of a photo whose import was cancelled before it was indexed.
 CANCELLED = "cancelled"
 
@@ -17,7 +19,7 @@ class Gallery(models.Model):
     # PROTECT: deleting a user must not leave faces behind in the vector store.
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="galleries")
     name = models.CharField(max_length=100)
-    #: Set once its owner has deleted it; the row goes with its last photo.
+    #: Set once its owner has deleted it; the row is deleted with the last photo.
     deleting = models.BooleanField(default=False)
     created = models.DateTimeField(auto_now_add=True)
 
@@ -34,8 +36,8 @@ class Gallery(models.Model):
         return self.name
 
 
-class Photo(models.Model):
-    """One image file in a gallery."""
+class Photo(Attempted):
+    """One image file in a gallery. A settled photo shows the outcome of its entry in the active generation."""
 
     class State(models.TextChoices):
         PENDING = "pending", "pending"
@@ -46,28 +48,19 @@ class Photo(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     gallery = models.ForeignKey(Gallery, on_delete=models.PROTECT, related_name="photos")
-    #: The name the photo came with. Shown, never used as a path.
+    #: The name of the uploaded file. Shown, never used as a path.
     filename = models.CharField(max_length=255)
     #: `<gallery id>/<photo id>`, made by the server.
     file = models.FileField(max_length=100)
     sha256 = models.CharField(max_length=64)
     byte_size = models.PositiveBigIntegerField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
-    #: Why the photo is not indexed: a stable code and one sentence. Of a pending photo: why its last attempt failed.
-    code = models.CharField(max_length=50, blank=True)
-    message = models.TextField(blank=True)
-    #: Pixels of the upright picture; None until a worker has decoded it.
+    #: Size of the upright picture in pixels; None until a worker has decoded it.
     width = models.PositiveIntegerField(null=True, blank=True)
     height = models.PositiveIntegerField(null=True, blank=True)
-    #: What the worker found in the file, e.g. "JPEG"; empty until then.
+    #: The file's format, for example "JPEG"; empty until a worker has decoded it.
     image_format = models.CharField(max_length=20, blank=True)
-    #: How often the photo was sent to the index queue without an outcome.
-    attempts = models.PositiveIntegerField(default=0)
-    #: When it was last sent to be indexed or removed. None: it is to be sent as soon as the queue has room.
-    enqueued_at = models.DateTimeField(null=True, blank=True)
-    #: When its outcome was written down.
-    settled_at = models.DateTimeField(null=True, blank=True)
-    #: The job that last took it up.
+    #: The latest job that it belongs to.
     job = models.ForeignKey(
         "jobs.Job", on_delete=models.SET_NULL, null=True, blank=True, related_name="photos", db_index=False
     )
@@ -76,7 +69,7 @@ class Photo(models.Model):
     class Meta:
         ordering = ["-created", "id"]
         constraints = [
-            # A photo on its way out does not stop anybody from adding the same file again.
+            # The same file may be added again while the old photo is being deleted.
             models.UniqueConstraint(
                 fields=["gallery", "sha256"], condition=~Q(state="deleting"), name="photo_content_once_per_gallery"
             )
@@ -92,14 +85,14 @@ class Photo(models.Model):
         return self.filename
 
 
-#: States that change without anybody acting.
+#: States that change without anyone's action.
 UNSETTLED = (Photo.State.PENDING, Photo.State.DELETING)
 
 
 class FailedPhoto(Photo):
-    """The dead-letter list: a failed photo that another attempt may help, once its cause is put right."""
+    """The dead-letter list: failed photos that may succeed if they are retried once the cause is fixed."""
 
-    #: What another attempt cannot help is left out: files that are no pictures, and what somebody has cancelled.
+    #: Files that are not pictures and cancelled photos are left out: a retry would not change their outcome.
     CODES = ("gave_up", "capacity_reached", "bad_image", "photo_missing")
 
     class Meta:
@@ -107,10 +100,11 @@ class FailedPhoto(Photo):
 
 
 class Tombstone(models.Model):
-    """A photo whose faces must stay away: its row is gone, or its import was cancelled after it was sent.
+    """A photo that must not be indexed again: its row is deleted, or its import was cancelled after it was sent.
 
-    A worker may still hold a message about it, index it, and die before it can say so; or the message of a dead worker
-    runs again. Once neither can be, its faces are removed one last time, and the tombstone goes when that is recorded.
+    A worker may still hold a message about it, index it and die before it reports the outcome, or the message of a dead
+    worker may be delivered again. Once neither is possible, the photo's vectors are removed one last time, and the
+    tombstone is deleted when that removal is recorded.
     """
 
     photo_id = models.UUIDField(primary_key=True, editable=False)
@@ -128,15 +122,15 @@ class Tombstone(models.Model):
 
 
 class Face(models.Model):
-    """One detected face. Its embeddings live in the vector store under the same id, which the worker gives.
+    """One detected face. Its embeddings are in the vector store under the same id, which the worker assigns.
 
-    A face is kept when a later generation's pack does not find it any more: its name would be lost with it.
+    A face that the pack of a later generation does not find is kept, because its name would be lost with it.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
     photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="faces")
     person = models.ForeignKey("people.Person", on_delete=models.SET_NULL, null=True, blank=True, related_name="faces")
-    #: Those whose pack finds it, and whose collection holds its embedding.
+    #: The generations whose pack finds it, and whose collections therefore hold its embedding.
     generations = models.ManyToManyField("generations.Generation", related_name="faces", blank=True)
     #: The box, in pixels of the upright picture.
     left = models.FloatField()
@@ -147,7 +141,7 @@ class Face(models.Model):
     landmarks = models.JSONField(default=list)
     score = models.FloatField()
     quality = models.FloatField()
-    #: Fingerprint of the detector that has found it there; empty when an older release has.
+    #: Fingerprint of the detector that found it at this place; empty if the worker did not report one.
     detector = models.CharField(max_length=64, blank=True)
 
     class Meta:

@@ -8,7 +8,7 @@ from webapp.http.problems import Problem
 
 
 def gallery_create(*, owner: AbstractBaseUser | AnonymousUser, name: str) -> Gallery:
-    """Create a gallery; a name is taken once per owner."""
+    """Create a gallery. Raises Problem if the name is empty or too long, or the owner already has one of that name."""
     name = " ".join(name.split())
     longest = Gallery._meta.get_field("name").max_length or 0
     if not name or len(name) > longest:

@@ -1,4 +1,4 @@
-"""Tombstones: photos whose faces must stay away, remembered until the sweep has removed them one last time."""
+"""Tombstones: deleted photos, remembered until the sweep has removed their vectors one last time."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -9,7 +9,7 @@ from webapp.gallery.models import Tombstone
 
 
 def tombstones_set(photos: Mapping[UUID, UUID]) -> None:
-    """Leave a tombstone, or a fresh one, for each photo, given as its id and its gallery's."""
+    """Create or renew a tombstone for each photo; `photos` maps photo ids to gallery ids."""
     now = timezone.now()
     Tombstone.objects.bulk_create(
         [

@@ -1,59 +1,73 @@
-"""Writes to entries."""
+"""Writes to entries, and to the photos that show them.
+
+A settled photo shows the outcome of its entry in the active generation: state, code and message are copied when the
+active generation records an outcome, and for all photos when another generation is activated. A cancelled photo stays
+cancelled, and a photo without an entry in the active generation keeps what it showed before.
+"""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from tasks.messages.base import ErrorInfo
 from tasks.messages.generations import Copied
 from tasks.messages.indexing import PhotoOutcomeInfo
-from webapp.gallery.models import Face, Photo
+from webapp.gallery.attempts import outcome_of
+from webapp.gallery.models import CANCELLED, Face, Photo
 from webapp.generations.models import Entry, Generation
+from webapp.generations.selectors import SETTLED
 
 logger = logging.getLogger(__name__)
-
-
-def entries_forget(entries: QuerySet[Entry], *, generation: Generation) -> int:
-    """Forget what became of these photos in the generation, so that they are sent there again; return how many."""
-    with transaction.atomic():
-        # First of all: it locks the row that a tick locks as well before it touches entries.
-        Generation.objects.filter(pk=generation.pk).update(looked_through_at=None)
-        count, _ = entries.delete()
-    return count
-
 
 #: Rows in one statement.
 BATCH_SIZE = 1000
 _Membership = Face.generations.through
 
 
-def outcome_enter(*, generation: Generation, photo: Photo, outcome: PhotoOutcomeInfo) -> None:
-    """Write an outcome into the generation's entry of the photo, in the caller's transaction. May run twice, and late.
+def entries_forget(entries: QuerySet[Entry], *, generation: Generation) -> int:
+    """Delete these entries of the generation, so that their photos are sent to it again; return how many."""
+    with transaction.atomic():
+        # This comes first because it locks the row that a tick also locks before it changes entries.
+        Generation.objects.filter(pk=generation.pk).update(looked_through_at=None)
+        count, _ = entries.delete()
+    return count
 
-    A `failed` never overwrites what has succeeded. When other faces come out than before in the generation that is
-    searched, the photo's entries in the others are forgotten, so that they follow.
+
+def photos_follow(generation: Generation) -> None:
+    """Copy the outcomes of the generation, which is active from now on, to the photos that show another one."""
+    settled = Photo.objects.filter(state__in=SETTLED).exclude(code=CANCELLED)
+    entry = Entry.objects.filter(generation=generation, photo=OuterRef("pk")).exclude(state=Entry.State.PENDING)
+    differing = entry.exclude(state=OuterRef("state"), code=OuterRef("code"), message=OuterRef("message"))
+    settled.filter(Exists(differing)).update(**outcome_of(entry))
+
+
+def outcome_enter(*, generation: Generation, photo: Photo, outcome: PhotoOutcomeInfo) -> Entry:
+    """Record an outcome in the photo's entry, in the caller's transaction; return the entry. May run twice, and late.
+
+    A failure never replaces a success: the photo was sent twice, and one of the runs succeeded. If the active
+    generation finds other faces than before, the photo's entries in the other generations are deleted, so that it is
+    sent to them again.
     """
-    now = timezone.now()
     entry, is_new = Entry.objects.get_or_create(generation=generation, photo=photo)
     if outcome.state == "failed" and entry.state in (Entry.State.INDEXED, Entry.State.NO_FACES):
-        return
+        return entry
     entry.state, entry.code, entry.message = Entry.State(outcome.state), outcome.code, outcome.message
-    entry.settled_at = now
+    entry.settled_at = timezone.now()
     entry.save(update_fields=["state", "code", "message", "settled_at"])
     if outcome.state == "failed":
-        return  # its old faces stay in the collection as they are
+        return entry  # the collection still holds the faces it found earlier, if any
     _faces_write(generation, photo, outcome)
     has_changed = _membership_set(generation, photo, {UUID(face.face_id) for face in outcome.faces})
     if generation.state == Generation.State.ACTIVE and (is_new or has_changed):
         photo.entries.exclude(generation=generation).delete()
+    return entry
 
 
 def _faces_write(generation: Generation, photo: Photo, outcome: PhotoOutcomeInfo) -> None:
-    """Write the rows of faces; a known face is where the active generation has found it."""
+    """Write the rows of faces; only the active generation changes where a known face is."""
     geometry = ["left", "top", "right", "bottom", "landmarks", "score", "quality", "detector"]
     faces = [
         Face(
@@ -74,30 +88,24 @@ def _faces_write(generation: Generation, photo: Photo, outcome: PhotoOutcomeInfo
 
 
 def _membership_set(generation: Generation, photo: Photo, face_ids: Collection[UUID]) -> bool:
-    """Say that the generation has exactly these faces of the photo; return whether it had others before."""
+    """Make these the generation's faces of the photo; return whether it had others before."""
     members = _Membership.objects.filter(generation_id=generation.pk, face__photo=photo)
     before = set(members.values_list("face_id", flat=True))
     lost = before - set(face_ids)
     members.filter(face_id__in=lost).delete()
     if generation.state == Generation.State.ACTIVE:
-        # The same pack has thought better of it. What is named, or found by another generation, stays.
+        # Its pack no longer finds these. Keep faces that have a name or that another generation finds.
         Face.objects.filter(id__in=lost, person=None, generations=None).delete()
     new = [_Membership(generation_id=generation.pk, face_id=face_id) for face_id in set(face_ids) - before]
     _Membership.objects.bulk_create(new, ignore_conflicts=True)
     return before != set(face_ids)
 
 
-def failure_note(*, generation: Generation, photo_ids: Sequence[UUID | str], error: ErrorInfo) -> None:
-    """Note why a worker could not finish these photos of a generation. They are sent again."""
-    pending = generation.entries.filter(photo_id__in=photo_ids, state=Entry.State.PENDING)
-    pending.update(code=error.code, message=error.message)
-
-
 def copy_enter(*, generation: Generation, source: Generation, copied: Copied) -> bool:
-    """Write down that a range of photos was copied from the source. May run twice.
+    """Record that a range of photos was copied from the source. May run twice.
 
-    Returns False when the collection has another number of faces of them than the source should have: then they are to
-    be copied again, because somebody has written to the source in between.
+    Return False if the number of copied faces is not the number that the database has for the source, because something
+    wrote to the source in the meantime: the range is then copied again.
     """
     photos = Photo.objects.filter(gallery=UUID(copied.gallery_id), id__gte=copied.first, id__lte=copied.last).exclude(
         state=Photo.State.DELETING
@@ -107,19 +115,14 @@ def copy_enter(*, generation: Generation, source: Generation, copied: Copied) ->
         face_ids = list(members.values_list("face_id", flat=True))
         pending = Entry.objects.filter(generation=generation, photo__in=photos, state=Entry.State.PENDING)
         if len(face_ids) != copied.face_count:
-            logger.info("Copied %d faces where %d were to be: once more.", copied.face_count, len(face_ids))
-            pending.update(enqueued_at=None)
+            logger.info("Copied %d faces instead of %d; copying them again.", copied.face_count, len(face_ids))
+            pending.send_again()
             return False
         _Membership.objects.bulk_create(
             [_Membership(generation_id=generation.pk, face_id=face_id) for face_id in face_ids],
             ignore_conflicts=True,
             batch_size=BATCH_SIZE,
         )
-        for state in (Entry.State.INDEXED, Entry.State.NO_FACES, Entry.State.FAILED):
-            _settle_as_in(pending, source, state)
+        same = Entry.objects.filter(generation=source, photo=OuterRef("photo")).exclude(state=Entry.State.PENDING)
+        pending.filter(Exists(same)).update(**outcome_of(same) | {"settled_at": timezone.now()})
     return True
-
-
-def _settle_as_in(pending: QuerySet[Entry], source: Generation, state: Entry.State) -> None:
-    same = Entry.objects.filter(generation=source, state=state).values("photo_id")
-    pending.filter(photo__in=same).update(state=state, settled_at=timezone.now())

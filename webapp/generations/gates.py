@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from tasks.health.reports import WorkerReport, published_reports
+from tasks.health.reports import WorkerReport
 from tasks.roles import PACK_ROLES
+from tasks.work_queue import work_queue
 from webapp.generations import selectors
 from webapp.generations.models import Generation
 
@@ -46,7 +47,7 @@ class ChangedAnswer:
 
 def gates_of(generation: Generation, reports: Sequence[WorkerReport] | None = None) -> list[Gate]:
     """Look at every gate of the generation."""
-    reports = published_reports() if reports is None else reports
+    reports = work_queue().worker_reports() if reports is None else reports
     return [outcomes_gate(generation), *measured_gates(generation), _workers(generation, reports)]
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from tasks.messages.generations import Measured, MeasureRequest
 from tasks.queues import index_queue, reindex_queue
-from tasks.web import bulk
+from tasks.work_queue import work_queue
 from webapp.gallery.models import Face
 from webapp.generations import selectors
 from webapp.generations.gates import measured_gates, outcomes_gate
@@ -64,7 +64,7 @@ def measurement_start(generation: Generation) -> None:
     generation.save(update_fields=["measuring", "measured_at"])
     for each, queue in ((generation, reindex_queue(generation.pack)), (active, index_queue(active.pack))):
         request = MeasureRequest(target=each.target, ticket=generation.measuring, face_ids=face_ids)
-        bulk.enqueue_measurement(request, queue=queue)
+        work_queue().send(request, queue=queue)
 
 
 def measurement_record(*, measured: Measured) -> None:

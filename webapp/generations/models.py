@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from tasks.messages.base import IndexSettings, Target
+from webapp.gallery.attempts import Attempted
 
 
 class Generation(models.Model):
@@ -108,7 +109,7 @@ class Generation(models.Model):
 LIVE_STATES = (Generation.State.BUILDING, Generation.State.READY, Generation.State.ACTIVE, Generation.State.RETIRED)
 
 
-class Entry(models.Model):
+class Entry(Attempted):
     """A photo in a generation: what became of it there. Without one, the photo is still to be sent."""
 
     class State(models.TextChoices):
@@ -120,13 +121,6 @@ class Entry(models.Model):
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="entries")
     photo = models.ForeignKey("gallery.Photo", on_delete=models.CASCADE, related_name="entries")
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
-    code = models.CharField(max_length=50, blank=True)
-    message = models.TextField(blank=True)
-    #: How often it was sent without an outcome.
-    attempts = models.PositiveIntegerField(default=0)
-    #: When it was last sent; None: it is to be sent.
-    enqueued_at = models.DateTimeField(null=True, blank=True)
-    settled_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name_plural = "entries"
@@ -135,6 +129,11 @@ class Entry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.photo_id} in {self.generation_id}"
+
+    @property
+    def gallery_id(self) -> uuid.UUID:
+        """The photo's gallery."""
+        return self.photo.gallery_id
 
 
 class Check(models.Model):

@@ -9,8 +9,9 @@ from uuid import UUID
 from django.db.models import Count
 from django.utils import timezone
 
-from tasks.health.reports import WorkerReport, published_reports
+from tasks.health.reports import WorkerReport
 from tasks.queues import gpu_queues
+from tasks.work_queue import work_queue
 from webapp.gallery.models import Face
 from webapp.gallery.selectors import Viewer, photos_for
 from webapp.generations import checks, gates, selectors, trials
@@ -118,7 +119,7 @@ def pack_workers(packs: Iterable[str], reports: Sequence[WorkerReport]) -> list[
 
 
 def _overviews(generations: Sequence[Generation]) -> list[Overview]:
-    now, reports = timezone.now(), published_reports()
+    now, reports = timezone.now(), work_queue().worker_reports()
     progress = selectors.progress_of_each(generations)
     rates = _rates(generations, now)
     workers = {each.pack: each for each in pack_workers((each.pack for each in generations), reports)}

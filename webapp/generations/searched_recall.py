@@ -8,10 +8,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from tasks.health.reports import published_reports
 from tasks.messages.generations import MeasureRequest
 from tasks.queues import index_queue
-from tasks.web import bulk, queue_progress
+from tasks.work_queue import work_queue
 from webapp.generations import trials
 from webapp.generations.measuring import PAUSE_FACTOR, UNANSWERED_SECONDS
 from webapp.generations.models import Generation, Trial
@@ -30,7 +29,7 @@ def searched_recall_tick() -> None:
     is_on_trial = Q(latest_trial__state=Trial.State.RUNNING)
     searched = Generation.objects.filter(Q(state=Generation.State.ACTIVE) | is_on_trial, is_dropping=False)
     due = [generation for generation in searched if _is_due(generation)]
-    served = {queue for report in published_reports() for queue in report.queues} if due else set()
+    served = {queue for report in work_queue().worker_reports() for queue in report.queues} if due else set()
     for generation in due:
         if index_queue(generation.pack) in served:
             _measurement_start(generation)
@@ -46,7 +45,7 @@ def _is_due(generation: Generation) -> bool:
     # The request may wait behind an import for longer than that; another one would wait behind it.
     queue = index_queue(generation.pack)
     return age > timedelta(seconds=UNANSWERED_SECONDS) and (
-        generation.measured_at.timestamp() < queue_progress.left_queue(queue, UNANSWERED_SECONDS)
+        generation.measured_at.timestamp() < work_queue().left_before(queue, UNANSWERED_SECONDS)
     )
 
 
@@ -57,4 +56,4 @@ def _measurement_start(generation: Generation) -> None:
         found = Generation.objects.select_for_update().get(pk=generation.pk)
         found.measuring, found.measured_at = str(uuid4()), timezone.now()
         found.save(update_fields=["measuring", "measured_at"])
-    bulk.enqueue_measurement(MeasureRequest(target=found.target, ticket=found.measuring), queue=index_queue(found.pack))
+    work_queue().send(MeasureRequest(target=found.target, ticket=found.measuring), queue=index_queue(found.pack))

@@ -7,18 +7,18 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from tasks import live_targets
 from tasks.errors import QueueUnavailable
 from tasks.messages.generations import DropRequest
+from tasks.queues import index_queue
 from tasks.targets import collection_config
-from tasks.web import bulk
+from tasks.work_queue import work_queue
 from webapp.accounts.audit import audit
-from webapp.gallery.models import CANCELLED, Face, Gallery, Photo
+from webapp.gallery.models import Face, Gallery, Photo
 from webapp.generations import gates, selectors
-from webapp.generations.entries import entries_forget
+from webapp.generations.entries import entries_forget, photos_follow
 from webapp.generations.models import LIVE_STATES, Entry, Generation
 from webapp.http import problems
 from webapp.http.problems import Problem, not_found
@@ -69,7 +69,7 @@ def generation_start(
             raise Problem("bad_index", str(error), status=400) from error
         generation.save(force_insert=True)
         audit(actor=actor, action="reindex.start", subject=str(generation), index_type=index_type)
-    live_targets.publish(selectors.live_targets())
+    work_queue().publish_targets(selectors.live_targets())
     return generation
 
 
@@ -141,21 +141,12 @@ def _switch(
         Generation.objects.filter(pk=chosen.pk).update(
             state=State.ACTIVE, activated_at=now, is_paused=False, measuring="", measured_at=None
         )
-        # What was sent to the workers of the generation before goes to those of this one.
-        Photo.objects.filter(state=Photo.State.PENDING).update(enqueued_at=None)
-        _photos_follow(chosen)
+        # Pending photos were sent to the previous pack's workers; send them to those of this generation instead.
+        Photo.objects.send_again()
+        photos_follow(chosen)
         overridden = {gate.name: gate.detail for gate in closed}
         audit(actor=actor, action="reindex.activate", subject=str(chosen), overridden=overridden)
-    live_targets.publish(selectors.live_targets())
-
-
-def _photos_follow(generation: Generation) -> None:
-    """Show of each photo what became of it in this generation, where that is another state than in the one before."""
-    for state in (Entry.State.INDEXED, Entry.State.NO_FACES, Entry.State.FAILED):
-        entry = Entry.objects.filter(generation=generation, photo=OuterRef("pk"), state=state)
-        differing = Photo.objects.filter(Exists(entry), state__in=selectors.SETTLED).exclude(state=state)
-        changed = differing.exclude(code=CANCELLED)
-        changed.update(state=state, code=Subquery(entry.values("code")), message=Subquery(entry.values("message")))
+    work_queue().publish_targets(selectors.live_targets())
 
 
 def generation_drop(*, generation: Generation, actor: str) -> str:
@@ -171,7 +162,7 @@ def generation_drop(*, generation: Generation, actor: str) -> str:
             raise Problem("is_active", "The active generation cannot be dropped: activate another first.", status=409)
         Generation.objects.filter(pk=found.pk).update(is_dropping=True, is_paused=True)
         audit(actor=actor, action="reindex.drop", subject=str(found))
-    live_targets.publish(selectors.live_targets())
+    work_queue().publish_targets(selectors.live_targets())
     try:
         drop_send(found)
     except QueueUnavailable:
@@ -182,7 +173,8 @@ def generation_drop(*, generation: Generation, actor: str) -> str:
 def drop_send(generation: Generation) -> None:
     """Ask a worker to delete the collection. Raises QueueUnavailable."""
     Generation.objects.filter(pk=generation.pk).update(fed_at=timezone.now())
-    bulk.enqueue_drop(DropRequest(target=generation.target), pack=selectors.active_generation().pack)
+    queue = index_queue(selectors.active_generation().pack)
+    work_queue().send(DropRequest(target=generation.target), queue=queue)
 
 
 def drops_send_again() -> None:

@@ -7,8 +7,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from tasks import live_targets
 from tasks.targets import collection_config
+from tasks.work_queue import work_queue
 from webapp.accounts.audit import audit
 from webapp.generations import selectors
 from webapp.generations.models import LIVE_STATES, Generation, Trial
@@ -53,7 +53,7 @@ def search_params_set(
             previous=before,
             is_confirmed=is_confirmed,
         )
-    live_targets.publish(selectors.live_targets())
+    work_queue().publish_targets(selectors.live_targets())
 
 
 def trials_settle() -> None:
@@ -108,7 +108,7 @@ def _trial_settle(generation_id: int) -> None:
             generation.save(update_fields=["search_params", "measuring", "measured_at", "measurements"])
         action = "reindex.set.kept" if is_kept else "reindex.set.undone"
         audit(actor=trial.actor, action=action, subject=str(generation), detail=_detail(trial))
-    live_targets.publish(selectors.live_targets())
+    work_queue().publish_targets(selectors.live_targets())
 
 
 def _forget_measurement(generation: Generation) -> None:

@@ -1,18 +1,18 @@
-"""What every admin page of rows shares."""
+"""Base classes of admin pages."""
 
 from django.contrib import admin
 from django.http import HttpRequest
 
 
 class NoDeletion(admin.ModelAdmin):  # type: ignore[type-arg]
-    """A row deleted here would leave its faces findable in the vector store."""
+    """Forbids deletion, which would leave the row's faces in the vector store."""
 
     def has_delete_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
         return False
 
 
 class ReadOnly(NoDeletion):
-    """Workers write these rows."""
+    """For rows that only workers write."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -12,7 +12,7 @@ from worker.errors import FaceQueueError
 
 @contextmanager
 def expected_failures() -> Iterator[None]:
-    """Turn what can go wrong on a good day into one sentence and a non-zero exit."""
+    """Turn expected failures into one sentence and a non-zero exit status."""
     try:
         yield
     except Problem as problem:

@@ -1,9 +1,8 @@
 """Django's own middlewares without their threads.
 
-Under ASGI Django runs each method of its middlewares in a thread: thirteen times there and back for a page whose view
-needs one. Each waits for a thread and for a processor, which on a busy machine is most of a page's time. These methods
-only look at headers, cookies and objects in memory, so here they run on the event loop; the few that may touch the
-database or parse a body go to a thread as before, when they do.
+Under ASGI, Django runs each method of its middlewares in a thread: a page switches threads sixteen times, and on a busy
+machine waiting for them takes most of the page's time. These methods only read headers, cookies and objects in memory,
+so here they run on the event loop. The few that may use the database or parse a body still run in a thread.
 """
 
 from typing import Any
@@ -25,7 +24,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 class _Direct(MiddlewareMixin):
-    """Calls the middleware's methods where it is; `needs_thread` says when what comes after the view may not be."""
+    """Runs the methods on the event loop, except `process_response` when `needs_thread` says so."""
 
     async def __acall__(self, request: HttpRequest) -> Any:
         response = self.process_request(request) if hasattr(self, "process_request") else None
@@ -46,7 +45,7 @@ class SecurityMiddleware(_Direct, DjangoSecurityMiddleware):
 
 class SessionMiddleware(_Direct, DjangoSessionMiddleware):
     def needs_thread(self, request: HttpRequest) -> bool:
-        """A changed session is saved."""
+        """A changed session is written to the database."""
         return bool(request.session.modified)
 
 
@@ -68,7 +67,7 @@ class AuthenticationMiddleware(_Direct, DjangoAuthenticationMiddleware):
 
 class MessageMiddleware(_Direct, DjangoMessageMiddleware):
     def needs_thread(self, request: HttpRequest) -> bool:
-        """Messages that do not fit in the cookie go into the session."""
+        """Messages that do not fit into the cookie go into the session."""
         messages = getattr(request, "_messages", None)
         return messages is not None and (messages.used or messages.added_new)
 

@@ -1,7 +1,7 @@
-"""The door for query images: refuses what could not be searched before Django has any work with it.
+"""The door for query images: refuses a search that has no chance before Django does any work for it.
 
-With many more users than the workers can serve, most requests are refusals. One from a view costs a parsed body, a
-session, a user and a gallery; one from here costs almost nothing, and no image is kept.
+With many more users than the workers can serve, most requests are refused. A refusal by a view costs a parsed body, a
+session, a user and a gallery; a refusal here costs almost nothing and keeps no image.
 """
 
 import json
@@ -21,8 +21,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 
-#: The addresses that take a query image.
-QUERY_PATHS: Final = re.compile(r"/galleries/[^/]+/(search/|searches)$")
+#: The paths that take a query image.
+QUERY_PATHS: Final = re.compile(r"/galleries/[^/]+/search/$|/api/v1/(galleries/[^/]+/)?searches$")
 
 
 class Admission(Protocol):
@@ -33,19 +33,19 @@ class Admission(Protocol):
         ...
 
     def place(self) -> AbstractAsyncContextManager[object]:
-        """Keep a place in the queue during the block. Raises what `check_room` raises."""
+        """Hold a place in the queue for the block. Raises what `check_room` raises."""
         ...
 
 
 class Door:
-    """ASGI: answers 503 while the search queue is full, and 413 to a body that would not fit in memory.
+    """Around an ASGI application: answers 503 while the search queue is full, and 413 to a body too large for memory.
 
-    The queue is asked twice: before the body, so that nobody uploads a picture in vain, and after it, when the search
-    takes its place; a client that sends slowly takes none meanwhile.
+    Checks the queue twice: before the body, so that nobody uploads an image in vain, and after it, when the search
+    takes its place. A client that sends slowly does not hold a place meanwhile.
     """
 
     def __init__(self, app: AsgiApp, *, admission: Callable[[], Admission]) -> None:
-        """`admission` returns who decides; it is asked for each request."""
+        """`admission` is called for each request."""
         self._app = app
         self._admission = admission
 
@@ -66,7 +66,7 @@ class Door:
 
 
 async def _whole_body(receive: Receive) -> deque[Message]:
-    """Return the request's messages. Raises Problem when they are too large, having read all and kept none."""
+    """Return the messages of the body. Raises Problem if it is too large, after reading all of it and keeping none."""
     kept: deque[Message] = deque()
     size = 0
     while True:
@@ -83,7 +83,7 @@ async def _whole_body(receive: Receive) -> deque[Message]:
 
 
 def _replay(kept: deque[Message], receive: Receive) -> Receive:
-    """Hand out the messages that were read, then whatever comes after them."""
+    """Return a `receive` that gives the messages already read, then those that follow."""
 
     async def replay() -> Message:
         return kept.popleft() if kept else await receive()

@@ -27,8 +27,8 @@ GetResponse = Callable[[HttpRequest], Any]
 class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
     """WhiteNoise for async requests.
 
-    WhiteNoise's own middleware is synchronous: Django would run every request inside one of its threads and keep
-    that thread until the answer is there, also while a search waits. This one awaits what follows it.
+    WhiteNoise's own middleware is synchronous: Django would run each request in one of its threads and hold that
+    thread until the response is ready, even while a search waits. This one awaits the rest of the chain.
     """
 
     sync_capable = True
@@ -58,7 +58,7 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
 
     @staticmethod
     def serve(static_file: Any, request: HttpRequest) -> HttpResponse:
-        """Answer with the file's bytes: our own few small files, which a sync file iterator would not stream anyway."""
+        """Return the whole file: ours are small, and a synchronous iterator would not stream anyway."""
         found = static_file.get_response(request.method, request.META)
         content = b""
         if found.file is not None:
@@ -72,7 +72,7 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
 
 
 class ContentSecurityPolicyMiddleware:
-    """Sends PAGE_POLICY with every answer that has no policy of its own."""
+    """Adds PAGE_POLICY to every response without a policy."""
 
     sync_capable = True
     async_capable = True
@@ -97,7 +97,7 @@ class ContentSecurityPolicyMiddleware:
 
 
 class ProblemMiddleware(MiddlewareMixin):
-    """Turns a Problem that a page's view raised into a page with its sentence and status. The API has its own."""
+    """Turns a Problem raised in a page's view into an error page. The API has handlers of its own."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, OperationalError):

@@ -1,4 +1,4 @@
-"""Messages that pages show once: counts in words, and warnings that a service has returned."""
+"""Messages that pages show once: counts in words, and warnings from services."""
 
 from django.contrib import messages
 from django.http import HttpRequest
@@ -10,6 +10,6 @@ def photos_text(count: int) -> str:
 
 
 def warn(request: HttpRequest, warning: str) -> None:
-    """Show the warning on the next page; an empty one shows nothing."""
+    """Show the warning on the next page, unless it is empty."""
     if warning:
         messages.warning(request, warning)

@@ -1,4 +1,4 @@
-"""Every request has an id: on each of its log lines, in each message it sends, and in its answer."""
+"""Every request has an id: on each of its log lines, in each message it sends, and in its response."""
 
 import logging
 import time
@@ -14,16 +14,16 @@ from tasks.context import REQUEST_ID, request_id
 logger = logging.getLogger("webapp.requests")
 
 HEADER: Final = b"x-request-id"
-#: Asked all the time by machines; a line for each would hide the others.
+#: Polled by machines; at INFO, these lines would bury the others.
 QUIET: Final = ("/health/", "/metrics", "/static/")
-#: A longer part of an address is a signed token, which is for its owner only.
+#: A longer segment of a path is a ticket, which only its owner may know.
 LONGEST_SHOWN: Final = 36
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class RequestIds:
-    """Around an ASGI application: takes the id from X-Request-ID when it is a sane one, and logs each answer."""
+    """Around an ASGI application: takes the id from X-Request-ID if it is valid, and logs each response."""
 
     def __init__(self, application: App) -> None:
         """Raises ConfigError when ENABLE_TRACING is on without OpenTelemetry."""
@@ -52,5 +52,5 @@ def _log(scope: Any, status: int, seconds: float) -> None:
 
 
 def _shown(path: str) -> str:
-    """Return the address without its query and without what only its owner may know."""
+    """Return the path without its query string and without tickets."""
     return quote("/".join(part if len(part) <= LONGEST_SHOWN else "..." for part in path.split("/")))

@@ -1,4 +1,4 @@
-"""Schemas that several rooms' APIs share."""
+"""Schemas shared by several APIs."""
 
 from typing import Annotated
 

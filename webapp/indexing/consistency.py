@@ -22,7 +22,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from tasks.messages.consistency import Checked, CheckRequest, OrphanInfo, StrayRequest
-from tasks.web import bulk
+from tasks.queues import reindex_queue
+from tasks.work_queue import work_queue
 from webapp.accounts.audit import audit
 from webapp.gallery.models import Face, Gallery, Photo, Tombstone
 from webapp.generations import selectors
@@ -107,7 +108,8 @@ def _send(check: Check) -> None:
     known_at = time.time()
     gallery_id = check.gallery_id
     request = _request(check, gallery_id, known_at) if gallery_id else _stray_request(check, known_at)
-    bulk.enqueue_check(request, expires_seconds=settings.INDEX_LEASE_SECONDS)
+    queue = reindex_queue(request.target.pack)
+    work_queue().send(request, queue=queue, expires_seconds=settings.INDEX_LEASE_SECONDS)
     same = Check.objects.filter(pk=check.pk, gallery_id=gallery_id, first=check.first)
     same.update(sent_at=datetime.fromtimestamp(known_at, tz=UTC))
 

@@ -1,4 +1,4 @@
-"""Deleting photos and galleries: rows wait until their vectors are removed everywhere."""
+"""Deleting photos and galleries: rows stay until their vectors are removed from every live generation."""
 
 from collections.abc import Iterable, Sequence
 from uuid import UUID
@@ -18,9 +18,9 @@ State = Photo.State
 
 
 def gallery_delete(*, gallery: Gallery) -> str:
-    """Delete the gallery and all its photos; the row goes with the last photo. Returns a warning or ""."""
+    """Delete the gallery and all its photos; its row is deleted with the last photo. Return a warning or ""."""
     with transaction.atomic(durable=True):
-        # photos_add locks this row, so no photo slips in between.
+        # photos_add locks this row too, so no photo can be added in between.
         Gallery.objects.filter(id=gallery.id).update(deleting=True)
         photo_ids = _mark_for_deletion(gallery, gallery.photos.all())
         _delete_emptied_galleries([gallery.id])
@@ -28,9 +28,9 @@ def gallery_delete(*, gallery: Gallery) -> str:
 
 
 def photos_delete(*, gallery: Gallery, photo_ids: Iterable[UUID]) -> str:
-    """Mark photos for deletion; they go once their faces are gone from the vector store. Returns a warning or "".
+    """Mark photos for deletion; they are deleted once their vectors are removed. Return a warning or "".
 
-    Several photos are a job.
+    Deleting several photos is a job.
     """
     with transaction.atomic(durable=True):
         found = _mark_for_deletion(gallery, gallery.photos.filter(id__in=list(photo_ids)))
@@ -38,7 +38,7 @@ def photos_delete(*, gallery: Gallery, photo_ids: Iterable[UUID]) -> str:
 
 
 def _mark_for_deletion(gallery: Gallery, photos: QuerySet[Photo]) -> list[UUID]:
-    """Return the ids of those that were not on their way out before."""
+    """Mark the photos that are not marked yet; return their ids."""
     kept = photos.exclude(state=State.DELETING)
     found = list(kept.select_for_update().values_list("id", flat=True))
     job = job_start(kind=Job.Kind.DELETE, gallery=gallery, total=len(found)) if len(found) > 1 else None
@@ -47,10 +47,10 @@ def _mark_for_deletion(gallery: Gallery, photos: QuerySet[Photo]) -> list[UUID]:
 
 
 def removals_record(*, photo_ids: Sequence[UUID | str]) -> None:
-    """Delete file and row of photos whose faces are gone. May run twice.
+    """Delete the files and rows of photos whose vectors are removed. May run twice.
 
-    The file goes first: a crash in between leaves a `deleting` row, which is removed again, and never a file
-    that nobody knows of. Raises QueueUnavailable when a photo must be indexed again and cannot be sent.
+    The file is deleted first: a crash in between leaves a `deleting` row, whose removal is sent again, and never a file
+    without a row. Raises QueueUnavailable when a photo must be indexed again and cannot be sent.
     """
     photos = list(Photo.objects.filter(id__in=photo_ids, state=State.DELETING))
     for photo in photos:
@@ -65,14 +65,17 @@ def removals_record(*, photo_ids: Sequence[UUID | str]) -> None:
 
 
 def _index_again(photo_ids: Sequence[UUID | str]) -> None:
-    """Index photos again that are wanted although their faces were removed.
+    """Index photos again, in every generation, that somebody wants although their vectors were removed.
 
-    That happens to a cancelled photo: the removal of what a worker had still made of it was on its way when somebody
-    retried it. Sent now and not later, so that this run comes after that removal whatever else is under way.
+    This happens to a cancelled photo that somebody retried while the removal of its late vectors was under way. It is
+    sent now rather than by the next feed, so that it is indexed after that removal whatever else is being sent.
     """
     wanted = Photo.objects.filter(id__in=photo_ids, state__in=(State.PENDING, State.INDEXED), enqueued_at__isnull=False)
     for photo in wanted:
-        wanted.filter(id=photo.id).update(state=State.PENDING, enqueued_at=timezone.now())
+        with transaction.atomic():
+            if not wanted.filter(id=photo.id).update(state=State.PENDING, enqueued_at=timezone.now()):
+                continue
+            photo.entries.all().delete()  # what they say is no longer true
         dispatch.enqueue_index([photo])
 
 

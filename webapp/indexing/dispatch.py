@@ -1,17 +1,17 @@
-"""From rows to queue messages. A queue that is down is a warning for the caller: the rows wait and are sent later."""
+"""From rows to queue messages. When the queue is down, the rows wait and are sent later."""
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
 from tasks.errors import QueueUnavailable
-from tasks.health.inspection import queue_length
 from tasks.messages.base import BoxInfo, Target
-from tasks.messages.indexing import KnownFace, PhotoRef
+from tasks.messages.indexing import IndexRequest, KnownFace, PhotoRef, RemoveRequest
 from tasks.queues import index_queue
-from tasks.web import bulk, queue_progress
+from tasks.work_queue import work_queue
+from webapp.gallery.attempts import AttemptedQuerySet, Row
 from webapp.gallery.chunks import chunks
 from webapp.gallery.models import Face, Photo
 from webapp.generations.models import Generation
@@ -20,8 +20,22 @@ from webapp.http.problems import QUEUE_DOWN
 
 logger = logging.getLogger(__name__)
 
-#: How many photos one removal message carries.
+#: The most photos in one removal message.
 REMOVAL_CHUNK_SIZE = 100
+
+
+def send_claimed(rows: AttemptedQuerySet[Row], messages: Sequence[list[Row]], send: Callable[[list[Row]], None]) -> int:
+    """Send claimed rows message by message; return how many were sent.
+
+    Raises QueueUnavailable, after giving back the rows that were not sent.
+    """
+    for position, message in enumerate(messages):
+        try:
+            send(message)
+        except QueueUnavailable:
+            rows.give_back([row for unsent in messages[position:] for row in unsent])
+            raise
+    return sum(map(len, messages))
 
 
 def enqueue_index(photos: Sequence[Photo]) -> None:
@@ -33,14 +47,16 @@ def enqueue_index(photos: Sequence[Photo]) -> None:
 def send_photos(photos: Sequence[Photo], *, target: Target, queue: str, located_in: Generation | None = None) -> None:
     """Send photos of one gallery to be indexed in the target's collection. Raises QueueUnavailable.
 
-    `located_in` is a generation whose detector is that of the target: where it has found faces, nothing looks again.
+    `located_in` is a generation with the same detector as the target: where it has found faces, they are not detected
+    again.
     """
     gallery_id = str(photos[0].gallery_id)
-    bulk.enqueue_index(target=target, gallery_id=gallery_id, photos=_photo_refs(photos, located_in), queue=queue)
+    refs = tuple(_photo_refs(photos, located_in))
+    work_queue().send(IndexRequest(target=target, gallery_id=gallery_id, photos=refs), queue=queue)
 
 
 def send_for_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> str:
-    """Ask for the removal of the photos' faces. Returns a warning when the queue is down."""
+    """Request the removal of the photos' vectors. Return a warning when the queue is down."""
     try:
         enqueue_removal(gallery_id=gallery_id, photo_ids=photo_ids)
     except QueueUnavailable as error:
@@ -50,25 +66,27 @@ def send_for_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> str:
 
 
 def enqueue_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> None:
-    """Ask for the removal of the photos' faces from every live generation. Raises QueueUnavailable."""
-    targets = [generation.target for generation in live_generations()]
+    """Request the removal of the photos' vectors from every live generation. Raises QueueUnavailable."""
+    targets = tuple(generation.target for generation in live_generations())
     for chunk in chunks(photo_ids, REMOVAL_CHUNK_SIZE):
-        ids = [str(photo_id) for photo_id in chunk]
-        bulk.enqueue_removal(targets=targets, gallery_id=str(gallery_id), photo_ids=ids)
+        ids = tuple(str(photo_id) for photo_id in chunk)
+        request = RemoveRequest(targets=targets, gallery_id=str(gallery_id), photo_ids=ids)
+        work_queue().send(request, queue=index_queue(targets[0].pack))
 
 
 def index_queue_length() -> int:
     """Return how many messages wait in the active pack's index queue. Raises QueueUnavailable."""
-    return queue_length(index_queue(active_generation().pack))
+    [status] = work_queue().statuses([index_queue(active_generation().pack)])
+    return status.waiting
 
 
 def left_index_queue(seconds: float) -> datetime:
-    """Return a time: what was sent before it left the index queue `seconds` ago. Raises QueueUnavailable."""
-    return datetime.fromtimestamp(queue_progress.left_queue(index_queue(active_generation().pack), seconds), tz=UTC)
+    """Return a time: messages sent before it left the index queue at least `seconds` ago. Raises QueueUnavailable."""
+    return datetime.fromtimestamp(work_queue().left_before(index_queue(active_generation().pack), seconds), tz=UTC)
 
 
 def _photo_refs(photos: Sequence[Photo], located_in: Generation | None) -> list[PhotoRef]:
-    """Refer to the photos, with the faces they have already: a face found again keeps its id."""
+    """Refer to the photos, with the faces they already have: a face that is found again keeps its id."""
     known: defaultdict[UUID, list[KnownFace]] = defaultdict(list)
     for face in Face.objects.filter(photo__in=photos):
         known[face.photo_id].append(KnownFace(face_id=str(face.id), box=_box(face)))
@@ -85,7 +103,7 @@ def _photo_refs(photos: Sequence[Photo], located_in: Generation | None) -> list[
 
 
 def _located_faces(photos: Sequence[Photo], generation: Generation) -> dict[UUID, list[KnownFace]]:
-    """Return, by photo, the faces that the generation has found, where its detector of today has found all of them."""
+    """Return the faces that the generation has found, by photo, if its present detector has found all of them."""
     found: defaultdict[UUID, list[Face]] = defaultdict(list)
     for face in Face.objects.filter(photo__in=photos, generations=generation):
         found[face.photo_id].append(face)

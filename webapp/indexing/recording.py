@@ -1,16 +1,16 @@
-"""Recording what became of photos."""
+"""Recording the outcomes of photos."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from tasks.messages.base import ErrorInfo
 from tasks.messages.indexing import PhotoOutcomeInfo
+from webapp.gallery.attempts import OUTCOME_FIELDS
 from webapp.gallery.models import CANCELLED, Face, Photo
 from webapp.gallery.tombstones import tombstones_set
-from webapp.generations.entries import failure_note, outcome_enter
+from webapp.generations.entries import outcome_enter
 from webapp.generations.models import Generation
 from webapp.generations.selectors import generation_of
 from webapp.indexing import dispatch
@@ -20,14 +20,14 @@ State = Photo.State
 
 
 def outcomes_record(*, gallery_id: UUID, outcomes: Sequence[PhotoOutcomeInfo], collection: str = "") -> None:
-    """Write down what became of photos of one gallery in the generation of this collection. May run twice, and late.
+    """Record outcomes of one gallery's photos in the generation that has this collection. May run twice, and late.
 
-    A photo that was deleted or cancelled meanwhile is left alone, but its faces, indexed all the same, are removed
-    once more. Raises QueueUnavailable when that cannot be sent now.
+    The outcome of a photo that was deleted or cancelled meanwhile is ignored, but if the worker indexed faces, their
+    vectors are removed once more. Raises QueueUnavailable when that removal cannot be sent now.
     """
     generation = generation_of(collection)
     if generation is None:
-        return  # it has been dropped, and its faces with it
+        return  # it was dropped, together with its vectors
     orphans: list[UUID] = []
     job_ids: set[UUID] = set()
     for outcome in outcomes:
@@ -45,33 +45,38 @@ def outcomes_record(*, gallery_id: UUID, outcomes: Sequence[PhotoOutcomeInfo], c
 
 
 def _outcome_record(outcome: PhotoOutcomeInfo, generation: Generation) -> Photo | None:
-    """Apply one outcome and return its photo; None when the photo is deleted or cancelled."""
+    """Record one outcome and return its photo; None when the photo is deleted or cancelled."""
     with transaction.atomic():
         photo = Photo.objects.select_for_update().exclude(state=State.DELETING).filter(id=outcome.photo_id).first()
         if photo is None or photo.code == CANCELLED:
             return None
+        entry = outcome_enter(generation=generation, photo=photo, outcome=outcome)
+        changed = _picture_describe(photo, outcome)
         if generation.state == Generation.State.ACTIVE:
-            _photo_settle(photo, outcome)
-        outcome_enter(generation=generation, photo=photo, outcome=outcome)
+            for field in OUTCOME_FIELDS:
+                setattr(photo, field, getattr(entry, field))
+            changed += OUTCOME_FIELDS
+        if changed:
+            photo.save(update_fields=changed)
     return photo
 
 
-def _photo_settle(photo: Photo, outcome: PhotoOutcomeInfo) -> None:
-    if outcome.state == "failed" and photo.state not in (State.PENDING, State.FAILED):
-        return  # the photo was sent twice, and one of the two runs succeeded
-    photo.state = State(outcome.state)
-    photo.code, photo.message = outcome.code, outcome.message
-    photo.width, photo.height = outcome.width, outcome.height
-    photo.image_format = outcome.image_format
-    photo.settled_at = timezone.now()
-    photo.save(update_fields=["state", "code", "message", "width", "height", "image_format", "settled_at"])
+def _picture_describe(photo: Photo, outcome: PhotoOutcomeInfo) -> tuple[str, ...]:
+    """Note what a worker of any generation found when it decoded the file; return the fields that changed."""
+    if outcome.width is None:
+        return ()  # this worker could not decode it, but another one may have
+    fields = ("width", "height", "image_format")
+    changed = tuple(field for field in fields if getattr(photo, field) != getattr(outcome, field))
+    for field in changed:
+        setattr(photo, field, getattr(outcome, field))
+    return changed
 
 
 def index_failure_record(*, photo_ids: Sequence[UUID | str], error: ErrorInfo, collection: str = "") -> None:
-    """Note why a worker could not finish these photos. They stay pending: the sweep sends them again."""
+    """Note why a worker could not finish these photos. They stay pending and are sent again once they are stale."""
     generation = generation_of(collection)
-    if generation is not None and generation.state != Generation.State.ACTIVE:
-        failure_note(generation=generation, photo_ids=photo_ids, error=error)
+    if generation is None:
         return
-    pending = Photo.objects.filter(id__in=photo_ids, state=State.PENDING)
-    pending.update(code=error.code, message=error.message)
+    generation.entries.filter(photo_id__in=photo_ids).note_cause(code=error.code, message=error.message)
+    if generation.state == Generation.State.ACTIVE:
+        Photo.objects.filter(id__in=photo_ids).note_cause(code=error.code, message=error.message)

@@ -15,14 +15,17 @@ State = Photo.State
 
 
 def failed_photos_retry(*, gallery: Gallery, photo_ids: Iterable[UUID] | None = None) -> tuple[int, str]:
-    """Send the gallery's failed photos (or these of them) again, as a job. Returns how many, and a warning or ""."""
+    """Send the gallery's failed photos, or only those given, again as a job.
+
+    Return how many photos are sent again, and a warning or "".
+    """
     photos = gallery.photos.all()
     retried, warning = _retry(gallery, photos if photo_ids is None else photos.filter(id__in=list(photo_ids)))
     return retried.total if retried else 0, warning
 
 
 def job_retry(*, job: Job) -> tuple[Job | None, str]:
-    """Send the job's failed and cancelled photos again. Returns the job that this is, if any, and a warning or ""."""
+    """Send the job's failed and cancelled photos again. Return the new job, if there are any, and a warning or ""."""
     if job.gallery is None:
         return None, ""
     return _retry(job.gallery, job.gallery.photos.filter(job=job))

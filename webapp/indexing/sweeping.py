@@ -1,16 +1,14 @@
-"""The sweep: what was sent and never answered is sent again, and nothing stays unfinished for ever."""
+"""The sweep: sends again whatever got no answer, so that no photo stays unfinished for ever."""
 
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet, TextField, Value
-from django.db.models.functions import Concat
+from django.db.models import Q
 from django.utils import timezone
 
 from webapp.gallery.models import Photo, Tombstone
@@ -20,54 +18,43 @@ from webapp.jobs.services import jobs_finish
 
 logger = logging.getLogger(__name__)
 
-#: How many removals one sweep sends; the next sweep waits until the workers have taken them.
+#: The most removals that one sweep sends; the next sweep waits until the workers have taken them.
 SWEEP_SIZE = 2000
-
-State = Photo.State
 
 
 def stale_photos_requeue() -> None:
-    """Send again what was sent and never answered; give up on a photo that was sent too often.
+    """Send photos again that got no outcome in time; give up on those that were sent too often.
 
-    What still waits in the index queue is not stale: the workers are merely busy.
+    A photo whose message is still in the index queue is not stale: the workers are merely busy.
     Raises QueueUnavailable when the queue cannot be read.
     """
     jobs_finish()
     sent_before = dispatch.left_index_queue(settings.INDEX_LEASE_SECONDS)
-    _stale_again(sent_before)
+    pending, given_up = Photo.objects.send_again_if_stale(sent_before=sent_before)
+    deleting = _removals_send_again(sent_before)
+    if given_up or pending or deleting:
+        logger.info(
+            "Stale photos: %d wait to be sent again, %d given up; %d removals sent again.", pending, given_up, deleting
+        )
     _tombstones_clear(sent_before)
     index_queue_feed()
 
 
-def _stale_again(sent_before: datetime) -> None:
-    now = timezone.now()
-    stale = Photo.objects.filter(enqueued_at__lt=sent_before)
-    given_up = _give_up(stale.filter(state=State.PENDING, attempts__gte=settings.INDEX_MAX_ATTEMPTS), now)
-    pending = stale.filter(state=State.PENDING).update(enqueued_at=None)
+def _removals_send_again(sent_before: datetime) -> int:
+    """Send the removals again that nobody has confirmed in time; return how many."""
+    stale = Photo.objects.filter(state=Photo.State.DELETING, enqueued_at__lt=sent_before)
     with transaction.atomic(durable=True):
-        deleting = list(stale.select_for_update().filter(state=State.DELETING)[:SWEEP_SIZE])
-        Photo.objects.filter(id__in=[photo.id for photo in deleting]).update(enqueued_at=now)
+        deleting = list(stale.select_for_update()[:SWEEP_SIZE])
+        Photo.objects.filter(id__in=[photo.id for photo in deleting]).update(enqueued_at=timezone.now())
     _remove((photo.gallery_id, photo.id) for photo in deleting)
-    if given_up or pending or deleting:
-        logger.info(
-            "Stale photos: %d to be sent again, %d removals sent again, %d given up.", pending, len(deleting), given_up
-        )
-
-
-def _give_up(photos: QuerySet[Photo], now: datetime) -> int:
-    """Fail the photos, with the cause of the last attempt as far as a worker could tell it."""
-    sentence = f"No worker finished this photo in {settings.INDEX_MAX_ATTEMPTS} attempts"
-    parts = (Value(f"{sentence}; the last one: "), F("message"), Value(" ("), F("code"), Value(")"))
-    given_up: dict[str, Any] = {"state": State.FAILED, "code": "gave_up", "settled_at": now}
-    explained = photos.exclude(code="").update(message=Concat(*parts, output_field=TextField()), **given_up)
-    return explained + photos.filter(code="").update(message=f"{sentence}.", **given_up)
+    return len(deleting)
 
 
 def _tombstones_clear(sent_before: datetime) -> None:
-    """Remove the faces of each tombstone once more when no message about its photo can come back.
+    """Remove the vectors of each tombstone once more when no message about its photo can come back.
 
-    That is so when a worker that died with one has been silent for the visibility timeout. A removal that is never
-    recorded is sent again, like a stale photo.
+    None can once the visibility timeout has passed: by then the queue has delivered again what a dead worker held. A
+    removal that is never confirmed is sent again, as for a stale photo.
     """
     now = timezone.now()
     silent_since = now - timedelta(seconds=settings.VISIBILITY_TIMEOUT_SECONDS)
@@ -78,7 +65,7 @@ def _tombstones_clear(sent_before: datetime) -> None:
 
 
 def _remove(photos: Iterable[tuple[UUID, UUID]]) -> None:
-    """Ask for the removal of photos, given as (gallery id, photo id)."""
+    """Request the removal of photos' vectors; the photos are given as (gallery id, photo id)."""
     by_gallery: defaultdict[UUID, list[UUID]] = defaultdict(list)
     for gallery_id, photo_id in photos:
         by_gallery[gallery_id].append(photo_id)

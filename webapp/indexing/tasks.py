@@ -1,6 +1,6 @@
 """The database tasks, run by the records worker. Thin: they parse a message and call a service.
 
-A database or a queue that is away for a moment is waited for; what is lost all the same, the sweep finds.
+They are retried while the database or the queue is briefly unavailable; the sweep recovers what is lost even so.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from webapp.record_tasks import RETRIED
 
 @shared_task(name=names.RECORD_OUTCOMES, **RETRIED)
 def record_outcomes(message: dict[str, Any]) -> None:
-    """Write down the outcomes of an index task."""
+    """Record the outcomes of an index task."""
     recorded = Outcomes.from_json(message)
     recording.outcomes_record(
         gallery_id=UUID(recorded.gallery_id), outcomes=recorded.outcomes, collection=recorded.collection
@@ -27,31 +27,31 @@ def record_outcomes(message: dict[str, Any]) -> None:
 
 @shared_task(name=names.RECORD_REMOVALS, **RETRIED)
 def record_removals(message: dict[str, Any]) -> None:
-    """Delete the rows and files of photos whose faces are gone."""
+    """Delete the rows and files of photos whose vectors are removed."""
     deleting.removals_record(photo_ids=Removals.from_json(message).photo_ids)
 
 
 @shared_task(name=names.RECORD_INDEX_FAILURE, **RETRIED)
 def record_index_failure(message: dict[str, Any]) -> None:
-    """Note why an index task has given up."""
+    """Note why an index task failed."""
     failure = IndexFailure.from_json(message)
     recording.index_failure_record(photo_ids=failure.photo_ids, error=failure.error, collection=failure.collection)
 
 
-# Not retried: beat sends the next one soon.
+# Not retried: beat soon sends the next one.
 @shared_task(name=names.REQUEUE_STALE_PHOTOS, ignore_result=True)
 def requeue_stale_photos() -> None:
-    """Send again what was sent and never answered."""
+    """Send photos again that got no outcome in time."""
     sweeping.stale_photos_requeue()
 
 
 @shared_task(name=names.FEED_INDEX_QUEUE, ignore_result=True)
 def feed_index_queue() -> None:
-    """Send photos that wait for room in the index queue."""
+    """Send photos that are waiting for room in the index queue."""
     feeding.index_queue_feed()
 
 
-# Not retried: beat sends the next one soon.
+# Not retried: beat soon sends the next one.
 @shared_task(name=names.ADVANCE_GENERATIONS, ignore_result=True)
 def advance_generations() -> None:
     """Fill and measure generations."""
@@ -60,11 +60,11 @@ def advance_generations() -> None:
 
 @shared_task(name=names.RECORD_COPY, **RETRIED)
 def record_copy(message: dict[str, Any]) -> None:
-    """Write down that a range of photos was copied."""
+    """Record that a range of photos was copied."""
     filling.copy_record(copied=Copied.from_json(message))
 
 
 @shared_task(name=names.RECORD_CHECK, **RETRIED)
 def record_check(message: dict[str, Any]) -> None:
-    """Write down how a range of photos differs, and go on with the next."""
+    """Record how a range of photos differs, and check the next range."""
     consistency.check_record(checked=Checked.from_json(message))

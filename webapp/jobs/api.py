@@ -9,15 +9,15 @@ from ninja import Query, Router, Status
 from ninja.security import django_auth
 
 from webapp.http.schemas import ErrorOut
-from webapp.indexing import retrying as gallery_services
+from webapp.indexing import retrying
 from webapp.jobs import selectors, services
 from webapp.jobs.models import Job
 from webapp.jobs.schemas import JobOut, JobPage, RetryOut, job_out
 
-#: Jobs on a page of the list.
+#: Jobs per page.
 PAGE_SIZE = 100
 
-# The session's authentication in its synchronous form: these operations run in a thread as a whole.
+# Session authentication in its synchronous form: each operation runs in a thread from start to end.
 router = Router(auth=django_auth, tags=["jobs"])
 
 Page = Annotated[int, Query(ge=1)]
@@ -39,13 +39,13 @@ def list_jobs(request: HttpRequest, page: Page = 1) -> JobPage:
 
 @router.get("/jobs/{uuid:job_id}", response={200: JobOut, 404: ErrorOut})
 def show_job(request: HttpRequest, job_id: UUID) -> JobOut:
-    """Show a job: its state, its photos counted by outcome, its rate and the time left."""
+    """Show a job: its state, photo counts by outcome, rate and the time left."""
     return _shown(selectors.job_for(request.user, job_id))
 
 
 @router.post("/jobs/{uuid:job_id}/cancel", response={200: JobOut, (404, 409): ErrorOut})
 def cancel_job(request: HttpRequest, job_id: UUID) -> JobOut:
-    """Stop an import or a retry at its next photo."""
+    """Stop an import or a retry before its next photo."""
     services.job_cancel(job=selectors.job_for(request.user, job_id))
     return _shown(selectors.job_for(request.user, job_id))
 
@@ -53,7 +53,7 @@ def cancel_job(request: HttpRequest, job_id: UUID) -> JobOut:
 @router.post("/jobs/{uuid:job_id}/retry", response={202: RetryOut, 404: ErrorOut})
 def retry_job(request: HttpRequest, job_id: UUID) -> Status[RetryOut]:
     """Send the job's failed and cancelled photos again, as a new job."""
-    retried, warning = gallery_services.job_retry(job=selectors.job_for(request.user, job_id))
+    retried, warning = retrying.job_retry(job=selectors.job_for(request.user, job_id))
     return Status(202, RetryOut(job=_shown(retried) if retried else None, warning=warning))
 
 

@@ -1,4 +1,4 @@
-"""Jobs: long work that somebody asked for."""
+"""Jobs: long work that someone requested."""
 
 import uuid
 
@@ -7,9 +7,9 @@ from django.db import models
 
 
 class Job(models.Model):
-    """Work on many photos that one request or command has asked for. A search is none: it has a signed token instead.
+    """Work on many photos that one request or command started. A search is not a job: it has a ticket instead.
 
-    Its photos point at it; how far it is, is counted from their rows whenever somebody asks (job_selectors.py).
+    The job's photos refer to it; its progress is counted from their rows on demand (`webapp/jobs/selectors.py`).
     """
 
     class Kind(models.TextChoices):
@@ -25,13 +25,13 @@ class Job(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="jobs")
     gallery = models.ForeignKey("gallery.Gallery", on_delete=models.SET_NULL, null=True, related_name="jobs")
-    #: The gallery's name when the job began: it outlives the gallery.
+    #: The gallery's name when the job started; kept after the gallery is deleted.
     gallery_name = models.CharField(max_length=100)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
-    #: How many photos it was given. Later jobs may take some of them over, or delete them.
+    #: How many photos it was given. Later jobs may take over or delete some of them.
     total = models.PositiveIntegerField(default=0)
-    #: Until then its producer may add more photos, so that it is not finished though nothing is pending.
+    #: Until then more photos may be added, so the job is not finished even if nothing is pending.
     open_until = models.DateTimeField(null=True, blank=True)
     created = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -10,7 +10,7 @@ from webapp.jobs.selectors import JobProgress
 
 
 class CountsOut(Schema):
-    """Photos of the job; they add up to its total. `gone`: deleted, or taken over by a later job."""
+    """The job's photos by state; they add up to its total. `gone`: deleted, or taken over by a later job."""
 
     pending: int
     indexed: int
@@ -43,15 +43,15 @@ class JobPage(Schema):
 
 
 class RetryOut(Schema):
-    """`job` is the new job that the failed photos are in; none when there were none."""
+    """`job` is the new job of the failed photos; null when there were none."""
 
     job: JobOut | None
-    #: Not empty when they will be sent once the queue is back.
+    #: Not empty when the queue is down: the photos are sent once it is back.
     warning: str
 
 
 def job_out(job: Job, progress: JobProgress) -> JobOut:
-    """A job as the API and `manage.py jobs --json` show it."""
+    """Return a job as the API and `manage.py jobs --json` show it."""
     return JobOut(
         id=job.id,
         kind=job.kind,

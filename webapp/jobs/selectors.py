@@ -1,4 +1,4 @@
-"""Reads of jobs. How far a job is, is counted from its photos' rows each time: a counter could drift, rows cannot."""
+"""Reads of jobs. Progress is counted from the photos' rows each time, because a stored counter could drift."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from webapp.gallery.models import CANCELLED, UNSETTLED, Photo
 from webapp.http.problems import not_found
 from webapp.jobs.models import Job
 
-#: The rate of a running job is that of its last minute.
+#: The rate of a running job is measured over its last minute.
 RATE_WINDOW_SECONDS = 60.0
 
 State = Photo.State
@@ -22,7 +22,7 @@ State = Photo.State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobProgress:
-    """How far a job is. The counts add up to `total`."""
+    """The progress of a job. The counts add up to `total`."""
 
     total: int
     pending: int = 0
@@ -30,11 +30,11 @@ class JobProgress:
     no_faces: int = 0
     failed: int = 0
     cancelled: int = 0
-    #: What has left the job: photos that are deleted, or that a later job has taken over.
+    #: Photos that are deleted, or that a later job has taken over.
     gone: int = 0
-    #: Photos per second; None while there is nothing to tell it from.
+    #: Photos per second; None while no photo is done.
     rate: float | None = None
-    #: None unless the job is running and its rate is known.
+    #: None unless the job is running and has a rate.
     seconds_left: float | None = None
 
     @property
@@ -43,14 +43,14 @@ class JobProgress:
 
 
 def jobs_for(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Job]:
-    """The user's jobs, newest first."""
+    """Return the user's jobs, newest first."""
     if not user.is_authenticated:
         return Job.objects.none()
     return Job.objects.filter(owner_id=user.pk).select_related("gallery")
 
 
 def job_for(user: AbstractBaseUser | AnonymousUser, job_id: UUID | str) -> Job:
-    """Raises not_found for another user's job as for none."""
+    """Return the job. Raises not_found if there is none or it belongs to another user."""
     job = jobs_for(user).filter(id=job_id).first()
     if job is None:
         raise not_found("job")
@@ -58,7 +58,7 @@ def job_for(user: AbstractBaseUser | AnonymousUser, job_id: UUID | str) -> Job:
 
 
 def failed_photos_of(job: Job) -> QuerySet[Photo]:
-    """The job's failed photos, those it cancelled left out: their sentence is the job's own."""
+    """Return the job's failed photos without the cancelled ones, which all have the same message."""
     return Photo.objects.filter(job=job, state=State.FAILED).exclude(code=CANCELLED).order_by("filename", "id")
 
 
@@ -97,7 +97,10 @@ def _progress(job: Job, row: dict[str, Any], now: datetime) -> JobProgress:
 
 
 def _rate(job: Job, progress: JobProgress, lately: int, now: datetime) -> float | None:
-    """Photos per second: of the last minute while it runs, else of its whole time. Deleted rows have no time."""
+    """Return photos per second: over the last minute while photos settle, else over the job's whole time.
+
+    Deleted rows have no time, so a deletion always has the rate of its whole time.
+    """
     seconds = ((job.finished_at or now) - job.created).total_seconds()
     done = progress.done - progress.cancelled
     if job.state == Job.State.RUNNING and lately:

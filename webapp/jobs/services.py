@@ -1,6 +1,6 @@
-"""Writes to jobs. A job is `running` until it is `finished` or `cancelled`, once; every change expects `running`.
+"""Writes to jobs. A job is `running` until it is `finished` or `cancelled`; only a running job changes.
 
-What a job does to its photos is in webapp/gallery/services.py; here is only what is true of every job.
+These are common to all jobs; what a job does to its photos is in `webapp/indexing`.
 """
 
 from collections.abc import Iterable
@@ -17,15 +17,15 @@ from webapp.gallery.tombstones import tombstones_set
 from webapp.http.problems import Problem
 from webapp.jobs.models import Job
 
-#: How long a job stays open for a producer that adds no photo: longer than any pause of one that is alive.
+#: How long a job stays open while no photo is added: longer than any pause of an import that is still alive.
 OPEN_SECONDS = 300.0
-#: How many jobs are deleted in one transaction.
+#: The most jobs that are deleted in one transaction.
 PURGE_SIZE = 100
 CANCELLED_MESSAGE = "The import was cancelled before this photo was indexed."
 
 
 def import_prepare(*, gallery: Gallery) -> Job:
-    """Return a job that is not saved: its first photo saves it, so an import that adds nothing leaves none."""
+    """Return an unsaved job. Its first photo saves it, so an import that adds nothing leaves no job behind."""
     return Job(owner_id=gallery.owner_id, gallery=gallery, gallery_name=gallery.name, kind=Job.Kind.IMPORT)
 
 
@@ -34,7 +34,7 @@ def job_is_saved(job: Job) -> bool:
 
 
 def photo_count_in(*, job: Job) -> None:
-    """Give the job one more photo, in the caller's transaction. Raises Problem when the job is over."""
+    """Count one more photo in the job, in the caller's transaction. Raises Problem when the job is over."""
     open_until = timezone.now() + timedelta(seconds=OPEN_SECONDS)
     if not job_is_saved(job):
         job.total, job.open_until = 1, open_until
@@ -44,21 +44,21 @@ def photo_count_in(*, job: Job) -> None:
 
 
 def import_close(*, job: Job) -> None:
-    """Say that no more photos come."""
+    """Close the job to further photos, and finish it if all of them are settled."""
     if job_is_saved(job):
         _running(job).update(open_until=None)
         jobs_finish([job.id])
 
 
 def job_start(*, kind: Job.Kind, gallery: Gallery, total: int) -> Job:
-    """Save a job of `total` photos, which are given to it in the same transaction."""
+    """Save a job of `total` photos, which the caller assigns to it in the same transaction."""
     job = Job(owner_id=gallery.owner_id, gallery=gallery, gallery_name=gallery.name, kind=kind, total=total)
     job.save(force_insert=True)
     return job
 
 
 def jobs_finish(job_ids: Iterable[UUID] | None = None) -> int:
-    """Finish those of the jobs (None: of all) that have nothing left to do; return how many. May run at any time."""
+    """Finish the jobs that have nothing left to do, among those given or all; return how many. May run at any time."""
     now = timezone.now()
     unsettled = Photo.objects.filter(job=OuterRef("id"), state__in=UNSETTLED).order_by()
     closed = Q(open_until=None) | Q(open_until__lt=now)
@@ -71,7 +71,7 @@ def jobs_finish(job_ids: Iterable[UUID] | None = None) -> int:
 def jobs_purge() -> int:
     """Delete the jobs that ended more than JOB_RETENTION_DAYS ago; return how many. Their photos stay.
 
-    Each batch is a transaction of its own: a long one would keep other writers waiting.
+    Each batch has its own transaction, because a long one would keep other writers waiting.
     """
     ended = Job.objects.exclude(state=Job.State.RUNNING).filter(
         finished_at__lt=timezone.now() - timedelta(days=settings.JOB_RETENTION_DAYS)
@@ -84,19 +84,21 @@ def jobs_purge() -> int:
 
 
 def job_cancel(*, job: Job) -> int:
-    """Stop the job; return how many photos were still waiting. They have failed with the code `cancelled`.
+    """Stop the job; return how many photos were still pending. They fail with the code `cancelled`.
 
-    What a worker makes of such a photo afterwards is refused when it is recorded. Raises Problem for a deletion, and
-    for a job that is over.
+    An outcome that a worker sends for such a photo afterwards is ignored. Raises Problem for a deletion, and for a job
+    that is over.
     """
     if job.kind == Job.Kind.DELETE:
-        raise Problem("job_cannot_stop", "A deletion cannot be cancelled: its photos are already going.", status=409)
+        raise Problem(
+            "job_cannot_stop", "A deletion cannot be cancelled: its photos are already being deleted.", status=409
+        )
     now = timezone.now()
     with transaction.atomic(durable=True):
         if not _running(job).update(state=Job.State.CANCELLED, finished_at=now, open_until=None):
             raise Problem("job_over", "This job is already over.", status=409)
         pending = Photo.objects.filter(job=job, state=Photo.State.PENDING)
-        # A worker that has one of these in hand may still index it, and die before it can say so.
+        # A worker that holds one of these may still index it, and die before it reports that.
         sent = pending.select_for_update().filter(enqueued_at__isnull=False)
         tombstones_set(dict(sent.values_list("id", "gallery_id")))
         return pending.update(state=Photo.State.FAILED, code=CANCELLED, message=CANCELLED_MESSAGE, settled_at=now)

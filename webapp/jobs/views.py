@@ -17,9 +17,9 @@ from webapp.indexing.retrying import job_retry as retry
 from webapp.jobs import selectors, services
 from webapp.jobs.models import Job
 
-#: Jobs on a page of the list.
+#: Jobs per page.
 PAGE_SIZE = 30
-#: At most this many failed photos are told one by one.
+#: The most failed photos that are listed individually.
 FAILURES_SHOWN = 50
 
 
@@ -42,7 +42,7 @@ def job_detail(request: HttpRequest, job_id: UUID) -> HttpResponse:
 @login_required
 @require_GET
 def job_progress(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    """The part of the job's page that changes, for htmx to poll until the job is over."""
+    """Render the part of the job's page that changes; htmx polls it until the job is over."""
     job = selectors.job_for(request.user, job_id)
     status = 200 if job.state == Job.State.RUNNING else STOP_POLLING
     return render(request, "jobs/_job.html", _context(job), status=status)
@@ -75,7 +75,7 @@ def job_cancel(request: HttpRequest, job_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def job_retry(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    """Send the failed photos again, and show the job that this is."""
+    """Send the failed photos again and show the new job."""
     job = selectors.job_for(request.user, job_id)
     retried, warning = retry(job=job)
     if warning:

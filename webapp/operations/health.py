@@ -25,6 +25,7 @@ from tasks.health.exposition import observed
 from tasks.health.findings import Finding
 from tasks.health.inspection import QueueStatus
 from tasks.web.search_client import search_client
+from tasks.work_queue import work_queue
 from webapp.generations.selectors import live_targets
 from worker.errors import FaceQueueError
 
@@ -81,7 +82,7 @@ def queue_statuses() -> list[QueueStatus]:
     """Look at every queue of every live pack; none when Redis does not answer."""
     try:
         names = [queue for pack in live_targets().packs for queue in queues.gpu_queues(pack)]
-        return inspection.queue_statuses([*names, queues.RECORDS])
+        return work_queue().statuses([*names, queues.RECORDS])
     except (QueueUnavailable, DatabaseError):
         return []
 

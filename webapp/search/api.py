@@ -1,4 +1,4 @@
-"""The API of searches. Held requests wait on the event loop: no thread, no connection, no transaction."""
+"""The API for searches. Held requests wait on the event loop: no thread, no connection, no transaction."""
 
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -13,18 +13,24 @@ from webapp.accounts.authentication import SessionAuth
 from webapp.http.schemas import BoxOut, ErrorOut
 from webapp.search.selectors import SearchAnswer, answer_as_json
 from webapp.search.services import search_cancel, search_held, search_start, search_wait
-from webapp.search.tokens import SearchJob, search_job
+from webapp.search.tickets import Ticket, ticket_from
 from webapp.search.uploads import query_image, use_memory
 
 router = Router(tags=["searches"])
 
-Wait = Annotated[float, Query(ge=0, description="Seconds to hold the request until the answer is there.")]
+Wait = Annotated[float, Query(ge=0, description="Seconds to hold the request while there is no answer yet.")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Most matches per face.")]
-Similarity = Annotated[float | None, Query(ge=-1, le=1, description="Weakest match; empty asks for the pack's own.")]
+Similarity = Annotated[float | None, Query(ge=-1, le=1, description="Weakest match; left out, the pack's threshold.")]
+#: Each id makes the ticket, which is part of a URL, some 40 characters longer.
+GALLERIES_NAMED = 100
+Galleries = Annotated[
+    list[UUID],
+    Query(max_length=GALLERIES_NAMED, description="Galleries to search; left out, all that you may see."),
+]
 
 
 class QuerySessionAuth(SessionAuth):
-    """SessionAuth for an operation that takes a query image: its body is parsed into memory only."""
+    """SessionAuth for an operation that takes a query image: parses its body into memory only."""
 
     async def __call__(self, request: HttpRequest) -> Any:
         await use_memory(request)
@@ -32,10 +38,11 @@ class QuerySessionAuth(SessionAuth):
 
 
 class MatchOut(Schema):
-    """A match. `person` is the face's name, none while it has none."""
+    """A match. `person` is the name of the face's person, null while it has none."""
 
     photo: str
     photo_id: UUID
+    gallery_id: UUID
     face_id: UUID
     similarity: float
     person: str | None
@@ -43,7 +50,7 @@ class MatchOut(Schema):
 
 
 class QueryFaceOut(Schema):
-    """A face of the query image and its matches, best first."""
+    """A face of the query image with its matches, best first."""
 
     box: BoxOut
     score: float
@@ -58,21 +65,49 @@ class AnswerOut(Schema):
     reason: ErrorOut | None
 
 
-class JobOut(Schema):
-    """The search goes on; ask for it under its job id."""
+class TicketOut(Schema):
+    """The search has no answer yet: ask again with its ticket."""
 
-    job: str
+    ticket: str
 
 
 ANSWERS: Any = {
     200: AnswerOut,
-    202: JobOut,
+    202: TicketOut,
     (400, 404, 410, 413, 503, 504): ErrorOut,
 }
 
 
-@router.post("/galleries/{uuid:gallery_id}/searches", response=ANSWERS, auth=QuerySessionAuth())
+@router.post("/searches", response=ANSWERS, auth=QuerySessionAuth())
 async def start_search(
+    request: HttpRequest,
+    response: HttpResponse,
+    image: File[UploadedFile],
+    gallery_id: Galleries = [],  # noqa: B006 - ninja copies it
+    wait: Wait = 0,
+    limit: Limit = 10,
+    min_similarity: Similarity = None,
+    faces: SearchedFaces = "all",
+) -> Status[Any]:
+    """Search several galleries, or all that you may see, for every face of an image, or for its largest.
+
+    The image is kept in memory only, until it has been searched.
+    """
+    user = await request.auser()
+    ticket = await search_start(
+        image=query_image(image),
+        user=user,
+        gallery_ids=gallery_id or None,
+        limit=limit,
+        min_similarity=min_similarity,
+        faces=faces,
+    )
+    answer = await search_held(ticket=ticket, user=user, wait_seconds=wait) if wait else None
+    return _status(response, ticket, answer)
+
+
+@router.post("/galleries/{uuid:gallery_id}/searches", response=ANSWERS, auth=QuerySessionAuth())
+async def start_gallery_search(
     request: HttpRequest,
     response: HttpResponse,
     gallery_id: UUID,
@@ -82,42 +117,38 @@ async def start_search(
     min_similarity: Similarity = None,
     faces: SearchedFaces = "all",
 ) -> Status[Any]:
-    """Search the gallery for every face of an image, or for its largest.
-
-    The image is kept in memory only, until it is searched.
-    """
-    user = await request.auser()
-    job = await search_start(
-        image=query_image(image),
-        user=user,
-        gallery_id=gallery_id,
+    """Search one gallery. Otherwise like `POST /searches`."""
+    return await start_search(
+        request,
+        response,
+        image=image,
+        gallery_id=[gallery_id],
+        wait=wait,
         limit=limit,
         min_similarity=min_similarity,
         faces=faces,
     )
-    answer = await search_held(job=job, user=user, wait_seconds=wait) if wait else None
-    return _status(response, job, answer)
 
 
-@router.get("/searches/{str:job}", response=ANSWERS)
-async def get_search(request: HttpRequest, response: HttpResponse, job: str, wait: Wait = 0) -> Status[Any]:
+@router.get("/searches/{str:ticket}", response=ANSWERS)
+async def get_search(request: HttpRequest, response: HttpResponse, ticket: str, wait: Wait = 0) -> Status[Any]:
     """Ask for the answer of a search."""
     user = await request.auser()
-    search = search_job(job, user_id=user.pk)
-    return _status(response, search, await search_wait(job=search, user=user, wait_seconds=wait))
+    search = ticket_from(ticket, user_id=user.pk)
+    return _status(response, search, await search_wait(ticket=search, user=user, wait_seconds=wait))
 
 
-@router.delete("/searches/{str:job}", response={204: None, 404: ErrorOut})
-async def cancel_search(request: HttpRequest, job: str) -> Status[None]:
-    """Cancel a search that nobody wants any more. A worker that has begun it finishes it."""
+@router.delete("/searches/{str:ticket}", response={204: None, 404: ErrorOut})
+async def cancel_search(request: HttpRequest, ticket: str) -> Status[None]:
+    """Cancel a search. A worker that has begun it finishes it."""
     user = await request.auser()
-    await search_cancel(job=search_job(job, user_id=user.pk))
+    await search_cancel(ticket=ticket_from(ticket, user_id=user.pk))
     return Status(204, None)
 
 
-def _status(response: HttpResponse, job: SearchJob, answer: SearchAnswer | None) -> Status[Any]:
+def _status(response: HttpResponse, ticket: Ticket, answer: SearchAnswer | None) -> Status[Any]:
     if answer is not None:
         return Status(200, answer_as_json(answer))
-    token = job.to_token()
+    token = ticket.to_token()
     response["Location"] = f"/api/v1/searches/{quote(token)}"
-    return Status(202, {"job": token})
+    return Status(202, {"ticket": token})

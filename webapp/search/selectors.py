@@ -1,5 +1,6 @@
 """A search's answer: the worker's result joined with the rows that exist now."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ class MatchRow:
 
     @property
     def person(self) -> Person | None:
-        """Whose face it is; None while nobody has said."""
+        """The person the face belongs to; None while nobody has said."""
         return self.face.person if self.face else None
 
 
@@ -45,7 +46,7 @@ class FaceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchAnswer:
-    """What the page, the API and the command show. `reason` says why there is no face to show."""
+    """What the page, the API and the command show. `reason` says why there are no faces."""
 
     faces: tuple[FaceRow, ...]
     reason: ErrorInfo | None
@@ -53,10 +54,10 @@ class SearchAnswer:
     height: int | None
 
 
-def search_answer(result: SearchResult, *, gallery: Gallery) -> SearchAnswer:
-    """Join the result with the gallery's photos; what was deleted since, or lies in another gallery, is dropped."""
+def search_answer(result: SearchResult, *, galleries: Iterable[Gallery]) -> SearchAnswer:
+    """Join the result with the photos of these galleries; drop what was deleted since or is in another gallery."""
     matches = [match for face in result.faces for match in face.matches]
-    photos = photos_by_id(gallery, {match.photo_id for match in matches})
+    photos = photos_by_id(galleries, {match.photo_id for match in matches})
     faces = faces_by_id({match.face_id for match in matches if match.photo_id in photos})
     return SearchAnswer(
         faces=tuple(_face_row(face, photos, faces) for face in result.faces),
@@ -85,7 +86,7 @@ def _face_row(face: FaceMatches, photos: dict[str, Photo], faces: dict[str, Face
 
 
 def answer_as_json(answer: SearchAnswer) -> dict[str, Any]:
-    """The answer as the API and the command write it."""
+    """Return the answer as the API and the command write it."""
     return {
         "faces": [
             {
@@ -96,6 +97,7 @@ def answer_as_json(answer: SearchAnswer) -> dict[str, Any]:
                     {
                         "photo": match.photo.filename,
                         "photo_id": str(match.photo.id),
+                        "gallery_id": str(match.photo.gallery_id),
                         "face_id": match.face_id,
                         "similarity": match.similarity,
                         "person": match.person.name if match.person else None,

@@ -1,22 +1,21 @@
-"""Start a search, wait for it, answer it. Asynchronous: while a search waits it holds no thread, no connection
-and no transaction.
+"""Start a search, wait for it, answer it. Asynchronous: a search that waits holds no thread, no connection and no
+transaction.
 """
 
 import asyncio
 import time
+from collections.abc import Collection
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 
 from tasks.messages.search import SearchedFaces, SearchResult
-from tasks.web.search_client import search_client
-from webapp.gallery import selectors as gallery_selectors
-from webapp.gallery.models import Gallery
-from webapp.gallery.selectors import Viewer
+from tasks.web.search_client import SearchClient, search_client
+from webapp.gallery.selectors import Viewer, galleries_given
 from webapp.http.problems import Problem
 from webapp.search.selectors import SearchAnswer, search_answer
-from webapp.search.tokens import SearchJob
+from webapp.search.tickets import Ticket
 from worker.errors import FaceQueueError
 
 EXPIRED = "No worker answered this search in time. Please try again."
@@ -26,19 +25,28 @@ async def search_start(
     *,
     image: bytes,
     user: Viewer,
-    gallery_id: UUID,
+    gallery_ids: Collection[UUID | str] | None,
     limit: int = 10,
     min_similarity: float | None = None,
     faces: SearchedFaces = "all",
-) -> SearchJob:
-    """Send the image to the search workers. Raises Problem: not_found, busy, queue_unavailable."""
-    gallery = await sync_to_async(gallery_selectors.gallery_for)(user, gallery_id)
-    timeout_seconds: float = settings.SEARCH_TIMEOUT_SECONDS
+    timeout_seconds: float | None = None,
+    client: SearchClient | None = None,
+) -> Ticket:
+    """Send the image to the search workers. Raises Problem: not_found, busy, queue_unavailable.
+
+    `gallery_ids` None stands for all galleries that the user may see, `min_similarity` None for the pack's threshold,
+    `timeout_seconds` None for SEARCH_TIMEOUT_SECONDS, and `client` None for this process's client.
+    """
+    galleries = await sync_to_async(galleries_given)(user, gallery_ids)
+    if not galleries:
+        raise Problem("not_found", "There is no gallery to search yet.", status=404)
+    if timeout_seconds is None:
+        timeout_seconds = settings.SEARCH_TIMEOUT_SECONDS
     started = time.time()
     try:
-        job_id = await search_client().start_search(
+        search_id = await (client or search_client()).start_search(
             image,
-            gallery_id=str(gallery.id),
+            gallery_ids=tuple(str(gallery.id) for gallery in galleries),
             limit=limit,
             min_similarity=min_similarity,
             faces=faces,
@@ -46,53 +54,69 @@ async def search_start(
         )
     except FaceQueueError as error:
         raise Problem.from_error(error) from error
-    return SearchJob(
-        job_id=job_id,
+    return Ticket(
+        search_id=search_id,
         user_id=str(user.pk),
-        gallery_id=str(gallery.id),
+        gallery_ids=None if gallery_ids is None else tuple(str(gallery.id) for gallery in galleries),
         started=started,
         timeout_seconds=timeout_seconds,
     )
 
 
-async def search_wait(*, job: SearchJob, user: Viewer, wait_seconds: float = 0.0) -> SearchAnswer | None:
-    """Wait up to `wait_seconds` for the answer; None when there is none yet.
+async def search_wait(*, ticket: Ticket, user: Viewer, wait_seconds: float = 0.0) -> SearchAnswer | None:
+    """Wait up to `wait_seconds`, at most SEARCH_MAX_WAIT_SECONDS, for the answer; None when there is none yet.
 
-    Raises Problem: what the worker says is wrong with the image, search_expired, queue_unavailable, not_found.
+    Raises Problem: the worker's objection to the image, search_expired, queue_unavailable, not_found.
     """
-    # Asked now, and again when the answer is there: a gallery deleted meanwhile is not shown.
-    await sync_to_async(gallery_selectors.gallery_for)(user, job.gallery_id)
-    wait_seconds = min(wait_seconds, settings.SEARCH_MAX_WAIT_SECONDS, job.seconds_left)
+    wait_seconds = min(wait_seconds, settings.SEARCH_MAX_WAIT_SECONDS)
+    return await _answer(ticket, user, wait_seconds, search_client())
+
+
+async def search_held(*, ticket: Ticket, user: Viewer, wait_seconds: float) -> SearchAnswer | None:
+    """Like `search_wait`, for the request that started the search: when its client goes away, cancel the search.
+
+    Nobody else has the ticket yet, so nobody could ask for the answer.
+    """
     try:
-        result = await search_client().wait_for_search(job.job_id, timeout_seconds=max(wait_seconds, 0.0))
+        return await search_wait(ticket=ticket, user=user, wait_seconds=wait_seconds)
+    except asyncio.CancelledError:  # Django cancels the view when the client disconnects
+        await search_cancel(ticket=ticket)
+        raise
+
+
+async def search_finish(*, ticket: Ticket, user: Viewer, client: SearchClient) -> SearchAnswer:
+    """Wait until the search is answered. Raises what `search_wait` raises; a caller that is cancelled cancels it."""
+    try:
+        answer = None
+        while answer is None:  # a wait may end a moment before the search expires
+            answer = await _answer(ticket, user, ticket.seconds_left, client)
+        return answer
+    except asyncio.CancelledError:
+        await search_cancel(ticket=ticket, client=client)
+        raise
+
+
+async def search_cancel(*, ticket: Ticket, client: SearchClient | None = None) -> None:
+    """Drop a search that no worker has begun. A search that has been answered stays answered."""
+    await (client or search_client()).cancel_search(ticket.search_id)
+
+
+async def _answer(ticket: Ticket, user: Viewer, wait_seconds: float, client: SearchClient) -> SearchAnswer | None:
+    # Checked now, and again when there is an answer: a gallery deleted in between is not shown.
+    await sync_to_async(galleries_given)(user, ticket.gallery_ids)
+    wait_seconds = max(min(wait_seconds, ticket.seconds_left), 0.0)
+    try:
+        result = await client.wait_for_search(ticket.search_id, timeout_seconds=wait_seconds)
     except FaceQueueError as error:
         raise Problem.from_error(error) from error
     if result is None:
-        if job.seconds_left <= 0:
+        if ticket.seconds_left <= 0:
             raise Problem("search_expired", EXPIRED)
         return None
     if result.error is not None:
         raise Problem.from_info(result.error)
-    return await sync_to_async(_join)(result, user, job.gallery_id)
+    return await sync_to_async(_join)(result, user, ticket)
 
 
-async def search_held(*, job: SearchJob, user: Viewer, wait_seconds: float) -> SearchAnswer | None:
-    """As `search_wait`, for the request that started the search: when its client goes away, the search is cancelled.
-
-    Nobody else has the job's token yet, so nobody could ask for the answer.
-    """
-    try:
-        return await search_wait(job=job, user=user, wait_seconds=wait_seconds)
-    except asyncio.CancelledError:  # Django cancels the view when the client disconnects
-        await search_cancel(job=job)
-        raise
-
-
-async def search_cancel(*, job: SearchJob) -> None:
-    """Drop a search that no worker has begun. One that is answered already stays answered."""
-    await search_client().cancel_search(job.job_id)
-
-
-def _join(result: SearchResult, user: Viewer, gallery_id: str) -> SearchAnswer:
-    gallery: Gallery = gallery_selectors.gallery_for(user, gallery_id)
-    return search_answer(result, gallery=gallery)
+def _join(result: SearchResult, user: Viewer, ticket: Ticket) -> SearchAnswer:
+    return search_answer(result, galleries=galleries_given(user, ticket.gallery_ids))

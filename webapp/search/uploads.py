@@ -1,9 +1,9 @@
-"""Query images on their way in: in memory only, up to MAX_IMAGE_BYTES.
+"""Receiving query images: in memory only, up to MAX_IMAGE_BYTES.
 
-Three places could write an upload to a temporary file, and each is closed here or in the settings:
+Three places could write an upload to a temporary file; each is prevented here or in the settings:
 
 * Django's ASGI handler spools a body larger than FILE_UPLOAD_MAX_MEMORY_SIZE before any view runs. The setting
-  has room for the largest query image, and `webapp/http/door.py` answers a larger body without keeping it.
+  leaves room for the largest query image, and `webapp/http/door.py` refuses a larger body without keeping it.
 * The default upload handlers write large files to disk. `use_memory` replaces them for the request.
 * The CSRF check reads `request.POST`, which parses the body. So search views call `use_memory` first and check
   CSRF themselves afterwards (csrf_exempt first, the check inside, as Django's documentation describes).
@@ -22,7 +22,7 @@ from webapp.http.problems import Problem, query_image_too_large
 
 
 class QueryImageHandler(FileUploadHandler):
-    """Keeps one file in memory; of a file that is too large only its size."""
+    """Keeps one file in memory. Of a file that is too large it keeps only the size."""
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
@@ -49,17 +49,20 @@ class QueryImageHandler(FileUploadHandler):
 
 
 async def use_memory(request: HttpRequest) -> None:
-    """Parse the request's body, keeping its files in memory. Call before anything reads request.POST."""
+    """Parse the request's body with its files in memory. Call it before anything reads request.POST."""
     request.upload_handlers = [QueryImageHandler(request)]
     # Parsing is CPU work over up to MAX_IMAGE_BYTES: not on the event loop.
     await sync_to_async(lambda: request.POST)()
 
 
-def query_image(file: "UploadedFile[bytes] | None") -> bytes:
-    """Return the uploaded bytes. Raises Problem when there is no file or it is too large."""
-    if file is None:
+def query_image(image: "UploadedFile[bytes] | bytes | None") -> bytes:
+    """Return the bytes of an upload. Raises Problem when there is none or it is too large."""
+    if image is None:
         raise Problem("image_missing", "Please choose a picture to search with.", status=400)
-    if (file.size or 0) > face_config().max_image_bytes:
+    size = len(image) if isinstance(image, bytes) else image.size or 0
+    if size > face_config().max_image_bytes:
         raise query_image_too_large()
-    image: bytes = file.read()
-    return image
+    if isinstance(image, bytes):
+        return image
+    content: bytes = image.read()
+    return content

@@ -4,5 +4,5 @@ from webapp.search import views
 
 urlpatterns = [
     path("galleries/<uuid:gallery_id>/search/", views.search_page, name="search"),
-    path("searches/<str:job>/", views.search_result, name="search_result"),
+    path("searches/<str:ticket>/", views.search_result, name="search_result"),
 ]

@@ -1,4 +1,4 @@
-"""The pages of a search: choose a picture, see the matches. They work without JavaScript."""
+"""The pages of a search: choose an image, see the matches. They work without JavaScript."""
 
 from typing import Any
 from uuid import UUID
@@ -12,28 +12,28 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods
 
-from webapp.gallery.selectors import Viewer, gallery_for
+from webapp.gallery.selectors import Viewer, galleries_given, gallery_for
 from webapp.generations.selectors import active_generation
 from webapp.http.polling import STOP_POLLING
 from webapp.http.problems import Problem
 from webapp.search.services import search_held, search_start, search_wait
-from webapp.search.tokens import SearchJob, search_job
+from webapp.search.tickets import Ticket, ticket_from
 from webapp.search.uploads import query_image, use_memory
 from worker.recognition.packs.catalogue import known_pack
 
-#: How long the form's POST waits, so that an answer that comes quickly is on the first page that is shown.
+#: How long the form's POST waits, so that a quick answer is already on the first page shown.
 FORM_WAIT_SECONDS = 10.0
 #: How long one poll of the result page waits.
 POLL_WAIT_SECONDS = 10.0
-#: Most matches shown per face.
+#: The most matches shown per face.
 MATCHES_SHOWN = 24
 
 
-# The CSRF check parses the body; it must not do so before the body is bound to memory: see uploads.py.
+# The CSRF check parses the body, which must happen in memory: see uploads.py.
 @csrf_exempt
 @require_http_methods(["GET", "POST"])
 async def search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
-    """The form, and what it sends."""
+    """Show the form, or take what it sends."""
     if request.method == "POST":
         await use_memory(request)
         refusal: HttpResponse | None = await sync_to_async(_csrf_refusal)(request)
@@ -43,9 +43,9 @@ async def search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
 
 
 def _csrf_refusal(request: HttpRequest) -> HttpResponse | None:
-    """The check that @csrf_exempt put off. Run in a thread: its refusal is a page that reads the session."""
+    """Make the check that @csrf_exempt put off. Runs in a thread: the refusal is a page that reads the session."""
     middleware: CsrfViewMiddleware = CsrfViewMiddleware(lambda _: HttpResponse())
-    # It asks the view only whether it is exempt.
+    # All it asks of the view is whether it is exempt.
     return middleware.process_view(request, lambda: HttpResponse(), (), {})
 
 
@@ -58,50 +58,51 @@ async def _search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
         return await _render(request, "search/search.html", context)
     try:
         image = query_image(request.FILES.get("image"))
-        job = await search_start(image=image, user=user, gallery_id=gallery_id, limit=MATCHES_SHOWN)
-        await search_held(job=job, user=user, wait_seconds=FORM_WAIT_SECONDS)
+        ticket = await search_start(image=image, user=user, gallery_ids=[gallery_id], limit=MATCHES_SHOWN)
+        await search_held(ticket=ticket, user=user, wait_seconds=FORM_WAIT_SECONDS)
     except Problem as problem:
         return await _render(request, "search/search.html", context | {"problem": problem}, status=problem.status)
-    # Redirect, so that reloading the page does not send the picture again; the answer waits in Redis.
-    return redirect("search_result", job.to_token())
+    # Redirect, so that reloading the page does not send the image again; the answer waits in Redis.
+    return redirect("search_result", ticket.to_token())
 
 
 @never_cache
 @require_GET
 @login_required
-async def search_result(request: HttpRequest, job: str) -> HttpResponse:
-    """The answer, or a page that polls for it. For htmx only the part that changes."""
+async def search_result(request: HttpRequest, ticket: str) -> HttpResponse:
+    """Show the answer, or a page that polls for it. htmx gets only the part that changes."""
     user = await request.auser()
-    search = search_job(job, user_id=user.pk)
+    search = ticket_from(ticket, user_id=user.pk)
     is_poll = bool(request.headers.get("HX-Request"))
     context = await _result_context(search, user, wait_seconds=POLL_WAIT_SECONDS if is_poll else 0)
     if not is_poll:
         problem = context["problem"]
         return await _render(
-            request, "search/result.html", context | {"job": job}, status=problem.status if problem else 200
+            request, "search/result.html", context | {"ticket": ticket}, status=problem.status if problem else 200
         )
     status = STOP_POLLING if context["is_settled"] else 200
     return await _render(request, "search/_result.html", context, status=status)
 
 
-async def _result_context(search: SearchJob, user: Viewer, *, wait_seconds: float) -> dict[str, Any]:
-    gallery = await sync_to_async(gallery_for)(user, search.gallery_id)
+async def _result_context(ticket: Ticket, user: Viewer, *, wait_seconds: float) -> dict[str, Any]:
+    galleries = await sync_to_async(galleries_given)(user, ticket.gallery_ids)
     answer, problem = None, None
     try:
-        answer = await search_wait(job=search, user=user, wait_seconds=wait_seconds)
+        answer = await search_wait(ticket=ticket, user=user, wait_seconds=wait_seconds)
     except Problem as error:
         problem = error
     return {
-        "gallery": gallery,
+        # None when several were searched.
+        "gallery": galleries[0] if ticket.gallery_ids is not None and len(galleries) == 1 else None,
         "answer": answer,
         "problem": problem,
-        # A queue that is down for a moment is asked again; a picture that is none stays one.
+        # A queue that is down for a moment is asked again; any other problem stays.
         "is_settled": answer is not None or (problem is not None and problem.code != "queue_unavailable"),
     }
 
 
 def _starter_pack() -> str:
-    """Return the name of the pack that is searched if it is one that recognises nobody, else nothing."""
+    """Return the active pack's name if it is one that recognises nobody, else an empty text."""
     known = known_pack(active_generation().pack)
     return known.name if known and known.is_built_in else ""
 

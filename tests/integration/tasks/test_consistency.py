@@ -13,9 +13,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from tasks.messages.base import Message
 from tasks.messages.consistency import Checked, CheckRequest
-from tasks.web import bulk
+from tasks.messages.indexing import RemoveRequest
+from tasks.queues import RECORDS
+from tasks.web.memory import MemoryWorkQueue
+from tasks.work_queue import use_work_queue
 from tasks.worker import consistency as tasks_checking
 from tests.servers import embedded_milvus
 from webapp.gallery.models import Face, Gallery, Photo
@@ -48,31 +50,26 @@ def store(tmp_path: Path) -> Iterator[VectorSearchService]:
 
 
 @pytest.fixture
-def run(store: VectorSearchService, monkeypatch: pytest.MonkeyPatch) -> Any:
+def run(store: VectorSearchService, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Runs a check to its end, message by message, and returns it with what was to be removed."""
-    sent: list[Message] = []
-    removed: list[tuple[str, list[str]]] = []
+    queue = MemoryWorkQueue()
     monkeypatch.setattr(tasks_checking.state, "_indexes", SimpleNamespace(store=lambda target: store))
-    monkeypatch.setattr(tasks_checking, "send", lambda name, message, **_: sent.append(message))
-    monkeypatch.setattr(bulk, "enqueue_check", lambda request, *, expires_seconds: sent.append(request))
-    monkeypatch.setattr(
-        bulk, "enqueue_removal", lambda *, targets, gallery_id, photo_ids: removed.append((gallery_id, photo_ids))
-    )
 
     def run(*, is_repair: bool) -> tuple[Check, list[tuple[str, list[str]]]]:
-        removed.clear()
+        queue.sent.clear()
         consistency.check_start(generation=active_generation(), actor="ada", is_repair=is_repair)
         consistency.checks_send_again()
-        while sent:
-            message = sent.pop(0)
+        while message := queue.take("reindex.starter") or queue.take(RECORDS):
             if isinstance(message, Checked):
                 consistency.check_record(checked=message)
             else:
                 task = tasks_checking.check_faces if isinstance(message, CheckRequest) else tasks_checking.find_strays
                 assert task.apply(kwargs={"message": message.to_json()}).state == "SUCCESS"
+        removed = [(request.gallery_id, list(request.photo_ids)) for request in queue.messages(RemoveRequest)]
         return Check.objects.get(), removed
 
-    return run
+    with use_work_queue(queue):
+        yield run
 
 
 def add_photo(gallery: Gallery, number: int) -> Face:

@@ -10,7 +10,7 @@ import pytest
 from pymilvus import MilvusClient
 
 from benchmarks.recall_gate import measure
-from benchmarks.vector_search import let_the_index_stand
+from benchmarks.vector_search import wait_for_index
 from benchmarks.vectors import DIMENSION, Faces, clustered_faces, exact_answers
 from tests.servers import embedded_milvus, milvus_server
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
@@ -75,7 +75,7 @@ def test_searches_lose_almost_no_match_right_after_the_last_upsert_and_once_the_
         fill(store, faces)
         assert match_recall(store, faces) >= ENOUGH_MATCH_RECALL
 
-        let_the_index_stand(client, "faces")
+        wait_for_index(client, "faces")
         assert match_recall(store, faces) >= ENOUGH_MATCH_RECALL
         assert measure_match_recall(store) == pytest.approx(match_recall(store, faces), abs=0.01)
 

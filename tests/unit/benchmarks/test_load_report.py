@@ -13,7 +13,7 @@ FOUND = {"faces": [{"matches": [{"photo": "ada.jpg"}, {"photo": "bob.jpg"}]}]}
 
 
 def load(**changes: Any) -> Phase:
-    answers = Counter({"answered": 90, "refused": 900, "goes on": 3})
+    answers = Counter({"answered": 90, "refused": 900, "pending": 3})
     return Phase(**{"name": "load", "seconds": 10, "answers": answers, "page_ms": [20.0] * 100} | changes)
 
 
@@ -30,7 +30,7 @@ def imported(**changes: Any) -> Import:
         pytest.param(
             200, {}, {"faces": [{"matches": [{"photo": "bob.jpg"}]}]}, "wrong match: ['bob.jpg']", id="another photo"
         ),
-        pytest.param(202, {}, {"job": "x"}, "goes on", id="not yet"),
+        pytest.param(202, {}, {"job": "x"}, "pending", id="not yet"),
         pytest.param(503, {"Retry-After": "7"}, {"code": "busy"}, "refused", id="honest"),
         pytest.param(503, {}, {"code": "busy"}, "503 busy", id="does not say when to come again"),
         pytest.param(504, {}, {"code": "search_expired"}, "504 search_expired", id="taken and not answered"),
@@ -55,7 +55,7 @@ def test_a_good_run_breaks_no_rule() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"answers": Counter({"answered": 9, "504 search_expired": 2})}, "2 searches were told: 504 search_expired."),
+        ({"answers": Counter({"answered": 9, "504 search_expired": 2})}, "2 searches ended with: 504 search_expired."),
         ({"answers": Counter({"refused": 9})}, "No search was answered."),
         ({"page_ms": [20.0] * 98 + [100.0] * 2}, "The p99 of pages is 100 ms, not under 100 ms."),
         ({"page_ms": []}, "The p99 of pages is nan ms, not under 100 ms."),
@@ -71,7 +71,7 @@ def test_a_rule_that_the_load_broke_is_a_sentence(changes: dict[str, Any], sente
     [
         ({"final": Counter(indexed=39)}, "1 of 40 photos were not indexed: {'indexed': 39}."),
         ({"final": Counter(indexed=39, failed=1)}, "1 of 40 photos were not indexed: {'indexed': 39, 'failed': 1}."),
-        ({"outlasted_the_load": False}, "The import was over before the load was: take more photos."),
+        ({"outlasted_the_load": False}, "The import ended before the load did: use more photos."),
         ({"problems": ["unacked holds 1 messages."]}, "unacked holds 1 messages."),
     ],
 )
@@ -89,7 +89,7 @@ def test_the_table_has_a_row_for_each_phase() -> None:
 
 def test_programs_get_the_same_figures() -> None:
     found = json.loads(as_json([load()], imported(), ["A rule."]))
-    assert found["phases"][0]["answers"] == {"answered": 90, "refused": 900, "goes on": 3}
+    assert found["phases"][0]["answers"] == {"answered": 90, "refused": 900, "pending": 3}
     assert found["phases"][0]["page_ms"]["p99"] == 20
     assert found["import"] == {"photos": 40, "final": {"indexed": 40}, "seconds": 20.0}
     assert found["broken"] == ["A rule."]

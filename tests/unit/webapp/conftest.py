@@ -1,9 +1,7 @@
-"""Fixtures of the Django side. No Redis: the boundary, tasks.web.search_client, is replaced by recorders."""
+"""Fixtures of the Django side. No Redis: the work queue and the search client are those in memory."""
 
-import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +9,17 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from tasks.errors import QueueUnavailable
-from tasks.health.checks import HealthReport
-from tasks.health.findings import Finding
+from tasks import queues
 from tasks.health.reports import WorkerReport
 from tasks.messages.base import BoxInfo, Target
-from tasks.messages.indexing import FaceInfo, PhotoOutcomeInfo, PhotoRef
-from tasks.messages.search import SearchResult
-from tasks.web import bulk as tasks_client
-from tasks.web import queue_progress
+from tasks.messages.generations import DropRequest
+from tasks.messages.indexing import FaceInfo, IndexRequest, PhotoOutcomeInfo, PhotoRef, RemoveRequest
+from tasks.web.memory import MemorySearchClient, MemoryWorkQueue, SentMessage
+from tasks.web.search_client import set_search_client
+from tasks.work_queue import use_work_queue
 from webapp.gallery import services
 from webapp.gallery.models import Gallery, Photo
-from webapp.generations import gates, overview
-from webapp.indexing import adding, dispatch, recording
+from webapp.indexing import adding, recording
 
 
 @pytest.fixture(scope="session")
@@ -46,127 +42,86 @@ def quick_and_temporary(settings: Any, tmp_path: Path) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
-@dataclass
-class FakeQueue:
-    """Records what would be sent; with `is_down` it fails as Redis would."""
+class WatchedQueue(MemoryWorkQueue):
+    """A queue whose workers are idle, unless a test has messages wait; with words for what was sent."""
 
-    indexed: list[tuple[str, list[PhotoRef]]] = field(default_factory=list)
-    removed: list[tuple[str, list[str]]] = field(default_factory=list)
-    length: int = 0
-    #: While it is not empty: what was sent before this time.time() has left it.
-    left: float = 0.0
-    is_down: bool = False
-    #: The collection and the queue of each index message, and the collections of each removal.
-    index_targets: list[tuple[str, str]] = field(default_factory=list)
-    removal_targets: list[list[str]] = field(default_factory=list)
+    def __init__(self) -> None:
+        super().__init__(are_workers_idle=True)
 
-    def enqueue_index(self, *, target: Target, gallery_id: str, photos: Sequence[PhotoRef], queue: str) -> None:
-        self._check()
-        self.indexed.append((gallery_id, list(photos)))
-        self.index_targets.append((target.collection, queue))
-
-    def enqueue_removal(self, *, targets: Sequence[Target], gallery_id: str, photo_ids: Sequence[str]) -> None:
-        self._check()
-        self.removed.append((gallery_id, list(photo_ids)))
-        self.removal_targets.append([target.collection for target in targets])
-
-    def index_queue_length(self) -> int:
-        self._check()
-        return self.length
-
-    def left_index_queue(self, seconds: float) -> float:
-        self._check()
-        return self.left if self.length else time.time() - seconds
-
-    def _check(self) -> None:
-        if self.is_down:
-            raise QueueUnavailable("The queue does not answer.")
+    @property
+    def indexed(self) -> list[tuple[str, list[PhotoRef]]]:
+        return [(request.gallery_id, list(request.photos)) for request in self.messages(IndexRequest)]
 
     @property
     def indexed_ids(self) -> list[str]:
         return [photo.photo_id for _, photos in self.indexed for photo in photos]
 
     @property
+    def index_targets(self) -> list[tuple[str, str]]:
+        """The collection and the queue of each index message."""
+        requests = [(each.message, each.queue) for each in self.sent]
+        return [(request.target.collection, queue) for request, queue in requests if isinstance(request, IndexRequest)]
+
+    @property
+    def removed(self) -> list[tuple[str, list[str]]]:
+        return [(request.gallery_id, list(request.photo_ids)) for request in self.messages(RemoveRequest)]
+
+    @property
     def removed_ids(self) -> list[str]:
         return [photo_id for _, photo_ids in self.removed for photo_id in photo_ids]
 
+    @property
+    def removal_targets(self) -> list[list[str]]:
+        """The collections of each removal."""
+        return [[target.collection for target in request.targets] for request in self.messages(RemoveRequest)]
+
+    def forget(self) -> None:
+        """Forget the photos that were sent until now."""
+        self.sent = [each for each in self.sent if not isinstance(each.message, IndexRequest | RemoveRequest)]
+
+    def have_waiting(self, count: int, *, queue: str = "index.starter", sent_at: float = 0.0) -> None:
+        """Let so many messages of other people wait in the queue, and with them all that is sent from now on.
+
+        Of none, its workers are idle again.
+        """
+        while self.take(queue):
+            pass
+        self.are_workers_idle = count == 0
+        for _ in range(count):
+            other = DropRequest(target=Target(pack="starter", collection="of_others"))
+            self.sent.append(SentMessage(queue=queue, message=other, sent_at=sent_at))
+
 
 @pytest.fixture(autouse=True)
-def queue(monkeypatch: pytest.MonkeyPatch) -> FakeQueue:
-    fake = FakeQueue()
-    for name in ("enqueue_index", "enqueue_removal"):
-        monkeypatch.setattr(tasks_client, name, getattr(fake, name))
-    monkeypatch.setattr(dispatch, "index_queue_length", fake.index_queue_length)
-    monkeypatch.setattr(queue_progress, "left_queue", lambda queue, seconds: fake.left_index_queue(seconds))
-    return fake
-
-
-@dataclass
-class FakeFaceSearch:
-    """Answers every search with `result`; None is a search that nobody has answered yet."""
-
-    result: SearchResult | None = None
-    is_down: bool = False
-    is_healthy: bool = True
-    started: list[dict[str, Any]] = field(default_factory=list)
-    waited: list[float] = field(default_factory=list)
-    cancelled: list[str] = field(default_factory=list)
-
-    async def start_search(self, image: bytes, **options: Any) -> str:
-        self._check()
-        self.started.append({"image": image, **options})
-        return str(uuid.uuid4())
-
-    async def wait_for_search(self, job_id: str, *, timeout_seconds: float) -> SearchResult | None:
-        self._check()
-        self.waited.append(timeout_seconds)
-        return self.result
-
-    async def cancel_search(self, job_id: str) -> None:
-        self.cancelled.append(job_id)
-
-    async def search_faces_in_image(self, image: bytes, **options: Any) -> SearchResult:
-        await self.start_search(image, **options)
-        assert self.result is not None
-        return self.result
-
-    async def health_check(self) -> HealthReport:
-        remedy = "" if self.is_healthy else "No healthy worker consumes the queue search.starter."
-        finding = Finding(name="workers", ok=self.is_healthy, detail="of search", remedy=remedy, is_critical=True)
-        return HealthReport(
-            connection_status="connected" if self.is_healthy else "disconnected",
-            collection_status="loaded",
-            findings=(finding,),
-        )
-
-    async def __aenter__(self) -> "FakeFaceSearch":
-        self._check()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-    def _check(self) -> None:
-        if self.is_down:
-            raise QueueUnavailable("The queue does not answer.")
+def queue() -> Iterator[WatchedQueue]:
+    queue = WatchedQueue()
+    with use_work_queue(queue):
+        yield queue
 
 
 @pytest.fixture
-def face_search(monkeypatch: pytest.MonkeyPatch) -> FakeFaceSearch:
-    fake = FakeFaceSearch()
-    monkeypatch.setattr("webapp.search.services.search_client", lambda: fake)
-    monkeypatch.setattr("webapp.operations.health.search_client", lambda: fake)
-    return fake
+def reports(queue: WatchedQueue) -> list[WorkerReport]:
+    """What workers say of themselves, as long as nobody adds any: nothing."""
+    return queue.reports
 
 
 @pytest.fixture
-def reports(monkeypatch: pytest.MonkeyPatch) -> list[WorkerReport]:
-    """What workers say of themselves, as long as nobody adds any: nothing. Nothing is published for them either."""
-    found: list[WorkerReport] = []
-    for module in (gates, overview):
-        monkeypatch.setattr(module, "published_reports", lambda: tuple(found))
-    monkeypatch.setattr("tasks.live_targets.publish", lambda _: None)
-    return found
+def face_search() -> Iterator[MemorySearchClient]:
+    """The process' search client, of a service whose workers are well."""
+    client = MemorySearchClient()
+    healthy = WorkerReport(
+        name="all@here",
+        pid=1,
+        queues=(*queues.gpu_queues("starter"), queues.RECORDS),
+        is_healthy=True,
+        pack="starter",
+        connection_status="connected",
+        collection_status="loaded",
+    )
+    client.reports.append(healthy)
+    set_search_client(client)
+    yield client
+    set_search_client(None)
 
 
 def report_of(pack: str, *roles: str, fingerprint: str = "f" * 64, is_healthy: bool = True) -> WorkerReport:

@@ -1,5 +1,6 @@
 """An index task that gives its photos up tells the records worker why."""
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 import pytest
 
 from tasks import names
-from tasks.errors import QueueUnavailable
-from tasks.messages.base import Message, Target
+from tasks.messages.base import Target
 from tasks.messages.indexing import IndexFailure, IndexRequest, PhotoRef
+from tasks.queues import RECORDS
 from tasks.retry import MAX_RETRIES
+from tasks.web.memory import MemoryWorkQueue
+from tasks.work_queue import use_work_queue
 from tasks.worker import indexing
 from worker.errors import ModelMismatch
 from worker.vector_search.exceptions import StoreUnavailable
@@ -23,10 +26,10 @@ REQUEST = IndexRequest(
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Message]]:
-    found: list[tuple[str, Message]] = []
-    monkeypatch.setattr(indexing, "send", lambda name, message, **_: found.append((name, message)))
-    return found
+def queue() -> Iterator[MemoryWorkQueue]:
+    queue = MemoryWorkQueue()
+    with use_work_queue(queue):
+        yield queue
 
 
 def run(monkeypatch: pytest.MonkeyPatch, error: Exception, *, retries: int, message: Any = REQUEST) -> str:
@@ -53,34 +56,30 @@ def run(monkeypatch: pytest.MonkeyPatch, error: Exception, *, retries: int, mess
     ],
 )
 def test_the_last_cause_travels_with_the_photos(
-    monkeypatch: pytest.MonkeyPatch, sent: list[tuple[str, Message]], error: Exception, code: str
+    monkeypatch: pytest.MonkeyPatch, queue: MemoryWorkQueue, error: Exception, code: str
 ) -> None:
     assert run(monkeypatch, error, retries=MAX_RETRIES) == "FAILURE"
-    [(name, failure)] = sent
-    assert name == names.RECORD_INDEX_FAILURE
+    failure = queue.take(RECORDS)
     assert isinstance(failure, IndexFailure)
+    assert failure.task_name == names.RECORD_INDEX_FAILURE
+    assert len(queue.sent) == 1
     assert (failure.photo_ids, failure.error.code) == (("p1", "p2"), code)
     assert "secret" not in failure.error.message
 
 
-def test_a_task_that_is_sent_again_gives_nothing_up(
-    monkeypatch: pytest.MonkeyPatch, sent: list[tuple[str, Message]]
-) -> None:
+def test_a_task_that_is_sent_again_gives_nothing_up(monkeypatch: pytest.MonkeyPatch, queue: MemoryWorkQueue) -> None:
     run(monkeypatch, StoreUnavailable("Milvus does not answer."), retries=0)
-    assert sent == []
+    assert queue.sent == []
 
 
-def test_a_queue_that_is_down_hides_no_cause(monkeypatch: pytest.MonkeyPatch, sent: list[tuple[str, Message]]) -> None:
-    def down(*_: Any, **__: Any) -> None:
-        raise QueueUnavailable("The queue does not answer.")
-
-    monkeypatch.setattr(indexing, "send", down)
+def test_a_queue_that_is_down_hides_no_cause(monkeypatch: pytest.MonkeyPatch, queue: MemoryWorkQueue) -> None:
+    queue.is_down = True
     result = run(monkeypatch, ModelMismatch("Another pack."), retries=0)
     assert result == "FAILURE"
 
 
 def test_a_message_that_nobody_understands_names_no_photos(
-    monkeypatch: pytest.MonkeyPatch, sent: list[tuple[str, Message]]
+    monkeypatch: pytest.MonkeyPatch, queue: MemoryWorkQueue
 ) -> None:
     assert run(monkeypatch, ZeroDivisionError(), retries=0, message={"version": 2}) == "FAILURE"
-    assert sent == []
+    assert queue.sent == []

@@ -14,6 +14,9 @@ from django.core.files.storage import default_storage
 
 from tasks.messages.base import Target
 from tasks.messages.indexing import IndexRequest, KnownFace, Outcomes, PhotoOutcomeInfo, PhotoRef
+from tasks.queues import RECORDS
+from tasks.web.memory import MemoryWorkQueue
+from tasks.work_queue import use_work_queue
 from tasks.worker import indexing
 from tests import pictures
 from worker.config import FaceConfig
@@ -29,11 +32,10 @@ Run = Callable[[FaceIndex, PhotoRef], PhotoOutcomeInfo]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> Iterator[Run]:
     settings.MEDIA_ROOT = tmp_path
     default_storage.save(KEY, ContentFile(pictures.sample_bytes("six_people")))
-    sent: list[Outcomes] = []
-    monkeypatch.setattr(indexing, "send", lambda name, message, **_: sent.append(message))
+    queue = MemoryWorkQueue()
 
     def run(faces: FaceIndex, photo: PhotoRef) -> PhotoOutcomeInfo:
         starts = SimpleNamespace(running=lambda *_: nullcontext(True))
@@ -41,10 +43,13 @@ def run(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> Run:
         monkeypatch.setattr(indexing, "state", state)
         request = IndexRequest(target=Target(pack="p", collection="c"), gallery_id=GALLERY, photos=(photo,))
         assert indexing.index_photos.apply(kwargs={"message": request.to_json()}).state == "SUCCESS"
-        [outcome] = Outcomes.model_validate_json(sent.pop().model_dump_json()).outcomes
+        answer = queue.take(RECORDS)
+        assert isinstance(answer, Outcomes)
+        [outcome] = answer.outcomes
         return outcome
 
-    return run
+    with use_work_queue(queue):
+        yield run
 
 
 def opened(pack: str) -> FaceIndex:

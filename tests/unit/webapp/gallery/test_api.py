@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.test import Client
 
-from tests.unit.webapp.conftest import FakeQueue, add_indexed_photo, add_photo, face_info, upload
+from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, face_info, upload
 from webapp.gallery import selectors
 from webapp.gallery.models import Gallery, Photo
 
@@ -56,7 +56,7 @@ def test_each_uploaded_file_has_its_result(api: Client, gallery: Gallery, settin
     assert response.json()["warning"] == ""
 
 
-def test_an_upload_while_the_queue_is_down_is_accepted(api: Client, gallery: Gallery, queue: FakeQueue) -> None:
+def test_an_upload_while_the_queue_is_down_is_accepted(api: Client, gallery: Gallery, queue: WatchedQueue) -> None:
     queue.is_down = True
     response = api.post(f"/api/v1/galleries/{gallery.id}/photos", {"files": upload()})
     assert response.status_code == 202
@@ -83,7 +83,7 @@ def test_progress_names_every_state(api: Client, gallery: Gallery) -> None:
     assert progress == {"pending": 1, "indexed": 0, "no_faces": 0, "failed": 0, "deleting": 0}
 
 
-def test_a_photo_is_deleted(api: Client, gallery: Gallery, queue: FakeQueue) -> None:
+def test_a_photo_is_deleted(api: Client, gallery: Gallery, queue: WatchedQueue) -> None:
     photo = add_indexed_photo(gallery)
     response = api.delete(f"/api/v1/photos/{photo.id}")
     assert (response.status_code, response.json()["state"]) == (202, "deleting")

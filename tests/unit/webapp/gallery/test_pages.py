@@ -12,9 +12,9 @@ from django.utils.module_loading import import_string
 
 from tasks.messages.base import ErrorInfo
 from tasks.messages.search import SearchResult
+from tasks.web.memory import MemorySearchClient
 from tests.unit.webapp.conftest import (
-    FakeFaceSearch,
-    FakeQueue,
+    WatchedQueue,
     add_indexed_photo,
     add_photo,
     face_info,
@@ -81,7 +81,12 @@ def test_pages_ask_for_a_login(gallery: Gallery) -> None:
     ],
 )
 def test_what_belongs_to_another_user_is_not_found(
-    page: Client, their_gallery: Gallery, queue: FakeQueue, face_search: FakeFaceSearch, method: str, address: str
+    page: Client,
+    their_gallery: Gallery,
+    queue: WatchedQueue,
+    face_search: MemorySearchClient,
+    method: str,
+    address: str,
 ) -> None:
     photo = add_indexed_photo(their_gallery)
     files = {"image": upload(), "photos": upload(), "files": upload()} if method == "post" else {}
@@ -105,7 +110,7 @@ def test_what_is_not_there_answers_the_same(page: Client, their_gallery: Gallery
 def test_log_in_and_out(user: User) -> None:
     client = Client()
     wrong = client.post("/login/", {"username": "ada", "password": "wrong"})
-    assert "do not match" in text(wrong)
+    assert "Wrong name or password" in text(wrong)
     assert client.post("/login/", {"username": "ada", "password": "lovelace"})["Location"] == "/"
     assert "Log out ada" in text(client.get("/"))
     assert client.post("/logout/")["Location"] == "/login/"
@@ -153,7 +158,7 @@ def test_an_upload_without_files_says_so(page: Client, gallery: Gallery) -> None
     assert "choose at least one photo" in text(page.post(f"/galleries/{gallery.id}/photos/", follow=True))
 
 
-def test_an_upload_while_the_queue_is_down_is_kept(page: Client, gallery: Gallery, queue: FakeQueue) -> None:
+def test_an_upload_while_the_queue_is_down_is_kept(page: Client, gallery: Gallery, queue: WatchedQueue) -> None:
     queue.is_down = True
     shown = text(page.post(f"/galleries/{gallery.id}/photos/", {"photos": upload()}, follow=True))
     assert "1 photo added." in shown
@@ -170,7 +175,7 @@ def test_the_grid_is_polled_until_nothing_is_pending(page: Client, gallery: Gall
     settled = page.get(address + "grid/")
     assert settled.status_code == 286
     assert "This file is not a picture." in text(settled)
-    assert "Try failed photos again" in text(settled)
+    assert "Retry failed photos" in text(settled)
     assert "hx-trigger" not in text(page.get(address))
     assert "http-equiv" not in text(page.get(address))
 
@@ -182,14 +187,14 @@ def test_the_grid_has_pages_and_states(page: Client, gallery: Gallery, monkeypat
     address = f"/galleries/{gallery.id}/"
     assert "Page 1 of 2" in text(page.get(address))
     assert "0.jpg" in text(page.get(address + "?page=2"))
-    assert "No photo is in this state" in text(page.get(address + "?state=failed"))
+    assert "No photos in this state" in text(page.get(address + "?state=failed"))
     assert "Page 1 of 2" in text(page.get(address + "?state=nonsense&page=x"))
 
 
-def test_failed_photos_are_sent_again(page: Client, gallery: Gallery, queue: FakeQueue) -> None:
+def test_failed_photos_are_sent_again(page: Client, gallery: Gallery, queue: WatchedQueue) -> None:
     photos = [add_photo(gallery, b"1"), add_photo(gallery, b"2")]
     recording.outcomes_record(gallery_id=gallery.id, outcomes=[failed(photo) for photo in photos])
-    queue.indexed.clear()
+    queue.forget()
     page.post(f"/photos/{photos[0].id}/retry/")
     assert queue.indexed_ids == [str(photos[0].id)]
     assert "1 photo sent again" in text(page.post(f"/galleries/{gallery.id}/retry/", follow=True))
@@ -204,7 +209,7 @@ def test_a_photo_shows_its_faces_in_upright_pixels(page: Client, gallery: Galler
     assert 'class="face marked" x="200.0"' in shown
 
 
-def test_a_photo_is_deleted(page: Client, gallery: Gallery, queue: FakeQueue) -> None:
+def test_a_photo_is_deleted(page: Client, gallery: Gallery, queue: WatchedQueue) -> None:
     photo = add_indexed_photo(gallery)
     assert "is being deleted" in text(page.post(f"/photos/{photo.id}/delete/", follow=True))
     assert queue.removed_ids == [str(photo.id)]
@@ -241,7 +246,7 @@ def search(page: Client, gallery: Gallery) -> Any:
 
 
 def test_a_search_without_javascript_waits_and_shows(
-    page: Client, gallery: Gallery, face_search: FakeFaceSearch
+    page: Client, gallery: Gallery, face_search: MemorySearchClient
 ) -> None:
     photo = add_indexed_photo(gallery)
     face_search.result = answer_with(photo)
@@ -257,7 +262,7 @@ def test_a_search_without_javascript_waits_and_shows(
     assert "hx-trigger" not in shown
 
 
-def test_a_search_that_takes_longer_is_polled(page: Client, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+def test_a_search_that_takes_longer_is_polled(page: Client, gallery: Gallery, face_search: MemorySearchClient) -> None:
     address = search(page, gallery)["Location"]
     waiting = text(page.get(address))
     assert "Searching…" in waiting
@@ -272,7 +277,7 @@ def test_a_search_that_takes_longer_is_polled(page: Client, gallery: Gallery, fa
 
 
 def test_a_picture_that_is_none_is_told_on_the_form(
-    page: Client, gallery: Gallery, face_search: FakeFaceSearch
+    page: Client, gallery: Gallery, face_search: MemorySearchClient
 ) -> None:
     face_search.result = SearchResult(error=ErrorInfo(code="not_an_image", message="This file is not a picture."))
     response = search(page, gallery)
@@ -281,20 +286,20 @@ def test_a_picture_that_is_none_is_told_on_the_form(
     assert 'type="file"' in text(response)
 
 
-def test_a_search_without_a_picture_is_told(page: Client, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+def test_a_search_without_a_picture_is_told(page: Client, gallery: Gallery, face_search: MemorySearchClient) -> None:
     response = page.post(f"/galleries/{gallery.id}/search/")
     assert response.status_code == 400
     assert "Please choose a picture" in text(response)
 
 
-def test_a_search_while_the_queue_is_down(page: Client, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+def test_a_search_while_the_queue_is_down(page: Client, gallery: Gallery, face_search: MemorySearchClient) -> None:
     face_search.is_down = True
     response = search(page, gallery)
     assert response.status_code == 503
     assert "The queue does not answer." in text(response)
 
 
-def test_the_search_form_checks_csrf(user: User, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+def test_the_search_form_checks_csrf(user: User, gallery: Gallery, face_search: MemorySearchClient) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(user)
     address = f"/galleries/{gallery.id}/search/"
@@ -306,7 +311,7 @@ def test_the_search_form_checks_csrf(user: User, gallery: Gallery, face_search: 
 
 
 def test_another_users_result_is_not_found(
-    page: Client, gallery: Gallery, stranger: User, face_search: FakeFaceSearch
+    page: Client, gallery: Gallery, stranger: User, face_search: MemorySearchClient
 ) -> None:
     address = search(page, gallery)["Location"]
     thief = Client()
@@ -315,7 +320,9 @@ def test_another_users_result_is_not_found(
     assert page.get("/searches/forged/").status_code == 404
 
 
-def test_an_expired_search_says_so(page: Client, gallery: Gallery, face_search: FakeFaceSearch, settings: Any) -> None:
+def test_an_expired_search_says_so(
+    page: Client, gallery: Gallery, face_search: MemorySearchClient, settings: Any
+) -> None:
     settings.SEARCH_TIMEOUT_SECONDS = 0.0
     response = search(page, gallery)
     assert response.status_code == 504
@@ -323,7 +330,7 @@ def test_an_expired_search_says_so(page: Client, gallery: Gallery, face_search: 
 
 
 def test_the_starter_packs_warning_is_the_starter_packs(
-    page: Client, gallery: Gallery, face_search: FakeFaceSearch, settings: Any
+    page: Client, gallery: Gallery, face_search: MemorySearchClient, settings: Any
 ) -> None:
     settings.FACE_CONFIG = settings.FACE_CONFIG | {"PACK": "buffalo_l"}
     face_search.result = answer_with(add_indexed_photo(gallery))
@@ -335,7 +342,9 @@ def test_the_starter_packs_warning_is_the_starter_packs(
 # -- every page ---------------------------------------------------------------------------------------------
 
 
-def test_pages_have_a_policy_and_nothing_inline(page: Client, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+def test_pages_have_a_policy_and_nothing_inline(
+    page: Client, gallery: Gallery, face_search: MemorySearchClient
+) -> None:
     photo = add_indexed_photo(gallery)
     for address in ("/", f"/galleries/{gallery.id}/", f"/photos/{photo.id}/", f"/galleries/{gallery.id}/search/"):
         response = page.get(address)

@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from tasks.errors import QueueUnavailable
 from tasks.health.reports import WorkerReport
-from tasks.web import bulk as tasks_client
-from tests.unit.webapp.conftest import add_indexed_photo, report_of
+from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, report_of
 from webapp.accounts.models import AuditEntry
 from webapp.gallery.models import Gallery
 from webapp.generations.gates import GATES
@@ -26,8 +24,8 @@ State = Generation.State
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_sent(db: None, reports: list[WorkerReport], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks_client, "enqueue_drop", lambda request, *, pack: None)
+def the_database(db: None) -> None:
+    """Every command reads it."""
 
 
 def run(*arguments: Any) -> str:
@@ -156,11 +154,8 @@ def test_search_parameters_are_changed_while_it_is_searched(settings: Any, monke
     assert "Kept nprobe=8: searches find 99.50%" in run("set", "--search-params", '{"nprobe": 8}', "--wait")
 
 
-def test_a_drop_while_the_queue_is_down_says_when(monkeypatch: pytest.MonkeyPatch) -> None:
-    def down(request: Any, *, pack: str) -> None:
-        raise QueueUnavailable("The queue does not answer.")
-
-    monkeypatch.setattr(tasks_client, "enqueue_drop", down)
+def test_a_drop_while_the_queue_is_down_says_when(queue: WatchedQueue) -> None:
+    queue.is_down = True
     number = run_json("start", "--pack", "other")["number"]
     assert "once the queue is back" in run("drop", number)
 

@@ -7,10 +7,8 @@ import pytest
 from django.utils import timezone
 
 from tasks.errors import QueueUnavailable
-from tasks.health.reports import WorkerReport
 from tasks.messages.generations import Measured, MeasureRequest
-from tasks.web import bulk as tasks_client
-from tests.unit.webapp.conftest import FakeQueue, report_of
+from tests.unit.webapp.conftest import WatchedQueue, report_of
 from webapp.accounts.models import AuditEntry
 from webapp.generations import gates, measuring, searched_recall, services, trials
 from webapp.generations.models import Generation, Trial
@@ -26,17 +24,16 @@ OLD, NEW = {"nprobe": 64}, {"nprobe": 8}
 class Measurements:
     """What index workers are asked to measure, and their answers."""
 
-    def __init__(self) -> None:
-        self.requests: list[tuple[MeasureRequest, str]] = []
-        self.is_down = False
+    def __init__(self, queue: WatchedQueue) -> None:
+        self.queue = queue
 
-    def enqueue(self, request: MeasureRequest, *, queue: str) -> None:
-        if self.is_down:
-            raise QueueUnavailable("The queue does not answer.")
-        self.requests.append((request, queue))
+    @property
+    def requests(self) -> list[MeasureRequest]:
+        assert {each.queue for each in self.queue.sent if isinstance(each.message, MeasureRequest)} <= {"index.starter"}
+        return self.queue.messages(MeasureRequest)
 
     def answer(self, recall: float | None, *, number: int = -1, seconds: float = 1.0) -> None:
-        request, _ = self.requests[number]
+        request = self.requests[number]
         measured = Measured(
             collection=request.target.collection,
             ticket=request.ticket,
@@ -48,17 +45,12 @@ class Measurements:
 
 
 @pytest.fixture
-def measurements(
-    reports: list[WorkerReport], queue: FakeQueue, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> Measurements:
+def measurements(queue: WatchedQueue, settings: Any) -> Measurements:
     """An active generation with an approximate index, and an index worker of its pack."""
     settings.COLLECTION_CONFIG = {"INDEX_TYPE": "IVF_FLAT", "INDEX_PARAMS": {"nlist": 64}, "SEARCH_PARAMS": OLD}
-    fake = Measurements()
-    monkeypatch.setattr(tasks_client, "enqueue_measurement", fake.enqueue)
-    monkeypatch.setattr(searched_recall, "published_reports", lambda: tuple(reports))
-    reports.append(report_of("starter", "index"))
+    queue.reports.append(report_of("starter", "index"))
     active_generation()
-    return fake
+    return Measurements(queue)
 
 
 def tick() -> Generation:
@@ -93,8 +85,7 @@ def test_new_parameters_are_used_at_once_and_measured(measurements: Measurements
     measured_before(measurements, 1.0)
     assert change().target.index.search_params == NEW
     tick()
-    request, queue = measurements.requests[-1]
-    assert (request.target.index.search_params, queue) == (NEW, "index.starter")
+    assert measurements.requests[-1].target.index.search_params == NEW
     assert "Searched with nprobe=8, until it is known" in trials.trial_summary(active_generation())["detail"]  # type: ignore[index]
 
 
@@ -180,10 +171,10 @@ def test_a_second_change_is_compared_with_what_was_proved_last(measurements: Mea
 def test_a_trial_outlives_a_queue_that_is_down(measurements: Measurements) -> None:
     measured_before(measurements, 1.0)
     change()
-    measurements.is_down = True
+    measurements.queue.is_down = True
     with pytest.raises(QueueUnavailable):
         tick()
-    measurements.is_down = False
+    measurements.queue.is_down = False
     Generation.objects.update(measured_at=timezone.now() - timedelta(seconds=measuring.UNANSWERED_SECONDS + 1))
     tick()
     measurements.answer(0.5)
@@ -239,19 +230,22 @@ def test_a_measurement_takes_no_more_than_a_tenth_of_a_workers_time(measurements
         assert len(measurements.requests) == count
 
 
-def test_without_a_worker_none_is_asked_for(measurements: Measurements, reports: list[WorkerReport]) -> None:
-    reports.clear()
+def test_without_a_worker_none_is_asked_for(measurements: Measurements) -> None:
+    measurements.queue.reports.clear()
     tick()
     assert not measurements.requests
 
 
-def test_while_a_request_waits_behind_an_import_no_other_is_sent(measurements: Measurements, queue: FakeQueue) -> None:
+def test_while_a_request_waits_behind_an_import_no_other_is_sent(
+    measurements: Measurements, queue: WatchedQueue
+) -> None:
+    long_ago = timezone.now() - timedelta(hours=1)
+    queue.have_waiting(1, sent_at=(long_ago - timedelta(minutes=1)).timestamp())
     tick()
-    Generation.objects.update(measured_at=timezone.now() - timedelta(hours=1))
-    queue.length = 100  # and nothing has left it since
+    Generation.objects.update(measured_at=long_ago)
     tick()
     assert len(measurements.requests) == 1
-    queue.length = 0
+    queue.have_waiting(0)
     tick()
     assert len(measurements.requests) == 2
 
@@ -266,6 +260,6 @@ def test_it_is_measured_after_it_was_activated(measurements: Measurements) -> No
     services.generation_activate(generation=generation, actor="ada", override=gates.GATES)
     assert active_generation().match_recall == 0.995, "until then it is what the gates have seen"
     tick()
-    assert measurements.requests[-1][0].target.collection == generation.collection
+    assert measurements.requests[-1].target.collection == generation.collection
     measurements.answer(0.97)
     assert active_generation().match_recall == 0.97

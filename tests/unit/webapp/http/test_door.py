@@ -13,6 +13,7 @@ from webapp.http.problems import RETRY_AFTER_SECONDS, Problem
 from worker.errors import Busy, FaceQueueError
 
 API, PAGE, PHOTOS = "/api/v1/galleries/1/searches", "/galleries/1/search/", "/galleries/1/photos/"
+API_OF_ALL = "/api/v1/searches"
 
 
 class Places:
@@ -76,6 +77,7 @@ class Request:
     ("path", "size", "status"),
     [
         pytest.param(API, 101, 413, id="too large for the API"),
+        pytest.param(API_OF_ALL, 101, 413, id="too large for the API of several galleries"),
         pytest.param(PAGE, 101, 413, id="too large for the page"),
         pytest.param(PAGE, 100, 200, id="just fits"),
         pytest.param(PHOTOS, 101, 200, id="photos may be spooled"),

@@ -8,7 +8,7 @@ import pytest
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import connection
 
-from tests.unit.webapp.conftest import FakeQueue, add_photo, face_info, indexed, upload
+from tests.unit.webapp.conftest import WatchedQueue, add_photo, face_info, indexed, upload
 from webapp.gallery.models import Gallery, Photo
 from webapp.http.problems import Problem
 from webapp.indexing import adding, deleting, recording, retrying
@@ -39,7 +39,7 @@ def test_a_file_name_is_made_fit_for_showing(name: str | None, shown: str) -> No
     assert display_name(name) == shown
 
 
-def test_photos_are_sent_in_chunks_after_they_are_saved(gallery: Gallery, queue: FakeQueue, settings: Any) -> None:
+def test_photos_are_sent_in_chunks_after_they_are_saved(gallery: Gallery, queue: WatchedQueue, settings: Any) -> None:
     settings.INDEX_CHUNK_SIZE = 2
     added = adding.photos_add(gallery=gallery, files=[upload(bytes([number])) for number in range(5)])
     assert [len(photos) for _, photos in queue.indexed] == [2, 2, 1]
@@ -47,7 +47,7 @@ def test_photos_are_sent_in_chunks_after_they_are_saved(gallery: Gallery, queue:
     assert {gallery_id for gallery_id, _ in queue.indexed} == {str(gallery.id)}
 
 
-def test_the_same_content_is_added_once(gallery: Gallery, queue: FakeQueue) -> None:
+def test_the_same_content_is_added_once(gallery: Gallery, queue: WatchedQueue) -> None:
     first = add_photo(gallery, name="one.jpg")
     again = adding.photos_add(gallery=gallery, files=[upload(name="two.jpg")])
     assert not again.added
@@ -66,7 +66,7 @@ def test_a_photo_may_come_back_while_it_is_deleted(gallery: Gallery) -> None:
     assert add_photo(gallery).id != first.id
 
 
-def test_an_empty_file_is_accepted_and_left_to_the_worker(gallery: Gallery, queue: FakeQueue) -> None:
+def test_an_empty_file_is_accepted_and_left_to_the_worker(gallery: Gallery, queue: WatchedQueue) -> None:
     photo = add_photo(gallery, b"")
     assert photo.byte_size == 0
     assert default_storage.exists(photo.file.name or "")
@@ -96,7 +96,7 @@ def test_a_disk_that_is_full_refuses_one_file(gallery: Gallery, monkeypatch: pyt
     assert added.files[0].code == "storage_failed"
 
 
-def test_a_queue_that_is_down_is_a_warning_and_loses_nothing(gallery: Gallery, queue: FakeQueue) -> None:
+def test_a_queue_that_is_down_is_a_warning_and_loses_nothing(gallery: Gallery, queue: WatchedQueue) -> None:
     queue.is_down = True
     added = adding.photos_add(gallery=gallery, files=[upload()])
     assert added.warning
@@ -104,7 +104,7 @@ def test_a_queue_that_is_down_is_a_warning_and_loses_nothing(gallery: Gallery, q
     assert Photo.objects.count() == 1
 
 
-def test_known_faces_travel_with_a_photo_that_is_sent_again(gallery: Gallery, queue: FakeQueue) -> None:
+def test_known_faces_travel_with_a_photo_that_is_sent_again(gallery: Gallery, queue: WatchedQueue) -> None:
     photo, face = add_photo(gallery), face_info()
     recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, face)])
     Photo.objects.update(state=Photo.State.FAILED)

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pytest
 from django.db import connection
 
-from tasks.web import bulk
-from tests.unit.webapp.conftest import FakeQueue, add_indexed_photo, add_photo, face_info, failed, indexed
+from tasks.messages.base import Message
+from tasks.web.memory import MemoryWorkQueue
+from tasks.work_queue import use_work_queue
+from tests.unit.webapp.conftest import add_indexed_photo, add_photo, face_info, failed, indexed
 from webapp.gallery.models import Gallery, Photo
 from webapp.indexing import deleting, recording, retrying
 
@@ -47,23 +49,14 @@ def record_unwanted_removal(gallery: Gallery) -> None:
         pytest.param(record_unwanted_removal, 2, id="a removal of a photo that is wanted"),
     ],
 )
-def test_what_is_sent_is_committed(
-    gallery: Gallery,
-    queue: FakeQueue,
-    monkeypatch: pytest.MonkeyPatch,
-    act: Callable[[Gallery], object],
-    sends: int,
-) -> None:
+def test_what_is_sent_is_committed(gallery: Gallery, act: Callable[[Gallery], object], sends: int) -> None:
     inside: list[bool] = []
 
-    def note_and(send: Callable[..., None]) -> Callable[..., None]:
-        def noted(**arguments: object) -> None:
+    class NotingQueue(MemoryWorkQueue):
+        def send(self, message: Message, *, queue: str, expires_seconds: float | None = None) -> None:
             inside.append(connection.in_atomic_block)
-            send(**arguments)
+            super().send(message, queue=queue, expires_seconds=expires_seconds)
 
-        return noted
-
-    for name in ("enqueue_index", "enqueue_removal"):
-        monkeypatch.setattr(bulk, name, note_and(getattr(queue, name)))
-    act(gallery)
+    with use_work_queue(NotingQueue(are_workers_idle=True)):
+        act(gallery)
     assert inside == [False] * sends

@@ -10,10 +10,10 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
-from tasks.errors import NoAnswer
 from tasks.messages.base import ErrorInfo
 from tasks.messages.search import SearchResult
-from tests.unit.webapp.conftest import FakeFaceSearch, FakeQueue, add_indexed_photo, face_info, failed, indexed
+from tasks.web.memory import MemorySearchClient
+from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, face_info, failed, indexed
 from tests.unit.webapp.search.test_api import answer_with
 from webapp.gallery import services
 from webapp.gallery.models import Gallery, Photo
@@ -21,7 +21,6 @@ from webapp.indexing import recording
 from webapp.indexing.management.commands import import_photos
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_cancel
-from webapp.search.management.commands import search_photo
 
 
 @pytest.fixture
@@ -58,7 +57,7 @@ def test_a_folder_is_imported_with_all_below_it(folder: Path, gallery: Gallery) 
     assert "notes.txt" in printed
 
 
-def test_run_twice_it_adds_nothing_twice(folder: Path, gallery: Gallery, queue: FakeQueue) -> None:
+def test_run_twice_it_adds_nothing_twice(folder: Path, gallery: Gallery, queue: WatchedQueue) -> None:
     run("import_photos", folder, "--gallery", "Friends")
     sent = len(queue.indexed)
     summary = json.loads(run("import_photos", folder, "--gallery", "Friends", "--json"))
@@ -68,7 +67,7 @@ def test_run_twice_it_adds_nothing_twice(folder: Path, gallery: Gallery, queue: 
 
 
 def test_waiting_ends_with_the_outcomes(
-    folder: Path, gallery: Gallery, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
+    folder: Path, gallery: Gallery, queue: WatchedQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def answer(_: float) -> None:
         for photo in Photo.objects.filter(state="pending")[:1]:
@@ -103,7 +102,9 @@ def test_waiting_without_a_worker_ends_with_a_sentence(folder: Path, gallery: Ga
         run("import_photos", folder, "--gallery", "Friends", "--wait", "--timeout", "0.05")
 
 
-def test_a_queue_that_is_down_stops_the_import(folder: Path, gallery: Gallery, queue: FakeQueue, settings: Any) -> None:
+def test_a_queue_that_is_down_stops_the_import(
+    folder: Path, gallery: Gallery, queue: WatchedQueue, settings: Any
+) -> None:
     settings.INDEX_CHUNK_SIZE = 1
     queue.is_down = True
     with pytest.raises(CommandError, match="The queue does not answer; the work is saved"):
@@ -169,31 +170,24 @@ def test_a_database_that_is_down_is_a_sentence(folder: Path, monkeypatch: pytest
 
 
 @pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> FakeFaceSearch:
-    fake = FakeFaceSearch()
-    monkeypatch.setattr(search_photo, "SearchClient", lambda **_: fake)
-    return fake
-
-
-@pytest.fixture
 def picture(tmp_path: Path) -> Path:
     path = tmp_path / "query.jpg"
     path.write_bytes(b"query")
     return path
 
 
-def test_matches_are_printed_as_a_table(gallery: Gallery, service: FakeFaceSearch, picture: Path) -> None:
-    service.result = answer_with(add_indexed_photo(gallery))
+def test_matches_are_printed_as_a_table(gallery: Gallery, face_search: MemorySearchClient, picture: Path) -> None:
+    face_search.result = answer_with(add_indexed_photo(gallery))
     printed = run("search_photo", picture, "--gallery", "Friends", "--limit", "3", "--min-similarity", "0.2")
     assert printed.splitlines()[0] == "Face 1 at 1, 2, 3, 4 (score 0.90)"
     assert printed.splitlines()[2].split() == ["1", "0.900", "ada.jpg"]
-    (sent,) = service.started
-    assert (sent["image"], sent["limit"], sent["min_similarity"]) == (b"query", 3, 0.2)
+    (sent,) = face_search.started
+    assert (sent.image, sent.limit, sent.min_similarity) == (b"query", 3, 0.2)
 
 
-def test_json_is_the_answer_of_the_api(gallery: Gallery, service: FakeFaceSearch, picture: Path) -> None:
+def test_json_is_the_answer_of_the_api(gallery: Gallery, face_search: MemorySearchClient, picture: Path) -> None:
     photo = add_indexed_photo(gallery)
-    service.result = answer_with(photo)
+    face_search.result = answer_with(photo)
     answer = json.loads(run("search_photo", picture, "--gallery", "Friends", "--json"))
     assert answer["reason"] is None
     (match,) = answer["faces"][0]["matches"]
@@ -207,32 +201,30 @@ def test_json_is_the_answer_of_the_api(gallery: Gallery, service: FakeFaceSearch
     }
 
 
-def test_a_picture_without_a_face_has_a_reason(gallery: Gallery, service: FakeFaceSearch, picture: Path) -> None:
-    service.result = SearchResult(reason=ErrorInfo(code="no_face_found", message="There is no face."))
+def test_a_picture_without_a_face_has_a_reason(
+    gallery: Gallery, face_search: MemorySearchClient, picture: Path
+) -> None:
+    face_search.result = SearchResult(reason=ErrorInfo(code="no_face_found", message="There is no face."))
     assert run("search_photo", picture, "--gallery", "Friends").strip() == "There is no face."
     answer = json.loads(run("search_photo", picture, "--gallery", "Friends", "--json"))
     assert answer == {"faces": [], "reason": {"code": "no_face_found", "message": "There is no face."}}
 
 
-def test_a_file_that_is_no_picture_is_an_error(gallery: Gallery, service: FakeFaceSearch, picture: Path) -> None:
-    service.result = SearchResult(error=ErrorInfo(code="not_an_image", message="This file is not a picture."))
+def test_a_file_that_is_no_picture_is_an_error(
+    gallery: Gallery, face_search: MemorySearchClient, picture: Path
+) -> None:
+    face_search.result = SearchResult(error=ErrorInfo(code="not_an_image", message="This file is not a picture."))
     with pytest.raises(CommandError, match=r"This file is not a picture\."):
         run("search_photo", picture, "--gallery", "Friends")
 
 
-def test_a_service_that_is_down_is_a_sentence(gallery: Gallery, service: FakeFaceSearch, picture: Path) -> None:
-    service.is_down = True
+def test_a_service_that_is_down_is_a_sentence(gallery: Gallery, face_search: MemorySearchClient, picture: Path) -> None:
+    face_search.is_down = True
     with pytest.raises(CommandError, match="The queue does not answer"):
         run("search_photo", picture, "--gallery", "Friends")
 
 
-def test_no_worker_is_a_sentence(
-    gallery: Gallery, service: FakeFaceSearch, picture: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def nobody(*_: Any, **__: Any) -> None:
-        raise NoAnswer("No search worker answered within 3 seconds.")
-
-    monkeypatch.setattr(service, "search_faces_in_image", nobody)
+def test_no_worker_is_a_sentence(gallery: Gallery, face_search: MemorySearchClient, picture: Path) -> None:
     with pytest.raises(CommandError, match="No search worker answered within 3 seconds"):
         run("search_photo", picture, "--gallery", "Friends", "--timeout", "3")
 

@@ -18,8 +18,7 @@ from tasks.health.checks import judge
 from tasks.health.live_recall import GalleryRecall
 from tasks.health.reports import WorkerReport
 from tasks.messages.consistency import Checked, CheckRequest, OrphanInfo, RecallSample, StrayRequest
-from tasks.web import bulk as tasks_client
-from tests.unit.webapp.conftest import FakeQueue, add_indexed_photo, add_photo, face_info, report_of
+from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, face_info, report_of
 from webapp.accounts.models import AuditEntry
 from webapp.gallery.models import Face, Gallery, Photo, Tombstone
 from webapp.generations import live_recall
@@ -36,17 +35,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 Request = CheckRequest | StrayRequest
 
 
-class FakeWorker:
-    """Takes the requests of checks; answers are made by hand, as if the collection held what the database knows."""
+class Worker:
+    """Sees the requests of checks; answers are made by hand, as if the collection held what the database knows."""
 
-    def __init__(self) -> None:
-        self.requests: list[Request] = []
-        self.is_down = False
+    def __init__(self, queue: WatchedQueue) -> None:
+        self._queue = queue
 
-    def take(self, request: Request, *, expires_seconds: float) -> None:
-        if self.is_down:
-            raise QueueUnavailable("The queue does not answer.")
-        self.requests.append(request)
+    @property
+    def requests(self) -> list[Request]:
+        return [each.message for each in self._queue.sent if isinstance(each.message, Request)]
 
     def answer(self, request: Request | None = None, **found: Any) -> None:
         """Answer the latest request; `found` differs from what was known."""
@@ -70,10 +67,8 @@ class FakeWorker:
 
 
 @pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch, queue: FakeQueue, reports: list[WorkerReport]) -> FakeWorker:
-    fake = FakeWorker()
-    monkeypatch.setattr(tasks_client, "enqueue_check", fake.take)
-    return fake
+def worker(queue: WatchedQueue) -> Worker:
+    return Worker(queue)
 
 
 def settle(seconds: float = 3600) -> None:
@@ -88,7 +83,7 @@ def start(*, is_repair: bool = False) -> Check:
     return check
 
 
-def finish(worker: FakeWorker) -> Check:
+def finish(worker: Worker) -> Check:
     """Answer everything that is still asked, without any difference."""
     for _ in range(20):
         if (check := Check.objects.get()).finished_at:
@@ -118,7 +113,7 @@ def is_sent_again(photo: Photo) -> bool:
 
 
 def test_the_ranges_of_all_galleries_leave_no_id_out(
-    worker: FakeWorker, gallery: Gallery, their_gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, gallery: Gallery, their_gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consistency, "RANGE_PHOTOS", 2)
     photos = [add_indexed_photo(gallery, content=bytes([number])) for number in range(5)]
@@ -142,13 +137,13 @@ def test_the_ranges_of_all_galleries_leave_no_id_out(
     assert asked == {face_of(photo) for photo in photos}
 
 
-def test_a_service_without_galleries_is_checked_for_strays_only(worker: FakeWorker, db: None) -> None:
+def test_a_service_without_galleries_is_checked_for_strays_only(worker: Worker, db: None) -> None:
     start()
     assert isinstance(worker.requests[-1], StrayRequest)
     assert finish(worker).face_count == 0
 
 
-def test_an_unanswered_range_is_sent_again_after_its_lease(worker: FakeWorker, gallery: Gallery) -> None:
+def test_an_unanswered_range_is_sent_again_after_its_lease(worker: Worker, gallery: Gallery) -> None:
     start()
     consistency.checks_send_again()
     assert len(worker.requests) == 1
@@ -161,7 +156,7 @@ def test_an_unanswered_range_is_sent_again_after_its_lease(worker: FakeWorker, g
 
 
 def test_a_range_that_two_workers_answer_counts_once(
-    worker: FakeWorker, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consistency, "RANGE_PHOTOS", 1)
     for number in range(2):
@@ -174,7 +169,7 @@ def test_a_range_that_two_workers_answer_counts_once(
     assert finish(worker).face_count == 2
 
 
-def test_an_answer_to_an_earlier_check_is_of_no_use(worker: FakeWorker, gallery: Gallery) -> None:
+def test_an_answer_to_an_earlier_check_is_of_no_use(worker: Worker, gallery: Gallery) -> None:
     add_indexed_photo(gallery)
     start()
     [old] = worker.requests
@@ -184,16 +179,16 @@ def test_an_answer_to_an_earlier_check_is_of_no_use(worker: FakeWorker, gallery:
     assert Check.objects.get().face_count == 0
 
 
-def test_a_queue_that_is_down_stops_no_check(worker: FakeWorker, gallery: Gallery) -> None:
-    worker.is_down = True
+def test_a_queue_that_is_down_stops_no_check(worker: Worker, queue: WatchedQueue, gallery: Gallery) -> None:
+    queue.is_down = True
     with pytest.raises(QueueUnavailable):
         start()
-    worker.is_down = False
+    queue.is_down = False
     consistency.checks_send_again()
     assert finish(worker).finished_at
 
 
-def test_a_generation_is_checked_once_at_a_time(worker: FakeWorker, gallery: Gallery) -> None:
+def test_a_generation_is_checked_once_at_a_time(worker: Worker, gallery: Gallery) -> None:
     start()
     with pytest.raises(Problem, match="being checked already"):
         start()
@@ -202,13 +197,13 @@ def test_a_generation_is_checked_once_at_a_time(worker: FakeWorker, gallery: Gal
     assert AuditEntry.objects.filter(action="reindex.check").count() == 2
 
 
-def test_a_generation_that_is_not_filled_is_not_checked(worker: FakeWorker, db: None) -> None:
+def test_a_generation_that_is_not_filled_is_not_checked(worker: Worker, db: None) -> None:
     failed = Generation.objects.create(pack="other", collection="c", state=Generation.State.FAILED)
     with pytest.raises(Problem, match="nothing to check"):
         consistency.check_start(generation=failed, actor="ada")
 
 
-def test_a_dropped_generation_takes_its_check_with_it(worker: FakeWorker, db: None) -> None:
+def test_a_dropped_generation_takes_its_check_with_it(worker: Worker, db: None) -> None:
     generation = Generation.objects.create(pack="other", collection="c")
     consistency.check_start(generation=generation, actor="ada")
     Generation.objects.filter(pk=generation.pk).update(is_dropping=True)
@@ -221,7 +216,7 @@ def test_a_dropped_generation_takes_its_check_with_it(worker: FakeWorker, db: No
 
 
 def test_without_repair_differences_are_counted_and_nothing_changes(
-    worker: FakeWorker, queue: FakeQueue, gallery: Gallery
+    worker: Worker, queue: WatchedQueue, gallery: Gallery
 ) -> None:
     photo, other = add_indexed_photo(gallery), add_indexed_photo(gallery, content=b"other")
     lost = orphan(gallery=gallery)
@@ -234,7 +229,7 @@ def test_without_repair_differences_are_counted_and_nothing_changes(
     assert queue.removed == []
 
 
-def test_only_the_first_ids_of_a_kind_are_kept(worker: FakeWorker, gallery: Gallery) -> None:
+def test_only_the_first_ids_of_a_kind_are_kept(worker: Worker, gallery: Gallery) -> None:
     lost = [orphan(gallery=gallery) for _ in range(consistency.KEPT_IDS + 5)]
     start()
     worker.answer(orphaned=lost)
@@ -243,9 +238,7 @@ def test_only_the_first_ids_of_a_kind_are_kept(worker: FakeWorker, gallery: Gall
     assert check.orphaned == [each.face_id for each in lost[: consistency.KEPT_IDS]]
 
 
-def test_a_missing_face_has_its_photo_indexed_again_in_that_generation_only(
-    worker: FakeWorker, gallery: Gallery
-) -> None:
+def test_a_missing_face_has_its_photo_indexed_again_in_that_generation_only(worker: Worker, gallery: Gallery) -> None:
     photo, other = add_indexed_photo(gallery), add_indexed_photo(gallery, content=b"other")
     second = Generation.objects.create(pack="other", collection="c")
     kept = Entry.objects.create(generation=second, photo=photo, state=Entry.State.INDEXED)
@@ -256,7 +249,7 @@ def test_a_missing_face_has_its_photo_indexed_again_in_that_generation_only(
 
 
 def test_a_face_of_a_photo_that_is_gone_is_removed_everywhere(
-    worker: FakeWorker, queue: FakeQueue, gallery: Gallery
+    worker: Worker, queue: WatchedQueue, gallery: Gallery
 ) -> None:
     Generation.objects.create(pack="other", collection="c")
     lost = orphan(gallery=gallery)
@@ -266,7 +259,7 @@ def test_a_face_of_a_photo_that_is_gone_is_removed_everywhere(
     assert queue.removal_targets == [["faces_starter", "c"]]
 
 
-def test_the_faces_of_a_gallery_that_nobody_knows_are_removed(worker: FakeWorker, queue: FakeQueue, db: None) -> None:
+def test_the_faces_of_a_gallery_that_nobody_knows_are_removed(worker: Worker, queue: WatchedQueue, db: None) -> None:
     stray = orphan()
     start(is_repair=True)
     worker.answer(orphaned=[stray])
@@ -274,7 +267,7 @@ def test_the_faces_of_a_gallery_that_nobody_knows_are_removed(worker: FakeWorker
     assert Check.objects.get().orphaned == [stray.face_id]
 
 
-def test_a_stale_face_has_its_photo_indexed_again(worker: FakeWorker, queue: FakeQueue, gallery: Gallery) -> None:
+def test_a_stale_face_has_its_photo_indexed_again(worker: Worker, queue: WatchedQueue, gallery: Gallery) -> None:
     photo = add_indexed_photo(gallery)
     start(is_repair=True)
     worker.answer(orphaned=[orphan(photo)])
@@ -282,7 +275,7 @@ def test_a_stale_face_has_its_photo_indexed_again(worker: FakeWorker, queue: Fak
     assert queue.removed == []
 
 
-def test_a_worker_is_asked_to_repair_only_when_somebody_wants_it(worker: FakeWorker, gallery: Gallery) -> None:
+def test_a_worker_is_asked_to_repair_only_when_somebody_wants_it(worker: Worker, gallery: Gallery) -> None:
     start()
     finish(worker)
     start(is_repair=True)
@@ -293,7 +286,7 @@ def test_a_worker_is_asked_to_repair_only_when_somebody_wants_it(worker: FakeWor
 # -- what is being written -----------------------------------------------------------------------------------------
 
 
-def test_a_photo_that_is_in_flight_is_not_judged(worker: FakeWorker, queue: FakeQueue, gallery: Gallery) -> None:
+def test_a_photo_that_is_in_flight_is_not_judged(worker: Worker, queue: WatchedQueue, gallery: Gallery) -> None:
     photo, new = add_indexed_photo(gallery), add_photo(gallery, b"new")
     settle()
     Entry.objects.filter(photo=photo).update(state=Entry.State.PENDING)
@@ -306,7 +299,7 @@ def test_a_photo_that_is_in_flight_is_not_judged(worker: FakeWorker, queue: Fake
     assert Entry.objects.filter(photo=photo).exists()
 
 
-def test_an_outcome_that_has_only_just_been_written_is_not_judged(worker: FakeWorker, gallery: Gallery) -> None:
+def test_an_outcome_that_has_only_just_been_written_is_not_judged(worker: Worker, gallery: Gallery) -> None:
     photo = add_indexed_photo(gallery)
     consistency.check_start(generation=active_generation(), actor="ada")
     consistency.checks_send_again()
@@ -317,7 +310,7 @@ def test_an_outcome_that_has_only_just_been_written_is_not_judged(worker: FakeWo
     assert Check.objects.get().orphaned_count == 0
 
 
-def test_a_photo_that_was_indexed_anew_in_between_is_not_judged(worker: FakeWorker, gallery: Gallery) -> None:
+def test_a_photo_that_was_indexed_anew_in_between_is_not_judged(worker: Worker, gallery: Gallery) -> None:
     photo = add_indexed_photo(gallery)
     start(is_repair=True)
     before = face_of(photo)
@@ -328,12 +321,12 @@ def test_a_photo_that_was_indexed_anew_in_between_is_not_judged(worker: FakeWork
     assert not is_sent_again(photo)
 
 
-def test_a_photo_that_is_being_deleted_is_not_judged(worker: FakeWorker, queue: FakeQueue, gallery: Gallery) -> None:
+def test_a_photo_that_is_being_deleted_is_not_judged(worker: Worker, queue: WatchedQueue, gallery: Gallery) -> None:
     photo = add_indexed_photo(gallery)
     start(is_repair=True)
     face = face_of(photo)
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
-    queue.removed.clear()
+    queue.forget()
     worker.answer(missing=[face], orphaned=[orphan(photo)])
     check = Check.objects.get()
     assert (check.missing_count, check.orphaned_count) == (0, 0)
@@ -341,7 +334,7 @@ def test_a_photo_that_is_being_deleted_is_not_judged(worker: FakeWorker, queue: 
 
 
 def test_a_photo_whose_last_removal_is_to_come_is_left_to_it(
-    worker: FakeWorker, queue: FakeQueue, gallery: Gallery
+    worker: Worker, queue: WatchedQueue, gallery: Gallery
 ) -> None:
     lost = orphan(gallery=gallery)
     Tombstone.objects.create(photo_id=lost.photo_id, gallery_id=gallery.id, deleted_at=timezone.now())
@@ -351,7 +344,7 @@ def test_a_photo_whose_last_removal_is_to_come_is_left_to_it(
     assert queue.removed == []
 
 
-def test_a_face_that_the_database_knows_by_now_is_no_orphan(worker: FakeWorker, gallery: Gallery) -> None:
+def test_a_face_that_the_database_knows_by_now_is_no_orphan(worker: Worker, gallery: Gallery) -> None:
     photo = add_indexed_photo(gallery, face_info(), face_info(left=90))
     start()
     late = OrphanInfo(face_id=face_of(photo), photo_id=str(photo.id), gallery_id=str(gallery.id))
@@ -360,7 +353,7 @@ def test_a_face_that_the_database_knows_by_now_is_no_orphan(worker: FakeWorker, 
 
 
 def test_a_removal_that_cannot_be_sent_is_not_counted_as_repaired(
-    worker: FakeWorker, queue: FakeQueue, gallery: Gallery
+    worker: Worker, queue: WatchedQueue, gallery: Gallery
 ) -> None:
     start(is_repair=True)
     [request] = worker.requests
@@ -383,7 +376,7 @@ def run(*arguments: Any) -> str:
 
 
 def test_the_command_waits_and_shows_what_differs(
-    worker: FakeWorker, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = add_indexed_photo(gallery)
     settle()
@@ -405,7 +398,7 @@ def test_the_command_waits_and_shows_what_differs(
     )
 
 
-def test_staff_start_a_check_by_the_api_and_see_it_on_the_page(worker: FakeWorker, user: User) -> None:
+def test_staff_start_a_check_by_the_api_and_see_it_on_the_page(worker: Worker, user: User) -> None:
     user.is_staff = True
     user.save()
     client = Client()
@@ -415,7 +408,7 @@ def test_staff_start_a_check_by_the_api_and_see_it_on_the_page(worker: FakeWorke
     assert (answer.status_code, answer.json()["check"]["is_repair"]) == (202, True)
     assert "being compared" in run("status")
     page = client.get(f"/generations/{number}/").content.decode()
-    assert "under way" in page
+    assert "running</span> Compared with the database" in page
     assert AuditEntry.objects.get(action="reindex.check").actor == "ada"
 
 
@@ -423,21 +416,14 @@ def test_staff_start_a_check_by_the_api_and_see_it_on_the_page(worker: FakeWorke
 
 
 def test_search_workers_of_every_live_pack_are_asked_what_their_searches_lose(
-    db: None, reports: list[WorkerReport], monkeypatch: pytest.MonkeyPatch
+    db: None, queue: WatchedQueue, reports: list[WorkerReport]
 ) -> None:
-    asked: list[str] = []
-
-    def take(sample: RecallSample, *, expires_seconds: float) -> None:
-        asked.append(sample.target.collection)
-
-    monkeypatch.setattr(tasks_client, "enqueue_recall_sample", take)
-    monkeypatch.setattr(live_recall, "published_reports", lambda: tuple(reports))
     active_generation()
     Generation.objects.create(pack="other", collection="c")
     Generation.objects.create(pack="nobody", collection="d")
     reports += [report_of("starter", "search"), report_of("other"), report_of("nobody", "index", "reindex")]
     live_recall.recall_ask()
-    assert asked == ["faces_starter", "c"]
+    assert [sample.target.collection for sample in queue.messages(RecallSample)] == ["faces_starter", "c"]
 
 
 @pytest.mark.parametrize(("recall", "is_ok"), [(0.98, False), (0.995, True)])

@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.messages.indexing import PhotoRef
-from tests.unit.webapp.conftest import FakeQueue, add_indexed_photo, face_info
+from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, face_info
 from webapp.gallery.models import Face, Gallery, Photo
 from webapp.generations.models import Generation
 from webapp.generations.selectors import active_generation
@@ -20,15 +20,15 @@ def active(db: None) -> Generation:
     return generation
 
 
-def sent(queue: FakeQueue, photo: Photo, located_in: Generation | None) -> PhotoRef:
-    queue.indexed.clear()
+def sent(queue: WatchedQueue, photo: Photo, located_in: Generation | None) -> PhotoRef:
+    queue.forget()
     dispatch.send_photos([photo], target=active_generation().target, queue="reindex.other", located_in=located_in)
     [(_, [ref])] = queue.indexed
     return ref
 
 
 def test_a_face_that_the_same_detector_has_found_travels_with_its_landmarks(
-    gallery: Gallery, queue: FakeQueue, active: Generation
+    gallery: Gallery, queue: WatchedQueue, active: Generation
 ) -> None:
     face = face_info()
     photo = add_indexed_photo(gallery, face)
@@ -42,7 +42,7 @@ def test_a_face_that_the_same_detector_has_found_travels_with_its_landmarks(
 
 
 def test_faces_that_the_generation_does_not_find_stay_out(
-    gallery: Gallery, queue: FakeQueue, active: Generation
+    gallery: Gallery, queue: WatchedQueue, active: Generation
 ) -> None:
     found, kept = face_info(), face_info(left=200)
     photo = add_indexed_photo(gallery, found, kept)
@@ -54,7 +54,7 @@ def test_faces_that_the_generation_does_not_find_stay_out(
 
 
 def test_a_photo_with_a_face_of_another_detector_is_to_be_looked_at(
-    gallery: Gallery, queue: FakeQueue, active: Generation
+    gallery: Gallery, queue: WatchedQueue, active: Generation
 ) -> None:
     same, other = face_info(), face_info(left=200)
     photo = add_indexed_photo(gallery, same, other)
@@ -67,7 +67,7 @@ def test_a_photo_with_a_face_of_another_detector_is_to_be_looked_at(
     assert [known.landmarks for known in ref.known_faces] == [(), ()]
 
 
-def test_a_photo_without_faces_is_to_be_looked_at(gallery: Gallery, queue: FakeQueue, active: Generation) -> None:
+def test_a_photo_without_faces_is_to_be_looked_at(gallery: Gallery, queue: WatchedQueue, active: Generation) -> None:
     photo = add_indexed_photo(gallery)
     Face.objects.all().delete()
 

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from tasks.errors import QueueUnavailable
 from tasks.messages.base import ErrorInfo
-from tests.unit.webapp.conftest import FakeQueue, add_photo, failed, upload
+from tests.unit.webapp.conftest import WatchedQueue, add_photo, failed, upload
 from tests.unit.webapp.indexing.test_services import age
 from webapp.gallery.models import Gallery, Photo
 from webapp.indexing import adding, feeding, recording, sweeping
@@ -27,24 +26,24 @@ def waiting() -> int:
     return Photo.objects.filter(state="pending", enqueued_at=None).count()
 
 
-def test_an_upload_sends_no_more_than_fits(gallery: Gallery, queue: FakeQueue) -> None:
+def test_an_upload_sends_no_more_than_fits(gallery: Gallery, queue: WatchedQueue) -> None:
     ids = add_photos(gallery, 7)
     assert (queue.indexed_ids, waiting()) == (ids[:4], 3)
 
 
-def test_a_full_queue_is_sent_nothing_and_that_is_no_warning(gallery: Gallery, queue: FakeQueue) -> None:
-    queue.length = 2
+def test_a_full_queue_is_sent_nothing_and_that_is_no_warning(gallery: Gallery, queue: WatchedQueue) -> None:
+    queue.have_waiting(2)
     added = adding.photos_add(gallery=gallery, files=[upload()])
     assert (added.warning, queue.indexed, waiting()) == ("", [], 1)
 
 
-def test_what_waits_is_sent_in_order_as_room_appears(gallery: Gallery, queue: FakeQueue) -> None:
-    queue.length = 2
+def test_what_waits_is_sent_in_order_as_room_appears(gallery: Gallery, queue: WatchedQueue) -> None:
+    queue.have_waiting(2)
     ids = add_photos(gallery, 5)
-    queue.length = 1
+    queue.have_waiting(1)
     feeding.index_queue_feed()
     assert queue.indexed_ids == ids[:2]
-    queue.length = 0
+    queue.have_waiting(0)
     feeding.index_queue_feed()
     feeding.index_queue_feed()
     assert (queue.indexed_ids, waiting()) == (ids, 0)
@@ -52,50 +51,42 @@ def test_what_waits_is_sent_in_order_as_room_appears(gallery: Gallery, queue: Fa
 
 
 def test_photos_of_many_galleries_are_as_many_messages_as_fit(
-    gallery: Gallery, their_gallery: Gallery, queue: FakeQueue
+    gallery: Gallery, their_gallery: Gallery, queue: WatchedQueue
 ) -> None:
-    queue.length = 2
+    queue.have_waiting(2)
     for number in range(3):
         add_photo(gallery, bytes([number]))
         add_photo(their_gallery, bytes([number]))
-    queue.length = 1
+    queue.have_waiting(1)
     feeding.index_queue_feed()
     assert [len(photos) for _, photos in queue.indexed] == [1]
-    queue.length = 0
+    queue.have_waiting(0)
     feeding.index_queue_feed()
     assert [len(photos) for _, photos in queue.indexed] == [1, 2, 2]
     assert waiting() == 1
 
 
-def test_photos_that_wait_for_room_are_not_stale_and_cost_no_attempt(gallery: Gallery, queue: FakeQueue) -> None:
-    queue.length = 2
+def test_photos_that_wait_for_room_are_not_stale_and_cost_no_attempt(gallery: Gallery, queue: WatchedQueue) -> None:
+    queue.have_waiting(2)
     add_photos(gallery, 1)
     sweeping.stale_photos_requeue()
     assert Photo.objects.get().attempts == 0
 
 
-def test_the_sweep_respects_the_bound(gallery: Gallery, queue: FakeQueue) -> None:
+def test_the_sweep_respects_the_bound(gallery: Gallery, queue: WatchedQueue) -> None:
     add_photos(gallery, 8)
     for photo in Photo.objects.all():
         age(photo)
-    queue.indexed.clear()
+    queue.forget()
     sweeping.stale_photos_requeue()
     assert (len(queue.indexed), waiting()) == (2, 4)
 
 
-def test_a_queue_that_dies_while_it_is_fed_costs_no_attempt(
-    gallery: Gallery, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    queue.length = 2
+def test_a_queue_that_dies_while_it_is_fed_costs_no_attempt(gallery: Gallery, queue: WatchedQueue) -> None:
+    queue.have_waiting(2)
     ids = add_photos(gallery, 4)
-    queue.length = 0
-
-    def dies_after_one(**message: Any) -> None:
-        if queue.indexed:
-            raise QueueUnavailable("The queue does not answer.")
-        queue.enqueue_index(**message)
-
-    monkeypatch.setattr("tasks.web.bulk.enqueue_index", dies_after_one)
+    queue.have_waiting(0)
+    queue.sends_until_down = 1
     assert feeding.index_queue_feed()
     assert queue.indexed_ids == ids[:2]
     assert waiting() == 2
@@ -106,7 +97,7 @@ def test_a_queue_that_dies_while_it_is_fed_costs_no_attempt(
 
 
 def test_a_photo_that_is_given_up_says_what_the_last_attempt_died_of(
-    gallery: Gallery, queue: FakeQueue, settings: Any
+    gallery: Gallery, queue: WatchedQueue, settings: Any
 ) -> None:
     photo = add_photo(gallery)
     error = ErrorInfo(code="store_unavailable", message="Milvus does not answer.")

@@ -7,14 +7,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from tasks import live_targets
 from tasks.errors import QueueUnavailable
 from tasks.health.reports import WorkerReport
 from tasks.messages.base import ErrorInfo
-from tasks.messages.generations import Copied, CopyRequest, Measured, MeasureRequest
+from tasks.messages.generations import Copied, CopyRequest, DropRequest, Measured, MeasureRequest
 from tasks.messages.search import Match
-from tasks.web import bulk as tasks_client
-from tests.unit.webapp.conftest import FakeQueue, add_indexed_photo, add_photo, face_info, failed, indexed
+from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, face_info, failed, indexed
 from webapp.accounts.models import AuditEntry
 from webapp.gallery.models import Face, Gallery, Photo, Tombstone
 from webapp.generations import gates, measuring, selectors
@@ -31,16 +29,29 @@ FINGERPRINT = "f" * 64
 State = Generation.State
 
 
-class FakeWorkers:
-    """What workers would report, and what would be sent to re-index queues."""
+class Workers:
+    """What workers report, and what is sent to re-index queues."""
 
-    def __init__(self) -> None:
-        self.reports: list[WorkerReport] = []
-        self.copies: list[CopyRequest] = []
-        self.measurements: list[tuple[MeasureRequest, str]] = []
-        self.drops: list[str] = []
-        self.length = 0
-        self.is_down = False
+    def __init__(self, queue: WatchedQueue) -> None:
+        self._queue = queue
+
+    @property
+    def reports(self) -> list[WorkerReport]:
+        return self._queue.reports
+
+    @property
+    def copies(self) -> list[CopyRequest]:
+        return self._queue.messages(CopyRequest)
+
+    @property
+    def measurements(self) -> list[tuple[MeasureRequest, str]]:
+        """Each with its queue."""
+        sent = [(each.message, each.queue) for each in self._queue.sent]
+        return [(request, queue) for request, queue in sent if isinstance(request, MeasureRequest)]
+
+    @property
+    def drops(self) -> list[str]:
+        return [request.target.collection for request in self._queue.messages(DropRequest)]
 
     def add(self, pack: str, *roles: str, fingerprint: str = FINGERPRINT, detector: str = "") -> None:
         queues = tuple(f"{role}.{pack}" for role in roles or ("search", "index", "reindex"))
@@ -57,31 +68,15 @@ class FakeWorkers:
             )
         )
 
-    def queue_length(self, queue: str) -> int:
-        if self.is_down:
-            raise QueueUnavailable("The queue does not answer.")
-        return self.length
-
 
 @pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch, queue: FakeQueue) -> FakeWorkers:
-    fake = FakeWorkers()
-    monkeypatch.setattr(filling, "published_reports", lambda: tuple(fake.reports))
-    monkeypatch.setattr(gates, "published_reports", lambda: tuple(fake.reports))
-    monkeypatch.setattr(filling, "queue_length", fake.queue_length)
-    monkeypatch.setattr(live_targets, "publish", lambda targets: None)
-    monkeypatch.setattr(tasks_client, "enqueue_copy", fake.copies.append)
-    monkeypatch.setattr(
-        tasks_client, "enqueue_measurement", lambda request, *, queue: fake.measurements.append((request, queue))
-    )
-    monkeypatch.setattr(
-        tasks_client, "enqueue_drop", lambda request, *, pack: fake.drops.append(request.target.collection)
-    )
-    fake.add("starter", fingerprint="a" * 64)
-    return fake
+def workers(queue: WatchedQueue) -> Workers:
+    workers = Workers(queue)
+    workers.add("starter", fingerprint="a" * 64)
+    return workers
 
 
-def start(workers: FakeWorkers, pack: str = "other", **options: Any) -> Generation:
+def start(workers: Workers, pack: str = "other", **options: Any) -> Generation:
     """Begin a generation, with workers of its pack; the queue forgets what was sent before."""
     if pack:
         workers.add(pack)
@@ -101,7 +96,7 @@ def record(generation: Generation, *outcomes: Any) -> None:
 
 
 def answer(
-    workers: FakeWorkers,
+    workers: Workers,
     *,
     face_count: int | None = None,
     recall: float = 1.0,
@@ -125,7 +120,7 @@ def answer(
         )
 
 
-def make_ready(workers: FakeWorkers, generation: Generation) -> Generation:
+def make_ready(workers: Workers, generation: Generation) -> Generation:
     Photo.objects.update(settled_at=timezone.now() - timedelta(hours=1))
     advance(generation)
     answer(workers)
@@ -142,13 +137,12 @@ def test_the_first_generation_is_what_the_settings_describe(db: None) -> None:
 
 
 def test_settled_photos_are_sent_to_a_new_generation_with_the_faces_they_have(
-    gallery: Gallery, queue: FakeQueue, workers: FakeWorkers
+    gallery: Gallery, queue: WatchedQueue, workers: Workers
 ) -> None:
     face = face_info()
     photo, pending = add_indexed_photo(gallery, face), add_photo(gallery, b"2")
     generation = start(workers)
-    queue.indexed.clear()
-    queue.index_targets.clear()
+    queue.forget()
     advance(generation)
     assert queue.indexed_ids == [str(photo.id)], f"{pending.id} is not settled yet"
     assert queue.index_targets == [(generation.collection, "reindex.other")]
@@ -160,15 +154,15 @@ def test_settled_photos_are_sent_to_a_new_generation_with_the_faces_they_have(
 
 @pytest.mark.parametrize("detector", ["d" * 64, "e" * 64])
 def test_where_only_the_recognizer_differs_photos_are_sent_with_what_was_found(
-    gallery: Gallery, queue: FakeQueue, workers: FakeWorkers, detector: str
+    gallery: Gallery, queue: WatchedQueue, workers: Workers, detector: str
 ) -> None:
     photo = add_photo(gallery)
     outcome = indexed(photo, face_info()).model_copy(update={"detector": "d" * 64})
     indexing_outcomes.outcomes_record(gallery_id=gallery.id, outcomes=[outcome])
-    workers.reports = [each.model_copy(update={"detector": "d" * 64}) for each in workers.reports]
+    workers.reports[:] = [each.model_copy(update={"detector": "d" * 64}) for each in workers.reports]
     workers.add("other", detector=detector)
     generation = start(workers, pack="other")
-    queue.indexed.clear()
+    queue.forget()
     advance(generation)
     [(_, [sent])] = queue.indexed
     is_same = detector == "d" * 64
@@ -176,34 +170,34 @@ def test_where_only_the_recognizer_differs_photos_are_sent_with_what_was_found(
 
 
 def test_without_a_worker_nothing_is_sent_and_no_attempt_is_lost(
-    gallery: Gallery, queue: FakeQueue, workers: FakeWorkers
+    gallery: Gallery, queue: WatchedQueue, workers: Workers
 ) -> None:
     add_indexed_photo(gallery)
     generation = start(workers)
-    workers.reports = workers.reports[:1]
-    queue.indexed.clear()
+    del workers.reports[1:]
+    queue.forget()
     advance(generation)
     assert not queue.indexed
     assert not generation.entries.exists()
 
 
 def test_a_worker_with_other_files_under_the_same_name_gets_nothing(
-    gallery: Gallery, queue: FakeQueue, workers: FakeWorkers
+    gallery: Gallery, queue: WatchedQueue, workers: Workers
 ) -> None:
     add_indexed_photo(gallery)
     generation = advance(start(workers))
     generation.entries.all().delete()
     workers.reports[-1] = workers.reports[-1].model_copy(update={"fingerprint": "e" * 64})
-    queue.indexed.clear()
+    queue.forget()
     advance(generation)
     assert not queue.indexed
 
 
-def test_paused_it_is_sent_nothing(gallery: Gallery, queue: FakeQueue, workers: FakeWorkers) -> None:
+def test_paused_it_is_sent_nothing(gallery: Gallery, queue: WatchedQueue, workers: Workers) -> None:
     add_indexed_photo(gallery)
     generation = start(workers)
     generation_services.generation_pause(generation=generation, actor="ada", is_paused=True)
-    queue.indexed.clear()
+    queue.forget()
     advance(generation)
     assert not queue.indexed
     generation_services.generation_pause(generation=generation, actor="ada", is_paused=False)
@@ -211,21 +205,21 @@ def test_paused_it_is_sent_nothing(gallery: Gallery, queue: FakeQueue, workers: 
     assert len(queue.indexed) == 1
 
 
-def test_a_rate_limits_what_is_sent(gallery: Gallery, queue: FakeQueue, workers: FakeWorkers, settings: Any) -> None:
+def test_a_rate_limits_what_is_sent(gallery: Gallery, queue: WatchedQueue, workers: Workers, settings: Any) -> None:
     settings.INDEX_CHUNK_SIZE = 1
     for number in range(8):
         add_indexed_photo(gallery, content=b"%d" % number)
     generation = start(workers, rate_limit=1.0)
     Generation.objects.filter(pk=generation.pk).update(created=timezone.now() - timedelta(seconds=3))
-    queue.indexed.clear()
+    queue.forget()
     advance(generation)
     assert len(queue.indexed_ids) == 3
 
 
-def test_a_queue_that_dies_costs_no_attempt(gallery: Gallery, queue: FakeQueue, workers: FakeWorkers) -> None:
+def test_a_queue_that_dies_costs_no_attempt(gallery: Gallery, queue: WatchedQueue, workers: Workers) -> None:
     photo = add_indexed_photo(gallery)
     generation = start(workers)
-    queue.is_down = True
+    queue.sends_until_down = 0
     with pytest.raises(QueueUnavailable):
         filling.generations_advance()
     entry = generation.entries.get(photo=photo)
@@ -233,7 +227,7 @@ def test_a_queue_that_dies_costs_no_attempt(gallery: Gallery, queue: FakeQueue, 
 
 
 def test_what_nobody_answers_is_sent_again_and_given_up_in_the_end(
-    gallery: Gallery, queue: FakeQueue, workers: FakeWorkers, settings: Any
+    gallery: Gallery, queue: WatchedQueue, workers: Workers, settings: Any
 ) -> None:
     settings.INDEX_MAX_ATTEMPTS = 2
     photo = add_indexed_photo(gallery)
@@ -249,44 +243,44 @@ def test_what_nobody_answers_is_sent_again_and_given_up_in_the_end(
 
 
 def test_while_messages_wait_nothing_is_stale(
-    gallery: Gallery, queue: FakeQueue, workers: FakeWorkers, settings: Any
+    gallery: Gallery, queue: WatchedQueue, workers: Workers, settings: Any
 ) -> None:
     add_indexed_photo(gallery)
     generation = advance(start(workers))
     generation.entries.update(enqueued_at=timezone.now() - timedelta(days=1))
-    workers.length = 1
+    queue.have_waiting(1, queue="reindex.other")
     advance(generation)
     assert generation.entries.get().enqueued_at is not None
 
 
 def test_photos_that_were_looked_at_are_left_alone_until_the_next_full_look(
-    gallery: Gallery, queue: FakeQueue, workers: FakeWorkers
+    gallery: Gallery, queue: WatchedQueue, workers: Workers
 ) -> None:
     """Nothing but a full look can find a photo that was settled long ago and has lost its entry."""
     add_indexed_photo(gallery)
     generation = advance(start(workers))
     forgotten = add_indexed_photo(gallery, content=b"forgotten")
     settle_long_ago(forgotten)
-    queue.indexed.clear()
+    queue.forget()
     advance(generation)
     assert not queue.indexed
 
     recent = add_indexed_photo(gallery, content=b"recent")
-    queue.indexed.clear()
+    queue.forget()
     advance(generation)
     assert queue.indexed_ids == [str(recent.id)]
 
     long_ago = timezone.now() - timedelta(seconds=filling.FULL_LOOK_SECONDS + 1)
     Generation.objects.filter(pk=generation.pk).update(looked_through_at=long_ago)
-    queue.indexed.clear()
+    queue.forget()
     advance(generation)
     assert queue.indexed_ids == [str(forgotten.id)]
 
 
 def test_photos_are_looked_for_many_at_a_time_and_sent_as_many_as_there_is_room_for(
     gallery: Gallery,
-    queue: FakeQueue,
-    workers: FakeWorkers,
+    queue: WatchedQueue,
+    workers: Workers,
     settings: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -295,7 +289,7 @@ def test_photos_are_looked_for_many_at_a_time_and_sent_as_many_as_there_is_room_
     settings.INDEX_CHUNK_SIZE = 2
     photos = {str(add_indexed_photo(gallery, content=b"%d" % number).id) for number in range(9)}
     generation = start(workers)
-    queue.indexed.clear()
+    queue.forget()
     progress = []
     for _ in range(4):
         advance(generation)
@@ -305,7 +299,7 @@ def test_photos_are_looked_for_many_at_a_time_and_sent_as_many_as_there_is_room_
 
 
 def test_as_long_as_not_every_photo_was_looked_at_it_is_being_filled(
-    gallery: Gallery, queue: FakeQueue, workers: FakeWorkers, monkeypatch: pytest.MonkeyPatch
+    gallery: Gallery, queue: WatchedQueue, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(filling, "PLAN_SIZE", 1)
     photos = [add_indexed_photo(gallery, content=b"%d" % number) for number in range(3)]
@@ -324,7 +318,7 @@ def test_as_long_as_not_every_photo_was_looked_at_it_is_being_filled(
 
 
 def test_faces_that_only_the_new_generation_finds_are_new_and_lost_ones_are_kept(
-    gallery: Gallery, workers: FakeWorkers
+    gallery: Gallery, workers: Workers
 ) -> None:
     kept, lost, new = face_info(), face_info(left=100), face_info(left=200)
     photo = add_indexed_photo(gallery, kept, lost)
@@ -337,7 +331,7 @@ def test_faces_that_only_the_new_generation_finds_are_new_and_lost_ones_are_kept
     assert photo.faces.get(id=kept.face_id).left == 10.5, "the active generation says where a face is"
 
 
-def test_names_stay_with_faces(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_names_stay_with_faces(gallery: Gallery, workers: Workers) -> None:
     face = face_info()
     photo = add_indexed_photo(gallery, face)
     ada = Person.objects.create(gallery=gallery, name="Ada")
@@ -346,7 +340,7 @@ def test_names_stay_with_faces(gallery: Gallery, workers: FakeWorkers) -> None:
     assert Face.objects.get(id=face.face_id).person == ada
 
 
-def test_a_late_failure_does_not_undo_a_success(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_a_late_failure_does_not_undo_a_success(gallery: Gallery, workers: Workers) -> None:
     photo = add_indexed_photo(gallery)
     generation = advance(start(workers))
     record(generation, indexed(photo, face_info()))
@@ -355,18 +349,18 @@ def test_a_late_failure_does_not_undo_a_success(gallery: Gallery, workers: FakeW
 
 
 def test_a_photo_that_was_indexed_anew_follows_in_the_other_generations(
-    gallery: Gallery, queue: FakeQueue, workers: FakeWorkers
+    gallery: Gallery, queue: WatchedQueue, workers: Workers
 ) -> None:
     photo = add_indexed_photo(gallery)
     generation = advance(start(workers))
     record(generation, indexed(photo, face_info()))
-    queue.indexed.clear()
+    queue.forget()
     indexing_outcomes.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, face_info(left=300))])
     advance(generation)
     assert queue.indexed_ids == [str(photo.id)]
 
 
-def test_an_outcome_for_a_dropped_generation_is_of_no_use(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_an_outcome_for_a_dropped_generation_is_of_no_use(gallery: Gallery, workers: Workers) -> None:
     photo = add_indexed_photo(gallery)
     generation = advance(start(workers))
     generation_services.generation_drop(generation=generation, actor="ada")
@@ -375,7 +369,7 @@ def test_an_outcome_for_a_dropped_generation_is_of_no_use(gallery: Gallery, work
 
 
 def test_a_deleted_photo_is_removed_from_every_live_generation(
-    gallery: Gallery, queue: FakeQueue, workers: FakeWorkers
+    gallery: Gallery, queue: WatchedQueue, workers: Workers
 ) -> None:
     photo = add_indexed_photo(gallery)
     generation = advance(start(workers))
@@ -387,7 +381,7 @@ def test_a_deleted_photo_is_removed_from_every_live_generation(
     assert not Entry.objects.exists()
 
 
-def test_a_workers_last_cause_is_noted_in_the_entry(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_a_workers_last_cause_is_noted_in_the_entry(gallery: Gallery, workers: Workers) -> None:
     photo = add_indexed_photo(gallery)
     generation = advance(start(workers))
     error = ErrorInfo(code="busy", message="Busy.")
@@ -400,7 +394,7 @@ def test_a_workers_last_cause_is_noted_in_the_entry(gallery: Gallery, workers: F
 # -- copies ------------------------------------------------------------------------------------------------------
 
 
-def copy_all(workers: FakeWorkers, generation: Generation, *, face_count: int) -> None:
+def copy_all(workers: Workers, generation: Generation, *, face_count: int) -> None:
     [request] = workers.copies
     filling.copy_record(
         copied=Copied(
@@ -414,11 +408,11 @@ def copy_all(workers: FakeWorkers, generation: Generation, *, face_count: int) -
     )
 
 
-def test_with_the_same_pack_embeddings_are_copied(gallery: Gallery, queue: FakeQueue, workers: FakeWorkers) -> None:
+def test_with_the_same_pack_embeddings_are_copied(gallery: Gallery, queue: WatchedQueue, workers: Workers) -> None:
     one, two = add_indexed_photo(gallery, face_info(), face_info(left=90)), add_photo(gallery, b"2")
     indexing_outcomes.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(two)])
     generation = start(workers, "", index_type="HNSW")
-    queue.indexed.clear()
+    queue.forget()
     advance(generation)
     assert not queue.indexed
     [request] = workers.copies
@@ -429,7 +423,7 @@ def test_with_the_same_pack_embeddings_are_copied(gallery: Gallery, queue: FakeQ
     assert selectors.face_count(generation) == 2
 
 
-def test_a_copy_with_another_count_is_made_again(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_a_copy_with_another_count_is_made_again(gallery: Gallery, workers: Workers) -> None:
     add_indexed_photo(gallery)
     generation = advance(start(workers, "", index_type="HNSW"))
     copy_all(workers, generation, face_count=7)
@@ -439,14 +433,14 @@ def test_a_copy_with_another_count_is_made_again(gallery: Gallery, workers: Fake
 
 
 def test_what_was_deleted_while_it_was_copied_is_removed_everywhere(
-    gallery: Gallery, queue: FakeQueue, workers: FakeWorkers
+    gallery: Gallery, queue: WatchedQueue, workers: Workers
 ) -> None:
     photo = add_indexed_photo(gallery)
     generation = advance(start(workers, "", index_type="HNSW"))
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
     deleting.removals_record(photo_ids=[photo.id])
     assert Tombstone.objects.count() == 1
-    queue.removed.clear()
+    queue.forget()
     copy_all(workers, generation, face_count=0)
     assert queue.removed_ids == [str(photo.id)]
 
@@ -454,21 +448,21 @@ def test_what_was_deleted_while_it_was_copied_is_removed_everywhere(
 # -- gates, activation, rollback, drop -----------------------------------------------------------------------------
 
 
-def ready_generation(gallery: Gallery, workers: FakeWorkers) -> tuple[Generation, Photo]:
+def ready_generation(gallery: Gallery, workers: Workers) -> tuple[Generation, Photo]:
     photo = add_indexed_photo(gallery)
     generation = advance(start(workers))
     record(generation, indexed(photo, face_info(str(photo.faces.get().id))))
     return make_ready(workers, generation), photo
 
 
-def test_a_filled_generation_is_measured_and_then_ready(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_a_filled_generation_is_measured_and_then_ready(gallery: Gallery, workers: Workers) -> None:
     generation, _ = ready_generation(gallery, workers)
     assert generation.state == State.READY
     assert [queue for _, queue in workers.measurements] == ["reindex.other", "index.starter"]
     assert all(gate.is_open for gate in gates.gates_of(generation))
 
 
-def test_a_measurement_that_takes_long_is_made_less_often(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_a_measurement_that_takes_long_is_made_less_often(gallery: Gallery, workers: Workers) -> None:
     photo = add_indexed_photo(gallery)
     generation = advance(start(workers))
     record(generation, indexed(photo, face_info(str(photo.faces.get().id))))
@@ -484,7 +478,7 @@ def test_a_measurement_that_takes_long_is_made_less_often(gallery: Gallery, work
 
 @pytest.mark.parametrize(("spoilt", "is_measured"), [({"face_count": 9}, True), ({}, False)])
 def test_what_is_behind_a_closed_gate_is_measured_again_soon(
-    gallery: Gallery, workers: FakeWorkers, spoilt: dict[str, Any], is_measured: bool
+    gallery: Gallery, workers: Workers, spoilt: dict[str, Any], is_measured: bool
 ) -> None:
     """Uploads may have come between the two counts: nobody is to wait five minutes for the next ones."""
     generation, _ = ready_generation(gallery, workers)
@@ -496,7 +490,7 @@ def test_what_is_behind_a_closed_gate_is_measured_again_soon(
     assert (len(workers.measurements) > asked_before) == is_measured
 
 
-def test_a_new_photo_makes_it_building_again(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_a_new_photo_makes_it_building_again(gallery: Gallery, workers: Workers) -> None:
     generation, _ = ready_generation(gallery, workers)
     photo = add_indexed_photo(gallery, content=b"another")
     assert advance(generation).state == State.READY, "it follows within seconds"
@@ -521,7 +515,7 @@ def test_a_new_photo_makes_it_building_again(gallery: Gallery, workers: FakeWork
     ],
 )
 def test_each_closed_gate_stops_the_activation_and_may_be_overridden_by_name(
-    gallery: Gallery, workers: FakeWorkers, gate: str, spoil: Any
+    gallery: Gallery, workers: Workers, gate: str, spoil: Any
 ) -> None:
     generation, _ = ready_generation(gallery, workers)
     active = {**generation.measurements["active"], "neighbours": {str(uuid.UUID(int=1)): [hit(2)]}}
@@ -553,40 +547,38 @@ def hit(number: int) -> dict[str, Any]:
     return Match(face_id=face_id, photo_id=face_id, similarity=0.9).model_dump(mode="json")
 
 
-def test_a_gate_that_does_not_exist_is_named(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_a_gate_that_does_not_exist_is_named(gallery: Gallery, workers: Workers) -> None:
     generation, _ = ready_generation(gallery, workers)
     with pytest.raises(Problem, match="'everything'"):
         generation_services.generation_activate(generation=generation, actor="ada", override=["everything"])
 
 
 def test_activation_moves_uploads_and_pending_photos_over(
-    gallery: Gallery, queue: FakeQueue, workers: FakeWorkers
+    gallery: Gallery, queue: WatchedQueue, workers: Workers
 ) -> None:
     generation, _ = ready_generation(gallery, workers)
     waiting = add_photo(gallery, b"waiting")
     generation_services.generation_activate(generation=generation, actor="ada")
-    queue.index_targets.clear()
-    queue.indexed.clear()
+    queue.forget()
     feeding.index_queue_feed()
     assert queue.indexed_ids == [str(waiting.id)]
     assert queue.index_targets == [(generation.collection, "index.other")]
 
 
 def test_after_activation_the_old_generation_is_kept_up_to_date(
-    gallery: Gallery, queue: FakeQueue, workers: FakeWorkers
+    gallery: Gallery, queue: WatchedQueue, workers: Workers
 ) -> None:
     generation, _ = ready_generation(gallery, workers)
     generation_services.generation_activate(generation=generation, actor="ada")
     photo = add_photo(gallery, b"later")
     record(generation, indexed(photo, face_info()))
-    queue.indexed.clear()
-    queue.index_targets.clear()
+    queue.forget()
     advance(generation)
     assert queue.indexed_ids == [str(photo.id)]
     assert queue.index_targets == [("faces_starter", "reindex.starter")]
 
 
-def test_rollback_is_the_same_switch(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_rollback_is_the_same_switch(gallery: Gallery, workers: Workers) -> None:
     generation, _ = ready_generation(gallery, workers)
     generation_services.generation_activate(generation=generation, actor="ada")
     back = generation_services.generation_rollback(actor="ada")
@@ -597,7 +589,7 @@ def test_rollback_is_the_same_switch(gallery: Gallery, workers: FakeWorkers) -> 
     assert again == generation
 
 
-def test_a_rollback_to_a_generation_that_lags_behind_is_refused(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_a_rollback_to_a_generation_that_lags_behind_is_refused(gallery: Gallery, workers: Workers) -> None:
     generation, _ = ready_generation(gallery, workers)
     generation_services.generation_activate(generation=generation, actor="ada")
     later = add_photo(gallery, b"later")
@@ -607,17 +599,17 @@ def test_a_rollback_to_a_generation_that_lags_behind_is_refused(gallery: Gallery
         generation_services.generation_rollback(actor="ada")
 
 
-def test_there_may_be_nothing_to_go_back_to(db: None, workers: FakeWorkers) -> None:
+def test_there_may_be_nothing_to_go_back_to(db: None, workers: Workers) -> None:
     with pytest.raises(Problem, match="no retired generation"):
         generation_services.generation_rollback(actor="ada")
 
 
-def test_the_active_generation_cannot_be_dropped(db: None, workers: FakeWorkers) -> None:
+def test_the_active_generation_cannot_be_dropped(db: None, workers: Workers) -> None:
     with pytest.raises(Problem, match="active"):
         generation_services.generation_drop(generation=selectors.active_generation(), actor="ada")
 
 
-def test_a_dropped_generation_goes_when_its_collection_has_gone(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_a_dropped_generation_goes_when_its_collection_has_gone(gallery: Gallery, workers: Workers) -> None:
     generation, photo = ready_generation(gallery, workers)
     generation_services.generation_drop(generation=generation, actor="ada")
     assert workers.drops == [generation.collection]
@@ -627,7 +619,7 @@ def test_a_dropped_generation_goes_when_its_collection_has_gone(gallery: Gallery
     assert photo.faces.count() == 1
 
 
-def test_a_drop_that_nobody_has_answered_is_asked_for_again(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_a_drop_that_nobody_has_answered_is_asked_for_again(gallery: Gallery, workers: Workers) -> None:
     generation, _ = ready_generation(gallery, workers)
     generation_services.generation_drop(generation=generation, actor="ada")
     filling.generations_advance()
@@ -637,31 +629,30 @@ def test_a_drop_that_nobody_has_answered_is_asked_for_again(gallery: Gallery, wo
     assert len(workers.drops) == 2
 
 
-def test_only_one_generation_is_built_at_a_time(db: None, workers: FakeWorkers) -> None:
+def test_only_one_generation_is_built_at_a_time(db: None, workers: Workers) -> None:
     start(workers)
     with pytest.raises(Problem, match="Another generation"):
         generation_services.generation_start(actor="ada", pack="third")
 
 
-def test_an_index_that_does_not_exist_is_refused(db: None, workers: FakeWorkers) -> None:
+def test_an_index_that_does_not_exist_is_refused(db: None, workers: Workers) -> None:
     with pytest.raises(Problem, match="INDEX_TYPE"):
         generation_services.generation_start(actor="ada", index_type="PERFECT")
     assert Generation.objects.count() == 1
 
 
-def test_a_gallery_is_rebuilt_in_place(gallery: Gallery, queue: FakeQueue, workers: FakeWorkers) -> None:
+def test_a_gallery_is_rebuilt_in_place(gallery: Gallery, queue: WatchedQueue, workers: Workers) -> None:
     photo = add_indexed_photo(gallery)
     filling.generations_advance()
     settle_long_ago(photo)
     assert generation_services.gallery_rebuild(actor="ada", gallery=gallery) == 1
-    queue.indexed.clear()
-    queue.index_targets.clear()
+    queue.forget()
     filling.generations_advance()
     assert queue.indexed_ids == [str(photo.id)]
     assert queue.index_targets == [("faces_starter", "reindex.starter")]
 
 
-def test_photos_show_what_the_active_generation_makes_of_them(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_photos_show_what_the_active_generation_makes_of_them(gallery: Gallery, workers: Workers) -> None:
     generation, found = ready_generation(gallery, workers)
     empty = add_photo(gallery, b"empty")
     indexing_outcomes.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(empty)])
@@ -673,14 +664,14 @@ def test_photos_show_what_the_active_generation_makes_of_them(gallery: Gallery, 
     assert {photo.pk: photo.state for photo in Photo.objects.all()} == {found.pk: "indexed", empty.pk: "no_faces"}
 
 
-def test_a_generation_on_its_way_out_takes_no_orders(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_a_generation_on_its_way_out_takes_no_orders(gallery: Gallery, workers: Workers) -> None:
     generation, _ = ready_generation(gallery, workers)
     generation_services.generation_drop(generation=generation, actor="ada")
     with pytest.raises(Problem, match="not live"):
         generation_services.generation_pause(generation=generation, actor="ada", is_paused=False)
 
 
-def test_neighbours_that_are_equally_near_may_change_places(gallery: Gallery, workers: FakeWorkers) -> None:
+def test_neighbours_that_are_equally_near_may_change_places(gallery: Gallery, workers: Workers) -> None:
     generation, _ = ready_generation(gallery, workers)
     face, near, far = str(uuid.UUID(int=1)), hit(2), {**hit(3), "similarity": 0.7}
     same = {**hit(4), "similarity": 0.89}

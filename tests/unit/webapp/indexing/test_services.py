@@ -10,7 +10,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from tasks.errors import QueueUnavailable
-from tests.unit.webapp.conftest import FakeQueue, add_indexed_photo, add_photo, face_info, failed, indexed
+from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, face_info, failed, indexed
 from webapp.gallery import services
 from webapp.gallery.models import Face, Gallery, Photo
 from webapp.http.problems import Problem
@@ -49,7 +49,7 @@ def test_an_empty_gallery_goes_at_once(gallery: Gallery) -> None:
     assert not Gallery.objects.exists()
 
 
-def test_a_gallery_goes_with_its_last_photo(gallery: Gallery, queue: FakeQueue) -> None:
+def test_a_gallery_goes_with_its_last_photo(gallery: Gallery, queue: WatchedQueue) -> None:
     photos = [add_indexed_photo(gallery, content=b"1"), add_photo(gallery, b"2")]
     deleting.gallery_delete(gallery=gallery)
     assert sorted(queue.removed_ids) == sorted(str(photo.id) for photo in photos)
@@ -101,7 +101,7 @@ def test_a_late_failure_does_not_undo_a_success(gallery: Gallery) -> None:
     assert photo.faces.count() == 1
 
 
-def test_an_outcome_does_not_bring_a_deleted_photo_back(gallery: Gallery, queue: FakeQueue) -> None:
+def test_an_outcome_does_not_bring_a_deleted_photo_back(gallery: Gallery, queue: WatchedQueue) -> None:
     photo = add_photo(gallery)
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
     recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, face_info())])
@@ -110,7 +110,7 @@ def test_an_outcome_does_not_bring_a_deleted_photo_back(gallery: Gallery, queue:
     assert queue.removed_ids == [str(photo.id)] * 2, "faces indexed after the removal are removed again"
 
 
-def test_faces_of_a_photo_that_is_gone_are_removed_again(gallery: Gallery, queue: FakeQueue) -> None:
+def test_faces_of_a_photo_that_is_gone_are_removed_again(gallery: Gallery, queue: WatchedQueue) -> None:
     photo = add_photo(gallery)
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
     deleting.removals_record(photo_ids=[photo.id])
@@ -121,7 +121,7 @@ def test_faces_of_a_photo_that_is_gone_are_removed_again(gallery: Gallery, queue
 # -- removals -----------------------------------------------------------------------------------------------
 
 
-def test_a_photo_goes_only_when_its_faces_are_gone(gallery: Gallery, queue: FakeQueue) -> None:
+def test_a_photo_goes_only_when_its_faces_are_gone(gallery: Gallery, queue: WatchedQueue) -> None:
     photo = add_indexed_photo(gallery)
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
     assert queue.removed == [(str(gallery.id), [str(photo.id)])]
@@ -134,7 +134,7 @@ def test_a_photo_goes_only_when_its_faces_are_gone(gallery: Gallery, queue: Fake
 
 
 def test_a_removal_nobody_asked_for_deletes_nothing_and_has_the_photo_indexed_again(
-    gallery: Gallery, queue: FakeQueue
+    gallery: Gallery, queue: WatchedQueue
 ) -> None:
     photo = add_indexed_photo(gallery)
     deleting.removals_record(photo_ids=[str(photo.id)])
@@ -143,14 +143,16 @@ def test_a_removal_nobody_asked_for_deletes_nothing_and_has_the_photo_indexed_ag
     assert queue.indexed_ids == [str(photo.id)] * 2
 
 
-def test_photos_of_another_gallery_are_not_deleted(gallery: Gallery, their_gallery: Gallery, queue: FakeQueue) -> None:
+def test_photos_of_another_gallery_are_not_deleted(
+    gallery: Gallery, their_gallery: Gallery, queue: WatchedQueue
+) -> None:
     photo = add_photo(their_gallery)
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
     assert state_of(photo) == State.PENDING
     assert queue.removed == []
 
 
-def test_deleting_while_the_queue_is_down_is_finished_later(gallery: Gallery, queue: FakeQueue) -> None:
+def test_deleting_while_the_queue_is_down_is_finished_later(gallery: Gallery, queue: WatchedQueue) -> None:
     photo = add_photo(gallery)
     queue.is_down = True
     assert deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
@@ -163,7 +165,7 @@ def test_deleting_while_the_queue_is_down_is_finished_later(gallery: Gallery, qu
 # -- the sweep ----------------------------------------------------------------------------------------------
 
 
-def test_a_stale_photo_is_sent_again_once_per_lease(gallery: Gallery, queue: FakeQueue) -> None:
+def test_a_stale_photo_is_sent_again_once_per_lease(gallery: Gallery, queue: WatchedQueue) -> None:
     photo = add_photo(gallery)
     age(photo)
     sweeping.stale_photos_requeue()
@@ -173,32 +175,32 @@ def test_a_stale_photo_is_sent_again_once_per_lease(gallery: Gallery, queue: Fak
     assert photo.attempts == 2
 
 
-def test_what_may_still_wait_is_not_stale(gallery: Gallery, queue: FakeQueue) -> None:
+def test_what_may_still_wait_is_not_stale(gallery: Gallery, queue: WatchedQueue) -> None:
     photo = add_photo(gallery)
     age(photo)
-    queue.length = 1
+    queue.have_waiting(1)
     sweeping.stale_photos_requeue()
     assert len(queue.indexed) == 1
 
 
-def test_a_photo_is_stale_once_it_has_left_a_queue_that_never_gets_empty(gallery: Gallery, queue: FakeQueue) -> None:
+def test_a_photo_is_stale_once_it_has_left_a_queue_that_never_gets_empty(gallery: Gallery, queue: WatchedQueue) -> None:
     lost, waiting = (add_photo(gallery, bytes([number])) for number in range(2))
     age(lost)
-    queue.indexed.clear()
-    queue.length, queue.left = 1, time.time() - 60
+    queue.forget()
+    queue.have_waiting(1, sent_at=time.time())
     sweeping.stale_photos_requeue()
     assert queue.indexed_ids == [str(lost.id)]
     waiting.refresh_from_db()
     assert waiting.attempts == 1
 
 
-def test_a_photo_sent_a_moment_ago_is_not_stale(gallery: Gallery, queue: FakeQueue) -> None:
+def test_a_photo_sent_a_moment_ago_is_not_stale(gallery: Gallery, queue: WatchedQueue) -> None:
     add_photo(gallery)
     sweeping.stale_photos_requeue()
     assert len(queue.indexed) == 1
 
 
-def test_a_photo_sent_too_often_has_failed(gallery: Gallery, queue: FakeQueue, settings: Any) -> None:
+def test_a_photo_sent_too_often_has_failed(gallery: Gallery, queue: WatchedQueue, settings: Any) -> None:
     photo = add_photo(gallery)
     age(photo, attempts=settings.INDEX_MAX_ATTEMPTS)
     sweeping.stale_photos_requeue()
@@ -208,17 +210,17 @@ def test_a_photo_sent_too_often_has_failed(gallery: Gallery, queue: FakeQueue, s
     assert len(queue.indexed) == 1
 
 
-def test_photos_that_may_kill_a_worker_travel_alone(gallery: Gallery, queue: FakeQueue) -> None:
+def test_photos_that_may_kill_a_worker_travel_alone(gallery: Gallery, queue: WatchedQueue) -> None:
     photos = [add_photo(gallery, bytes([number])) for number in range(4)]
     for photo, attempts in zip(photos, (1, 1, 2, 5), strict=True):
         age(photo, attempts=attempts)
-    queue.indexed.clear()
+    queue.forget()
     sweeping.stale_photos_requeue()
     assert [len(chunk) for _, chunk in queue.indexed] == [2, 1, 1]
 
 
 @pytest.mark.parametrize("state", [State.INDEXED, State.NO_FACES, State.FAILED])
-def test_final_photos_are_left_alone(gallery: Gallery, queue: FakeQueue, state: str) -> None:
+def test_final_photos_are_left_alone(gallery: Gallery, queue: WatchedQueue, state: str) -> None:
     photo = add_photo(gallery)
     age(photo, attempts=99)
     Photo.objects.update(state=state)
@@ -227,7 +229,7 @@ def test_final_photos_are_left_alone(gallery: Gallery, queue: FakeQueue, state: 
     assert len(queue.indexed) == 1
 
 
-def test_a_queue_that_is_down_costs_no_attempt(gallery: Gallery, queue: FakeQueue) -> None:
+def test_a_queue_that_is_down_costs_no_attempt(gallery: Gallery, queue: WatchedQueue) -> None:
     photo = add_photo(gallery)
     age(photo)
     queue.is_down = True
@@ -240,10 +242,10 @@ def test_a_queue_that_is_down_costs_no_attempt(gallery: Gallery, queue: FakeQueu
 # -- retry --------------------------------------------------------------------------------------------------
 
 
-def test_failed_photos_are_sent_again(gallery: Gallery, queue: FakeQueue) -> None:
+def test_failed_photos_are_sent_again(gallery: Gallery, queue: WatchedQueue) -> None:
     bad, good = add_photo(gallery, b"1"), add_indexed_photo(gallery, content=b"2")
     recording.outcomes_record(gallery_id=gallery.id, outcomes=[failed(bad)])
-    queue.indexed.clear()
+    queue.forget()
     assert retrying.failed_photos_retry(gallery=gallery) == (1, "")
     bad.refresh_from_db()
     assert (bad.state, bad.code, bad.message, bad.attempts) == ("pending", "", "", 1)

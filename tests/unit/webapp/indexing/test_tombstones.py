@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from tests.unit.webapp.conftest import FakeQueue, add_photo, face_info, indexed, upload
+from tests.unit.webapp.conftest import WatchedQueue, add_photo, face_info, indexed, upload
 from webapp.gallery.models import Gallery, Photo, Tombstone
 from webapp.indexing import adding, deleting, recording, retrying, sweeping
 from webapp.jobs import services as jobs
 
 
 @pytest.fixture
-def deleted(gallery: Gallery, queue: FakeQueue) -> Photo:
+def deleted(gallery: Gallery, queue: WatchedQueue) -> Photo:
     photo = add_photo(gallery)
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
     deleting.removals_record(photo_ids=[photo.id])
-    queue.removed.clear()
+    queue.forget()
     return photo
 
 
@@ -32,7 +32,7 @@ def test_a_row_goes_and_a_tombstone_comes(deleted: Photo, gallery: Gallery) -> N
 
 
 def test_once_no_message_can_come_back_the_faces_are_removed_one_last_time(
-    deleted: Photo, gallery: Gallery, queue: FakeQueue, settings: Any
+    deleted: Photo, gallery: Gallery, queue: WatchedQueue, settings: Any
 ) -> None:
     sweeping.stale_photos_requeue()
     assert queue.removed == [], "too early: a dead worker's message may still run"
@@ -49,20 +49,20 @@ def test_a_repeated_first_removal_does_not_end_the_tombstone(deleted: Photo) -> 
     assert Tombstone.objects.exists()
 
 
-def test_a_last_removal_that_nobody_recorded_is_sent_again(deleted: Photo, queue: FakeQueue, settings: Any) -> None:
+def test_a_last_removal_that_nobody_recorded_is_sent_again(deleted: Photo, queue: WatchedQueue, settings: Any) -> None:
     age(settings)
     sweeping.stale_photos_requeue()
     Tombstone.objects.update(removal_sent_at=timezone.now() - timedelta(hours=1))
-    queue.length = 1
+    queue.have_waiting(1)
     sweeping.stale_photos_requeue()
     assert len(queue.removed) == 1, "it may still be waiting in the queue"
-    queue.length = 0
+    queue.have_waiting(0)
     sweeping.stale_photos_requeue()
     assert len(queue.removed) == 2
 
 
 def test_a_late_outcome_is_removed_at_once_and_renews_the_tombstone(
-    deleted: Photo, gallery: Gallery, queue: FakeQueue, settings: Any
+    deleted: Photo, gallery: Gallery, queue: WatchedQueue, settings: Any
 ) -> None:
     age(settings)
     sweeping.stale_photos_requeue()
@@ -75,13 +75,13 @@ def test_a_late_outcome_is_removed_at_once_and_renews_the_tombstone(
 
 
 def test_one_sweep_takes_a_bounded_number(
-    gallery: Gallery, queue: FakeQueue, settings: Any, monkeypatch: pytest.MonkeyPatch
+    gallery: Gallery, queue: WatchedQueue, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webapp.indexing.sweeping.SWEEP_SIZE", 2)
     photos = [add_photo(gallery, bytes([number])) for number in range(3)]
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id for photo in photos])
     deleting.removals_record(photo_ids=[photo.id for photo in photos])
-    queue.removed.clear()
+    queue.forget()
     age(settings)
     sweeping.stale_photos_requeue()
     assert [len(ids) for _, ids in queue.removed] == [2]
@@ -89,13 +89,15 @@ def test_one_sweep_takes_a_bounded_number(
     assert sorted(queue.removed_ids) == sorted(str(photo.id) for photo in photos)
 
 
-def test_the_tombstone_of_a_gallery_that_is_gone_still_works(gallery: Gallery, queue: FakeQueue, settings: Any) -> None:
+def test_the_tombstone_of_a_gallery_that_is_gone_still_works(
+    gallery: Gallery, queue: WatchedQueue, settings: Any
+) -> None:
     photo = add_photo(gallery)
     deleting.gallery_delete(gallery=gallery)
     deleting.removals_record(photo_ids=[photo.id])
     assert not Gallery.objects.exists()
     age(settings)
-    queue.removed.clear()
+    queue.forget()
     sweeping.stale_photos_requeue()
     assert queue.removed == [(str(gallery.id), [str(photo.id)])]
 
@@ -110,7 +112,7 @@ def test_a_cancelled_photo_that_is_retried_loses_its_tombstone(gallery: Gallery)
     assert not Tombstone.objects.exists()
 
 
-def test_cancelling_leaves_tombstones_for_what_was_sent(gallery: Gallery, queue: FakeQueue, settings: Any) -> None:
+def test_cancelling_leaves_tombstones_for_what_was_sent(gallery: Gallery, queue: WatchedQueue, settings: Any) -> None:
     settings.INDEX_QUEUE_BOUND = settings.INDEX_CHUNK_SIZE = 1
     files = [upload(bytes([number])) for number in range(2)]
     job = adding.photos_add(gallery=gallery, files=files).job

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from tests.unit.webapp.conftest import FakeQueue, add_photo, face_info, failed, indexed, upload
+from tests.unit.webapp.conftest import WatchedQueue, add_photo, face_info, failed, indexed, upload
 from webapp.gallery.models import Face, Gallery, Photo
 from webapp.http.problems import Problem
 from webapp.indexing import adding, deleting, feeding, retrying, sweeping
@@ -170,7 +170,7 @@ def test_a_job_is_cancelled_once_and_not_when_it_is_over(gallery: Gallery) -> No
     assert state_of(job) == "finished"
 
 
-def test_a_late_outcome_does_not_index_a_cancelled_photo(gallery: Gallery, queue: FakeQueue) -> None:
+def test_a_late_outcome_does_not_index_a_cancelled_photo(gallery: Gallery, queue: WatchedQueue) -> None:
     job, (photo,) = add_photos(gallery, 1)
     jobs.job_cancel(job=job)
     record(photo)
@@ -182,11 +182,12 @@ def test_a_late_outcome_does_not_index_a_cancelled_photo(gallery: Gallery, queue
     assert Photo.objects.get().code == "cancelled", "only its faces are removed"
 
 
-def test_a_cancelled_photo_is_neither_fed_nor_swept(gallery: Gallery, queue: FakeQueue, settings: Any) -> None:
-    settings.INDEX_QUEUE_BOUND = queue.length = 5
+def test_a_cancelled_photo_is_neither_fed_nor_swept(gallery: Gallery, queue: WatchedQueue, settings: Any) -> None:
+    settings.INDEX_QUEUE_BOUND = 5
+    queue.have_waiting(5)
     job, _ = add_photos(gallery, 2)
     jobs.job_cancel(job=job)
-    queue.length = 0
+    queue.have_waiting(0)
     feeding.index_queue_feed()
     sweeping.stale_photos_requeue()
     assert queue.indexed == []
@@ -211,10 +212,10 @@ def test_a_deletion_cannot_be_cancelled(gallery: Gallery) -> None:
 # -- retrying -----------------------------------------------------------------------------------------------
 
 
-def test_a_retry_is_a_job_of_its_own_that_takes_the_photos_over(gallery: Gallery, queue: FakeQueue) -> None:
+def test_a_retry_is_a_job_of_its_own_that_takes_the_photos_over(gallery: Gallery, queue: WatchedQueue) -> None:
     job, (good, bad) = add_photos(gallery, 2)
     record(good, indexed(good, face_info()), failed(bad))
-    queue.indexed.clear()
+    queue.forget()
     assert retrying.job_retry(job=job) == (Job.objects.get(kind="retry"), "")
     retry = Job.objects.get(kind="retry")
     assert (retry.total, counts_of(retry), counts_of(job)) == (1, {"pending": 1}, {"indexed": 1, "gone": 1})
@@ -249,13 +250,13 @@ def test_cancelled_photos_can_be_retried(gallery: Gallery) -> None:
     assert photo.state == State.INDEXED
 
 
-def test_a_removal_that_overtakes_a_retry_has_the_photo_indexed_again(gallery: Gallery, queue: FakeQueue) -> None:
+def test_a_removal_that_overtakes_a_retry_has_the_photo_indexed_again(gallery: Gallery, queue: WatchedQueue) -> None:
     job, (photo,) = add_photos(gallery, 1)
     jobs.job_cancel(job=job)
     record(photo)
     retrying.job_retry(job=job)
     record(photo)
-    queue.indexed.clear()
+    queue.forget()
     deleting.removals_record(photo_ids=[photo.id])
     photo.refresh_from_db()
     assert (photo.state, queue.indexed_ids) == ("pending", [str(photo.id)])
@@ -393,7 +394,7 @@ def test_an_upload_that_adds_nothing_names_no_job(client: Client, gallery: Galle
 
 
 def test_staff_replay_failed_photos_from_the_admin(
-    gallery: Gallery, their_gallery: Gallery, queue: FakeQueue, admin_client: Client
+    gallery: Gallery, their_gallery: Gallery, queue: WatchedQueue, admin_client: Client
 ) -> None:
     photos = [add_photo(gallery, b"1"), add_photo(gallery, b"2"), add_photo(their_gallery, b"3")]
     for photo, code in zip(photos, ("gave_up", "not_an_image", "capacity_reached"), strict=True):

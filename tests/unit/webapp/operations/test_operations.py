@@ -14,31 +14,32 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
-from tasks.health.inspection import QueueStatus
-from tests.unit.webapp.conftest import FakeFaceSearch
+from tasks.web.memory import MemorySearchClient
+from tests.unit.webapp.conftest import WatchedQueue
 from webapp.operations import tasks
-from webapp.operations.management.commands import doctor
 
 
 def test_live_depends_on_nothing() -> None:
     assert Client().get("/health/live").json() == {"is_live": True}
 
 
-def test_ready_when_everything_answers(db: None, face_search: FakeFaceSearch) -> None:
+def test_ready_when_everything_answers(db: None, face_search: MemorySearchClient) -> None:
     response = Client().get("/health/ready")
     assert response.status_code == 200
     assert response.json()["is_ready"]
 
 
-def test_not_ready_without_workers(db: None, face_search: FakeFaceSearch) -> None:
-    face_search.is_healthy = False
+def test_not_ready_without_workers(db: None, face_search: MemorySearchClient) -> None:
+    face_search.reports.clear()
     response = Client().get("/health/ready")
     assert response.status_code == 503
     assert response.json()["is_database_ready"]
     assert not response.json()["is_search_ready"]
 
 
-def test_not_ready_without_a_database(db: None, face_search: FakeFaceSearch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_not_ready_without_a_database(
+    db: None, face_search: MemorySearchClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: Any) -> Any:
         raise OperationalError("no database")
 
@@ -52,12 +53,12 @@ def test_not_ready_without_an_open_service(db: None) -> None:
 
 
 @pytest.mark.parametrize(("is_staff", "status"), [(True, 200), (False, 404)])
-def test_the_status_page_is_for_staff(user: User, face_search: FakeFaceSearch, is_staff: bool, status: int) -> None:
+def test_the_status_page_is_for_staff(user: User, face_search: MemorySearchClient, is_staff: bool, status: int) -> None:
     user.is_staff = is_staff
     user.save()
     client = Client()
     client.force_login(user)
-    face_search.is_healthy = False
+    face_search.reports.clear()
     response = client.get("/status/")
     assert response.status_code == status
     assert ("No healthy worker consumes" in response.content.decode()) == is_staff
@@ -67,13 +68,13 @@ def test_the_status_page_is_for_staff(user: User, face_search: FakeFaceSearch, i
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One message waits."""
-    waiting = [QueueStatus(name="records", waiting=1, oldest_seconds=2.0)]
-    monkeypatch.setattr("tasks.health.inspection.queue_statuses", lambda _: waiting)
+def seen(queue: WatchedQueue) -> None:
+    """One message waits, since two seconds ago."""
+    queue.clock = lambda: 102.0
+    queue.have_waiting(1, queue="records", sent_at=100.0)
 
 
-def test_this_machine_may_read_the_metrics(db: None, face_search: FakeFaceSearch, seen: None) -> None:
+def test_this_machine_may_read_the_metrics(db: None, face_search: MemorySearchClient, seen: None) -> None:
     response = Client().get("/metrics")
     assert response.status_code == 200
     assert response["Content-Type"].startswith("text/plain; version=0.0.4")
@@ -89,7 +90,7 @@ def test_this_machine_may_read_the_metrics(db: None, face_search: FakeFaceSearch
         {"HTTP_FORWARDED": "for=127.0.0.1"},
     ],
 )
-def test_nobody_else_may(db: None, face_search: FakeFaceSearch, seen: None, meta: dict[str, str]) -> None:
+def test_nobody_else_may(db: None, face_search: MemorySearchClient, seen: None, meta: dict[str, str]) -> None:
     assert Client().get("/metrics", **meta).status_code == 404  # type: ignore[arg-type]
 
 
@@ -97,34 +98,36 @@ def test_nobody_else_may(db: None, face_search: FakeFaceSearch, seen: None, meta
     ("given", "status"), [("Bearer right", 200), ("Bearer wrong", 404), ("right", 404), ("Bearer ", 404), ("", 404)]
 )
 def test_with_a_token_only_its_holder_may(
-    db: None, face_search: FakeFaceSearch, seen: None, settings: Any, given: str, status: int
+    db: None, face_search: MemorySearchClient, seen: None, settings: Any, given: str, status: int
 ) -> None:
     settings.METRICS_TOKEN = "right"
     assert Client().get("/metrics", headers={"Authorization": given}).status_code == status
     assert Client().get("/metrics", headers={"Authorization": given}, REMOTE_ADDR="192.0.2.1").status_code == status
 
 
-def test_metrics_can_be_turned_off(db: None, face_search: FakeFaceSearch, settings: Any) -> None:
+def test_metrics_can_be_turned_off(db: None, face_search: MemorySearchClient, settings: Any) -> None:
     settings.MONITORING_CONFIG = settings.MONITORING_CONFIG | {"ENABLE_METRICS": False}
     assert Client().get("/metrics").status_code == 404
 
 
-def test_metrics_are_answered_without_workers_or_a_queue(db: None) -> None:
+def test_metrics_are_answered_without_workers_or_a_queue(db: None, queue: WatchedQueue) -> None:
+    queue.is_down = True
     response = Client().get("/metrics")
     assert response.status_code == 200
     assert b"facequeue_queue_depth{" not in response.content
 
 
-def test_ready_tells_staff_where_and_nobody_else(user: User, face_search: FakeFaceSearch, seen: None) -> None:
+def test_ready_tells_staff_where_and_nobody_else(user: User, face_search: MemorySearchClient, seen: None) -> None:
     client = Client()
     client.force_login(user)
     assert "workers" not in client.get("/health/ready").json()
     user.is_staff = True
     user.save()
-    assert client.get("/health/ready").json()["queues"][0]["oldest_seconds"] == 2.0
+    [records] = [queue for queue in client.get("/health/ready").json()["queues"] if queue["name"] == "records"]
+    assert records["oldest_seconds"] == 2.0
 
 
-def test_the_status_page_shows_the_queues(user: User, face_search: FakeFaceSearch, seen: None) -> None:
+def test_the_status_page_shows_the_queues(user: User, face_search: MemorySearchClient, seen: None) -> None:
     user.is_staff = True
     user.save()
     client = Client()
@@ -135,37 +138,34 @@ def test_the_status_page_shows_the_queues(user: User, face_search: FakeFaceSearc
 
 
 def test_one_list_of_findings_feeds_readiness_the_status_page_and_the_metrics(
-    user: User, face_search: FakeFaceSearch, seen: None
+    user: User, face_search: MemorySearchClient, seen: None
 ) -> None:
     user.is_staff = True
     user.save()
     client = Client()
     client.force_login(user)
-    face_search.is_healthy = False
+    face_search.reports.clear()
     ready = client.get("/health/ready").json()
     findings = {finding["name"]: finding for finding in ready["findings"]}
     page, metrics = client.get("/status/").content.decode(), client.get("/metrics").content.decode()
-    assert {"database", "redis", "queue records", "workers"} <= set(findings)
+    assert {"database", "redis", "queue records", "workers records"} <= set(findings)
     for name, finding in findings.items():
         assert f'<th scope="row">{name}</th>' in page
         assert f'facequeue_finding_ok{{finding="{name}"}} {float(finding["ok"])}' in metrics
-    assert not findings["workers"]["ok"]
-    assert findings["workers"]["remedy"] in page
+    assert not findings["workers records"]["ok"]
+    assert findings["workers records"]["remedy"] in page
     assert 'facequeue_finding_value{finding="queue records"} 1.0' in metrics
     assert ready["is_ready"] == all(each["ok"] for each in findings.values() if each["is_critical"])
 
 
-def test_doctor_prints_the_same_findings_and_more(
-    db: None, face_search: FakeFaceSearch, seen: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    face_search.is_healthy = False
-    monkeypatch.setattr(doctor, "SearchClient", lambda **_: face_search)
+def test_doctor_prints_the_same_findings_and_more(db: None, face_search: MemorySearchClient, seen: None) -> None:
+    face_search.reports.clear()
     out = StringIO()
     with pytest.raises(CommandError, match="checks failed"):
         call_command("doctor", "--json", stdout=out)
     found = {finding["name"]: finding for finding in json.loads(out.getvalue())}
-    assert {"database", "redis", "queue records", "workers", "migrations", "storage", "beat"} <= set(found)
-    assert set(found["workers"]) == {"name", "ok", "detail", "remedy", "value", "is_critical"}
+    assert {"database", "redis", "queue records", "workers records", "migrations", "storage", "beat"} <= set(found)
+    assert set(found["workers records"]) == {"name", "ok", "detail", "remedy", "value", "is_critical"}
 
 
 # -- upkeep -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 
-from tests.unit.webapp.conftest import FakeFaceSearch, add_indexed_photo, face_info, indexed, upload
+from tasks.web.memory import MemorySearchClient
+from tests.unit.webapp.conftest import add_indexed_photo, face_info, indexed, upload
 from tests.unit.webapp.search.test_api import answer_with
 from webapp.gallery.models import Face, Gallery, Photo
 from webapp.generations import faces as selectors
@@ -155,7 +156,7 @@ def test_a_named_face_keeps_its_name_when_the_new_model_does_not_find_it(page: C
     activate(generation)
     (listed,) = page.get(f"/api/v1/photos/{face.photo_id}").json()["faces"]
     assert (listed["person"], listed["is_found"]) == ("Ada", False)
-    assert "not found by the current model" in page.get(f"/photos/{face.photo_id}/").content.decode()
+    assert "not detected by the current model" in page.get(f"/photos/{face.photo_id}/").content.decode()
     assert face_count(gallery) == 0
 
 
@@ -209,7 +210,7 @@ def test_another_users_people_are_not_found(page: Client, their_gallery: Gallery
 
 
 def test_a_search_shows_whose_face_a_match_is(
-    page: Client, gallery: Gallery, face_search: FakeFaceSearch, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    page: Client, gallery: Gallery, face_search: MemorySearchClient, tmp_path: Any
 ) -> None:
     face, other = named(gallery), add_indexed_photo(gallery, content=b"2")
     face_search.result = answer_with(face.photo, other)
@@ -220,7 +221,6 @@ def test_a_search_shows_whose_face_a_match_is(
     assert '<p class="person">Ada</p>' in page.get(result["Location"]).content.decode()
     picture, out = tmp_path / "query.jpg", io.StringIO()
     picture.write_bytes(b"picture")
-    monkeypatch.setattr("webapp.search.management.commands.search_photo.SearchClient", lambda **_: face_search)
     call_command("search_photo", str(picture), "--gallery", gallery.name, "--json", stdout=out)
     assert json.loads(out.getvalue())["faces"][0]["matches"][0]["person"] == "Ada"
     printed = io.StringIO()

@@ -1,4 +1,4 @@
-"""`manage.py jobs`: what was asked for and how far it is; cancel and retry."""
+"""`manage.py jobs`: list and show jobs with their progress; cancel and retry them."""
 
 import argparse
 import json
@@ -8,14 +8,14 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp.http.commands import expected_failures
-from webapp.indexing import retrying as gallery_services
+from webapp.indexing import retrying
 from webapp.jobs import selectors, services
 from webapp.jobs.models import Job
 from webapp.jobs.schemas import job_out
 
-#: Jobs that are listed, the newest.
+#: How many of the newest jobs are listed.
 JOBS_SHOWN = 20
-#: Failed photos that are shown of a job.
+#: How many failed photos of a job are shown.
 FAILURES_SHOWN = 10
 
 
@@ -25,9 +25,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON")
         actions = parser.add_subparsers(dest="action", metavar="list | show | cancel | retry")
-        listing = actions.add_parser("list", help="list the newest jobs (what the command does by itself)")
+        listing = actions.add_parser("list", help="list the newest jobs (the default)")
         show = actions.add_parser("show", help="show a job and its failed photos")
-        cancel = actions.add_parser("cancel", help="stop an import or a retry at its next photo")
+        cancel = actions.add_parser("cancel", help="stop an import or a retry before its next photo")
         retry = actions.add_parser("retry", help="send a job's failed and cancelled photos again, as a new job")
         for action in (show, cancel, retry):
             action.add_argument("job_id", metavar="JOB", type=UUID)
@@ -84,7 +84,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Cancelled; {count} photos will not be indexed.")
 
     def _retry(self, job: Job, *, as_json: bool) -> None:
-        retried, warning = gallery_services.job_retry(job=job)
+        retried, warning = retrying.job_retry(job=job)
         if retried is None:
             raise CommandError("No photo of this job has failed.")
         if as_json:

@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tasks.health.checks import HealthReport
 from tasks.messages.search import SearchResult
-from tasks.web.search_client import SearchClient
+from tasks.web.search_client import open_search_client
 from webapp.gallery import selectors, services
 from webapp.gallery.models import Gallery, Photo
 from webapp.generations.selectors import ActiveTarget
@@ -89,7 +89,7 @@ class Command(BaseCommand):
     def _print_matches(self, gallery: Gallery, result: SearchResult) -> bool:
         if result.error is not None:
             raise CommandError(f"The search failed: {result.error.message}")
-        photos = selectors.photos_by_id(gallery, [match.photo_id for face in result.faces for match in face.matches])
+        photos = selectors.photos_by_id([gallery], [match.photo_id for face in result.faces for match in face.matches])
         faces = selectors.faces_by_id([match.face_id for face in result.faces for match in face.matches])
         self.stdout.write(f"\n{'rank':>4}  {'photo':<24} {'similarity':>10}  box (left, top, right, bottom)")
         first = ""
@@ -161,7 +161,7 @@ def _wait_until_healthy(service: subprocess.Popen[bytes], log_path: Path) -> Hea
 
 
 async def _health() -> HealthReport:
-    async with SearchClient(active_target=ActiveTarget()) as service:
+    async with open_search_client(active_target=ActiveTarget()) as service:
         return await service.health_check()
 
 
@@ -194,7 +194,7 @@ def _wait_until_indexed(gallery: Gallery, service: subprocess.Popen[bytes], log_
 
 
 async def _search(gallery: Gallery) -> SearchResult:
-    async with SearchClient(active_target=ActiveTarget()) as service:
+    async with open_search_client(active_target=ActiveTarget()) as service:
         return await service.search_faces_in_image(
             samples.portrait_query(), gallery_id=str(gallery.id), limit=5, min_similarity=-1.0
         )

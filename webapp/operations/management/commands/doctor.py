@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tasks.health.checks import HealthReport
 from tasks.health.findings import Finding
-from tasks.web.search_client import SearchClient
+from tasks.web.search_client import open_search_client
 from webapp.generations.selectors import ActiveTarget
 from webapp.operations.health import thorough_findings
 
@@ -42,5 +42,5 @@ class Command(BaseCommand):
 
 
 async def _report() -> HealthReport:
-    async with SearchClient(active_target=ActiveTarget()) as client:
+    async with open_search_client(active_target=ActiveTarget()) as client:
         return await client.health_check()

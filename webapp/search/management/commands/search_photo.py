@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from tasks.dictionaries import face_config
 from tasks.messages.search import SearchedFaces, SearchResult
-from tasks.web.search_client import SearchClient
+from tasks.web.search_client import open_search_client
 from webapp.gallery.command_support import gallery_named
 from webapp.gallery.models import Gallery
 from webapp.generations.selectors import ActiveTarget
@@ -60,7 +60,7 @@ class Command(BaseCommand):
             )
             if result.error is not None:
                 raise CommandError(result.error.message)
-            answer = search_answer(result, gallery=gallery)
+            answer = search_answer(result, galleries=[gallery])
         if options["json"]:
             self.stdout.write(json.dumps(answer_as_json(answer), ensure_ascii=False))
         else:
@@ -90,10 +90,10 @@ async def _search(
     faces: SearchedFaces,
     timeout_seconds: float,
 ) -> SearchResult:
-    async with SearchClient(active_target=ActiveTarget()) as service:
+    async with open_search_client(active_target=ActiveTarget()) as service:
         return await service.search_faces_in_image(
             image,
-            gallery_id=str(gallery.id),
+            gallery_ids=(str(gallery.id),),
             limit=limit,
             min_similarity=min_similarity,
             faces=faces,

@@ -1,0 +1,70 @@
+"""What the web asks of the search workers."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from tasks.health.checks import HealthReport
+from tasks.messages.search import SearchedFaces, SearchResult
+from worker.metrics import MetricsSummary
+
+
+class Searches(Protocol):
+    """Searches on an event loop: no method holds a thread while it waits."""
+
+    async def start_search(
+        self,
+        image: bytes,
+        *,
+        gallery_id: str,
+        limit: int = 10,
+        min_similarity: float | None = None,
+        faces: SearchedFaces = "all",
+        timeout_seconds: float = 30.0,
+    ) -> str:
+        """Hand the image to the search workers and return the search's id at once.
+
+        A search that no worker began within `timeout_seconds` is dropped. Raises Busy when too many wait already, and
+        QueueUnavailable.
+        """
+        ...
+
+    async def wait_for_search(self, job_id: str, *, timeout_seconds: float) -> SearchResult | None:
+        """Return the answer, or None when there is none in time; ask as often as you like. Raises QueueUnavailable."""
+        ...
+
+    async def cancel_search(self, job_id: str) -> None:
+        """Let no worker begin this search any more. Safe to call twice; an answer that is there stays. Never raises."""
+        ...
+
+    async def search_faces_in_image(
+        self,
+        image: bytes,
+        *,
+        gallery_id: str,
+        limit: int = 10,
+        min_similarity: float | None = None,
+        faces: SearchedFaces = "all",
+        timeout_seconds: float = 30.0,
+    ) -> SearchResult:
+        """Search the gallery for every face of the image, or for its largest, and wait for the answer.
+
+        `min_similarity` None asks for the pack's own threshold. An image that cannot be searched comes back as
+        `SearchResult.error`. Raises Busy, QueueUnavailable, and NoAnswer when no worker answers in time.
+        """
+        ...
+
+    async def check_room(self) -> None:
+        """Raises Busy when too many searches wait already, and QueueUnavailable."""
+        ...
+
+    def place(self) -> AbstractAsyncContextManager[None]:
+        """Keep a place in the queue for a search that this block starts. Raises what `check_room` raises."""
+        ...
+
+    async def health_check(self) -> HealthReport:
+        """Return how the service is, from what its workers report. Never raises for a service that is down."""
+        ...
+
+    def get_metrics_summary(self) -> MetricsSummary:
+        """Summarise the searches that this process has started and waited for."""
+        ...

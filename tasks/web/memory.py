@@ -1,0 +1,237 @@
+"""The queue without Redis: messages and answers kept in the process, for tests and for trying things out.
+
+Both classes keep the contracts of what they stand in for, `WorkQueue` and `Searches`; tests/contract holds them to it.
+There is no worker here. The caller plays one: it takes messages, and sets the result that searches get.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tasks.errors import NoAnswer, QueueUnavailable
+from tasks.health.checks import HealthReport, judge, unreachable
+from tasks.health.inspection import QueueStatus
+from tasks.health.reports import WorkerReport
+from tasks.live_targets import LiveTargets
+from tasks.messages.base import Message, Target
+from tasks.messages.search import SearchedFaces, SearchResult
+from tasks.sending import check_sendable
+from tasks.targets import default_target
+from tasks.web.interfaces import Searches
+from tasks.work_queue import WorkQueue
+from worker.errors import Busy
+from worker.metrics import MetricsSummary, SearchMetrics
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(slots=True, kw_only=True)
+class SentMessage:
+    """A message on a queue; times are those of the queue's clock. `left_at` is None while it waits."""
+
+    queue: str
+    message: Message
+    sent_at: float
+    expires_at: float | None = None
+    left_at: float | None = None
+
+
+class MemoryWorkQueue(WorkQueue):
+    """A work queue whose messages wait until somebody takes them. Threads may share it."""
+
+    def __init__(self, *, are_workers_idle: bool = False, clock: Callable[[], float] = time.time) -> None:
+        self._lock = threading.Lock()
+        self.clock = clock
+        #: Idle workers take each message as it is sent, so none waits. What waits already is not touched.
+        self.are_workers_idle = are_workers_idle
+        #: Every message since the start, oldest first. May be cleared.
+        self.sent: list[SentMessage] = []
+        #: What the workers say of themselves.
+        self.reports: list[WorkerReport] = []
+        #: What was last published.
+        self.live_targets: LiveTargets | None = None
+        #: A queue that is down refuses to send and to be looked at.
+        self.is_down = False
+        #: So many messages are sent; the next one finds the queue down. None: any number.
+        self.sends_until_down: int | None = None
+
+    def send(self, message: Message, *, queue: str, expires_seconds: float | None = None) -> None:
+        check_sendable(message, queue)
+        with self._lock:
+            self.is_down = self.is_down or self.sends_until_down == 0
+            self._check()
+            if self.sends_until_down is not None:
+                self.sends_until_down -= 1
+            now = self.clock()
+            sent = SentMessage(
+                queue=queue,
+                message=type(message).from_json(message.to_json()),  # what a worker would read
+                sent_at=now,
+                expires_at=None if expires_seconds is None else now + expires_seconds,
+                left_at=now if self.are_workers_idle else None,
+            )
+            self.sent.append(sent)
+
+    def statuses(self, queues: Iterable[str]) -> list[QueueStatus]:
+        self._check()
+        return [self._status(queue) for queue in queues]
+
+    def left_before(self, queue: str, seconds: float) -> float:
+        self._check()
+        now = self.clock()
+        if not self._waiting(queue):
+            return now - seconds
+        # What left a moment ago must not be taken for something that left `seconds` ago.
+        not_long_gone = [
+            each.sent_at
+            for each in self.sent
+            if each.queue == queue and (each.left_at is None or each.left_at > now - seconds)
+        ]
+        return min(not_long_gone) - seconds
+
+    def worker_reports(self) -> tuple[WorkerReport, ...]:
+        return tuple(self.reports)
+
+    def publish_targets(self, targets: LiveTargets) -> None:
+        self.live_targets = targets
+
+    # -- the workers' side --
+
+    def take(self, queue: str) -> Message | None:
+        """Take the oldest message that has not expired, as a worker does; None when there is none."""
+        with self._lock:
+            now = self.clock()
+            for each in self._waiting(queue):
+                each.left_at = now
+                if each.expires_at is None or now < each.expires_at:
+                    return each.message
+        return None
+
+    def messages(self, kind: type[M]) -> list[M]:
+        """Return all messages of this kind that were sent, oldest first, whether or not they wait."""
+        return [each.message for each in self.sent if isinstance(each.message, kind)]
+
+    def _waiting(self, queue: str) -> list[SentMessage]:
+        return [each for each in self.sent if each.queue == queue and each.left_at is None]
+
+    def _status(self, queue: str) -> QueueStatus:
+        waiting = self._waiting(queue)
+        oldest_seconds = max(0.0, self.clock() - waiting[0].sent_at) if waiting else None
+        return QueueStatus(name=queue, waiting=len(waiting), oldest_seconds=oldest_seconds)
+
+    def _check(self) -> None:
+        if self.is_down:
+            raise QueueUnavailable("The queue does not answer.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedSearch:
+    """What `start_search` was called with."""
+
+    image: bytes
+    gallery_id: str
+    limit: int
+    min_similarity: float | None
+    faces: SearchedFaces
+    timeout_seconds: float
+
+
+class MemorySearchClient(Searches):
+    """Searches that all get the same result, as soon as there is one."""
+
+    def __init__(self, *, target: Target | None = None) -> None:
+        """`target` is what `health_check` asks workers for; without it, what the settings describe."""
+        self._target = target or default_target()
+        self._metrics = SearchMetrics()
+        self._answered: dict[str, SearchResult] = {}
+        #: What whoever waits gets; None: no worker answers.
+        self.result: SearchResult | None = None
+        self.is_down = False
+        self.is_full = False
+        self.reports: list[WorkerReport] = []
+        self.started: list[StartedSearch] = []
+        #: The timeout of each wait.
+        self.waited: list[float] = []
+        #: Ids of searches.
+        self.cancelled: list[str] = []
+
+    async def start_search(
+        self,
+        image: bytes,
+        *,
+        gallery_id: str,
+        limit: int = 10,
+        min_similarity: float | None = None,
+        faces: SearchedFaces = "all",
+        timeout_seconds: float = 30.0,
+    ) -> str:
+        await self.check_room()
+        search = StartedSearch(
+            image=image,
+            gallery_id=gallery_id,
+            limit=limit,
+            min_similarity=min_similarity,
+            faces=faces,
+            timeout_seconds=timeout_seconds,
+        )
+        self.started.append(search)
+        return str(uuid.uuid4())
+
+    async def wait_for_search(self, job_id: str, *, timeout_seconds: float) -> SearchResult | None:
+        """Waits for nothing: a result that is not there now is not there in time."""
+        self._check()
+        self.waited.append(timeout_seconds)
+        if job_id not in self._answered and self.result is not None and job_id not in self.cancelled:
+            self._answered[job_id] = self.result
+            self._metrics.record(response_time_ms=0.0, failed=self.result.error is not None)
+        return self._answered.get(job_id)
+
+    async def cancel_search(self, job_id: str) -> None:
+        self.cancelled.append(job_id)
+
+    async def search_faces_in_image(
+        self,
+        image: bytes,
+        *,
+        gallery_id: str,
+        limit: int = 10,
+        min_similarity: float | None = None,
+        faces: SearchedFaces = "all",
+        timeout_seconds: float = 30.0,
+    ) -> SearchResult:
+        job_id = await self.start_search(
+            image,
+            gallery_id=gallery_id,
+            limit=limit,
+            min_similarity=min_similarity,
+            faces=faces,
+            timeout_seconds=timeout_seconds,
+        )
+        result = await self.wait_for_search(job_id, timeout_seconds=timeout_seconds)
+        if result is None:
+            raise NoAnswer(f"No search worker answered within {timeout_seconds:g} seconds.")
+        return result
+
+    async def check_room(self) -> None:
+        self._check()
+        if self.is_full:
+            raise Busy("More searches wait than the workers can answer soon. Please try again in a moment.")
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        await self.check_room()
+        yield
+
+    async def health_check(self) -> HealthReport:
+        return unreachable() if self.is_down else judge(tuple(self.reports), self._target)
+
+    def get_metrics_summary(self) -> MetricsSummary:
+        return self._metrics.summary()
+
+    def _check(self) -> None:
+        if self.is_down:
+            raise QueueUnavailable("The queue does not answer.")

@@ -1,0 +1,174 @@
+"""FaceSearchService in a view and in a script: whose galleries it searches, and what it borrows."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from tasks.health.checks import HealthReport
+from tasks.health.reports import WorkerReport
+from tasks.messages.base import ErrorInfo
+from tasks.messages.search import SearchResult
+from tasks.web.vector_search_view import VectorSearchView
+from tests.unit.webapp.conftest import FakeFaceSearch, add_indexed_photo
+from tests.unit.webapp.search.test_api import answer_with
+from webapp.accounts.current_user import acting_as
+from webapp.gallery.models import Gallery
+from webapp.gallery.services import gallery_create
+from webapp.http.problems import Problem
+from webapp.search import FaceSearchService
+from worker.metrics import MetricsSummary
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def face_search(face_search: FakeFaceSearch, monkeypatch: pytest.MonkeyPatch) -> FakeFaceSearch:
+    monkeypatch.setattr("webapp.search.service.search_client", lambda: face_search)
+    return face_search
+
+
+async def search(user: User | AnonymousUser | None, image: Any = b"picture", **options: Any) -> Any:
+    async with FaceSearchService() as service:
+        if user is None:
+            return await service.search_faces_in_image(image, **options)
+        with acting_as(user):
+            return await service.search_faces_in_image(image, **options)
+
+
+@pytest.mark.parametrize("image", [b"picture", SimpleUploadedFile("ada.jpg", b"picture")], ids=["bytes", "an upload"])
+async def test_an_image_is_searched_in_all_galleries_of_the_user(
+    user: User, gallery: Gallery, their_gallery: Gallery, face_search: FakeFaceSearch, image: Any
+) -> None:
+    face_search.result = answer_with_photo = await sync_to_async(lambda: answer_with(add_indexed_photo(gallery)))()
+    answer = await search(user, image)
+    (sent,) = face_search.started
+    assert (sent["image"], sent["gallery_ids"]) == (b"picture", (str(gallery.id),))
+    (match,) = answer.faces[0].matches
+    assert match.face_id == answer_with_photo.faces[0].matches[0].face_id
+    assert match.photo.gallery_id == gallery.id
+
+
+@pytest.mark.parametrize("user_of_request", [None, AnonymousUser()], ids=["no request", "not logged in"])
+async def test_without_a_user_a_search_is_denied(user_of_request: Any, face_search: FakeFaceSearch) -> None:
+    with pytest.raises(PermissionDenied):
+        await search(user_of_request)
+    assert face_search.started == []
+
+
+async def test_galleries_can_be_given(user: User, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+    second = await sync_to_async(gallery_create)(owner=user, name="Family")
+    face_search.result = SearchResult(faces=())
+    await search(user, gallery_id=gallery.id)
+    await search(user, gallery_id=gallery.id, gallery_ids=[str(second.id)])
+    assert [set(sent["gallery_ids"]) for sent in face_search.started] == [
+        {str(gallery.id)},
+        {str(gallery.id), str(second.id)},
+    ]
+
+
+@pytest.mark.parametrize("given", ["theirs", "nonsense"])
+async def test_a_gallery_that_the_user_may_not_see_is_not_found(
+    user: User, their_gallery: Gallery, face_search: FakeFaceSearch, given: str
+) -> None:
+    with pytest.raises(Problem, match="no such gallery"):
+        await search(user, gallery_id=their_gallery.id if given == "theirs" else given)
+
+
+async def test_what_is_wrong_with_an_image_is_a_problem(
+    user: User, gallery: Gallery, face_search: FakeFaceSearch
+) -> None:
+    face_search.result = SearchResult(error=ErrorInfo(code="not_an_image", message="This file is not a picture."))
+    with pytest.raises(Problem, match="not a picture"):
+        await search(user)
+
+
+async def test_a_search_without_an_answer_expires(user: User, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+    with pytest.raises(Problem, match="No worker answered") as caught:
+        await search(user, timeout_seconds=0)
+    assert caught.value.code == "search_expired"
+
+
+async def test_a_caller_that_is_cancelled_cancels_its_search(
+    user: User, gallery: Gallery, face_search: FakeFaceSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = asyncio.Event()
+
+    async def never(*_: Any, **__: Any) -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(face_search, "wait_for_search", never)
+    task = asyncio.create_task(search(user))
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(face_search.cancelled) == 1
+
+
+async def test_health_is_what_the_workers_report(face_search: FakeFaceSearch) -> None:
+    async with FaceSearchService() as service:
+        health = await service.health_check()
+    assert (health.is_healthy, health.connection_status, health.collection_status) == (True, "connected", "loaded")
+
+
+# -- metrics ------------------------------------------------------------------------------------------------
+
+
+def worker(total: int, failed: int, average_ms: float, p95_ms: float, hit_rate: float | None) -> WorkerReport:
+    return WorkerReport(
+        name="w",
+        pid=1,
+        queues=(),
+        is_healthy=True,
+        metrics=MetricsSummary(
+            total_searches=total,
+            failed_searches=failed,
+            error_rate_percent=100 * failed / total if total else 0.0,
+            avg_response_time_ms=average_ms,
+            p50_response_time_ms=average_ms,
+            p95_response_time_ms=p95_ms,
+            p99_response_time_ms=p95_ms,
+            cache_hit_rate_percent=hit_rate,
+        ),
+    )
+
+
+async def summary_of(*workers: WorkerReport) -> dict[str, Any]:
+    async def health_check() -> HealthReport:
+        return HealthReport(workers=workers, findings=())
+
+    return await VectorSearchView(health_check)._metrics.get_metrics_summary()
+
+
+async def test_metrics_cover_all_workers_weighted_by_their_searches() -> None:
+    without_metrics = WorkerReport(name="records", pid=2, queues=(), is_healthy=True)
+    found = await summary_of(worker(30, 3, 10.0, 20.0, 50.0), worker(10, 0, 50.0, 80.0, None), without_metrics)
+    assert found == {
+        "summary": {
+            "workers": 2,
+            "total_searches": 40,
+            "failed_searches": 3,
+            "error_rate_percent": 7.5,
+            "cache_hit_rate_percent": 50.0,
+        },
+        "performance": {
+            "avg_response_time_ms": 20.0,
+            "p50_response_time_ms": 50.0,
+            "p95_response_time_ms": 80.0,
+            "p99_response_time_ms": 80.0,
+        },
+    }
+
+
+async def test_metrics_before_the_first_search_are_zero() -> None:
+    for found in (await summary_of(), await summary_of(worker(0, 0, 0.0, 0.0, None))):
+        assert found["summary"]["total_searches"] == 0
+        assert found["summary"]["error_rate_percent"] == 0.0
+        assert found["summary"]["cache_hit_rate_percent"] is None
+        assert found["performance"]["avg_response_time_ms"] == 0.0

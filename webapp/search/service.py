@@ -1,0 +1,98 @@
+"""FaceSearchService: search faces from any async view, task or script."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Self
+from uuid import UUID
+
+from django.core.files.uploadedfile import UploadedFile
+
+from tasks.health.checks import HealthReport
+from tasks.messages.search import SearchedFaces
+from tasks.web.search_client import SearchClient, search_client
+from tasks.web.vector_search_view import VectorSearchView
+from webapp.accounts.current_user import current_user
+from webapp.generations.selectors import ActiveTarget
+from webapp.search.selectors import SearchAnswer
+from webapp.search.services import search_finish, search_start
+from webapp.search.uploads import query_image
+from worker.errors import NotOpen
+
+
+class FaceSearchService:
+    """Searches as the current user: `async with FaceSearchService() as service`.
+
+    In a web process it borrows the process's connections: any number may be open at once, and none of them opens a
+    connection, a thread or a subscription. Elsewhere, as in a script, it opens connections and closes them again.
+    """
+
+    async def __aenter__(self) -> Self:
+        self._stack = AsyncExitStack()
+        self._client = await self._stack.enter_async_context(_borrowed_client())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def search_faces_in_image(
+        self,
+        image_file: "UploadedFile[bytes] | bytes",
+        *,
+        gallery_id: UUID | str | None = None,
+        gallery_ids: Collection[UUID | str] | None = None,
+        limit: int = 10,
+        min_similarity: float | None = None,
+        faces: SearchedFaces = "all",
+        timeout_seconds: float | None = None,
+    ) -> SearchAnswer:
+        """Search for every face of the image, or for its largest, and wait for the answer.
+
+        Searches the galleries given, or all that the user may see. `limit` is the most matches per face, from all
+        galleries together. `min_similarity` None stands for the pack's threshold, `timeout_seconds` None for
+        SEARCH_TIMEOUT_SECONDS.
+
+        Raises PermissionDenied when nobody is logged in (outside a request, see `acting_as`), and Problem:
+        image_missing, image_too_large, the worker's objection to the image, not_found (a gallery that the user may not
+        see), busy, queue_unavailable, search_expired.
+        """
+        user = await current_user()
+        if gallery_id is not None:
+            gallery_ids = [gallery_id, *(gallery_ids or ())]
+        ticket = await search_start(
+            image=query_image(image_file),
+            user=user,
+            gallery_ids=gallery_ids,
+            limit=limit,
+            min_similarity=min_similarity,
+            faces=faces,
+            timeout_seconds=timeout_seconds,
+            client=self._client,
+        )
+        return await search_finish(ticket=ticket, user=user, client=self._client)
+
+    async def health_check(self) -> HealthReport:
+        """Return the service's health as its workers report it. Never raises for a service that is down."""
+        return await self._client.health_check()
+
+    @property
+    def vector_search(self) -> VectorSearchView:
+        """The workers' vector search, as they report it."""
+        return VectorSearchView(self._client.health_check)
+
+
+@asynccontextmanager
+async def _borrowed_client() -> AsyncIterator[SearchClient]:
+    """Yield the process's open client; where there is none, one that is closed at the end of the block."""
+    client = _process_client()
+    if client is not None:
+        yield client
+        return
+    async with SearchClient(active_target=ActiveTarget()) as own:
+        yield own
+
+
+def _process_client() -> SearchClient | None:
+    try:
+        return search_client()
+    except NotOpen:
+        return None

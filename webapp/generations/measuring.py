@@ -4,6 +4,7 @@ import uuid
 from collections import defaultdict
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
 from tasks.messages.generations import Measured, MeasureRequest
@@ -68,17 +69,20 @@ def measurement_start(generation: Generation) -> None:
 
 def measurement_record(*, measured: Measured) -> None:
     """Store what a worker measured, with the database's present count; answers to old requests are ignored."""
-    generation = Generation.objects.filter(measuring=measured.ticket).first()
     looked_at = Generation.objects.filter(collection=measured.collection).first()
-    if generation is None or looked_at is None:
+    if looked_at is None:
         return
     found = measured.model_dump(mode="json", exclude={"version", "ticket", "collection"})
-    key = "own" if looked_at == generation else "active"
-    generation.measurements = {
-        **generation.measurements,
-        key: {**found, "ticket": measured.ticket, "database_count": selectors.face_count(looked_at)},
-    }
-    generation.save(update_fields=["measurements"])
+    found |= {"ticket": measured.ticket, "database_count": selectors.face_count(looked_at)}
+    with transaction.atomic(durable=True):
+        generation = Generation.objects.select_for_update().filter(measuring=measured.ticket).first()
+        if generation is None:
+            return
+        is_proven = generation.state in (Generation.State.ACTIVE, Generation.State.RETIRED)
+        own = "searched" if is_proven else "own"
+        key = own if looked_at == generation else "active"
+        generation.measurements = {**generation.measurements, key: found}
+        generation.save(update_fields=["measurements"])
 
 
 def _become(generation: Generation, state: Generation.State) -> None:

@@ -1,6 +1,7 @@
 """Generations, the entries of photos in them, and their consistency checks."""
 
 import uuid
+from typing import Any
 
 from django.db import models
 from django.db.models import Q
@@ -52,7 +53,8 @@ class Generation(models.Model):
     #: When photos were last sent to it.
     fed_at = models.DateTimeField(null=True, blank=True)
     #: The ticket of the latest measurement, when it was requested, and the answers
-    #: (`tasks.messages.generations.Measured`) of this generation (`own`) and the active one (`active`).
+    #: (`tasks.messages.generations.Measured`). For the gates these are "own" and "active", the two collections; a
+    #: generation that has been activated has "searched".
     measuring = models.CharField(max_length=36, blank=True)
     measured_at = models.DateTimeField(null=True, blank=True)
     measurements = models.JSONField(default=dict, blank=True)
@@ -70,6 +72,21 @@ class Generation(models.Model):
 
     def __str__(self) -> str:
         return f"generation {self.pk} ({self.pack})"
+
+    @property
+    def searched_answer(self) -> dict[str, Any] | None:
+        """What a worker has measured of it as it is searched now (`Measured`); None until then."""
+        answer: dict[str, Any] | None = self.measurements.get("searched")
+        return answer if answer and answer["ticket"] == self.measuring else None
+
+    @property
+    def match_recall(self) -> float | None:
+        """The share (0..1) of true matches that searches find, as measured last; None: not measured, or no faces.
+
+        Just activated it is what its gates have seen.
+        """
+        recall: float | None = self.measurements.get("searched", self.measurements.get("own", {})).get("match_recall")
+        return recall
 
     @property
     def target(self) -> Target:
@@ -146,3 +163,32 @@ class Check(models.Model):
 
     def __str__(self) -> str:
         return f"check of {self.generation}"
+
+
+class Trial(models.Model):
+    """A change of the search parameters of a generation that is searched; the latest.
+
+    The generation has the new parameters at once. When their match recall is known they are kept or undone.
+    """
+
+    class State(models.TextChoices):
+        RUNNING = "running", "running"
+        KEPT = "kept", "kept"
+        UNDONE = "undone", "undone"
+
+    generation = models.OneToOneField(Generation, on_delete=models.CASCADE, related_name="latest_trial")
+    search_params = models.JSONField(default=dict, blank=True)
+    #: What an undone trial goes back to.
+    previous = models.JSONField(default=dict, blank=True)
+    #: Match recall (0..1) with the previous parameters and with the new ones; None: not measured.
+    recall_before = models.FloatField(null=True, blank=True)
+    recall_after = models.FloatField(null=True, blank=True)
+    #: Whether the new parameters are kept even when they find less.
+    is_confirmed = models.BooleanField(default=False)
+    actor = models.CharField(max_length=150)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
+    started_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"trial of {self.generation}"

@@ -14,7 +14,7 @@ from tasks.queues import gpu_queues
 from tasks.work_queue import work_queue
 from webapp.gallery.models import Face
 from webapp.gallery.selectors import Viewer, photos_for
-from webapp.generations import checks, gates, selectors
+from webapp.generations import checks, gates, selectors, trials
 from webapp.generations.models import Entry, Generation
 from webapp.generations.selectors import GenerationProgress
 from webapp.http.problems import not_found
@@ -53,8 +53,10 @@ class Overview:
     workers: PackWorkers
     #: What must hold before it is searched; none for the active one.
     gates: tuple[gates.Gate, ...]
-    #: The latest comparison with the database (checking.check_summary); None without one.
+    #: The latest comparison with the database (checks.check_summary); None without one.
     check: dict[str, Any] | None
+    #: The latest change of its search parameters while it was searched (trials.trial_summary); None without one.
+    trial: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,7 @@ def _overviews(generations: Sequence[Generation]) -> list[Overview]:
                 workers=workers[each.pack],
                 gates=_gates(each, reports),
                 check=checks.check_summary(each),
+                trial=trials.trial_summary(each),
             )
         )
     return found

@@ -138,7 +138,9 @@ def _switch(
         if chosen is None or chosen.state not in expected or chosen.is_dropping:
             raise Problem("not_ready", f"{generation} cannot be activated in its present state.", status=409)
         Generation.objects.filter(state=State.ACTIVE).update(state=State.RETIRED, retired_at=now)
-        Generation.objects.filter(pk=chosen.pk).update(state=State.ACTIVE, activated_at=now, is_paused=False)
+        Generation.objects.filter(pk=chosen.pk).update(
+            state=State.ACTIVE, activated_at=now, is_paused=False, measuring="", measured_at=None
+        )
         # Pending photos were sent to the previous pack's workers; send them to those of this generation instead.
         Photo.objects.send_again()
         photos_follow(chosen)

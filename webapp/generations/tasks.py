@@ -6,7 +6,7 @@ from celery import shared_task
 
 from tasks import names
 from tasks.messages.generations import Dropped, Measured
-from webapp.generations import live_recall, measuring, services
+from webapp.generations import live_recall, measuring, searched_recall, services
 from webapp.record_tasks import RETRIED
 
 
@@ -20,6 +20,13 @@ def record_measurement(message: dict[str, Any]) -> None:
 def record_drop(message: dict[str, Any]) -> None:
     """Delete the row of a generation whose collection is gone."""
     services.drop_record(collection=Dropped.from_json(message).collection)
+
+
+# Not retried: beat sends the next one soon.
+@shared_task(name=names.WATCH_MATCH_RECALL, ignore_result=True)
+def watch_match_recall() -> None:
+    """Measure what is searched, and settle changes of search parameters."""
+    searched_recall.searched_recall_tick()
 
 
 @shared_task(name=names.ASK_FOR_RECALL, ignore_result=True)

@@ -221,6 +221,7 @@ class VectorSearchService:
 
     def _search(self, embeddings: NDArray[np.float32], query: SearchQuery, scope: str) -> list[list[FaceHit]]:
         metric = self._config.metric_type
+        params = self._config.search_params_for(query.limit, query.search_params)
         found = self._connection.call(
             lambda client, seconds: client.search(
                 self._config.name,
@@ -229,7 +230,7 @@ class VectorSearchService:
                 filter=scope,
                 limit=query.limit,
                 output_fields=["photo_id"],
-                search_params={"metric_type": metric, "params": self._config.search_params_for(query.limit)},
+                search_params={"metric_type": metric, "params": params},
                 timeout=seconds,
             ),
             timeout_seconds=self._search_seconds,

@@ -58,12 +58,14 @@ class SearchQuery:
 
     The hits are the best of all these galleries together. Order and repeats in `gallery_ids` make no difference.
     `limit` is the most hits per embedding, 1..1000; hits below `min_similarity` are left out.
+    `search_params` are those of the index; None for the collection's own. Exact search takes none.
     """
 
     gallery_ids: tuple[str, ...]
     embeddings: NDArray[np.float32]
     limit: int = 10
     min_similarity: float = -1.0
+    search_params: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -203,7 +203,7 @@ class VectorSearchService:
 
     def list_faces(self, *, gallery_id: str, photo_ids: PhotoRange) -> list[StoredFace]:
         self._check_open()
-        return self._rows.faces(_scope(gallery_id, photo_ids))
+        return self._rows.faces(filters.all_of(filters.in_gallery(gallery_id), filters.in_photos(photo_ids)))
 
     def info(self) -> CollectionInfo:
         self._check_open()

@@ -230,7 +230,9 @@ def _check_port_is_free(host: str, port: int) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="A guarded Milvus Lite server for one machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m worker.vector_search.milvus.lite", description="A guarded Milvus Lite server for one machine."
+    )
     parser.add_argument("--data-dir", required=True, help="the folder for the collections")
     parser.add_argument("--port", required=True, type=int, help="the port to listen on")
     parser.add_argument("--host", default="127.0.0.1", help="keep it local: the server has no password")

@@ -24,7 +24,7 @@ from redis.retry import Retry
 from tasks import canary, health, live_recall, metrics, names, queues
 from tasks.backlog import Backlog
 from tasks.config import QUERY_IMAGE_GRACE_SECONDS, QueueConfig
-from tasks.errors import NoAnswer, QueueUnavailable
+from tasks.errors import NoAnswer, QueueUnavailable, SearchExpired
 from tasks.messages import (
     CheckRequest,
     CopyRequest,
@@ -173,9 +173,7 @@ class FaceSearchService:
         queue = queues.search_queue(target.pack)
         async with self._backlog(queue).place() as place:
             job_id = str(uuid.uuid4())
-            upload_key = await self._uploads.put(
-                job_id, image, ttl_seconds=timeout_seconds + QUERY_IMAGE_GRACE_SECONDS
-            )
+            upload_key = await self._uploads.put(job_id, image, ttl_seconds=timeout_seconds + QUERY_IMAGE_GRACE_SECONDS)
             request = SearchRequest(
                 target=target,
                 gallery_id=gallery_id,
@@ -348,7 +346,7 @@ def _search_result(meta: Meta) -> SearchResult:
     if meta["status"] == "SUCCESS":
         return SearchResult.from_json(meta["result"])
     if meta["status"] == "REVOKED":
-        error = ErrorInfo(code="search_expired", message="The search waited too long for a worker. Please try again.")
+        error = ErrorInfo(code=SearchExpired.code, message=SearchExpired.sentence)
     else:
         error = ErrorInfo(code="internal", message="The search failed in the worker; its log says why.")
     return SearchResult(error=error)

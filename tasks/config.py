@@ -8,7 +8,6 @@ from django.conf import settings
 
 from tasks.messages import IndexSettings, Target
 
-
 #: How long a query image is kept after the search's deadline, for a worker that has just begun to read it.
 QUERY_IMAGE_GRACE_SECONDS: Final = 5.0
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from worker.config import ImageLimits
 from worker.detection import look_at
-from worker.errors import FaceQueueError, ImageError, PhotoStorageUnavailable
+from worker.errors import FaceQueueError, ImageError, PhotoMissing, PhotoStorageUnavailable
 from worker.face_ids import face_ids
 from worker.metrics import NO_STAGES, Stages, timed
 from worker.prefetch import in_order
@@ -109,8 +109,7 @@ def _look(engine: Engine, photo: PhotoToIndex, limits: ImageLimits, stages: Stag
     try:
         data = photo.read()
     except FileNotFoundError:
-        message = "The photo's file is no longer in the storage."
-        return _Looked(photo=photo, outcome=replace(failed, code="photo_missing", message=message))
+        return _Looked(photo=photo, outcome=replace(failed, code=PhotoMissing.code, message=PhotoMissing.sentence))
     except OSError as error:
         raise PhotoStorageUnavailable("The storage of the photos cannot be read at the moment.") from error
     try:

@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 
 from tasks.client import face_search
+from tasks.errors import SearchExpired
 from tasks.messages import SearchedFaces, SearchResult
 from webapp.gallery import selectors as gallery_selectors
 from webapp.gallery.models import Gallery
@@ -18,8 +19,6 @@ from webapp.problems import Problem
 from webapp.search.selectors import SearchAnswer, search_answer
 from webapp.search.tokens import SearchJob
 from worker.errors import FaceQueueError
-
-EXPIRED = "No worker answered this search in time. Please try again."
 
 
 async def search_start(
@@ -69,7 +68,7 @@ async def search_wait(*, job: SearchJob, user: Viewer, wait_seconds: float = 0.0
         raise Problem.from_error(error) from error
     if result is None:
         if job.seconds_left <= 0:
-            raise Problem("search_expired", EXPIRED)
+            raise Problem.from_error(SearchExpired())
         return None
     if result.error is not None:
         raise Problem.from_info(result.error)

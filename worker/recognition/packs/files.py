@@ -7,19 +7,7 @@ from typing import Any
 
 from worker.config import FaceConfig
 from worker.errors import PackDamaged, PackMissing
-from worker.recognition.packs.catalogue import STARTER, STARTER_COMPACT, KnownPack, known_pack
-
-__all__ = [
-    "STARTER",
-    "STARTER_COMPACT",
-    "WANTED_FILES",
-    "detector_fingerprint",
-    "file_digests",
-    "fingerprint",
-    "models_in",
-    "onnx_graph",
-    "verified_digests",
-]
+from worker.recognition.packs.catalogue import KnownPack, known_pack
 
 WANTED_FILES = "two ONNX files: a detector (SCRFD, e.g. det_10g.onnx) and a recognizer (ArcFace, e.g. w600k_r50.onnx)"
 

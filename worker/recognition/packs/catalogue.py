@@ -95,8 +95,8 @@ _OPENCV_ZOO_MODELS = "https://github.com/opencv/opencv_zoo/raw/4.10.0/models"
 # opencv_zoo: what OpenCV's tutorial "DNN-based Face Detection And Recognition" gives for the cosine of SFace, found on
 # LFW.
 #
-# insightface: ArcFace embeddings of one person mostly have similarities of 0.4 to 0.8, those of two people around 0. The
-# threshold for a given rate of false matches depends on the pack, so operators of a real pack should set their own.
+# insightface: ArcFace embeddings of one person mostly have similarities of 0.4 to 0.8, those of two people around 0.
+# The threshold for a given rate of false matches depends on the pack: operators of a real pack should set their own.
 
 _STARTER = KnownPack(
     name=STARTER,
@@ -200,8 +200,8 @@ KNOWN_PACKS: tuple[KnownPack, ...] = (
         dimension=128,
         match_similarity=0.82,
         warning=(
-            "The starter-compact pack finds the same portrait again; it does not recognise a person across years or photo "
-            "sessions."
+            "The starter-compact pack finds the same portrait again; it does not recognise a person across years or "
+            "photo sessions."
         ),
     ),
     replace(

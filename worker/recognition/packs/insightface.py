@@ -100,7 +100,7 @@ def _check_dimension(files: _PackFiles, recognizer: ArcFaceRecognizer) -> None:
 
 
 def _kind(file: Path) -> str:
-    """Return the kind of model that InsightFace's own `ModelRouter` would see in the file, without starting a session."""
+    """Return the kind of model that InsightFace's `ModelRouter` would see in the file, without starting a session."""
     graph = onnx_graph(file)
     if not graph.input:
         raise PackDamaged(f"{file} cannot be read: it is not an ONNX file, or it was cut short.")

@@ -63,7 +63,7 @@ def _checked(pack: Pack, known: KnownPack) -> Pack:
 def find_folder(config: FaceConfig) -> Path:
     """Return the pack's folder: an absolute path unchanged, a name below PACKS_DIR.
 
-    Raises PackMissing for a folder that does not exist, or that has the name of a known pack and lacks one of its files.
+    Raises PackMissing for a folder that does not exist, or that has a known pack's name and lacks one of its files.
     """
     named = Path(config.pack)
     is_name = named.name == config.pack and config.pack not in (".", "..")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from worker.config import FaceConfig
 from worker.errors import PackDamaged
-from worker.recognition.detectors.yunet import SIDE_PIXELS, YuNetDetector, _output_places
+from worker.recognition.detectors.yunet import SIDE_PIXELS, YuNetDetector, output_indices
 from worker.recognition.interfaces import Pack
 from worker.recognition.model import OnnxModel
 from worker.recognition.packs.catalogue import KnownPack
@@ -35,7 +35,7 @@ def load_zoo_pack(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
     """
     detector_file, recognizer_file = (min(folder.glob(names)) for names in (_DETECTOR_FILES, _RECOGNIZER_FILES))
     digests = verified_digests((detector_file, recognizer_file))
-    places = _output_places(detector_file)
+    indices = output_indices(detector_file)
     detector_model = OnnxModel(detector_file, config, name=detector_file.name)
     try:
         recognizer_model, recognizer = _recognizer(recognizer_file, config)
@@ -47,7 +47,7 @@ def load_zoo_pack(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
         fingerprint=fingerprint(digests),
         detector_fingerprint=detector_fingerprint({"yunet": detector_file, "input": str(SIDE_PIXELS).encode()}, config),
         licence=known.licence.sentence,
-        detector=YuNetDetector(detector_model, output_places=places, faintest_score=config.faintest_score),
+        detector=YuNetDetector(detector_model, output_indices=indices, faintest_score=config.faintest_score),
         recognizer=recognizer,
         match_similarity=known.match_similarity,
         providers=recognizer_model.providers,

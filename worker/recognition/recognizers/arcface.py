@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.recognition.detectors.scrfd import normalised
 from worker.recognition.interfaces import CROP_SIZE_PIXELS, Crop, Embeddings
 from worker.recognition.model import OnnxModel
+from worker.recognition.planes import normalised_rgb_planes
 
 
 class ArcFaceRecognizer:
@@ -37,7 +37,9 @@ class ArcFaceRecognizer:
         self._model.warm_up(self._input(_blank()))
 
     def _input(self, crop: Crop) -> NDArray[Any]:
-        return crop if self._takes_pixels else normalised(crop, mean=self._mean, deviation=self._deviation)
+        if self._takes_pixels:
+            return crop
+        return normalised_rgb_planes(crop, mean=self._mean, deviation=self._deviation)
 
 
 def unit_rows(rows: NDArray[np.float32]) -> Embeddings:

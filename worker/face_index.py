@@ -10,7 +10,7 @@ import numpy as np
 from worker.bulk import PhotoOutcome, PhotoToIndex, outcomes, why_no_face
 from worker.canary import find_known_face
 from worker.config import ImageLimits
-from worker.detection import look_at
+from worker.detection import detect_faces
 from worker.errors import NoFaceFound
 from worker.metrics import NO_STAGES, Stages, timed
 from worker.recognition.interfaces import Engine, Face, Pack, RejectedFace
@@ -219,13 +219,13 @@ class FaceIndex:
         return self._cache.faces(image, variant=variant, find=lambda: self._see(image, faces))
 
     def _see(self, image: bytes, faces: Literal["all", "largest"]) -> QueryFaces:
-        picture, seen = look_at(self._engine, image, limits=self._limits, stages=self._stages)
+        picture, seen = detect_faces(self._engine, image, limits=self._limits, stages=self._stages)
         found = seen.faces
         if faces == "largest" and found:
             found = (max(found, key=lambda face: face.detection.box.width * face.detection.box.height),)
         with timed(self._stages, "embed"):
-            [described] = self._engine.describe([found])
-        return QueryFaces(faces=tuple(described), rejected=seen.rejected, width=picture.width, height=picture.height)
+            [embedded] = self._engine.embed([found])
+        return QueryFaces(faces=tuple(embedded), rejected=seen.rejected, width=picture.width, height=picture.height)
 
     def _written(self, photos: Sequence[PhotoToIndex], outcomes: Sequence[PhotoOutcome]) -> list[PhotoOutcome]:
         """Write all photos in one call; when the collection is full, one by one, so that what fits still gets in."""

@@ -23,18 +23,18 @@ OPENCV_ZOO = "opencv_zoo"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFile:
-    """A file as its publisher has it. `sha256` is in hexadecimal, None where nobody has published it."""
+    """A file as it was published. `sha256` is in hexadecimal, None when nobody has published it."""
 
     name: str
     size_bytes: int
     sha256: str | None
-    #: Where it is published by itself; empty when it comes in the pack's archive.
+    #: Where it is published on its own; empty when it comes in the pack's archive.
     url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Licence:
-    """`name` is short, for a table; `sentence` is what a person must know."""
+    """`name` is short, for a table; `sentence` says what a user must know."""
 
     name: str
     sentence: str
@@ -57,7 +57,7 @@ class KnownPack:
     warning: str = ""
     #: The detector, then the recognizer.
     files: tuple[KnownFile, ...] = ()
-    #: The archive that holds the files; None when each is published by itself.
+    #: The archive that holds the files; None when each is published on its own.
     archive: KnownFile | None = None
 
     @property
@@ -66,22 +66,22 @@ class KnownPack:
 
     @property
     def downloads(self) -> tuple[KnownFile, ...]:
-        """What is fetched: the archive, or the files."""
+        """The files to download: the archive, or the files themselves."""
         return (self.archive,) if self.archive else self.files
 
     @property
     def size_bytes(self) -> int:
-        """What the installed files take."""
+        """The size of the installed files."""
         return sum(file.size_bytes for file in self.files)
 
     @property
     def file_names(self) -> str:
-        """The wanted files in words: "a.onnx and b.onnx"."""
+        """The names of the files in a sentence: "a.onnx and b.onnx"."""
         return " and ".join(file.name for file in self.files)
 
 
 _INSIGHTFACE_RELEASE = "https://github.com/deepinsight/insightface/releases/download/v0.7"
-#: GitHub answers this address of a file kept in Git LFS with the file itself.
+#: At this address GitHub sends the file itself, although it is kept in Git LFS.
 _OPENCV_ZOO_MODELS = "https://github.com/opencv/opencv_zoo/raw/4.10.0/models"
 
 # The sources of each `match_similarity`:

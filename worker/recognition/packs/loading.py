@@ -76,7 +76,7 @@ def find_folder(config: FaceConfig) -> Path:
     folder = named if named.is_absolute() else config.packs_dir / named
     known = known_pack(folder.name)
     if not folder.is_dir():
-        wanted = _wanted(known) if known else f"Put into it {WANTED_FILES}."
+        wanted = _wanted(known) if known else f"It must hold {WANTED_FILES}."
         raise PackMissing(f"There is no folder {folder} for the pack {config.pack!r}. {wanted}")
     missing = [file.name for file in known.files if not (folder / file.name).is_file()] if known else []
     if known and missing:
@@ -85,4 +85,4 @@ def find_folder(config: FaceConfig) -> Path:
 
 
 def _wanted(known: KnownPack, option: str = "") -> str:
-    return f"It needs {known.file_names}: `manage.py packs fetch {known.name}{option}` gets them."
+    return f"It needs {known.file_names}: `manage.py packs fetch {known.name}{option}` fetches them."

@@ -23,7 +23,7 @@ _RECOGNIZER_FILES = "face_recognition_sface*.onnx"
 
 
 def is_zoo_folder(folder: Path) -> bool:
-    """Return whether the folder holds a YuNet and an SFace file, by OpenCV Zoo's names for them."""
+    """Return whether the folder holds a YuNet and an SFace file under OpenCV Zoo's names."""
     return any(folder.glob(_DETECTOR_FILES)) and any(folder.glob(_RECOGNIZER_FILES))
 
 

@@ -79,9 +79,7 @@ def test_keys_that_contradict_each_other_are_refused() -> None:
 
 
 def test_an_unknown_key_and_a_missing_one_are_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"^EXAMPLE_CONFIG has no key TYPO; its keys are COLOUR, .*TIMEOUT\.$"
-    ):
+    with pytest.raises(ConfigError, match=r"^EXAMPLE_CONFIG has no key TYPO; its keys are COLOUR, .*TIMEOUT\.$"):
         Example.from_settings({"NAME": "a", "TYPO": 1})
     with pytest.raises(ConfigError, match=r"^EXAMPLE_CONFIG NAME is not given; it must be 1 to 255 letters"):
         Example.from_settings({})

@@ -55,7 +55,7 @@ def find_known_face(engine: Engine, store: VectorStore, *, limits: ImageLimits) 
 def _known_embedding(engine: Engine, limits: ImageLimits) -> NDArray[np.float32]:
     """Return the embedding of the picture's best face, or some unit vector if the pack detects no face in it."""
     picture = decode((files("skimage") / "data" / "astronaut.png").read_bytes(), limits=limits)
-    [faces] = engine.describe([engine.find(picture.pixels).faces[:1]])
+    [faces] = engine.embed([engine.detect(picture.pixels).faces[:1]])
     if faces:
         return faces[0].embedding
     embedding = np.zeros(engine.pack.dimension, np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 from worker.bulk import PhotoOutcome, PhotoToIndex, outcomes, why_no_face
 from worker.canary import find_known_face
 from worker.config import ImageLimits
-from worker.detection import look_at
+from worker.detection import detect_faces
 from worker.errors import NoFaceFound
 from worker.metrics import NO_STAGES, Stages, timed
 from worker.query_faces import QueryFaceCache, QueryFaces
@@ -208,12 +208,12 @@ class FaceIndex:
         return self._query_faces.faces(image, variant=variant, find=lambda: self._see(image, faces))
 
     def _see(self, image: bytes, faces: Literal["all", "largest"]) -> QueryFaces:
-        picture, seen = look_at(self._engine, image, limits=self._limits, stages=self._stages)
+        picture, seen = detect_faces(self._engine, image, limits=self._limits, stages=self._stages)
         found = seen.faces
         if faces == "largest" and found:
             found = (max(found, key=lambda face: face.detection.box.width * face.detection.box.height),)
         with timed(self._stages, "embed"):
-            [embedded] = self._engine.describe([found])
+            [embedded] = self._engine.embed([found])
         return QueryFaces(faces=tuple(embedded), rejected=seen.rejected, width=picture.width, height=picture.height)
 
     def _written(self, photos: Sequence[PhotoToIndex], outcomes: Sequence[PhotoOutcome]) -> list[PhotoOutcome]:

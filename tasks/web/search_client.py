@@ -22,7 +22,7 @@ from redis.retry import Retry
 
 from tasks import queues
 from tasks.config import QUERY_IMAGE_GRACE_SECONDS, QueueConfig
-from tasks.errors import NoAnswer, QueueUnavailable
+from tasks.errors import NoAnswer, QueueUnavailable, SearchExpired
 from tasks.health import canaries, checks, live_recall, metrics, reports
 from tasks.health.checks import HealthReport
 from tasks.messages.base import ErrorInfo, Target
@@ -279,7 +279,7 @@ def _search_result(meta: Meta) -> SearchResult:
     if meta["status"] == "SUCCESS":
         return SearchResult.from_json(meta["result"])
     if meta["status"] == "REVOKED":
-        error = ErrorInfo(code="search_expired", message="The search waited too long for a worker. Please try again.")
+        error = ErrorInfo(code=SearchExpired.code, message=SearchExpired.sentence)
     else:
         error = ErrorInfo(code="internal", message="The search failed in the worker; its log says why.")
     return SearchResult(error=error)

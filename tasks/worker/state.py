@@ -204,7 +204,7 @@ def _versions(*, with_engine: bool) -> dict[str, str]:
 
 
 def _onnxruntime_version() -> str:
-    """Return it by whichever name it was installed: the builds for other providers have names of their own."""
+    """Return the version of whichever distribution provides it: builds for other providers have other names."""
     for name in ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-silicon"):
         with contextlib.suppress(PackageNotFoundError):
             return version(name)

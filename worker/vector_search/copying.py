@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from worker.prefetch import in_order
+from worker.prefetch import prefetched
 from worker.vector_search.exceptions import StoreUnavailable
 from worker.vector_search.interfaces import FaceRecord, PhotoRange, VectorStore
 
@@ -45,8 +45,8 @@ def copy_faces(source: VectorStore, target: VectorStore, *, gallery_id: str, fir
 
     for _ in range(COPY_TRIES):
         copied = _copy_once(source, target, gallery_id, photo_ids)
-        # Both at once: listing mostly consists of waiting until the server has caught up.
-        in_source, in_target = in_order(listed, (source, target), threads=2)
+        # At the same time: most of a listing is waiting until the server has caught up.
+        in_source, in_target = prefetched(listed, (source, target), threads=2)
         if seems_stale := in_target - in_source:
             stale = seems_stale - source.fetch(seems_stale).keys()
             target.delete_faces(gallery_id=gallery_id, face_ids=stale)
@@ -60,7 +60,7 @@ def _copy_once(source: VectorStore, target: VectorStore, gallery_id: str, photo_
         target.upsert(rows, wait_until_found=False)
         return len(rows)
 
-    return sum(in_order(write, _batches(source.iterate(gallery_id=gallery_id, photo_ids=photo_ids)), threads=WRITERS))
+    return sum(prefetched(write, _batches(source.iterate(gallery_id=gallery_id, photo_ids=photo_ids)), threads=WRITERS))
 
 
 def _batches(rows: Iterable[FaceRecord]) -> Iterator[list[FaceRecord]]:

@@ -14,7 +14,7 @@ from milvus_lite.adapter.grpc.servicer import MilvusServicer
 from pymilvus import MilvusClient
 from pymilvus.grpc_gen import milvus_pb2_grpc
 
-from benchmarks.vector_search import let_the_index_stand
+from benchmarks.vector_search import wait_for_index
 from tests.servers import embedded_milvus, milvus_server
 from worker.errors import ConfigError
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
@@ -294,7 +294,7 @@ def test_a_search_may_bring_search_parameters_of_its_own(make_store: MakeStore, 
     store.open()
     rows = faces(2000)
     store.upsert(rows)
-    let_the_index_stand(client, store.info().name)
+    wait_for_index(client, store.info().name)
     asked = query(*rows[:20], limit=100)
 
     def found(tuned: VectorStore) -> list[list[FaceHit]]:

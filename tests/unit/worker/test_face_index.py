@@ -21,7 +21,7 @@ from worker.face_index import FaceIndex
 from worker.images import decode
 from worker.query_faces import QueryFaces
 from worker.recognition.engine import FaceEngine
-from worker.recognition.interfaces import Box, Crop, Detection, Embeddings, Findings, Image
+from worker.recognition.interfaces import Box, Crop, DetectedFaces, Detection, Embeddings, Image
 from worker.vector_search.exceptions import StoreUnavailable
 from worker.vector_search.interfaces import FaceHit, SearchQuery
 from worker.vector_search.memory import InMemoryVectorStore
@@ -233,8 +233,8 @@ class TestSearchWithACache:
         index = FaceIndex(engine, store, query_faces=cache)  # type: ignore[arg-type]
         index.open()
         looks: list[Image] = []
-        find = engine.find
-        monkeypatch.setattr(engine, "find", lambda image, **_: looks.append(image) or find(image))
+        find = engine.detect
+        monkeypatch.setattr(engine, "detect", lambda image, **_: looks.append(image) or find(image))
 
         first, again = search(index, two_people()), search(index, two_people())
         largest = search(index, two_people(), faces="largest")
@@ -377,7 +377,7 @@ class TestAdd:
     def test_a_picture_that_the_model_cannot_stand_fails_alone(
         self, index: FaceIndex, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(ENGINE, "find", failing_on(lambda image: image.shape[0] == 32))
+        monkeypatch.setattr(ENGINE, "detect", failing_on(lambda image: image.shape[0] == 32))
 
         outcomes = index.add([photo(1, NOBODY), photo(2, TOM)])
 
@@ -386,7 +386,7 @@ class TestAdd:
     def test_a_model_that_stands_no_picture_is_no_photos_fault(
         self, index: FaceIndex, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(ENGINE, "find", failing_on(lambda image: True))
+        monkeypatch.setattr(ENGINE, "detect", failing_on(lambda image: True))
 
         with pytest.raises(RuntimeError, match="device lost"):
             index.add([photo(1, NOBODY), photo(2, TOM), photo(3, BROKEN)])
@@ -397,7 +397,7 @@ class TestAdd:
         self, index: FaceIndex, engine: FaceEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         embed = engine.pack.recognizer.embed
-        [[poison]] = [engine.find(decode(TOM, limits=ImageLimits()).pixels).faces]
+        [[poison]] = [engine.detect(decode(TOM, limits=ImageLimits()).pixels).faces]
 
         def failing(crops: Sequence[Crop]) -> Embeddings:
             if any((crop == poison.crop).all() for crop in crops):
@@ -429,9 +429,9 @@ class TestAdd:
         self, store: WatchedStore, engine: FaceEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         held, most, lock = 0, 0, threading.Lock()
-        real = engine.find
+        real = engine.detect
 
-        def find(image: Image, **_: object) -> Findings:
+        def find(image: Image, **_: object) -> DetectedFaces:
             nonlocal held
             try:
                 return real(image)
@@ -448,7 +448,7 @@ class TestAdd:
             return NOBODY
 
         monkeypatch.setattr(engine, "config", replace(engine.config, decode_threads=3))
-        monkeypatch.setattr(engine, "find", find)
+        monkeypatch.setattr(engine, "detect", find)
         index = FaceIndex(engine, store)
         index.open()
 
@@ -462,7 +462,7 @@ class TestLocatedFaces:
 
     def located(self, engine: FaceEngine, number: int, data: bytes) -> PhotoToIndex:
         """Return the photo with ids of its own for what the detector finds in it."""
-        found = [face.detection for face in engine.find(decode(data, limits=ImageLimits()).pixels).faces]
+        found = [face.detection for face in engine.detect(decode(data, limits=ImageLimits()).pixels).faces]
         ids = [str(uuid.UUID(int=100 * number + place)) for place in range(len(found))]
         known = {id_: detection.box for id_, detection in zip(ids, found, strict=True)}
         return photo(number, data, known=known, located=found)
@@ -549,10 +549,10 @@ class TestVerify:
             index.verify(NOBODY, TOM)
 
 
-def failing_on(is_bad: Callable[[Image], bool]) -> Callable[[Image], Findings]:
-    real = ENGINE.find
+def failing_on(is_bad: Callable[[Image], bool]) -> Callable[[Image], DetectedFaces]:
+    real = ENGINE.detect
 
-    def find(image: Image, **_: object) -> Findings:
+    def find(image: Image, **_: object) -> DetectedFaces:
         if is_bad(image):
             raise RuntimeError("device lost")
         return real(image)

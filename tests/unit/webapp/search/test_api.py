@@ -121,8 +121,11 @@ def test_a_search_nobody_answered_has_expired(
         ("image_too_large", 413, False),
         ("query_image_gone", 410, False),
         ("store_unavailable", 503, True),
+        ("collection_not_loaded", 503, True),
+        ("no_answer", 504, True),
+        ("photo_storage_unavailable", 503, True),
         ("model_mismatch", 503, False),
-        ("search_expired", 504, False),
+        ("search_expired", 504, True),
         ("internal", 500, False),
     ],
 )

@@ -1,4 +1,4 @@
-"""The boundary to the queue: the web and the workers send work through it, and the web asks it what waits and who works.
+"""The boundary to the queue: web and workers send work through it, and the web asks it what waits and who works.
 
 A process has one work queue, `work_queue()`: Celery on Redis, unless `use_work_queue` names another. Tests name
 `tasks.web.memory.MemoryWorkQueue`, which needs no Redis.

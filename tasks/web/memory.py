@@ -1,7 +1,7 @@
 """The queue without Redis: messages and answers stay in the process. For tests, and for trying things out.
 
-Both classes keep the contract of their interface, `WorkQueue` and `Searches`: tests/contract runs the same tests on them
-and on Redis. No worker runs here: the caller takes the messages and sets the answer to searches.
+Both classes keep the contract of their interface, `WorkQueue` and `Searches`: tests/contract runs the same tests on
+them and on Redis. No worker runs here: the caller takes the messages and sets the answer to searches.
 """
 
 import threading

@@ -42,7 +42,7 @@ class LiveTargets(BaseModel):
 
 
 def publish(targets: LiveTargets) -> None:
-    """Publish the list. If Redis does not answer, the next tick does it."""
+    """Replace the published list. A failure is logged, not raised: the next tick publishes again."""
     try:
         with _client() as client:
             client.set(KEY, targets.model_dump_json())

@@ -14,6 +14,7 @@ from tasks.targets import collection_config
 from worker.errors import ModelMismatch
 from worker.face_index import FaceIndex
 from worker.metrics import Stages
+from worker.query_faces import QueryFaceCache
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Pack
 from worker.vector_search.cache import CachedVectorStore, CacheManager
@@ -23,7 +24,6 @@ from worker.vector_search.exceptions import CollectionMissing
 from worker.vector_search.interfaces import VectorStore
 from worker.vector_search.monitoring import MetricsCollector, MonitoredVectorStore
 from worker.vector_search.recall.live import SAMPLED_SHARE, LiveQueries
-from worker.vector_search.recall.measured import RecallWatch
 from worker.vector_search.tuned import TunedVectorStore
 
 #: A collection that is no longer live and was not used for so long is let go, in seconds.
@@ -50,13 +50,11 @@ class _Opened:
     #: Without the cache and the metrics: what measurements search.
     service: VectorSearchService
     store: VectorStore
-    cache: CacheManager | None
-    recall: RecallWatch
+    query_faces: QueryFaceCache | None
     tuned: dict[tuple[tuple[str, int], ...], _Tuned] = field(default_factory=dict)
     used_at: float = field(default_factory=time.monotonic)
 
     def close(self) -> None:
-        self.recall.close()
         self.store.close()  # not the index: the engine is everybody's
 
 
@@ -173,8 +171,7 @@ class OpenIndexes:
             self._engine,
             store,
             limits=self._config.image_limits,
-            cache=opened.cache,
-            recall=opened.recall,
+            query_faces=opened.query_faces,
             live=live,
             stages=self._stages,
         )
@@ -186,8 +183,6 @@ class OpenIndexes:
             if found is None:
                 service = self._service(target, dimension=dimension, fingerprint=fingerprint, is_foreign=is_foreign)
                 found = self._opened[target.collection] = self._built(target, service, fingerprint)
-                if not is_foreign:
-                    found.recall.open()
             found.used_at = time.monotonic()
             return found
 
@@ -205,23 +200,22 @@ class OpenIndexes:
     def _built(self, target: Target, service: VectorSearchService, fingerprint: str) -> _Opened:
         """Lay the cache and the measuring around the service, and open it all."""
         store: VectorStore = service
-        cache = None
+        query_faces = None
         if self._performance.enable_caching:
             cache = CacheManager(
                 settings.REDIS_CACHE_URL,
                 collection=target.collection,
-                fingerprint=fingerprint,
                 ttl_seconds=self._performance.cache_ttl_seconds,
-                max_entries=self._performance.cache_max_size,
+                max_values=self._performance.cache_max_size,
                 recorder=self._collector,
             )
+            query_faces = QueryFaceCache(cache.values, fingerprint=fingerprint)
             store = CachedVectorStore(store, cache)
         store = MonitoredVectorStore(store, self._collector)  # it measures what a caller sees, the cache included
-        recall = RecallWatch(service)
         store.open()
-        return _Opened(service=service, store=store, cache=cache, recall=recall)
+        return _Opened(service=service, store=store, query_faces=query_faces)
 
 
 def _key(config: CollectionConfig) -> tuple[tuple[str, int], ...]:
-    """Return the search parameters as what a dictionary can be looked up by."""
+    """Return the search parameters as a dictionary key."""
     return tuple(sorted(config.search_params.items()))

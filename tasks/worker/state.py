@@ -138,16 +138,13 @@ class WorkerState:
         problem = self._not_open or (self._broker.problem() if self._broker else "")
         if self._not_open or self._indexes is None or self._metrics is None or self._store_health is None:
             return WorkerReport(is_healthy=not problem, problem=problem, **self._describe_process())
-        # Imported here for the same reason as in open_indexes().
-        from worker.vector_search.recall.measured import recall_problem
-
         self._metrics.log_summary_when_due()
         index = self._followed(self._indexes)
-        pack, health, match_recall = self._indexes.pack, self._store_health.health(index), index.match_recall
+        pack, health = self._indexes.pack, self._store_health.health(index)
         return WorkerReport(
             **self._describe_process(),
             is_healthy=health.is_healthy and self._indexes.models_are_healthy and not problem,
-            problem=problem or _model_problem(self._indexes) or health.detail or recall_problem(match_recall),
+            problem=problem or _model_problem(self._indexes) or health.detail,
             pack=pack.name,
             fingerprint=pack.fingerprint,
             detector=pack.detector_fingerprint,
@@ -158,7 +155,6 @@ class WorkerState:
             collection=self.target.collection,
             collection_status=health.collection_status,
             store_latency_ms=health.latency_ms,
-            match_recall=match_recall,
             breaker=health.breaker,
             search_latency=recent_searches.summary(),
             metrics=self._metrics.summary(),

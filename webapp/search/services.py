@@ -11,7 +11,8 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 
 from tasks.messages.search import SearchedFaces, SearchResult
-from tasks.web.search_client import SearchClient, search_client
+from tasks.web.interfaces import Searches
+from tasks.web.search_client import search_client
 from webapp.gallery.selectors import Viewer, galleries_given
 from webapp.http.problems import Problem
 from webapp.search.selectors import SearchAnswer, search_answer
@@ -30,7 +31,7 @@ async def search_start(
     min_similarity: float | None = None,
     faces: SearchedFaces = "all",
     timeout_seconds: float | None = None,
-    client: SearchClient | None = None,
+    client: Searches | None = None,
 ) -> Ticket:
     """Send the image to the search workers. Raises Problem: not_found, busy, queue_unavailable.
 
@@ -84,7 +85,7 @@ async def search_held(*, ticket: Ticket, user: Viewer, wait_seconds: float) -> S
         raise
 
 
-async def search_finish(*, ticket: Ticket, user: Viewer, client: SearchClient) -> SearchAnswer:
+async def search_finish(*, ticket: Ticket, user: Viewer, client: Searches) -> SearchAnswer:
     """Wait until the search is answered. Raises what `search_wait` raises; a caller that is cancelled cancels it."""
     try:
         answer = None
@@ -96,12 +97,12 @@ async def search_finish(*, ticket: Ticket, user: Viewer, client: SearchClient) -
         raise
 
 
-async def search_cancel(*, ticket: Ticket, client: SearchClient | None = None) -> None:
+async def search_cancel(*, ticket: Ticket, client: Searches | None = None) -> None:
     """Drop a search that no worker has begun. A search that has been answered stays answered."""
     await (client or search_client()).cancel_search(ticket.search_id)
 
 
-async def _answer(ticket: Ticket, user: Viewer, wait_seconds: float, client: SearchClient) -> SearchAnswer | None:
+async def _answer(ticket: Ticket, user: Viewer, wait_seconds: float, client: Searches) -> SearchAnswer | None:
     # Checked now, and again when there is an answer: a gallery deleted in between is not shown.
     await sync_to_async(galleries_given)(user, ticket.gallery_ids)
     wait_seconds = max(min(wait_seconds, ticket.seconds_left), 0.0)

@@ -1,14 +1,14 @@
-"""What the vector store raises. Every pymilvus and gRPC error becomes one of these, at the border.
+"""What the vector store raises. Every pymilvus and gRPC error is translated into one of these.
 
 * VectorSearchError
   + StoreUnavailable      retry later: no connection, or the breaker is open
   + StoreTimeout          retry later: no answer within the timeout
-  + CollectionNotLoaded   retry later: the server holds the collection but has not loaded it
-  + StoreRejected         refuse: the server says that the request is wrong
-  + CollectionMissing     refuse: an operator must act
-  + CapacityReached       refuse: the collection is full; an operator must act
-  + InvalidEmbedding      refuse: NaN, zero length, or not as many values as the collection holds
-  + InvalidId             refuse: not an id that facequeue made
+  + CollectionNotLoaded   retry later: the server has the collection but has not loaded it
+  + StoreRejected         do not retry: the request is wrong
+  + CollectionMissing     do not retry: an operator must act
+  + CapacityReached       do not retry: the collection is full; an operator must act
+  + InvalidEmbedding      do not retry: NaN, zero length, or the wrong number of values for the collection
+  + InvalidId             do not retry: not an id that facequeue generated
 """
 
 from worker.errors import FaceQueueError

@@ -144,5 +144,5 @@ def test_every_stage_of_searching_and_adding_is_measured(engine: FaceEngine, sto
     index.add([PhotoToIndex(photo_id=photo_id, gallery_id=gallery_id, read=lambda: portrait)])
     assert measured.stages == ["decode", "detect", "embed"]
     measured.stages.clear()
-    index.search(portrait, gallery_id=gallery_id, limit=1, min_similarity=None)
+    index.search(portrait, gallery_ids=(gallery_id,), limit=1, min_similarity=None)
     assert measured.stages == ["decode", "detect", "embed", "search"]

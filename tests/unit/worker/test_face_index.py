@@ -19,13 +19,12 @@ from worker.errors import ImageError, ModelMismatch, NoFaceFound, NotOpen, Photo
 from worker.face_ids import face_ids
 from worker.face_index import FaceIndex
 from worker.images import decode
+from worker.query_faces import QueryFaces
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Box, Crop, Detection, Embeddings, Findings, Image
-from worker.vector_search.cache import QueryFaces
 from worker.vector_search.exceptions import StoreUnavailable
 from worker.vector_search.interfaces import FaceHit, SearchQuery
 from worker.vector_search.memory import InMemoryVectorStore
-from worker.vector_search.recall.measured import RecallWatch
 
 GALLERY, OTHER_GALLERY = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 TOM = pictures.sample_bytes("tom_hanks")
@@ -108,7 +107,7 @@ def index(engine: FaceEngine, store: WatchedStore) -> Iterator[FaceIndex]:
 
 
 def search(index: FaceIndex, data: bytes, **options: object):  # type: ignore[no-untyped-def]
-    arguments = {"gallery_id": GALLERY, "limit": 5, "min_similarity": None, **options}
+    arguments = {"gallery_ids": (GALLERY,), "limit": 5, "min_similarity": None, **options}
     return index.search(data, **arguments)  # type: ignore[arg-type]
 
 
@@ -134,24 +133,6 @@ class TestOpening:
 
         assert not index.healthy()
         assert not own.is_open
-
-    def test_what_searches_lose_is_measured_until_it_closes(self, engine: FaceEngine, store: WatchedStore) -> None:
-        assert FaceIndex(engine, store).match_recall is None
-
-        store.open()
-        watch = RecallWatch(store, interval_seconds=0.001)
-        index = FaceIndex(FaceEngine(engine.config), store, recall=watch)
-        index.open()
-        index.add([photo(1, TOM)])
-        watch.open()
-        (thread,) = (each for each in threading.enumerate() if each.name == "recall-watch")
-        deadline = time.monotonic() + 10
-        while index.match_recall != 1.0:
-            assert time.monotonic() < deadline
-
-        index.close()
-        thread.join(timeout=10)
-        assert not thread.is_alive()
 
     def test_when_the_store_does_not_open_nothing_stays_open(self, engine: FaceEngine) -> None:
         server: dict = {}  # type: ignore[type-arg]
@@ -209,7 +190,18 @@ class TestSearch:
     def test_another_gallery_is_not_searched(self, index: FaceIndex) -> None:
         index.add([photo(1, TOM)])
 
-        assert search(index, TOM, gallery_id=OTHER_GALLERY).faces[0].matches == ()
+        assert search(index, TOM, gallery_ids=(OTHER_GALLERY,)).faces[0].matches == ()
+
+    def test_several_galleries_are_searched_in_one_call_of_the_store(
+        self, index: FaceIndex, store: WatchedStore
+    ) -> None:
+        index.add([photo(1, TOM), photo(2, TOM, gallery_id=OTHER_GALLERY)])
+        store.calls.clear()
+
+        [face] = search(index, TOM, gallery_ids=(GALLERY, OTHER_GALLERY)).faces
+
+        assert sorted(match.photo_id for match in face.matches) == [photo_id(1), photo_id(2)]
+        assert store.calls == ["search"]
 
     @pytest.mark.parametrize(
         ("data", "code"), [(b"", "image_empty"), (b"text", "not_an_image"), (BROKEN, "image_truncated")]
@@ -238,7 +230,7 @@ class TestSearchWithACache:
         self, engine: FaceEngine, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         cache = StubCache()
-        index = FaceIndex(engine, store, cache=cache)  # type: ignore[arg-type]
+        index = FaceIndex(engine, store, query_faces=cache)  # type: ignore[arg-type]
         index.open()
         looks: list[Image] = []
         find = engine.find

@@ -105,7 +105,7 @@ def test_status_shows_progress_workers_and_gates(gallery: Gallery, reports: list
     assert "0 of 1 photos done" in printed
     assert "as many a second as searches bear, lately 2.5" in printed
     assert "workers: search.other 1, index.other none, reindex.other none" in printed
-    assert "gate recall is CLOSED: The match recall was not measured yet." in printed
+    assert "gate recall is CLOSED: Match recall has not been measured yet." in printed
     assert printed.count("gate ") == len(GATES)
     assert [each["number"] for each in run_json()] == [number, first]
 

@@ -190,7 +190,7 @@ def test_a_queue_that_is_down_stops_no_check(worker: Worker, queue: WatchedQueue
 
 def test_a_generation_is_checked_once_at_a_time(worker: Worker, gallery: Gallery) -> None:
     start()
-    with pytest.raises(Problem, match="being checked already"):
+    with pytest.raises(Problem, match="already being checked"):
         start()
     finish(worker)
     start()

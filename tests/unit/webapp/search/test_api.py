@@ -170,25 +170,25 @@ def start_everywhere(client: Client, query: str = "") -> Any:
 
 
 def test_without_a_gallery_all_that_the_user_may_see_are_searched(
-    api: Client, gallery: Gallery, second_gallery: Gallery, their_gallery: Gallery, face_search: FakeFaceSearch
+    api: Client, gallery: Gallery, second_gallery: Gallery, their_gallery: Gallery, face_search: MemorySearchClient
 ) -> None:
     assert start_everywhere(api).status_code == 202
     (sent,) = face_search.started
-    assert set(sent["gallery_ids"]) == {str(gallery.id), str(second_gallery.id)}
+    assert set(sent.gallery_ids) == {str(gallery.id), str(second_gallery.id)}
 
 
 def test_only_the_galleries_named_are_searched(
-    api: Client, gallery: Gallery, second_gallery: Gallery, face_search: FakeFaceSearch
+    api: Client, gallery: Gallery, second_gallery: Gallery, face_search: MemorySearchClient
 ) -> None:
     gallery_create(owner=gallery.owner, name="Work")
     start_everywhere(api, f"?gallery_id={gallery.id}&gallery_id={second_gallery.id}&limit=3")
     (sent,) = face_search.started
-    assert set(sent["gallery_ids"]) == {str(gallery.id), str(second_gallery.id)}
-    assert sent["limit"] == 3
+    assert set(sent.gallery_ids) == {str(gallery.id), str(second_gallery.id)}
+    assert sent.limit == 3
 
 
 def test_matches_from_several_galleries_say_which(
-    api: Client, gallery: Gallery, second_gallery: Gallery, their_gallery: Gallery, face_search: FakeFaceSearch
+    api: Client, gallery: Gallery, second_gallery: Gallery, their_gallery: Gallery, face_search: MemorySearchClient
 ) -> None:
     photos = [add_indexed_photo(each, content=b"1") for each in (gallery, their_gallery, second_gallery)]
     face_search.result = answer_with(*photos)
@@ -199,21 +199,21 @@ def test_matches_from_several_galleries_say_which(
 
 
 def test_one_gallery_of_a_stranger_among_the_named_ones_is_not_found(
-    api: Client, gallery: Gallery, their_gallery: Gallery, face_search: FakeFaceSearch
+    api: Client, gallery: Gallery, their_gallery: Gallery, face_search: MemorySearchClient
 ) -> None:
     response = start_everywhere(api, f"?gallery_id={gallery.id}&gallery_id={their_gallery.id}")
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
     assert face_search.started == []
 
 
-def test_a_user_without_galleries_has_nothing_to_search(api: Client, face_search: FakeFaceSearch) -> None:
+def test_a_user_without_galleries_has_nothing_to_search(api: Client, face_search: MemorySearchClient) -> None:
     response = start_everywhere(api)
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
     assert face_search.started == []
 
 
 def test_a_gallery_deleted_since_is_left_out_of_a_search_in_all(
-    api: Client, gallery: Gallery, second_gallery: Gallery, face_search: FakeFaceSearch
+    api: Client, gallery: Gallery, second_gallery: Gallery, face_search: MemorySearchClient
 ) -> None:
     photos = [add_indexed_photo(each, content=b"1") for each in (gallery, second_gallery)]
     address = start_everywhere(api)["Location"]
@@ -223,7 +223,7 @@ def test_a_gallery_deleted_since_is_left_out_of_a_search_in_all(
     assert [match["gallery_id"] for match in face["matches"]] == [str(gallery.id)]
 
 
-def test_a_ticket_for_many_galleries_fits_into_a_url(api: Client, user: User, face_search: FakeFaceSearch) -> None:
+def test_a_ticket_for_many_galleries_fits_into_a_url(api: Client, user: User, face_search: MemorySearchClient) -> None:
     galleries = [gallery_create(owner=user, name=str(number)) for number in range(100)]
     query = "&".join(f"gallery_id={gallery.id}" for gallery in galleries)
     address = start_everywhere(api, "?" + query)["Location"]
@@ -233,7 +233,7 @@ def test_a_ticket_for_many_galleries_fits_into_a_url(api: Client, user: User, fa
 
 
 def test_the_page_of_a_search_in_several_galleries_names_none(
-    api: Client, gallery: Gallery, second_gallery: Gallery, face_search: FakeFaceSearch
+    api: Client, gallery: Gallery, second_gallery: Gallery, face_search: MemorySearchClient
 ) -> None:
     ticket = start_everywhere(api).json()["ticket"]
     face_search.result = answer_with(add_indexed_photo(second_gallery))

@@ -13,8 +13,9 @@ from tasks.health.checks import HealthReport
 from tasks.health.reports import WorkerReport
 from tasks.messages.base import ErrorInfo
 from tasks.messages.search import SearchResult
+from tasks.web.memory import MemorySearchClient
 from tasks.web.vector_search_view import VectorSearchView
-from tests.unit.webapp.conftest import FakeFaceSearch, add_indexed_photo
+from tests.unit.webapp.conftest import add_indexed_photo
 from tests.unit.webapp.search.test_api import answer_with
 from webapp.accounts.current_user import acting_as
 from webapp.gallery.models import Gallery
@@ -24,12 +25,6 @@ from webapp.search import FaceSearchService
 from worker.metrics import MetricsSummary
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def face_search(face_search: FakeFaceSearch, monkeypatch: pytest.MonkeyPatch) -> FakeFaceSearch:
-    monkeypatch.setattr("webapp.search.service.search_client", lambda: face_search)
-    return face_search
 
 
 async def search(user: User | AnonymousUser | None, image: Any = b"picture", **options: Any) -> Any:
@@ -42,30 +37,30 @@ async def search(user: User | AnonymousUser | None, image: Any = b"picture", **o
 
 @pytest.mark.parametrize("image", [b"picture", SimpleUploadedFile("ada.jpg", b"picture")], ids=["bytes", "an upload"])
 async def test_an_image_is_searched_in_all_galleries_of_the_user(
-    user: User, gallery: Gallery, their_gallery: Gallery, face_search: FakeFaceSearch, image: Any
+    user: User, gallery: Gallery, their_gallery: Gallery, face_search: MemorySearchClient, image: Any
 ) -> None:
     face_search.result = answer_with_photo = await sync_to_async(lambda: answer_with(add_indexed_photo(gallery)))()
     answer = await search(user, image)
     (sent,) = face_search.started
-    assert (sent["image"], sent["gallery_ids"]) == (b"picture", (str(gallery.id),))
+    assert (sent.image, sent.gallery_ids) == (b"picture", (str(gallery.id),))
     (match,) = answer.faces[0].matches
     assert match.face_id == answer_with_photo.faces[0].matches[0].face_id
     assert match.photo.gallery_id == gallery.id
 
 
 @pytest.mark.parametrize("user_of_request", [None, AnonymousUser()], ids=["no request", "not logged in"])
-async def test_without_a_user_a_search_is_denied(user_of_request: Any, face_search: FakeFaceSearch) -> None:
+async def test_without_a_user_a_search_is_denied(user_of_request: Any, face_search: MemorySearchClient) -> None:
     with pytest.raises(PermissionDenied):
         await search(user_of_request)
     assert face_search.started == []
 
 
-async def test_galleries_can_be_given(user: User, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+async def test_galleries_can_be_given(user: User, gallery: Gallery, face_search: MemorySearchClient) -> None:
     second = await sync_to_async(gallery_create)(owner=user, name="Family")
     face_search.result = SearchResult(faces=())
     await search(user, gallery_id=gallery.id)
     await search(user, gallery_id=gallery.id, gallery_ids=[str(second.id)])
-    assert [set(sent["gallery_ids"]) for sent in face_search.started] == [
+    assert [set(sent.gallery_ids) for sent in face_search.started] == [
         {str(gallery.id)},
         {str(gallery.id), str(second.id)},
     ]
@@ -73,28 +68,30 @@ async def test_galleries_can_be_given(user: User, gallery: Gallery, face_search:
 
 @pytest.mark.parametrize("given", ["theirs", "nonsense"])
 async def test_a_gallery_that_the_user_may_not_see_is_not_found(
-    user: User, their_gallery: Gallery, face_search: FakeFaceSearch, given: str
+    user: User, their_gallery: Gallery, face_search: MemorySearchClient, given: str
 ) -> None:
     with pytest.raises(Problem, match="no such gallery"):
         await search(user, gallery_id=their_gallery.id if given == "theirs" else given)
 
 
 async def test_what_is_wrong_with_an_image_is_a_problem(
-    user: User, gallery: Gallery, face_search: FakeFaceSearch
+    user: User, gallery: Gallery, face_search: MemorySearchClient
 ) -> None:
     face_search.result = SearchResult(error=ErrorInfo(code="not_an_image", message="This file is not a picture."))
     with pytest.raises(Problem, match="not a picture"):
         await search(user)
 
 
-async def test_a_search_without_an_answer_expires(user: User, gallery: Gallery, face_search: FakeFaceSearch) -> None:
+async def test_a_search_without_an_answer_expires(
+    user: User, gallery: Gallery, face_search: MemorySearchClient
+) -> None:
     with pytest.raises(Problem, match="No worker answered") as caught:
         await search(user, timeout_seconds=0)
     assert caught.value.code == "search_expired"
 
 
 async def test_a_caller_that_is_cancelled_cancels_its_search(
-    user: User, gallery: Gallery, face_search: FakeFaceSearch, monkeypatch: pytest.MonkeyPatch
+    user: User, gallery: Gallery, face_search: MemorySearchClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting = asyncio.Event()
 
@@ -111,7 +108,7 @@ async def test_a_caller_that_is_cancelled_cancels_its_search(
     assert len(face_search.cancelled) == 1
 
 
-async def test_health_is_what_the_workers_report(face_search: FakeFaceSearch) -> None:
+async def test_health_is_what_the_workers_report(face_search: MemorySearchClient) -> None:
     async with FaceSearchService() as service:
         health = await service.health_check()
     assert (health.is_healthy, health.connection_status, health.collection_status) == (True, "connected", "loaded")

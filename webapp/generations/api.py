@@ -4,7 +4,7 @@ from django.http import HttpRequest
 from ninja import Router, Status
 
 from webapp.accounts.staff import StaffAuth, actor_of
-from webapp.generations import overview, services, trials
+from webapp.generations import overview, services
 from webapp.generations.schemas import (
     CheckIn,
     DropOut,
@@ -17,6 +17,7 @@ from webapp.generations.schemas import (
     _change_out,
     generation_out,
 )
+from webapp.generations.searched import trials
 from webapp.http.schemas import ErrorOut
 from webapp.indexing import consistency
 

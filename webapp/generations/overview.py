@@ -14,8 +14,9 @@ from tasks.queues import gpu_queues
 from tasks.work_queue import work_queue
 from webapp.gallery.models import Face
 from webapp.gallery.selectors import Viewer, photos_for
-from webapp.generations import checks, gates, selectors, trials
+from webapp.generations import checks, gates, selectors
 from webapp.generations.models import Entry, Generation
+from webapp.generations.searched import trials
 from webapp.generations.selectors import GenerationProgress
 from webapp.http.problems import not_found
 

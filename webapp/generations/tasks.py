@@ -6,7 +6,8 @@ from celery import shared_task
 
 from tasks import names
 from tasks.messages.generations import Dropped, Measured
-from webapp.generations import live_recall, measuring, searched_recall, services
+from webapp.generations import live_recall, measuring, services
+from webapp.generations.searched import recall
 from webapp.record_tasks import RETRIED
 
 
@@ -26,7 +27,7 @@ def record_drop(message: dict[str, Any]) -> None:
 @shared_task(name=names.WATCH_MATCH_RECALL, ignore_result=True)
 def watch_match_recall() -> None:
     """Measure what is searched, and settle changes of search parameters."""
-    searched_recall.searched_recall_tick()
+    recall.searched_recall_tick()
 
 
 @shared_task(name=names.ASK_FOR_RECALL, ignore_result=True)

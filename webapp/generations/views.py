@@ -10,10 +10,11 @@ from ninja import Field, Schema
 from pydantic import Json, ValidationError
 
 from webapp.accounts.staff import actor_of, staff_only
-from webapp.generations import overview, services, trials
+from webapp.generations import overview, services
 from webapp.generations.gates import GATES, ROLLBACK_GATES
 from webapp.generations.models import Generation, Trial
 from webapp.generations.schemas import RateIn, SearchParamsIn, StartIn
+from webapp.generations.searched import trials
 from webapp.http.polling import STOP_POLLING
 from webapp.http.problems import Problem
 from worker.vector_search.milvus.indexes import INDEXES

@@ -16,8 +16,9 @@ from benchmarks.vectors import DIMENSION, MATCH_SIMILARITY, Faces, clustered_fac
 from tests.servers import embedded_milvus, milvus_server
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
 from worker.vector_search.core import VectorSearchService
-from worker.vector_search.interfaces import FaceRecord, SearchQuery
+from worker.vector_search.interfaces import FaceRecord, SearchQuery, VectorStore
 from worker.vector_search.recall.measured import MATCH_LIMIT, gate_match_recall
+from worker.vector_search.tuned import TunedVectorStore
 
 pytestmark = pytest.mark.services
 
@@ -59,7 +60,7 @@ def fill(store: VectorSearchService, faces: Faces) -> None:
         )
 
 
-def match_recall(store: VectorSearchService, faces: Faces) -> float:
+def match_recall(store: VectorStore, faces: Faces) -> float:
     """Search for all queries, ten in each call."""
     found = [
         [uuid.UUID(hit.face_id).int for hit in hits]
@@ -111,3 +112,17 @@ def test_the_gate_stops_a_deliberately_bad_index_and_lets_the_default_pass(tmp_p
         bad, default = measure(uri, count)
     assert bad["match_recall"] < settings.RECALL_MIN <= default["match_recall"]
     assert (bad["gate"], default["gate"]) == ("fails", "passes")
+
+
+def test_one_collection_is_searched_with_whatever_parameters_a_search_brings(tmp_path: Path):
+    faces = clustered_faces(10_000, queries=100)
+    with (
+        milvus_server(tmp_path) as (uri, _process),
+        closing(opened_store(uri, index_type="IVF_FLAT")) as store,
+        closing(MilvusClient(uri)) as client,
+    ):
+        fill(store, faces)
+        wait_for_index(client, "faces")
+        assert match_recall(TunedVectorStore(store, {"nprobe": 1024}), faces) == 1.0
+        assert match_recall(TunedVectorStore(store, {"nprobe": 1}), faces) < settings.RECALL_MIN
+        assert match_recall(store, faces) >= settings.RECALL_MIN

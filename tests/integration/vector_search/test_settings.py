@@ -14,16 +14,14 @@ from milvus_lite.adapter.grpc.servicer import MilvusServicer
 from pymilvus import MilvusClient
 from pymilvus.grpc_gen import milvus_pb2_grpc
 
-from benchmarks.vector_search import wait_for_index
 from tests.servers import embedded_milvus, milvus_server
 from worker.errors import ConfigError
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
 from worker.vector_search.core import VectorSearchService
 from worker.vector_search.exceptions import CollectionMissing, CollectionNotLoaded, StoreRejected, VectorSearchError
-from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery, VectorStore
+from worker.vector_search.interfaces import FaceRecord, SearchQuery
 from worker.vector_search.milvus.indexes import INDEXES, INDEXES_OF_MILVUS_LITE, METRICS
 from worker.vector_search.milvus.lite import Database
-from worker.vector_search.tuned import TunedVectorStore
 
 pytestmark = pytest.mark.services
 
@@ -287,20 +285,3 @@ def test_tls_is_spoken_with_the_certificates_that_are_set(
     for stranger in strangers:
         with pytest.raises(VectorSearchError):
             make_store(milvus=stranger).open()
-
-
-def test_a_search_may_bring_search_parameters_of_its_own(make_store: MakeStore, client: MilvusClient) -> None:
-    store = make_store(batch_size=1000, index_type="IVF_FLAT", index_params={"nlist": 64}, search_params={"nprobe": 1})
-    store.open()
-    rows = faces(2000)
-    store.upsert(rows)
-    wait_for_index(client, store.info().name)
-    asked = query(*rows[:20], limit=100)
-
-    def found(tuned: VectorStore) -> list[list[FaceHit]]:
-        return tuned.search(asked)
-
-    everything = TunedVectorStore(store, {"nprobe": 64})
-    assert found(everything) == store.exact_search(asked)
-    assert found(store) != store.exact_search(asked)
-    assert found(TunedVectorStore(store, {"nprobe": 1})) == found(store)

@@ -10,11 +10,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp.gallery.command_support import gallery_named
-from webapp.generations import checks, overview, selectors, services, trials
+from webapp.generations import checks, overview, selectors, services
 from webapp.generations.gates import GATES
 from webapp.generations.models import LIVE_STATES, Generation, Trial
 from webapp.generations.overview import Overview
 from webapp.generations.schemas import CheckOut, generation_out
+from webapp.generations.searched import trials
 from webapp.http.commands import expected_failures
 from webapp.indexing import consistency
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tasks.health.findings import Finding
-from webapp.generations.findings import generation_findings
 from webapp.generations.models import Generation
+from webapp.generations.searched.findings import generation_findings
 from webapp.generations.selectors import active_generation
 
 pytestmark = pytest.mark.django_db

@@ -10,8 +10,9 @@ from tasks.errors import QueueUnavailable
 from tasks.messages.generations import Measured, MeasureRequest
 from tests.unit.webapp.conftest import WatchedQueue, report_of
 from webapp.accounts.models import AuditEntry
-from webapp.generations import gates, measuring, searched_recall, services, trials
+from webapp.generations import gates, measuring, services
 from webapp.generations.models import Generation, Trial
+from webapp.generations.searched import recall, trials
 from webapp.generations.selectors import active_generation
 from webapp.http.problems import Problem
 
@@ -32,13 +33,13 @@ class Measurements:
         assert {each.queue for each in self.queue.sent if isinstance(each.message, MeasureRequest)} <= {"index.starter"}
         return self.queue.messages(MeasureRequest)
 
-    def answer(self, recall: float | None, *, number: int = -1, seconds: float = 1.0) -> None:
+    def answer(self, share: float | None, *, number: int = -1, seconds: float = 1.0) -> None:
         request = self.requests[number]
         measured = Measured(
             collection=request.target.collection,
             ticket=request.ticket,
             face_count=5,
-            match_recall=recall,
+            match_recall=share,
             seconds=seconds,
         )
         measuring.measurement_record(measured=measured)
@@ -54,13 +55,13 @@ def measurements(queue: WatchedQueue, settings: Any) -> Measurements:
 
 
 def tick() -> Generation:
-    searched_recall.searched_recall_tick()
+    recall.searched_recall_tick()
     return active_generation()
 
 
-def measured_before(measurements: Measurements, recall: float | None) -> Generation:
+def measured_before(measurements: Measurements, share: float | None) -> Generation:
     tick()
-    measurements.answer(recall)
+    measurements.answer(share)
     return tick()
 
 

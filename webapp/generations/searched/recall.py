@@ -11,9 +11,9 @@ from django.utils import timezone
 from tasks.messages.generations import MeasureRequest
 from tasks.queues import index_queue
 from tasks.work_queue import work_queue
-from webapp.generations import trials
 from webapp.generations.measuring import PAUSE_FACTOR, UNANSWERED_SECONDS
 from webapp.generations.models import Generation, Trial
+from webapp.generations.searched import trials
 
 #: Seconds between measurements while nothing has changed. The recall of an index drifts as photos are added, over days
 #: and not minutes; and a measurement reads every row of the collection.

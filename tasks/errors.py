@@ -4,7 +4,7 @@
   + QueueUnavailable        retry later: Redis does not answer
   + DatabaseUnavailable     retry later: the web's database does not answer
   + NoAnswer                retry later: no worker answered within the deadline
-  + SearchExpired           retry later, with a new search: this one waited too long for a worker
+  + SearchExpired           refuse: the search waited too long for a worker; only a new one may be answered
   + QueryImageGone          refuse: the query image expired or was evicted before a worker read it
   + BadMessage              refuse: the message is not one that this release understands
 """
@@ -34,8 +34,9 @@ class NoAnswer(FaceQueueError):
 
 
 class SearchExpired(FaceQueueError):
+    """Its ticket never gets an answer; a new search may, so this is no reason to ask again with the same one."""
+
     code = "search_expired"
-    retryable = True
     status = 504
     sentence = "No worker answered this search in time. Please try again."
 

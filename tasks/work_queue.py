@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from tasks import live_targets
+from tasks import targets as published
 from tasks.health.inspection import QueueStatus, queue_statuses
 from tasks.health.reports import WorkerReport, published_reports
-from tasks.live_targets import LiveTargets
 from tasks.messages.base import Message
 from tasks.sending import send
+from tasks.targets import LiveTargets
 from tasks.web.queue_progress import left_queue
 
 
@@ -73,7 +73,7 @@ class CeleryWorkQueue(WorkQueue):
         return published_reports()
 
     def publish_targets(self, targets: LiveTargets) -> None:
-        live_targets.publish(targets)
+        published.publish(targets)
 
 
 _work_queue: WorkQueue = CeleryWorkQueue()

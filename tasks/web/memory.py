@@ -16,11 +16,10 @@ from tasks.errors import NoAnswer, QueueUnavailable
 from tasks.health.checks import HealthReport, judge, unreachable
 from tasks.health.inspection import QueueStatus
 from tasks.health.reports import WorkerReport
-from tasks.live_targets import LiveTargets
 from tasks.messages.base import Message, Target
 from tasks.messages.search import SearchedFaces, SearchResult
 from tasks.sending import check_sendable
-from tasks.targets import default_target
+from tasks.targets import LiveTargets, default_target
 from tasks.web.interfaces import Searches
 from tasks.work_queue import WorkQueue
 from worker.errors import Busy

@@ -13,7 +13,7 @@ import psutil
 from celery.worker import state as celery_state
 from django.conf import settings
 
-from tasks import live_targets
+from tasks import targets
 from tasks.config import worker_cache
 from tasks.dictionaries import monitoring_config, pack_name
 from tasks.health import metrics
@@ -162,7 +162,7 @@ class WorkerState:
 
     def _followed(self, indexes: "OpenIndexes") -> "FaceIndex":
         """Return the index of what is active now, if this worker can serve that; close what nobody needs any more."""
-        live = live_targets.published()
+        live = targets.published()
         wanted = live.for_pack(indexes.pack.name) or self.target
         try:
             index = indexes.index(wanted)
@@ -229,7 +229,7 @@ def open_indexes(collector: "MetricsCollector", *, role: str) -> "OpenIndexes":
 
 def _first_target() -> Target:
     """Return what a worker of this pack opens at its start."""
-    return live_targets.published().for_pack(pack_name()) or default_target()
+    return targets.published().for_pack(pack_name()) or default_target()
 
 
 def _open_when_reachable(indexes: "OpenIndexes", target: Target, waits: Callable[[str], None]) -> None:

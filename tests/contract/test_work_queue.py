@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import redis
 
-from tasks import live_targets
+from tasks import targets
 from tasks.errors import QueueUnavailable
 from tasks.health.reports import WorkerReport, report_key
-from tasks.live_targets import LiveTargets
 from tasks.messages.base import Message, Target
 from tasks.messages.consistency import RecallSample
 from tasks.messages.generations import DropRequest
 from tasks.messages.indexing import IndexRequest, PhotoRef, RemoveRequest
 from tasks.messages.search import SearchResult
+from tasks.targets import LiveTargets
 from tasks.web.memory import MemoryWorkQueue
 from tasks.work_queue import CeleryWorkQueue, WorkQueue
 from tests.redis_server import point_at, redis_server
@@ -94,7 +94,7 @@ def celery_sides(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> It
             queue=CeleryWorkQueue(),
             take=take,
             report=lambda report: client.set(report_key(report.name), report.model_dump_json()),
-            published=live_targets.published,
+            published=targets.published,
             go_down=lambda: point_at(f"redis://127.0.0.1:{free_port()}/0", settings, monkeypatch),
         )
 

@@ -12,9 +12,8 @@ from django.db import DatabaseError
 from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from tasks.live_targets import LiveTargets
 from tasks.messages.base import Target
-from tasks.targets import default_target
+from tasks.targets import LiveTargets, default_target
 from webapp.gallery.models import Face, Photo
 from webapp.generations.models import LIVE_STATES, Entry, Generation
 

@@ -6,8 +6,8 @@ from celery import shared_task
 
 from tasks import names
 from tasks.messages.generations import Dropped, Measured
-from webapp.generations import live_recall, measuring, services
-from webapp.generations.searched import recall
+from webapp.generations import measuring, services
+from webapp.generations.searched import live_recall, recall
 from webapp.record_tasks import RETRIED
 
 

@@ -125,7 +125,7 @@ def test_a_search_nobody_answered_has_expired(
         ("no_answer", 504, True),
         ("photo_storage_unavailable", 503, True),
         ("model_mismatch", 503, False),
-        ("search_expired", 504, True),
+        ("search_expired", 504, False),
         ("internal", 500, False),
     ],
 )

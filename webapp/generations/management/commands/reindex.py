@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp.gallery.command_support import gallery_named
-from webapp.generations import checks, overview, selectors, services
+from webapp.generations import overview, selectors, services
 from webapp.generations.gates import GATES
 from webapp.generations.models import LIVE_STATES, Generation, Trial
 from webapp.generations.overview import Overview
@@ -158,7 +158,7 @@ class Command(BaseCommand):
         generation = overview.generation_numbered(options["number"])
         consistency.check_start(generation=generation, actor=actor, is_repair=options["repair"])
         while True:
-            summary = checks.check_summary(generation)
+            summary = overview.check_summary(generation)
             if summary is None:
                 raise CommandError(f"{_name(generation)} was dropped.")
             found = CheckOut.model_validate(summary)

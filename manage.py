@@ -4,14 +4,10 @@
 import os
 import sys
 
+from webapp.http.commands import run_command_line
+from webapp.operations.remembered import remembered_environment
+
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
-    from django.conf import settings
-    from django.core.exceptions import ImproperlyConfigured
-    from django.core.management import execute_from_command_line
-
-    try:
-        settings.INSTALLED_APPS  # noqa: B018  reads the settings now, so that a bad value is one sentence
-    except ImproperlyConfigured as error:
-        sys.exit(f"facequeue cannot start: {error}")
-    execute_from_command_line(sys.argv)
+    os.environ.update(remembered_environment(os.environ))
+    run_command_line(sys.argv)

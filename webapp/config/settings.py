@@ -204,7 +204,10 @@ TEMPLATES = [
         },
     }
 ]
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR / 'db.sqlite3'}"
+if DATABASE_URL.partition(":")[0] not in env.DB_SCHEMES:
+    raise ImproperlyConfigured("DATABASE_URL must be a URL, such as postgres://user:password@host/name.")
+DATABASES = {"default": env.db_url_config(DATABASE_URL)}
 # Opening a connection costs more than a query. They are kept by the web's few shared threads (webapp/config/asgi.py),
 # so there are as many as threads; without sharing each request would leave one behind.
 DATABASES["default"].setdefault("CONN_MAX_AGE", 60)

@@ -3,7 +3,6 @@
 Milvus is judged by what the workers report of it: the web side never talks to Milvus itself.
 """
 
-import asyncio
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,8 +18,10 @@ from tasks import queues
 from tasks.errors import QueueUnavailable
 from tasks.health import canaries, inspection, live_recall
 from tasks.health.checks import HealthReport
-from tasks.web.search_client import SearchClient
-from webapp.generations.selectors import ActiveTarget, active_generation
+from tasks.messages.base import Target
+from tasks.targets import default_target
+from webapp.generations.selectors import active_generation
+from webapp.operations.starting import health_report
 
 START = "Start the services with `make up`"
 
@@ -39,7 +40,7 @@ def findings() -> Iterator[Finding]:
     """Yield one finding after the other; each check is bounded by a few seconds."""
     yield _redis("redis", settings.REDIS_URL, "noeviction", "Redis would silently drop queued work")
     yield _redis("redis-cache", settings.REDIS_CACHE_URL, "volatile-ttl", "a full cache would refuse query images")
-    report = asyncio.run(_health())
+    report = health_report()
     yield _milvus(report)
     yield _collection(report)
     yield _pack(report)
@@ -47,16 +48,19 @@ def findings() -> Iterator[Finding]:
         yield _match_recall(report)
     yield _database()
     yield _storage()
-    for queue in queues.needed_queues(active_generation().pack):
+    for queue in queues.needed_queues(_searched().pack):
         yield _queue(queue, report)
         if settings.CANARY_INTERVAL_SECONDS:
             yield _canary(queue, report)
     yield _beat()
 
 
-async def _health() -> HealthReport:
-    async with SearchClient(active_target=ActiveTarget()) as service:
-        return await service.health_check()
+def _searched() -> Target:
+    """Return what is searched; without a database, what the settings name."""
+    try:
+        return active_generation().target
+    except DatabaseError:
+        return default_target()
 
 
 def _address(url: str) -> str:
@@ -88,12 +92,12 @@ def _milvus(report: HealthReport) -> Finding:
 def _collection(report: HealthReport) -> Finding:
     loaded = report.collection_status == "loaded"
     remedy = "" if loaded else "A search worker creates and loads the collection when it starts: start one."
-    detail = f"{active_generation().collection}, {report.collection_status}"
+    detail = f"{_searched().collection}, {report.collection_status}"
     return Finding(name="collection", is_ok=loaded, detail=detail, remedy=remedy)
 
 
 def _pack(report: HealthReport) -> Finding:
-    wanted = active_generation().pack
+    wanted = _searched().pack
     holders = [worker for worker in report.workers if worker.pack == wanted]
     if not holders:
         remedy = "Start a search worker; its log names what the pack lacks."

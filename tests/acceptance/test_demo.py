@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 
 from tests.ports import free_port_block
+from tests.waiting import HANG_SECONDS
 from webapp.operations import samples
 
 pytestmark = pytest.mark.acceptance
@@ -23,7 +24,7 @@ def manage(*arguments: str, port: int, folder: Path) -> subprocess.CompletedProc
         cwd=settings.BASE_DIR,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=HANG_SECONDS,  # it gives up by itself when nothing moves
         check=False,
     )
 

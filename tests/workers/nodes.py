@@ -8,10 +8,8 @@ from collections.abc import Iterable
 from django.conf import settings
 
 from tasks import queues
-from tests.faults.invariants import eventually
 from tests.service import RunningService
-
-START_SECONDS = 90.0
+from tests.waiting import eventually
 
 #: What a process writes once it is ready.
 READY_PROMPTS = {
@@ -53,7 +51,7 @@ class ProcessNode:
 
     def ready(self) -> bool:
         """Wait until the process says that it is ready."""
-        eventually(self._is_ready, f"{self.name} is ready", seconds=START_SECONDS)
+        eventually(self._is_ready, f"{self.name} is ready")
         return True
 
     def kill(self, signal: str = "SIGKILL") -> None:

@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 from django.core.management import get_commands
 
-from tests.servers import free_port
+from tests.ports import free_port_block
 
 #: Commands that need tables, with arguments that are right.
 NEED_TABLES = {
@@ -84,7 +84,7 @@ def without_tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 @pytest.fixture(scope="module")
 def without_server(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
     pytest.importorskip("psycopg")
-    url = f"postgres://ada:secret@127.0.0.1:{free_port()}/faces"
+    url = f"postgres://ada:secret@127.0.0.1:{free_port_block()}/faces"
     commands = {name: rest for name, rest in COMMANDS.items() if name not in ("demo", "packs", "workers")}
     return run(tmp_path_factory.mktemp("without-server"), commands, DATABASE_URL=url)
 

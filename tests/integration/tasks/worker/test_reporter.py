@@ -36,9 +36,3 @@ def test_the_interval_says_how_often_a_worker_is_looked_at_and_how_long_silence_
         assert report.metrics is not None
         assert report.metrics.total_searches >= 3
         assert cache.get(report_key("a")) is None
-
-
-def test_a_report_of_a_release_without_metrics_is_understood() -> None:
-    report = WorkerReport.model_validate_json('{"name": "a", "pid": 1, "queues": [], "is_healthy": true}')
-
-    assert report.metrics is None

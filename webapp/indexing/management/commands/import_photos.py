@@ -1,4 +1,4 @@
-"""`manage.py import_photos DIR --gallery NAME`: a folder of pictures through the index queue."""
+"""`manage.py import_photos DIR --gallery NAME`: add a folder of pictures to a gallery."""
 
 import json
 import time
@@ -15,11 +15,14 @@ from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from tasks import queues
+from tasks.health.reports import published_reports
 from webapp.gallery import services
 from webapp.gallery.chunks import chunks
 from webapp.gallery.command_support import gallery_named, only_user, user_named
 from webapp.gallery.models import Gallery, Photo
 from webapp.gallery.selectors import IDS_PER_QUERY
+from webapp.generations.selectors import live_targets
 from webapp.http.commands import expected_failures
 from webapp.http.problems import QUEUE_DOWN
 from webapp.indexing import adding
@@ -33,18 +36,22 @@ POLL_SECONDS = 0.5
 
 
 class Command(BaseCommand):
-    help = "Import a folder of pictures, with all below it, into a gallery. Run twice, it adds nothing twice."
+    help = "Import a folder of pictures, subfolders included, into a gallery. No picture is added twice."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", metavar="DIR", type=Path)
         parser.add_argument("--gallery", metavar="NAME", required=True, help="the gallery's name")
         parser.add_argument(
-            "--owner", metavar="USERNAME", help="whose gallery, when several users have one of the name"
+            "--owner", metavar="USERNAME", help="the gallery's owner, when several users have a gallery of that name"
         )
-        parser.add_argument("--create", action="store_true", help="make the gallery if there is none")
+        parser.add_argument("--create", action="store_true", help="create the gallery if it does not exist")
         parser.add_argument("--wait", action="store_true", help="wait until every photo has its outcome")
         parser.add_argument(
-            "--timeout", metavar="SECONDS", type=float, default=120.0, help="give up waiting when nothing changes (120)"
+            "--timeout",
+            metavar="SECONDS",
+            type=float,
+            default=120.0,
+            help="stop waiting when no photo was settled for so long and no worker is busy (120)",
         )
         parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
@@ -67,7 +74,7 @@ class Command(BaseCommand):
         if not finished:
             raise CommandError(
                 f"No worker answered within {options['timeout']:g} seconds; {summary['outcomes']['pending']} photos "
-                "still wait. They are saved and are indexed once a worker runs."
+                "still wait. They are saved, and will be indexed once a worker runs."
             )
 
     def _add(self, gallery: Gallery, pictures: Sequence[Path], job: Job) -> adding.PhotosAdded:
@@ -83,14 +90,16 @@ class Command(BaseCommand):
         return adding.PhotosAdded(files=tuple(files), job=job)
 
     def _wait(self, photo_ids: Sequence[UUID], timeout_seconds: float) -> bool:
-        """Wait until no photo is pending; False when nothing has changed for `timeout_seconds`."""
+        """Wait until no photo is pending; False after `timeout_seconds` without an outcome or a busy worker."""
         waiting = _pending(photo_ids)
         with _bar(self.stderr, len(photo_ids), "indexing") as bar:
             bar.update(len(photo_ids) - len(waiting))
             deadline = time.monotonic() + timeout_seconds
             while waiting:
                 if time.monotonic() > deadline:
-                    return False
+                    if not _is_a_worker_busy():
+                        return False
+                    deadline = time.monotonic() + timeout_seconds
                 time.sleep(POLL_SECONDS)
                 left = _pending(waiting)
                 if len(left) < len(waiting):
@@ -132,7 +141,7 @@ def _gallery(name: str, owner: str | None, *, create: bool) -> Gallery:
 
 
 def _opened(paths: Sequence[Path], refused: list[adding.AddedFile]) -> Iterator[Any]:
-    """Open one file at a time. A file that cannot be read is refused and stops nothing."""
+    """Open one file at a time. A file that cannot be read is refused; the others are added."""
     for path in paths:
         try:
             file = path.open("rb")
@@ -144,6 +153,15 @@ def _opened(paths: Sequence[Path], refused: list[adding.AddedFile]) -> Iterator[
             continue
         with file:
             yield File(file, name=path.name)
+
+
+def _is_a_worker_busy() -> bool:
+    """Tell whether a worker that settles photos is at work now, be it on photos that were queued before ours."""
+    settling = (*(queues.index_queue(pack) for pack in live_targets().packs), queues.RECORDS)
+    return any(
+        worker.is_healthy and worker.active_tasks and not set(worker.queues).isdisjoint(settling)
+        for worker in published_reports()
+    )
 
 
 def _pending(photo_ids: Sequence[UUID]) -> list[UUID]:
@@ -187,7 +205,7 @@ def _write_some(stdout: Any, title: str, lines: Sequence[str]) -> None:
 
 
 def _bar(stderr: Any, total: int, title: str) -> "tqdm[Any]":
-    """A progress bar where somebody can see it move."""
+    """Return a progress bar; it shows on a terminal only."""
     is_terminal = False
     with suppress(AttributeError):
         is_terminal = stderr.isatty()

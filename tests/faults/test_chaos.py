@@ -113,7 +113,7 @@ def test_an_import_survives_the_end_of_every_process_at_any_time(tmp_path: Path,
                 done[break_something(service, extent, chance)] += 1
                 time.sleep(chance.uniform(0.5, extent.pause_seconds))
             healed = time.monotonic()
-            traffic.wait_for_every_photo(seconds=extent.patience_seconds)
+            traffic.wait_for_every_photo()
         wait_until_whole(service)
         recovery_seconds = time.monotonic() - healed
         print(f"faults {dict(done)}; restarts {dict(service.restarts())}")

@@ -43,6 +43,7 @@ def test_the_demo_shows_the_expected_photo_first_and_leaves_nothing_running_twic
         first = done.stdout.split(heading)[1].split()
         assert first[:2] == ["1", samples.PORTRAIT]
         assert "log in as 'demo'" in done.stdout
+        assert "WARNING" not in done.stdout + done.stderr, "it connects to nothing that is not there yet"
         assert not any(is_listened_on(port + offset) for offset in range(5))
 
 

@@ -28,11 +28,11 @@ class Searches(Protocol):
         """
         ...
 
-    async def wait_for_search(self, job_id: str, *, timeout_seconds: float) -> SearchResult | None:
+    async def wait_for_search(self, search_id: str, *, timeout_seconds: float) -> SearchResult | None:
         """Return the answer, or None when there is none in time. May be called again. Raises QueueUnavailable."""
         ...
 
-    async def cancel_search(self, job_id: str) -> None:
+    async def cancel_search(self, search_id: str) -> None:
         """Keep workers from starting this search; an answer that exists stays. Safe to call twice. Never raises."""
         ...
 

@@ -181,17 +181,17 @@ class MemorySearchClient(Searches):
         self.started.append(search)
         return str(uuid.uuid4())
 
-    async def wait_for_search(self, job_id: str, *, timeout_seconds: float) -> SearchResult | None:
+    async def wait_for_search(self, search_id: str, *, timeout_seconds: float) -> SearchResult | None:
         """Answers at once: without a result there is no answer in time, whatever the timeout."""
         self._check()
         self.waited.append(timeout_seconds)
-        if job_id not in self._answered and self.result is not None and job_id not in self.cancelled:
-            self._answered[job_id] = self.result
+        if search_id not in self._answered and self.result is not None and search_id not in self.cancelled:
+            self._answered[search_id] = self.result
             self._metrics.record(response_time_ms=0.0, failed=self.result.error is not None)
-        return self._answered.get(job_id)
+        return self._answered.get(search_id)
 
-    async def cancel_search(self, job_id: str) -> None:
-        self.cancelled.append(job_id)
+    async def cancel_search(self, search_id: str) -> None:
+        self.cancelled.append(search_id)
 
     async def search_faces_in_image(
         self,
@@ -203,7 +203,7 @@ class MemorySearchClient(Searches):
         faces: SearchedFaces = "all",
         timeout_seconds: float = 30.0,
     ) -> SearchResult:
-        job_id = await self.start_search(
+        search_id = await self.start_search(
             image,
             gallery_ids=gallery_ids,
             limit=limit,
@@ -211,7 +211,7 @@ class MemorySearchClient(Searches):
             faces=faces,
             timeout_seconds=timeout_seconds,
         )
-        result = await self.wait_for_search(job_id, timeout_seconds=timeout_seconds)
+        result = await self.wait_for_search(search_id, timeout_seconds=timeout_seconds)
         if result is None:
             raise NoAnswer(f"No search worker answered within {timeout_seconds:g} seconds.")
         return result

@@ -16,34 +16,34 @@ logger = logging.getLogger(__name__)
 KEY_PREFIX: Final = "facequeue:query-image:"
 
 
-def upload_key(job_id: str) -> str:
-    return KEY_PREFIX + job_id
+def image_key(search_id: str) -> str:
+    return KEY_PREFIX + search_id
 
 
-class UploadWriter:
+class QueryImageWriter:
     """The web's side."""
 
     def __init__(self, cache: redis.asyncio.Redis) -> None:
         self._cache = cache
 
-    async def put(self, job_id: str, image: bytes, *, ttl_seconds: float) -> str:
-        """Keep the job's image for `ttl_seconds` and return the key to give to the worker.
+    async def put(self, search_id: str, image: bytes, *, ttl_seconds: float) -> str:
+        """Keep the search's image for `ttl_seconds` and return the key to give to the worker.
 
         Raises QueueUnavailable when redis-cache does not take them.
         """
-        key = upload_key(job_id)
+        key = image_key(search_id)
         try:
             await self._cache.set(key, image, px=int(ttl_seconds * 1000))
         except redis.RedisError as error:
             raise QueueUnavailable("The query image could not be handed over: redis-cache does not answer.") from error
         return key
 
-    async def discard(self, job_id: str) -> None:
-        """Forget the job's image: a worker that has not read it yet drops the search. One that is gone is no error.
+    async def discard(self, search_id: str) -> None:
+        """Forget the search's image: a worker that has not read it yet drops the search. One that is gone is no error.
 
         Raises QueueUnavailable.
         """
         try:
-            await self._cache.delete(upload_key(job_id))
+            await self._cache.delete(image_key(search_id))
         except redis.RedisError as error:
             raise QueueUnavailable("redis-cache does not answer.") from error

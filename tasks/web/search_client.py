@@ -30,7 +30,7 @@ from tasks.messages.search import SearchedFaces, SearchRequest, SearchResult
 from tasks.sending import send
 from tasks.web.backlog import Backlog
 from tasks.web.interfaces import Searches
-from tasks.web.query_images import UploadWriter
+from tasks.web.query_images import QueryImageWriter
 from tasks.web.results import Meta, ResultListener
 from worker.errors import NotOpen
 from worker.metrics import MetricsSummary, SearchMetrics
@@ -70,7 +70,7 @@ class SearchClient(Searches):
                 socket_connect_timeout=1.0,
             )
         )
-        self._uploads = UploadWriter(self._cache)
+        self._query_images = QueryImageWriter(self._cache)
         self._broker = redis.asyncio.Redis.from_url(
             self._config.redis_url, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
         )
@@ -79,7 +79,6 @@ class SearchClient(Searches):
         self._no_blocking_results = denied_join_result()
         self._no_blocking_results.__enter__()
         self._listener = ResultListener(self._config.redis_url)
-        await self._listener.open()
         self._publishers = ThreadPoolExecutor(PUBLISHER_THREADS, thread_name_prefix="publish")
         self._is_open = True
         return self
@@ -107,7 +106,7 @@ class SearchClient(Searches):
         `min_similarity` None asks for the pack's own threshold. A picture that is none comes back as
         `SearchResult.error`; what the service itself cannot do is raised: QueueUnavailable, NoAnswer.
         """
-        job_id = await self.start_search(
+        search_id = await self.start_search(
             image,
             gallery_ids=gallery_ids,
             limit=limit,
@@ -116,9 +115,9 @@ class SearchClient(Searches):
             timeout_seconds=timeout_seconds,
         )
         try:
-            result = await self.wait_for_search(job_id, timeout_seconds=timeout_seconds)
+            result = await self.wait_for_search(search_id, timeout_seconds=timeout_seconds)
         except asyncio.CancelledError:
-            await self.cancel_search(job_id)
+            await self.cancel_search(search_id)
             raise
         if result is None:
             raise NoAnswer(f"No search worker answered within {timeout_seconds:g} seconds.")
@@ -134,7 +133,7 @@ class SearchClient(Searches):
         faces: SearchedFaces = "all",
         timeout_seconds: float = 30.0,
     ) -> str:
-        """Hand the image to the search workers and return the job's id at once.
+        """Hand the image to the search workers and return the search's id at once.
 
         A search that no worker began within `timeout_seconds` is dropped. Raises Busy when too many wait already, and
         QueueUnavailable.
@@ -144,23 +143,25 @@ class SearchClient(Searches):
         target = await self._active_target()
         queue = queues.search_queue(target.pack)
         async with self._backlog(queue).place() as place:
-            job_id = str(uuid.uuid4())
-            upload_key = await self._uploads.put(job_id, image, ttl_seconds=timeout_seconds + QUERY_IMAGE_GRACE_SECONDS)
+            search_id = str(uuid.uuid4())
+            image_key = await self._query_images.put(
+                search_id, image, ttl_seconds=timeout_seconds + QUERY_IMAGE_GRACE_SECONDS
+            )
             request = SearchRequest(
                 target=target,
                 gallery_ids=gallery_ids,
-                upload_key=upload_key,
+                image_key=image_key,
                 limit=limit,
                 min_similarity=min_similarity,
                 faces=faces,
             )
-            publish = partial(send, request, queue=queue, task_id=job_id, expires=timeout_seconds)
-            self._under_way[job_id] = _UnderWay(started=time.monotonic(), timeout_seconds=timeout_seconds)
+            publish = partial(send, request, queue=queue, task_id=search_id, expires=timeout_seconds)
+            self._under_way[search_id] = _UnderWay(started=time.monotonic(), timeout_seconds=timeout_seconds)
             # In this request's context: its id goes into the message.
             context = contextvars.copy_context()
             await asyncio.get_running_loop().run_in_executor(self._publishers, context.run, publish)
             place.sent()
-        return job_id
+        return search_id
 
     async def check_room(self) -> None:
         """Raises Busy when too many searches wait already, and QueueUnavailable."""
@@ -172,20 +173,21 @@ class SearchClient(Searches):
         async with (await self._active_backlog()).place():
             yield
 
-    async def wait_for_search(self, job_id: str, *, timeout_seconds: float) -> SearchResult | None:
+    async def wait_for_search(self, search_id: str, *, timeout_seconds: float) -> SearchResult | None:
         """Return the answer, or None when there is none in time. Holds no thread. Raises QueueUnavailable."""
-        meta = await self._listener.wait(job_id, timeout_seconds=timeout_seconds)
+        await self._listener.open()  # not before: a command that only asks for health subscribes to nothing
+        meta = await self._listener.wait(search_id, timeout_seconds=timeout_seconds)
         result = None if meta is None else _search_result(meta)
-        self._measure(job_id, result)
+        self._measure(search_id, result)
         return result
 
-    async def cancel_search(self, job_id: str) -> None:
+    async def cancel_search(self, search_id: str) -> None:
         """Let nobody begin this search any more: a worker that finds no image runs no model. Safe to call twice.
 
         A redis-cache that does not answer is no error: the search then ends at its deadline.
         """
         with suppress(QueueUnavailable):
-            await self._uploads.discard(job_id)
+            await self._query_images.discard(search_id)
 
     async def _configured_target(self) -> Target:
         return self._config.target
@@ -198,14 +200,14 @@ class SearchClient(Searches):
             self._backlogs[queue] = Backlog(self._broker, queue, bound=self._config.search_queue_bound)
         return self._backlogs[queue]
 
-    def _measure(self, job_id: str, result: SearchResult | None) -> None:
+    def _measure(self, search_id: str, result: SearchResult | None) -> None:
         """Count a search of this process once it is answered or its time is up."""
-        under_way = self._under_way.get(job_id)
+        under_way = self._under_way.get(search_id)
         if under_way is None:
             return
         seconds = time.monotonic() - under_way.started
         if result is not None or seconds >= under_way.timeout_seconds:
-            del self._under_way[job_id]
+            del self._under_way[search_id]
             metrics.SEARCH.labels(_outcome(result)).observe(seconds)
             self._metrics.record(response_time_ms=seconds * 1000, failed=result is None or result.error is not None)
 

@@ -12,7 +12,7 @@ from tasks.web.query_images import KEY_PREFIX
 logger = logging.getLogger(__name__)
 
 
-class UploadReader:
+class QueryImageReader:
     """The worker's side. The connection pool is safe to share between threads."""
 
     def __init__(self, cache: redis.Redis) -> None:

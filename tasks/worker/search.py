@@ -29,13 +29,13 @@ def search_faces(message: dict[str, Any]) -> dict[str, Any]:
 
 def _search(request: SearchRequest) -> SearchResult:
     answer = state.indexes.index(request.target).search(
-        state.uploads.get(request.upload_key),
+        state.query_images.get(request.image_key),
         gallery_ids=request.gallery_ids,
         limit=request.limit,
         min_similarity=request.min_similarity,
         faces=request.faces,
     )
-    state.uploads.discard(request.upload_key)
+    state.query_images.discard(request.image_key)
     faces = tuple(
         FaceMatches(
             box=BoxInfo.model_validate(found.face.box, from_attributes=True),

@@ -24,7 +24,7 @@ from tasks.queues import gpu_queues
 from tasks.targets import default_target
 from tasks.worker import metrics_endpoint
 from tasks.worker.memory import MemoryBound, memory_mb
-from tasks.worker.query_images import UploadReader
+from tasks.worker.query_images import QueryImageReader
 from tasks.worker.reporter import REPORT_INTERVAL_SECONDS, BrokerProbe, HealthReporter
 from tasks.worker.starts import Starts
 from tasks.worker.store_health import StoreHealthCheck
@@ -51,7 +51,7 @@ class WorkerState:
         self._indexes: OpenIndexes | None = None
         #: What this worker is there for first of all; its report tells of this collection.
         self.target = default_target()
-        self._uploads: UploadReader | None = None
+        self._query_images: QueryImageReader | None = None
         self._starts: Starts | None = None
         self._reporter: HealthReporter | None = None
         self._store_health: StoreHealthCheck | None = None
@@ -73,10 +73,10 @@ class WorkerState:
         return self._indexes
 
     @property
-    def uploads(self) -> UploadReader:
-        if self._uploads is None:
+    def query_images(self) -> QueryImageReader:
+        if self._query_images is None:
             raise NotOpen("This worker reads no query images: it consumes no search queue.")
-        return self._uploads
+        return self._query_images
 
     @property
     def starts(self) -> Starts:
@@ -98,7 +98,7 @@ class WorkerState:
             self.target = _first_target()
             _open_when_reachable(indexes, self.target, self._say_why)
             self._indexes = indexes
-            self._uploads = UploadReader(cache)
+            self._query_images = QueryImageReader(cache)
             self._starts = Starts(cache)
         if monitoring.enable_metrics:
             self._endpoint = metrics_endpoint.MetricsEndpoint(

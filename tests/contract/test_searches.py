@@ -116,7 +116,7 @@ async def redis_sides(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) 
             yield Sides(
                 client=client,
                 answer=answer,
-                would_run=lambda search_id: bool(broker.exists(query_images.upload_key(search_id))),
+                would_run=lambda search_id: bool(broker.exists(query_images.image_key(search_id))),
                 report=lambda report: broker.set(report_key(report.name), report.model_dump_json()),
                 fill=lambda: broker.lpush(queues.search_queue(TARGET.pack), "1", "2"),
             )

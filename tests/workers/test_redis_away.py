@@ -68,15 +68,15 @@ async def test_the_result_of_a_search_is_not_lost_and_a_second_run_does_not_chan
 ) -> None:
     async with SearchClient() as search:
         with redis_away_at_the_end(celery_setup, nodes["milvus"], broker):
-            job_id = await search.start_search(samples.portrait_query(), gallery_ids=(str(uuid.uuid4()),))
-        result = await search.wait_for_search(job_id, timeout_seconds=60)
+            search_id = await search.start_search(samples.portrait_query(), gallery_ids=(str(uuid.uuid4()),))
+        result = await search.wait_for_search(search_id, timeout_seconds=60)
     assert result is not None
     assert result.error is None
     assert len(result.faces) == 1
     await asyncio.to_thread(
         eventually, lambda: is_settled(celery_setup, broker), "the message is acknowledged in the end"
     )
-    assert json.loads(broker.get(KEY_PREFIX + job_id) or "")["status"] == "SUCCESS"
+    assert json.loads(broker.get(KEY_PREFIX + search_id) or "")["status"] == "SUCCESS"
 
 
 def test_a_chunk_that_nobody_acknowledged_is_indexed_again_with_the_same_faces(

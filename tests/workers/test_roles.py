@@ -180,16 +180,16 @@ async def test_a_search_is_answered_while_the_index_worker_stands_still_and_its_
             )
             work_queue().send(request, queue=queues.index_queue(pack_name()))
         async with SearchClient() as search:
-            job_id = await search.start_search(samples.portrait_query(), gallery_ids=(gallery,))
-            result = await search.wait_for_search(job_id, timeout_seconds=30)
+            search_id = await search.start_search(samples.portrait_query(), gallery_ids=(gallery,))
+            result = await search.wait_for_search(search_id, timeout_seconds=30)
     finally:
         index.kill("SIGCONT")
     assert result is not None
     assert [match.photo_id for face in result.faces for match in face.matches] == [
         str(uuid.UUID(photo_id)) for photo_id in photo_states(service)
     ]
-    assert broker.keys(KEY_PREFIX + "*") == [(KEY_PREFIX + job_id).encode()], "only a search leaves a result"
-    assert 0 < broker.ttl(KEY_PREFIX + job_id) <= settings.CELERY_RESULT_EXPIRES
+    assert broker.keys(KEY_PREFIX + "*") == [(KEY_PREFIX + search_id).encode()], "only a search leaves a result"
+    assert 0 < broker.ttl(KEY_PREFIX + search_id) <= settings.CELERY_RESULT_EXPIRES
 
 
 def test_pings_leave_nothing_in_redis(

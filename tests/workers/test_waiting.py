@@ -50,7 +50,7 @@ async def test_200_waiting_searches_are_one_subscription_and_none_is_left_after(
     config = replace(QueueConfig.from_django(), search_queue_bound=WAITING)
     async with SearchClient(config) as search:
         ids = [await search.start_search(image, gallery_ids=(str(uuid.uuid4()),)) for _ in range(WAITING)]
-        waits = [asyncio.create_task(search.wait_for_search(job_id, timeout_seconds=30)) for job_id in ids]
+        waits = [asyncio.create_task(search.wait_for_search(search_id, timeout_seconds=30)) for search_id in ids]
         while search.waiting < WAITING:
             await asyncio.sleep(0.05)
         assert (broker.pubsub_numpat(), broker.pubsub_channels(KEY_PREFIX + "*")) == (1, [])

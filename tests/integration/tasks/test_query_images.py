@@ -4,8 +4,8 @@ import pytest
 import redis
 
 from tasks.errors import BadMessage, QueryImageGone, QueueUnavailable
-from tasks.web.query_images import KEY_PREFIX, UploadWriter
-from tasks.worker.query_images import UploadReader
+from tasks.web.query_images import KEY_PREFIX, QueryImageWriter
+from tasks.worker.query_images import QueryImageReader
 from tests.redis_server import redis_server
 from tests.servers import free_port
 
@@ -21,14 +21,14 @@ def redis_url(tmp_path_factory):
 @pytest.fixture
 async def writer(redis_url):
     cache = redis.asyncio.Redis.from_url(redis_url)
-    yield UploadWriter(cache)
+    yield QueryImageWriter(cache)
     await cache.aclose()
 
 
 @pytest.fixture
 def reader(redis_url):
     with redis.Redis.from_url(redis_url) as cache:
-        yield UploadReader(cache)
+        yield QueryImageReader(cache)
 
 
 async def test_an_image_comes_out_as_it_went_in(writer, reader):
@@ -72,9 +72,9 @@ def test_a_key_that_is_not_an_upload_is_not_read(reader, redis_url):
 async def test_a_cache_that_is_down_says_so():
     url = f"redis://127.0.0.1:{free_port()}/0"
     with pytest.raises(QueueUnavailable):
-        UploadReader(redis.Redis.from_url(url)).get(KEY_PREFIX + "x")
-    UploadReader(redis.Redis.from_url(url)).discard(KEY_PREFIX + "x")  # it is answered already: no reason to fail
+        QueryImageReader(redis.Redis.from_url(url)).get(KEY_PREFIX + "x")
+    QueryImageReader(redis.Redis.from_url(url)).discard(KEY_PREFIX + "x")  # it is answered already: no reason to fail
     cache = redis.asyncio.Redis.from_url(url)
     with pytest.raises(QueueUnavailable):
-        await UploadWriter(cache).put("job", b"a", ttl_seconds=5)
+        await QueryImageWriter(cache).put("job", b"a", ttl_seconds=5)
     await cache.aclose()

@@ -16,7 +16,7 @@ from tasks.messages.search import SearchRequest, SearchResult
 REQUEST = {
     "target": {"pack": "starter", "collection": "faces_starter"},
     "gallery_ids": ["g"],
-    "upload_key": "k",
+    "image_key": "k",
     "limit": 10,
 }
 

@@ -11,7 +11,7 @@ from tasks.worker import search
 from tasks.worker.state import state
 from worker.face_index import SearchAnswer
 
-REQUEST = SearchRequest(target=Target(pack="p", collection="c"), gallery_ids=("g",), upload_key="k", limit=3)
+REQUEST = SearchRequest(target=Target(pack="p", collection="c"), gallery_ids=("g",), image_key="k", limit=3)
 
 
 class Index:
@@ -43,7 +43,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Index:
 
 
 def test_a_search_without_its_image_runs_no_model(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "_uploads", Uploads(None))
+    monkeypatch.setattr(state, "_query_images", Uploads(None))
     assert search.search_faces(REQUEST.to_json())["error"]["code"] == "query_image_gone"
     assert index.runs == 0
 
@@ -52,6 +52,6 @@ def test_a_search_with_its_image_runs_the_model_and_forgets_the_image(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uploads = Uploads(b"picture")
-    monkeypatch.setattr(state, "_uploads", uploads)
+    monkeypatch.setattr(state, "_query_images", uploads)
     assert search.search_faces(REQUEST.to_json())["error"] is None
     assert (index.runs, uploads.image) == (1, None)

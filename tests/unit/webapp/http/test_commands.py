@@ -115,7 +115,7 @@ def test_without_tables_a_command_says_to_migrate(without_tables: dict[str, Done
 def test_without_tables_doctor_still_checks_everything(without_tables: dict[str, Done]) -> None:
     done = without_tables["doctor"]
     assert done.status == 1
-    assert "WRONG  database" in done.stdout
+    assert "WRONG  migrations" in done.stdout
     assert "run `python manage.py migrate`" in done.stdout.lower()
     assert "WRONG  beat" in done.stdout
     assert "Traceback" not in done.stderr

@@ -192,6 +192,7 @@ def test_json_is_the_answer_of_the_api(gallery: Gallery, face_search: MemorySear
     assert answer["reason"] is None
     (match,) = answer["faces"][0]["matches"]
     assert match == {
+        "gallery_id": str(gallery.id),
         "photo": "ada.jpg",
         "photo_id": str(photo.id),
         "face_id": str(photo.faces.get().id),

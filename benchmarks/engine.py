@@ -43,9 +43,9 @@ from benchmarks.scenes import scene
 from worker.bulk import CROPS_AT_ONCE
 from worker.config import FaceConfig, ImageLimits, usable_cores
 from worker.images import decode
-from worker.prefetch import in_order
+from worker.prefetch import prefetched
 from worker.recognition.engine import FaceEngine
-from worker.recognition.interfaces import Findings, Image
+from worker.recognition.interfaces import DetectedFaces, Image
 
 CALLERS = 16
 PICTURE_SIZE = (1280, 886)
@@ -114,14 +114,14 @@ def _one_by_one(function: Callable[[Any], object], items: Sequence[Any]) -> list
     return seconds
 
 
-def _bulk(engine: FaceEngine, looks: Iterator[Findings]) -> list[float]:
-    batch: list[Findings] = []
+def _bulk(engine: FaceEngine, looks: Iterator[DetectedFaces]) -> list[float]:
+    batch: list[DetectedFaces] = []
     for look in looks:
         batch.append(look)
         if sum(len(each.faces) for each in batch) >= CROPS_AT_ONCE:
-            engine.describe([each.faces for each in batch])
+            engine.embed([each.faces for each in batch])
             batch = []
-    engine.describe([each.faces for each in batch])
+    engine.embed([each.faces for each in batch])
     return []
 
 
@@ -187,7 +187,7 @@ class Ceiling:
         while left:
             runs.append(partial(_run_once, recognizer, min(batch, left)))
             left -= min(batch, left)
-        list(in_order(lambda run: run(), runs, threads=callers))
+        list(prefetched(lambda run: run(), runs, threads=callers))
 
     def _open(self, threads: int) -> tuple[Any, Any]:
         options = onnxruntime.SessionOptions()
@@ -237,10 +237,10 @@ def _ways(size: Size, faces: int, providers: tuple[str, ...], stack: ExitStack, 
         stack.callback(engine.close)
         threads = engine.config.decode_threads
         ways[ONE] = lambda pictures, _: _one_by_one(lambda image: engine.faces([image]), pictures)
-        ways[BULK] = lambda pictures, _: _bulk(engine, in_order(engine.find, pictures, threads=threads))
+        ways[BULK] = lambda pictures, _: _bulk(engine, prefetched(engine.detect, pictures, threads=threads))
         ways[MANY] = lambda pictures, _: _callers(engine, pictures)
         ways[BULK_JPEG] = lambda _, files: _bulk(
-            engine, in_order(lambda file: engine.find(decode(file, limits=limits).pixels), files, threads=threads)
+            engine, prefetched(lambda file: engine.detect(decode(file, limits=limits).pixels), files, threads=threads)
         )
     if CEILING in rows:
         ceiling = Ceiling(folder, FaceConfig(packs_dir=folder.parent, pack=folder.name, providers=providers))

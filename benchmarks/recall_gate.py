@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from django.conf import settings
 from numpy.typing import NDArray
 from pymilvus import MilvusClient
 
 from benchmarks.vector_search import wait_for_index
-from benchmarks.vectors import DIMENSION, clustered_faces
+from benchmarks.vectors import DIMENSION, MATCH_SIMILARITY, clustered_faces
 from tests.servers import milvus_server
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
 from worker.vector_search.core import VectorSearchService
 from worker.vector_search.interfaces import FaceRecord
-from worker.vector_search.recall.measured import ENOUGH_MATCH_RECALL, MATCH_SIMILARITY, gate_match_recall
+from worker.vector_search.recall.measured import gate_match_recall
 
 GALLERY = str(uuid.UUID(int=1))
 ROWS_PER_CALL = 5000
@@ -44,6 +45,7 @@ INDEXES: Mapping[str, CollectionConfig] = {
 def main() -> None:
     options = _options()
     os.environ.setdefault("FACEQUEUE_DATA_DIR", str(Path("var").absolute()))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
     with (
         tempfile.TemporaryDirectory(prefix="facequeue-bench-") as folder,
         milvus_server(Path(folder)) as (uri, _process),
@@ -52,7 +54,7 @@ def main() -> None:
     if options.json:
         print(json.dumps(figures, indent=2))
         return
-    print(f"The gate requires a match recall of at least {ENOUGH_MATCH_RECALL}.\n")
+    print(f"The gate requires a match recall of at least {settings.RECALL_MIN}.\n")
     print("| index | rows | match recall | seconds to measure | gate | as expected |\n|---|---|---|---|---|---|")
     for each in figures:
         print("| {index} | {rows:,} | {match_recall:.3f} | {seconds:.1f} | {gate} | {as_expected} |".format(**each))
@@ -78,7 +80,7 @@ def measure(uri: str, rows: int) -> list[dict[str, Any]]:
             wait_for_index(client, collection.name)
             started = time.perf_counter()
             recall = gate_match_recall(store, min_similarity=MATCH_SIMILARITY) or 0.0
-            gate = "passes" if recall >= ENOUGH_MATCH_RECALL else "fails"
+            gate = "passes" if recall >= settings.RECALL_MIN else "fails"
             figures.append(
                 {
                     "index": " ".join(

@@ -132,13 +132,13 @@ async def _take_turns(alice: Any, gallery: str, image: bytes, searches: int) -> 
 
         def in_process(picture: bytes) -> Way:
             async def search() -> None:
-                index.search(picture, gallery_id=gallery, limit=10, min_similarity=None)
+                index.search(picture, gallery_ids=(gallery,), limit=10, min_similarity=None)
 
             return search
 
         def queue(picture: bytes) -> Way:
             async def search() -> None:
-                result = await service.search_faces_in_image(picture, gallery_id=gallery)
+                result = await service.search_faces_in_image(picture, gallery_ids=(gallery,))
                 assert result.error is None
 
             return search
@@ -152,7 +152,7 @@ async def _take_turns(alice: Any, gallery: str, image: bytes, searches: int) -> 
             )
             assert answer.json()["faces"][0]["matches"]
 
-        assert index.search(image, gallery_id=gallery, limit=10, min_similarity=None).faces[0].matches
+        assert index.search(image, gallery_ids=(gallery,), limit=10, min_similarity=None).faces[0].matches
         empty = _picture_without_face()
         searches_by_way = (in_process(empty), queue(empty), in_process(image), queue(image))
         ways = dict(zip(WAYS, (bare_noop, *searches_by_way, over_http), strict=True))

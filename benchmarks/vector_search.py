@@ -30,12 +30,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pymilvus import MilvusClient
 
-from benchmarks.vectors import DIMENSION, ExactAnswers, Faces, clustered_faces, exact_answers
+from benchmarks.vectors import DIMENSION, ExactAnswers, Faces, clustered_faces, exact_answers, share_found
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
 from worker.vector_search.core import VectorSearchService
 from worker.vector_search.interfaces import FaceRecord, SearchQuery
 from worker.vector_search.milvus import filters
-from worker.vector_search.recall.measured import MATCH_LIMIT, share_found
+from worker.vector_search.recall.measured import MATCH_LIMIT
 
 #: Limit for the service relative to bare pymilvus: this factor, plus this many milliseconds.
 MOST_RATIO, MOST_EXTRA_MS = 1.10, 0.3
@@ -182,7 +182,7 @@ class Bench:
 
     def _through(self, service: VectorSearchService) -> Ask:
         def ask(embeddings: NDArray[np.float32]) -> Answers:
-            query = SearchQuery(gallery_id=GALLERY, embeddings=embeddings, limit=MATCH_LIMIT)
+            query = SearchQuery(gallery_ids=(GALLERY,), embeddings=embeddings, limit=MATCH_LIMIT)
             return [[_row(hit.face_id) for hit in hits] for hits in service.search(query)]
 
         return ask

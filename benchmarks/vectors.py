@@ -1,13 +1,18 @@
 """Seeded random faces, distributed like a recognizer's embeddings, and what exact search finds among them."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.vector_search.recall.measured import MATCH_LIMIT, MATCH_SIMILARITY, nearby
+from worker.vector_search.recall.measured import MATCH_LIMIT, nearby
 
 DIMENSION = 512
+
+#: How close a face must be to count as a match: ArcFace packs are used with thresholds of 0.3 to 0.4.
+MATCH_SIMILARITY = 0.3
+
 FACES_PER_IDENTITY = 5
 
 #: The cosines between two faces of one identity. Strangers stay under 0.25: random directions of 512 dimensions.
@@ -73,6 +78,13 @@ def exact_answers(faces: Faces) -> ExactAnswers:
         best = np.argsort(-cosines, axis=1, kind="stable")[:, :MATCH_LIMIT]
         cosines, rows = np.take_along_axis(cosines, best, axis=1), np.take_along_axis(rows, best, axis=1)
     return ExactAnswers(rows=rows, cosines=cosines)
+
+
+def share_found(found: Sequence[Collection[object]], wanted: Sequence[Collection[object]]) -> float:
+    """Return the share of the wanted items that was found, over all queries; 1.0 when nothing was wanted."""
+    total = sum(len(each) for each in wanted)
+    hits = sum(len(set(got) & set(want)) for got, want in zip(found, wanted, strict=True))
+    return hits / total if total else 1.0
 
 
 def _identities(count: int, generator: np.random.Generator) -> NDArray[np.float32]:

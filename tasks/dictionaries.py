@@ -7,57 +7,53 @@ site writes in a settings module of its own. Imports no model and no Milvus clie
 
 import re
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from django.conf import settings
-from django.core.signals import setting_changed
-from django.dispatch import receiver
 
 from worker.config import FaceConfig
+from worker.settings import Settings
 from worker.vector_search.config import CollectionConfig, MilvusConfig, MonitoringConfig, PerformanceConfig
 
 #: Bytes of a search request besides the query image: the other fields of its form.
 FORM_BYTES = 64 * 1024
 
 
-@cache
+Config = TypeVar("Config", bound=Settings)
+
+#: Of each class, the dictionary that was checked last and what it has become.
+_checked: dict[type[Settings], tuple[dict[str, Any], Settings]] = {}
+
+
 def face_config() -> FaceConfig:
     folders = {"PACKS_DIR": settings.DATA_DIR / "packs", "ENGINE_CACHE_DIR": settings.DATA_DIR / "engines"}
-    return FaceConfig.from_settings({**folders, **_set(settings.FACE_CONFIG)})
+    return _config(FaceConfig, folders | _set(settings.FACE_CONFIG))
 
 
-@cache
 def milvus_config() -> MilvusConfig:
     """Return where the vector store is: on this machine unless URI or HOST says otherwise."""
     local = {"URI": settings.LOCAL_MILVUS_URI} if milvus_is_local() else {}
-    return MilvusConfig.from_settings({**_set(settings.MILVUS_CONFIG), **local})
+    return _config(MilvusConfig, _set(settings.MILVUS_CONFIG) | local)
 
 
-@cache
 def collection_config() -> CollectionConfig:
     """Return the collection that the settings describe: the first generation's, named after the pack by default."""
     name = {"NAME": "faces_" + re.sub(r"\W", "_", pack_name())}
-    return CollectionConfig.from_settings({**name, **_set(settings.COLLECTION_CONFIG)})
+    return _config(CollectionConfig, name | _set(settings.COLLECTION_CONFIG))
 
 
-@cache
 def performance_config() -> PerformanceConfig:
-    return PerformanceConfig.from_settings(settings.PERFORMANCE_CONFIG)
+    return _config(PerformanceConfig, settings.PERFORMANCE_CONFIG)
 
 
-@cache
 def monitoring_config() -> MonitoringConfig:
-    return MonitoringConfig.from_settings(settings.MONITORING_CONFIG)
-
-
-CHECKED = (face_config, milvus_config, collection_config, performance_config, monitoring_config)
+    return _config(MonitoringConfig, settings.MONITORING_CONFIG)
 
 
 def check_dictionaries() -> None:
     """Raise ConfigError for the first dictionary with an unknown key or a bad value."""
-    for config in CHECKED:
+    for config in (face_config, milvus_config, collection_config, performance_config, monitoring_config):
         config()
 
 
@@ -77,12 +73,12 @@ def max_request_bytes() -> int:
     return face_config().max_image_bytes + FORM_BYTES
 
 
-@receiver(setting_changed)
-def _forget(setting: str, **_: Any) -> None:
-    """Read a dictionary again that a test has replaced."""
-    if setting.endswith("_CONFIG"):
-        for config in CHECKED:
-            config.cache_clear()
+def _config(kind: type[Config], dictionary: Mapping[str, Any]) -> Config:
+    """Return the checked dictionary; it is checked again only when it has changed, as in tests."""
+    found = _checked.get(kind)
+    if found is None or found[0] != dictionary:
+        found = _checked[kind] = dict(dictionary), kind.from_settings(dictionary)
+    return cast("Config", found[1])
 
 
 def _set(dictionary: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def gpu_queues(pack: str) -> tuple[str, ...]:
 
 
 def is_known(queue: str) -> bool:
-    """Return whether some role of this service consumes queues of this name."""
+    """Return whether a role consumes this queue, whatever the pack."""
     _name, _, pack = queue.partition(".")
     return any(queue == role.queue(pack) and bool(pack) == role.needs_pack for role in roles.ROLES)
 

@@ -12,18 +12,18 @@ from tasks.messages.base import Message
 
 
 def check_sendable(message: Message, queue: str) -> None:
-    """Raises ValueError for a message that has no task, and for a queue that no worker could consume."""
+    """Raises ValueError for a message without a task and for a queue that no role consumes."""
     if not message.task_name:
-        raise ValueError(f"{type(message).__name__} is an answer: no task takes it.")
+        raise ValueError(f"No task takes a {type(message).__name__}: it is an answer.")
     if not queues.is_known(queue):
-        raise ValueError(f"No worker consumes a queue named {queue!r}.")
+        raise ValueError(f"No role consumes the queue {queue!r}.")
 
 
 def send(message: Message, *, queue: str, **options: Any) -> None:
     """Send the message to its task; `options` are those of Celery's send_task.
 
-    Blocks for the role's socket timeout at most. Raises QueueUnavailable, and what `check_sendable` raises. The
-    arguments stay out of events and logs: only the kind of message is shown.
+    Blocks no longer than the role's socket timeout. Raises QueueUnavailable, and what `check_sendable` raises. Events
+    and logs show the kind of message only, not its content.
     """
     check_sendable(message, queue)
     try:

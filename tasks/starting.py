@@ -3,7 +3,6 @@
 import sys
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
 from tasks.dictionaries import check_dictionaries
 from worker.errors import ConfigError
@@ -14,5 +13,5 @@ def check_settings_or_exit() -> None:
     try:
         settings.INSTALLED_APPS  # noqa: B018  reads the settings module
         check_dictionaries()
-    except (ImproperlyConfigured, ConfigError) as error:
+    except ConfigError as error:
         sys.exit(f"facequeue cannot start: {error}")

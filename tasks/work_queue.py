@@ -1,63 +1,64 @@
-"""The boundary to the queue: all work is sent through it, by the web and by workers, and it says what is known of both.
+"""The boundary to the queue: web and workers send work through it, and the web asks it what waits and who works.
 
-A process has one work queue, `work_queue()`. That is Redis with Celery on top, unless somebody names another: tests, or
-a process that does without Redis, use `tasks.web.memory.MemoryWorkQueue`.
+A process has one work queue, `work_queue()`: Celery on Redis, unless `use_work_queue` names another. Tests name
+`tasks.web.memory.MemoryWorkQueue`, which needs no Redis.
 """
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from tasks import live_targets
+from tasks import targets as published
 from tasks.health.inspection import QueueStatus, queue_statuses
 from tasks.health.reports import WorkerReport, published_reports
-from tasks.live_targets import LiveTargets
 from tasks.messages.base import Message
 from tasks.sending import send
+from tasks.targets import LiveTargets
 from tasks.web.queue_progress import left_queue
 
 
 class WorkQueue(Protocol):
-    """Named queues, each first in, first out. Every method may block for a few seconds: call none on an event loop.
+    """Named queues, each first in, first out. Safe to share between threads.
 
-    Threads may share one.
+    Every method may block for a few seconds, so call none of them on an event loop.
     """
 
     def send(self, message: Message, *, queue: str, expires_seconds: float | None = None) -> None:
-        """Send the message to a worker that consumes `queue`; nothing comes back.
+        """Send the message to a worker that consumes `queue`. Does not wait for the worker; there is no result.
 
-        A message that no worker has begun within `expires_seconds` is dropped. A message may be delivered twice.
-        Raises QueueUnavailable: whether the message was sent is then unknown, so send it again. Raises ValueError for
-        a message that has no task, and for a queue that no role consumes.
+        A message that no worker has started within `expires_seconds` is dropped. A worker may get a message twice.
+        Raises QueueUnavailable: the message may or may not have been sent, so send it again. Raises ValueError for a
+        message without a task and for a queue that no role consumes.
         """
         ...
 
     def statuses(self, queues: Iterable[str]) -> list[QueueStatus]:
-        """Return what waits in these queues, in their order. Raises QueueUnavailable.
+        """Return what waits in each of these queues, in the same order. Raises QueueUnavailable.
 
-        What a worker has taken waits no more, whether or not it is done. Expired messages wait until one takes them.
+        A message that a worker has taken no longer waits, even if its task still runs. An expired message waits until
+        a worker drops it.
         """
         ...
 
     def left_before(self, queue: str, seconds: float) -> float:
-        """Return a time (time.time()): everything sent before it left the queue at least `seconds` ago.
+        """Return a time (time.time()): every message sent before it left the queue at least `seconds` ago.
 
-        It is a lower bound and may be 0, when nothing is known yet. Of an empty queue it is `seconds` ago. Raises
-        QueueUnavailable.
+        This is a lower bound, and 0 while nothing is known yet. For an empty queue it is the time `seconds` ago: older
+        messages have left, if perhaps only just. Raises QueueUnavailable.
         """
         ...
 
     def worker_reports(self) -> tuple[WorkerReport, ...]:
-        """Return what the running workers say of themselves; nothing when that cannot be read."""
+        """Return the latest report of each running worker; none when the reports cannot be read."""
         ...
 
     def publish_targets(self, targets: LiveTargets) -> None:
-        """Tell the workers which collections are live. A failure is logged, not raised: publish again at each tick."""
+        """Let the workers know which collections are live. Never raises: a tick publishes them again soon."""
         ...
 
 
 class CeleryWorkQueue(WorkQueue):
-    """Queues in `redis`, through Celery; reports and marks in `redis-cache`. Holds no state of its own."""
+    """Queues in `redis`, through Celery; worker reports in `redis-cache`. Holds no state and no connection."""
 
     def send(self, message: Message, *, queue: str, expires_seconds: float | None = None) -> None:
         send(message, queue=queue, ignore_result=True, expires=expires_seconds)
@@ -72,7 +73,7 @@ class CeleryWorkQueue(WorkQueue):
         return published_reports()
 
     def publish_targets(self, targets: LiveTargets) -> None:
-        live_targets.publish(targets)
+        published.publish(targets)
 
 
 _work_queue: WorkQueue = CeleryWorkQueue()
@@ -85,7 +86,7 @@ def work_queue() -> WorkQueue:
 
 @contextmanager
 def use_work_queue(queue: WorkQueue) -> Iterator[None]:
-    """Make `queue` the process' work queue, in all threads, until the block ends."""
+    """Make `queue` the work queue of this process, in all threads, until the block ends."""
     global _work_queue
     before, _work_queue = _work_queue, queue
     try:

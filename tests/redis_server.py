@@ -5,7 +5,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import pytest
 import redis
 
 from tests.servers import free_port, stop
@@ -44,3 +46,16 @@ def redis_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         yield f"redis://127.0.0.1:{port}/0", process
     finally:
         stop(process)
+
+
+def point_at(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this Redis, for one test, what Celery sends to and what the settings call redis and redis-cache."""
+    from tasks.app import app  # not for those who only start a Redis
+
+    settings.REDIS_URL = settings.REDIS_CACHE_URL = url
+    # The last one last: the others are derived from it, and their values are put back at the end.
+    for name in ("broker_read_url", "broker_write_url", "broker_url"):
+        monkeypatch.setattr(app.conf, name, url)
+    # Connections that Celery keeps are to another Redis.
+    monkeypatch.setattr(app, "_pool", None)
+    monkeypatch.setattr(app.amqp, "_producer_pool", None)

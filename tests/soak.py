@@ -25,7 +25,7 @@ from benchmarks.packs import make_pack
 from benchmarks.scenes import scene
 from tests import pictures
 from worker.bulk import PhotoToIndex
-from worker.config import FaceConfig, ImageLimits
+from worker.config import FaceConfig
 from worker.errors import Busy, ImageError
 from worker.face_index import FaceIndex
 from worker.recognition.engine import FaceEngine
@@ -69,8 +69,7 @@ def soak(pack: Path, seconds: float) -> dict[str, float]:
     Memory is compared at rest, after the warm-up and at the end: under load, pictures under way make it swing by half
     a gigabyte.
     """
-    limits = ImageLimits(max_pixels=8_000_000)
-    engine = FaceEngine(FaceConfig(packs_dir=pack.parent, pack=str(pack), image_limits=limits))
+    engine = FaceEngine(FaceConfig(packs_dir=pack.parent, pack=str(pack), max_image_pixels=8_000_000))
     engine.open()
     store = InMemoryVectorStore(name="soak", dimension=engine.pack.dimension, fingerprint=engine.pack.fingerprint)
     store.open()

@@ -1,8 +1,8 @@
 """The bulk path: many photos in, one outcome each, as fast as the machine allows and in bounded memory.
 
-Photos are read, decoded and looked at by some threads, a few photos ahead, each holding one picture; the detector runs
-for all of them together where that pays. Of a picture only the aligned faces are kept. As soon as there are enough of
-them, across photos, they are described together and let go.
+A few threads read and decode photos and detect their faces, some photos ahead, each holding one picture; the detector
+runs for several of them together where that pays. Only the aligned faces of a picture are kept. As soon as there are
+enough of them, across photos, they are embedded together and released.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,16 +10,16 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from worker.config import ImageLimits
-from worker.detection import look_at
-from worker.errors import FaceQueueError, ImageError, PhotoStorageUnavailable
+from worker.detection import detect_faces
+from worker.errors import FaceQueueError, ImageError, NoFaceFound, PhotoMissing, PhotoStorageUnavailable
 from worker.face_ids import face_ids
 from worker.metrics import NO_STAGES, Stages, timed
-from worker.prefetch import in_order
-from worker.recognition.interfaces import Box, Detection, Engine, Face, Findings, RejectedFace
+from worker.prefetch import prefetched
+from worker.recognition.interfaces import Box, DetectedFaces, Detection, Engine, Face, RejectedFace
 
 PhotoState = Literal["indexed", "no_faces", "failed"]
 
-#: Crops that are described together: enough for full runs of any model, and 2.4 MB.
+#: Crops that are embedded together: enough for full runs of any model, and 2.4 MB.
 CROPS_AT_ONCE = 64
 
 _REJECTED = {"low_score": "too unclear", "too_small": "too small", "low_quality": "of too low quality"}
@@ -30,9 +30,9 @@ class PhotoToIndex:
     """One photo. `read` is called once, in the worker, and returns the file's bytes.
 
     It raises FileNotFoundError when the file is gone, and any other OSError when the storage is in trouble; it may be
-    called from any thread. `known_faces` are the faces that the database already has for it: a face found again keeps
-    its id. `located` are those of them that the pack's own detector has found in it, best score first: then it does not
-    look again, and they are only described. Empty, it looks, for nothing tells what it has found nothing in.
+    called from any thread. `known_faces` are the faces that the database already has for it: a face that is detected
+    again keeps its id. `located` are those that this pack's own detector found in it before, best score first: they are
+    embedded without detecting again. When it is empty the detector runs, because a photo without faces looks the same.
     """
 
     photo_id: str
@@ -55,7 +55,7 @@ class PhotoOutcome:
     """What became of one photo. `code` and `message` say why unless the state is `indexed`.
 
     `width` and `height` are those of the upright picture in pixels, None when it could not be decoded. `rejected` are
-    the faces that FACE_CONFIG's thresholds left out.
+    the faces below FACE_CONFIG's thresholds.
     """
 
     photo_id: str
@@ -69,16 +69,16 @@ class PhotoOutcome:
     rejected: tuple[RejectedFace, ...] = ()
 
 
-_NOTHING = Findings()
+_NO_FACES = DetectedFaces()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Looked:
-    """A photo that was read, decoded and looked at: what is known before its faces are described."""
+class _Detected:
+    """A photo whose faces are detected but not embedded yet, with its outcome so far."""
 
     photo: PhotoToIndex
     outcome: PhotoOutcome
-    found: Findings = _NOTHING
+    faces: DetectedFaces = _NO_FACES
     #: What a model raised on this photo, if it did.
     model_error: Exception | None = None
 
@@ -90,96 +90,96 @@ _Done = tuple[PhotoOutcome, Exception | None]
 def outcomes(
     engine: Engine, photos: Sequence[PhotoToIndex], *, limits: ImageLimits, stages: Stages = NO_STAGES
 ) -> list[PhotoOutcome]:
-    """Return one outcome per photo, in the order given, with its faces described. Nothing is written.
+    """Return one outcome per photo, in the order given, with its faces embedded. Nothing is written.
 
     A photo that cannot be read as a picture fails alone, and so does one that a model fails on. Raises NotOpen, Busy,
-    PhotoStorageUnavailable, and what a model raises when it fails on every picture: then it is not the pictures' fault.
+    PhotoStorageUnavailable, and what a model raises when it fails on every picture: then the pictures are not to blame.
     """
     threads = engine.config.decode_threads
-    looks = in_order(lambda photo: _look(engine, photo, limits, stages), photos, threads=threads)
-    done = list(_described(engine, looks, stages))
+    detected = prefetched(lambda photo: _detect(engine, photo, limits, stages), photos, threads=threads)
+    done = list(_embed_all(engine, detected, stages))
     _raise_if_the_model_is_to_blame(done)
     return [outcome for outcome, _ in done]
 
 
-def _look(engine: Engine, photo: PhotoToIndex, limits: ImageLimits, stages: Stages) -> _Looked:
-    """Read, decode and look at one photo; what is the photo's own fault becomes a failed outcome."""
-    engine.pack  # noqa: B018  raises NotOpen, which is nobody's photo's fault
+def _detect(engine: Engine, photo: PhotoToIndex, limits: ImageLimits, stages: Stages) -> _Detected:
+    """Read and decode one photo and detect its faces; what is the photo's own fault becomes a failed outcome."""
+    engine.pack  # noqa: B018  raises NotOpen, for which no photo is to blame
     failed = PhotoOutcome(photo_id=photo.photo_id, state="failed")
     try:
         data = photo.read()
     except FileNotFoundError:
-        message = "The photo's file is no longer in the storage."
-        return _Looked(photo=photo, outcome=replace(failed, code="photo_missing", message=message))
+        return _Detected(photo=photo, outcome=replace(failed, code=PhotoMissing.code, message=PhotoMissing.sentence))
     except OSError as error:
         raise PhotoStorageUnavailable("The storage of the photos cannot be read at the moment.") from error
     try:
-        picture, found = look_at(engine, data, limits=limits, located=photo.located, stages=stages)
+        picture, faces = detect_faces(engine, data, limits=limits, located=photo.located, stages=stages)
     except ImageError as error:
-        return _Looked(photo=photo, outcome=replace(failed, code=error.code, message=str(error)))
+        return _Detected(photo=photo, outcome=replace(failed, code=error.code, message=str(error)))
     except FaceQueueError:
         raise
     except Exception as error:  # noqa: BLE001  judged in _raise_if_the_model_is_to_blame
-        return _failed_by_the_model(_Looked(photo=photo, outcome=failed), error)
+        return _failed_by_the_model(_Detected(photo=photo, outcome=failed), error)
     outcome = replace(failed, width=picture.width, height=picture.height, image_format=picture.format)
-    return _Looked(photo=photo, outcome=outcome, found=found)
+    return _Detected(photo=photo, outcome=outcome, faces=faces)
 
 
-def _described(engine: Engine, looks: Iterable[_Looked], stages: Stages) -> Iterator[_Done]:
-    """Yield what became of each photo; crops are let go as soon as there are CROPS_AT_ONCE."""
-    batch: list[_Looked] = []
-    for look in looks:
-        batch.append(look)
-        if sum(len(each.found.faces) for each in batch) >= CROPS_AT_ONCE:
-            yield from _describe(engine, batch, stages)
+def _embed_all(engine: Engine, detected: Iterable[_Detected], stages: Stages) -> Iterator[_Done]:
+    """Yield what became of each photo; crops are released as soon as there are CROPS_AT_ONCE."""
+    batch: list[_Detected] = []
+    for each in detected:
+        batch.append(each)
+        if sum(len(waiting.faces.faces) for waiting in batch) >= CROPS_AT_ONCE:
+            yield from _embed(engine, batch, stages)
             batch = []
-    yield from _describe(engine, batch, stages)
+    yield from _embed(engine, batch, stages)
 
 
-def _describe(engine: Engine, batch: Sequence[_Looked], stages: Stages) -> list[_Done]:
-    """Describe the faces of some photos together; when that fails, photo by photo, so that one fails alone."""
+def _embed(engine: Engine, batch: Sequence[_Detected], stages: Stages) -> list[_Done]:
+    """Embed the faces of some photos together; when that fails, photo by photo, so that a bad one fails alone."""
     try:
         with timed(stages, "embed"):
-            described = engine.describe([look.found.faces for look in batch])
+            embedded = engine.embed([each.faces.faces for each in batch])
     except FaceQueueError:
         raise
     except Exception as error:  # noqa: BLE001  judged in _raise_if_the_model_is_to_blame
         if len(batch) > 1:
-            return [done for look in batch for done in _describe(engine, [look], stages)]
+            return [done for each in batch for done in _embed(engine, [each], stages)]
         failed = _failed_by_the_model(batch[0], error)
         return [(failed.outcome, error)]
-    return [(_with_faces(look, faces), look.model_error) for look, faces in zip(batch, described, strict=True)]
+    return [(_with_faces(each, faces), each.model_error) for each, faces in zip(batch, embedded, strict=True)]
 
 
-def _failed_by_the_model(look: _Looked, error: Exception) -> _Looked:
+def _failed_by_the_model(detected: _Detected, error: Exception) -> _Detected:
     message = "The face model could not work on this picture."
-    outcome = replace(look.outcome, code=ImageError.code, message=message)
-    return replace(look, outcome=outcome, found=_NOTHING, model_error=error)
+    outcome = replace(detected.outcome, code=ImageError.code, message=message)
+    return replace(detected, outcome=outcome, faces=_NO_FACES, model_error=error)
 
 
-def _with_faces(look: _Looked, faces: Sequence[Face]) -> PhotoOutcome:
-    """Return the outcome of a photo whose faces are described; a failed one stays as it is."""
-    if look.outcome.code:
-        return look.outcome
-    outcome = replace(look.outcome, rejected=look.found.rejected)
+def _with_faces(detected: _Detected, faces: Sequence[Face]) -> PhotoOutcome:
+    """Return the outcome of a photo whose faces are embedded; a failed one is returned unchanged."""
+    if detected.outcome.code:
+        return detected.outcome
+    rejected = detected.faces.rejected
+    outcome = replace(detected.outcome, rejected=rejected)
     if not faces:
-        return replace(outcome, state="no_faces", code="no_face_found", message=why_no_face(look.found.rejected))
-    ids = face_ids(look.photo.photo_id, [face.box for face in faces], look.photo.known_faces)
+        return replace(outcome, state="no_faces", code=NoFaceFound.code, message=why_no_face(rejected))
+    ids = face_ids(detected.photo.photo_id, [face.box for face in faces], detected.photo.known_faces)
     indexed = tuple(IndexedFace(face_id=id_, face=face) for id_, face in zip(ids, faces, strict=True))
     return replace(outcome, state="indexed", faces=indexed)
 
 
 def why_no_face(rejected: Sequence[RejectedFace]) -> str:
-    """Return the sentence for a picture without a face, or with none that the thresholds let through."""
+    """Return the sentence for a picture without faces, or with none that passes the thresholds."""
     if not rejected:
-        return "No face was found in this picture."
+        return NoFaceFound.sentence
     reasons = [face.reason for face in rejected]
     counts = [f"{reasons.count(reason)} {text}" for reason, text in _REJECTED.items() if reason in reasons]
     return f"No usable face was found in this picture: {', '.join(counts)}."
 
 
 def _raise_if_the_model_is_to_blame(done: Sequence[_Done]) -> None:
-    """Raise what the model raised if it got through no picture at all: a lost GPU must not fail good photos."""
+    """Raise the model's error if it failed on every picture: a lost GPU must not make good photos fail."""
     errors = [error for outcome, error in done if error is not None or outcome.width is not None]
     if errors and errors[0] is not None and all(errors):
         raise errors[0]

@@ -1,8 +1,8 @@
-"""A known face that must be found again: the proof that the model and the vector store do their work together.
+"""The canary: a known face that must be found again, which proves that model and vector store work together.
 
-It lives in the collection that users' faces are in, in a gallery of its own, CANARY_GALLERY_ID. Galleries of users are
-rows of the database with a random id (UUID version 4); this one is no row, and its version 5 tells it apart. So no
-page, count or search of a user ever meets it; whoever counts all rows of a collection leaves this gallery out.
+It is stored in the same collection as users' faces, in a separate gallery, CANARY_GALLERY_ID. Users' galleries are rows
+in the database with a random id (UUID version 4); this one is not in the database and its id has version 5. So it never
+appears on a page, in a count or in a search. Code that counts all rows of a collection must leave this gallery out.
 """
 
 import logging
@@ -25,25 +25,25 @@ CANARY_GALLERY_ID: Final = "ca0a0000-0000-5000-8000-000000000001"
 CANARY_PHOTO_ID: Final = "ca0a0000-0000-5000-8000-000000000002"
 CANARY_FACE_ID: Final = "ca0a0000-0000-5000-8000-000000000003"
 
-#: How much less than QUERY_COSINE a hit may be: stored embeddings and the model's sums are rounded.
+#: How far below QUERY_COSINE a hit may be: stored embeddings and the model's sums are rounded.
 ROUNDING: Final = 0.02
 
 
 def count_users_faces(store: VectorStore) -> int:
-    """Return how many faces the whole collection has, the canary's left out. Raises what the store raises."""
+    """Return the number of faces in the whole collection without the canary's. Raises what the store raises."""
     return store.count() - store.count(gallery_id=CANARY_GALLERY_ID)
 
 
 def find_known_face(engine: Engine, store: VectorStore, *, limits: ImageLimits) -> None:
-    """Describe the face of a picture that scikit-image ships, and find it in the store, where it is put when missing.
+    """Embed the face in a picture that scikit-image ships, and find it in the store; write it first if it is missing.
 
-    Running it twice changes nothing. Raises CanaryLost when the store does not return what it was given, and what
-    models and store raise.
+    Running it twice changes nothing. Raises CanaryLost when the store does not find the face after it was written, and
+    what models and store raise.
     """
     embedding = _known_embedding(engine, limits)
     if _is_found(store, embedding):
         return
-    logger.info("The known face is not in the vector store: it is put there.")
+    logger.info("The canary's face is not in the vector store; writing it.")
     face = FaceRecord(
         face_id=CANARY_FACE_ID, photo_id=CANARY_PHOTO_ID, gallery_id=CANARY_GALLERY_ID, embedding=embedding
     )
@@ -53,9 +53,9 @@ def find_known_face(engine: Engine, store: VectorStore, *, limits: ImageLimits) 
 
 
 def _known_embedding(engine: Engine, limits: ImageLimits) -> NDArray[np.float32]:
-    """Return the embedding of the picture's best face; for a pack that sees none in it, some unit vector."""
+    """Return the embedding of the picture's best face, or some unit vector if the pack detects no face in it."""
     picture = decode((files("skimage") / "data" / "astronaut.png").read_bytes(), limits=limits)
-    [faces] = engine.describe([engine.find(picture.pixels).faces[:1]])
+    [faces] = engine.embed([engine.detect(picture.pixels).faces[:1]])
     if faces:
         return faces[0].embedding
     embedding = np.zeros(engine.pack.dimension, np.float32)
@@ -64,9 +64,9 @@ def _known_embedding(engine: Engine, limits: ImageLimits) -> NDArray[np.float32]
 
 
 def _is_found(store: VectorStore, embedding: NDArray[np.float32]) -> bool:
-    # In another direction each time: what a cache remembers of the last time would prove nothing.
+    # A new direction each time, because an answer from a cache would prove nothing.
     query = SearchQuery(
-        gallery_id=CANARY_GALLERY_ID,
+        gallery_ids=(CANARY_GALLERY_ID,),
         embeddings=nearby(embedding[None], generator=np.random.default_rng()),
         limit=1,
         min_similarity=QUERY_COSINE - ROUNDING,

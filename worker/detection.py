@@ -1,4 +1,4 @@
-"""From a file's bytes to the faces in it, not described yet; at a reduced scale where that is allowed and enough."""
+"""From an image to the faces in it, not embedded yet; at a reduced scale where that is allowed and enough."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -6,34 +6,34 @@ from functools import cache
 from worker.config import ImageLimits
 from worker.images import DecodedImage, decode
 from worker.metrics import NO_STAGES, Stages, timed
-from worker.recognition.interfaces import Detection, Engine, Findings, Image, Reduction
+from worker.recognition.interfaces import DetectedFaces, Detection, Engine, Image, Reduction
 
-#: Every pack's detector letterboxes pictures to this side: it sees no more of a larger one.
+#: Every pack's detector letterboxes pictures to this side, so it gains nothing from a larger one.
 ENOUGH_PIXELS = 640
 
 
-def look_at(
+def detect_faces(
     engine: Engine,
     data: bytes,
     *,
     limits: ImageLimits,
     located: Sequence[Detection] = (),
     stages: Stages = NO_STAGES,
-) -> tuple[DecodedImage, Findings]:
+) -> tuple[DecodedImage, DetectedFaces]:
     """Return the picture and the faces in it, in pixels of the whole upright picture.
 
-    With `reduced_decoding` a large JPEG is decoded at a fraction of its size, and whole only for faces that are too
-    small then. `located` are the faces that the same detector has found in the picture before: then it does not run.
-    Raises what `decode` and `Engine.find` raise.
+    With `reduced_decoding` a large JPEG is decoded at a fraction of its size, and decoded whole only for faces that are
+    then too small. `located` are faces that the same detector found in the picture before: with them it does not run.
+    Raises what `decode` and `Engine.detect` raise.
     """
     enough_pixels = ENOUGH_PIXELS if engine.config.reduced_decoding else None
     with timed(stages, "decode"):
         picture = decode(data, limits=limits, enough_pixels=enough_pixels)
     reduction = _reduction(picture, whole=cache(lambda: decode(data, limits=limits).pixels))
     if located:
-        return picture, engine.cut(picture.pixels, located, reduction=reduction)
+        return picture, engine.align(picture.pixels, located, reduction=reduction)
     with timed(stages, "detect"):
-        return picture, engine.find(picture.pixels, reduction=reduction)
+        return picture, engine.detect(picture.pixels, reduction=reduction)
 
 
 def _reduction(picture: DecodedImage, *, whole: Callable[[], Image]) -> Reduction | None:

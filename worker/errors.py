@@ -1,22 +1,31 @@
 """What can go wrong, and what a caller should do about it.
 
-* FaceQueueError                 code, retryable
-  + ConfigError                  refuse: an operator must change a setting
-  + ImageError                   refuse: the bytes are not a picture we take
-    - EmptyImage, NotAnImage, UnsupportedImage, TruncatedImage, ImageTooLarge
-  + NoFaceFound                  refuse: a picture that must show a face shows none
-  + PackError                    refuse: the face model is missing, damaged or another one
-    - PackMissing, PackDamaged, ModelMismatch
-  + NotOpen                      refuse: a bug; the resource was used before open()
-  + Busy                         slow down: ask again later
-  + ModelStopped                 retry later, on another worker: a thread that runs a model died in this one
-  + PhotoStorageUnavailable      retry later: the photos' storage does not answer
-  + CanaryLost                   an operator must look: a known face was not found again
-  + VectorSearchError            see worker/vector_search/exceptions.py
+* FaceQueueError                   code, retryable, status, sentence
+  + ConfigError                    refuse: an operator must change a setting
+  + ImageError                     refuse: the bytes are not an image that we accept
+    - EmptyImage
+    - NotAnImage
+    - UnsupportedImage
+    - TruncatedImage
+    - ImageTooLarge
+  + NoFaceFound                    refuse: a picture that must show a face shows none
+  + PhotoMissing                   refuse: the photo's file is gone
+  + PackError                      refuse: the face model cannot be used
+    - PackMissing
+    - PackDamaged
+    - ModelMismatch
+  + NotOpen                        refuse: a bug; the resource was used before open()
+  + CanaryLost                     refuse: an operator must act; a known face was not found again
+  + Busy                           slow down: ask again later
+  + ModelStopped                   retry later, on another worker: a thread that runs a model died in this one
+  + PhotoStorageUnavailable        retry later: the photos' storage does not answer
+  + VectorSearchError              see worker/vector_search/exceptions.py
+  + between web and worker         see tasks/errors.py
 
-`code` is stable: it travels in messages, rows and answers. The text of the error is one sentence for
-the person who sent the picture or runs the service; it never holds an image, an embedding or a secret.
-`retryable` is the only thing that the retry policy reads.
+Each class has a `code`, which is stable and travels in messages, rows and answers; `retryable`, all that the retry
+policy reads; and `status`, the HTTP status of an answer. An error's text is one sentence for the person who sent the
+picture or who runs the service; it never holds an image, an embedding or a secret. An error raised without a text says
+the `sentence` of its class.
 """
 
 from typing import ClassVar
@@ -27,77 +36,124 @@ class FaceQueueError(Exception):
 
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
+    status: ClassVar[int] = 500
+    sentence: ClassVar[str] = "Something went wrong; the log of the service says what."
+
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(sentence or self.sentence)
+
+    def __init_subclass__(cls) -> None:
+        """Register the class by its code. Raises TypeError when another class has that code."""
+        known = _CLASSES.setdefault(cls.code, cls)
+        if known is not cls:
+            raise TypeError(f"{cls.__name__} needs a code of its own: {cls.code!r} is that of {known.__name__}.")
+
+
+_CLASSES: dict[str, type[FaceQueueError]] = {FaceQueueError.code: FaceQueueError}
+
+
+def error_class(code: str) -> type[FaceQueueError]:
+    """Return the class of errors with this code; FaceQueueError for a code that no imported module defines."""
+    return _CLASSES.get(code, FaceQueueError)
 
 
 class ConfigError(FaceQueueError):
     """A setting has an unknown name or a value that is not allowed."""
 
     code = "config"
+    sentence = "A setting of the service is wrong; the log says which."
 
 
 class ImageError(FaceQueueError):
-    """The bytes are not a picture that we take."""
+    """The bytes are not an image that we accept."""
 
     code = "bad_image"
+    status = 400
+    sentence = "The file cannot be used as a picture."
 
 
 class EmptyImage(ImageError):
     code = "image_empty"
+    sentence = "The file is empty."
 
 
 class NotAnImage(ImageError):
     code = "not_an_image"
+    sentence = "The file is not an image."
 
 
 class UnsupportedImage(ImageError):
     code = "image_unsupported"
+    sentence = "Images of this kind are not supported."
 
 
 class TruncatedImage(ImageError):
     code = "image_truncated"
+    sentence = "The image is cut short or damaged."
 
 
 class ImageTooLarge(ImageError):
     code = "image_too_large"
+    status = 413
+    sentence = "The image is too large."
 
 
 class NoFaceFound(FaceQueueError):
-    """A picture in which a face is wanted has none, or none that the thresholds let through."""
+    """A picture that must show a face shows none, or none that the thresholds accept."""
 
     code = "no_face_found"
+    status = 422
+    sentence = "No face was found in this picture."
+
+
+class PhotoMissing(FaceQueueError):
+    """The photo's file is gone; the row is still there."""
+
+    code = "photo_missing"
+    status = 404
+    sentence = "The photo's file is no longer in the storage."
 
 
 class PackError(FaceQueueError):
     """The face model cannot be used."""
 
     code = "pack"
+    sentence = "The face model cannot be used."
 
 
 class PackMissing(PackError):
     code = "pack_missing"
+    sentence = "The face model is not installed."
 
 
 class PackDamaged(PackError):
     code = "pack_damaged"
+    sentence = "The face model's files are damaged."
 
 
 class ModelMismatch(PackError):
     """A message or a collection belongs to another pack than this worker's."""
 
     code = "model_mismatch"
+    status = 503
+    sentence = "The worker runs another face model than was asked for."
 
 
 class NotOpen(FaceQueueError):
     """A resource was used before its open() or after its close()."""
 
     code = "not_open"
+    status = 503
+    sentence = "The service is starting or stopping."
 
 
 class Busy(FaceQueueError):
-    """The work was not accepted because too much is waiting already."""
+    """The work was refused because too much is waiting already."""
 
     code = "busy"
     retryable = True
+    status = 503
+    sentence = "Too much is waiting already. Please try again in a moment."
 
 
 class ModelStopped(FaceQueueError):
@@ -105,12 +161,15 @@ class ModelStopped(FaceQueueError):
 
     code = "model_stopped"
     retryable = True
+    status = 503
+    sentence = "A worker failed; another one can answer. Please try again in a moment."
 
 
 class CanaryLost(FaceQueueError):
     """The vector store does not return a face that it holds."""
 
     code = "canary_lost"
+    sentence = "The vector store does not find a face that it holds."
 
 
 class PhotoStorageUnavailable(FaceQueueError):
@@ -118,3 +177,5 @@ class PhotoStorageUnavailable(FaceQueueError):
 
     code = "photo_storage_unavailable"
     retryable = True
+    status = 503
+    sentence = "The storage of the photos does not answer at the moment."

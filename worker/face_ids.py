@@ -1,21 +1,21 @@
-"""Ids of faces: the same whenever the same photo is indexed, so that any task may run twice."""
+"""Ids of faces: the same each time the same photo is indexed, so that any task may run twice."""
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 
 from worker.recognition.interfaces import Box
 
-#: A face whose box overlaps a known face's by at least this (intersection over union) is that face.
+#: A face whose box overlaps that of a known face by at least this (intersection over union) is that face.
 SAME_FACE_OVERLAP = 0.5
 #: The root of ids that derive from a photo and a box. Changing it would give every face a new id.
 _FACE_IDS = uuid.UUID("5b0f4b62-2f5e-5d0a-9d0c-6f5c3f7f2a11")
 
 
 def face_ids(photo_id: str, boxes: Sequence[Box], known: Mapping[str, Box]) -> list[str]:
-    """Return one id per box, all different, the same whenever the same boxes are found.
+    """Return one id per box, all different, and the same each time the same boxes are detected.
 
-    The pairs of box and known face are taken by falling overlap; each known id is given once. A box that gets none
-    has an id that derives from the photo and the box in whole pixels.
+    Boxes are matched with known faces by falling overlap; each known id is used once. The id of a box without a match
+    derives from the photo and the box in whole pixels.
     """
     pairs = sorted(
         (-box.overlap(known_box), index, face_id)

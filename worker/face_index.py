@@ -1,4 +1,4 @@
-"""FaceIndex: the one object that a GPU worker works with. Search, add, remove, healthy, open, close."""
+"""FaceIndex: the face engine and the vector store as one object, which is all that a task calls."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -10,16 +10,15 @@ import numpy as np
 from worker.bulk import PhotoOutcome, PhotoToIndex, outcomes, why_no_face
 from worker.canary import find_known_face
 from worker.config import ImageLimits
-from worker.detection import look_at
+from worker.detection import detect_faces
 from worker.errors import NoFaceFound
 from worker.metrics import NO_STAGES, Stages, timed
+from worker.query_faces import QueryFaceCache, QueryFaces
 from worker.recognition.interfaces import Engine, Face, Pack, RejectedFace
-from worker.vector_search.cache import CacheManager, QueryFaces
 from worker.vector_search.checks import rounded_similarity
 from worker.vector_search.exceptions import CapacityReached
 from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery, StoreHealth, VectorStore
 from worker.vector_search.recall.live import LiveQueries
-from worker.vector_search.recall.measured import RecallWatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +31,10 @@ class SearchedFace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchAnswer:
-    """The faces of a query image, best detection first; none when no face was found.
+    """The faces of a query image, best detection first; empty if there are none.
 
-    `rejected` are those that FACE_CONFIG's thresholds left out. `width` and `height` are those of the upright picture
-    in pixels: what the faces' boxes refer to.
+    `rejected` are those that the thresholds in FACE_CONFIG excluded. `width` and `height` are those of the upright
+    picture in pixels, to which the faces' boxes refer.
     """
 
     faces: tuple[SearchedFace, ...]
@@ -46,7 +45,7 @@ class SearchAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """Whether two pictures show the same person: the largest face of each, and their similarity (cosine, -1..1)."""
+    """Whether two pictures show the same person: the largest face of each and their similarity (cosine, -1..1)."""
 
     similarity: float
     is_match: bool
@@ -54,7 +53,7 @@ class Verification:
 
 
 class FaceIndex:
-    """Face engine and vector store, opened and closed together. Safe to share between threads after `open()`."""
+    """A face engine and a vector store, opened and closed together. Safe to share between threads after `open()`."""
 
     def __init__(
         self,
@@ -62,29 +61,26 @@ class FaceIndex:
         store: VectorStore,
         *,
         limits: ImageLimits | None = None,
-        cache: CacheManager | None = None,
-        recall: RecallWatch | None = None,
+        query_faces: QueryFaceCache | None = None,
         live: LiveQueries | None = None,
         stages: Stages = NO_STAGES,
     ) -> None:
-        """`limits` are the engine's own configuration's unless given; a `cache` keeps the faces of query images.
+        """`limits` default to those of the engine's configuration. `query_faces` keeps the faces of query images.
 
-        `recall` measures what the store's index loses, from whenever it is opened until this is closed. `live` is
-        offered every query that the store has answered. `stages` is told how long each stage of searching and adding
-        takes.
+        `live` is offered every query that the store has answered. `stages` records how long each stage of searching and
+        adding takes.
         """
         self._engine = engine
         self._store = store
         self._limits = limits or engine.config.image_limits
-        self._cache = cache
-        self._recall = recall
+        self._query_faces = query_faces
         self._live = live
         self._stages = stages
 
     def open(self) -> None:
-        """Load the models, then connect the store; blocks for seconds.
+        """Load the models, then open the store; blocks for seconds.
 
-        Raises PackError, ConfigError, and what `VectorStore.open` raises; nothing stays open then.
+        Raises PackError, ConfigError, and what `VectorStore.open` raises; after an error, nothing stays open.
         """
         self._engine.open()
         try:
@@ -94,9 +90,7 @@ class FaceIndex:
             raise
 
     def close(self) -> None:
-        """Give everything back. Safe to call twice, and before open()."""
-        if self._recall is not None:
-            self._recall.close()
+        """Release everything. Safe to call twice, and before open()."""
         try:
             self._store.close()
         finally:
@@ -109,17 +103,12 @@ class FaceIndex:
 
     @property
     def models_are_healthy(self) -> bool:
-        """Whether all models take work; a worker in which one does not must be restarted. Never raises."""
+        """Whether all models accept work; if one does not, the worker must be restarted. Never raises."""
         return self._engine.is_healthy
 
     def store_health(self) -> StoreHealth:
-        """Look at the store now. Never raises; blocks for at most the health timeout."""
+        """Check the store now. Never raises; blocks for at most the health timeout."""
         return self._store.health()
-
-    @property
-    def match_recall(self) -> float | None:
-        """The share of true matches that searches return, 0..1, as measured last; None when it is not known."""
-        return None if self._recall is None else self._recall.latest
 
     def healthy(self) -> bool:
         """Return whether a search would be answered now. Never raises; blocks for at most the health timeout."""
@@ -129,22 +118,22 @@ class FaceIndex:
         self,
         image: bytes,
         *,
-        gallery_id: str,
+        gallery_ids: tuple[str, ...],
         limit: int,
         min_similarity: float | None,
         faces: Literal["all", "largest"] = "all",
     ) -> SearchAnswer:
-        """Return the faces of the picture, each with at most `limit` matches in the gallery.
+        """Return the faces in the image, each with its best `limit` matches from all these galleries together.
 
-        Matches below `min_similarity` (cosine, -1..1; None for the pack's own) are left out. `faces="largest"` looks
-        for the largest face only. Raises NotOpen, ImageError, and what `VectorStore.search` raises.
+        Matches below `min_similarity` (cosine, -1..1; None for the pack's default) are left out. `faces="largest"`
+        searches only for the largest face. Raises NotOpen, ImageError, and what `VectorStore.search` raises.
         """
         match_similarity = self._engine.pack.match_similarity
         seen = self._seen(image, faces)
         if not seen.faces:
             return SearchAnswer(faces=(), rejected=seen.rejected, width=seen.width, height=seen.height)
         query = SearchQuery(
-            gallery_id=gallery_id,
+            gallery_ids=gallery_ids,
             embeddings=np.stack([face.embedding for face in seen.faces]),
             limit=limit,
             min_similarity=match_similarity if min_similarity is None else min_similarity,
@@ -159,7 +148,7 @@ class FaceIndex:
         return SearchAnswer(faces=searched, rejected=seen.rejected, width=seen.width, height=seen.height)
 
     def verify(self, one: bytes, other: bytes, *, min_similarity: float | None = None) -> Verification:
-        """Compare the largest faces of two pictures; they match from `min_similarity` on (None for the pack's own).
+        """Compare the largest faces of two images; they match from `min_similarity` on (None for the pack's default).
 
         Raises NotOpen, Busy, ImageError, NoFaceFound.
         """
@@ -169,29 +158,29 @@ class FaceIndex:
         return Verification(similarity=similarity, is_match=similarity >= least, faces=faces)
 
     def add(self, photos: Sequence[PhotoToIndex]) -> list[PhotoOutcome]:
-        """Index the photos and return one outcome each, in the order given. Running it twice changes nothing.
+        """Index the photos and return one outcome for each, in the order given. Running it twice changes nothing.
 
-        See `bulk.outcomes` for how they are looked at, and for what it raises. All faces are written in one call; what
-        an earlier run had found in a photo and this one did not is deleted afterwards. The old faces of a photo that
-        failed are left as they are. A photo whose faces no longer fit into the collection fails alone
+        `bulk.outcomes` documents how photos are processed and what that raises. All faces are written in one call.
+        Faces that an earlier run found on a photo and this one did not are deleted afterwards; if a photo fails, its
+        old faces stay. If the faces of a photo no longer fit into the collection, only that photo fails
         (`capacity_reached`). Raises what the store raises.
         """
         return self._written(photos, outcomes(self._engine, photos, limits=self._limits, stages=self._stages))
 
     def remove(self, *, gallery_id: str, photo_ids: Collection[str]) -> None:
-        """Delete every face of these photos; unknown photos are no error. Raises what the store raises."""
+        """Delete every face on these photos; unknown photos are not an error. Raises what the store raises."""
         self._store.delete_photos(gallery_id=gallery_id, photo_ids=photo_ids)
 
     def neighbours(self, *, gallery_id: str, face_ids: Collection[str], limit: int) -> dict[str, list[FaceHit]]:
-        """Return, for each of these faces that the store has, the most similar others of the gallery, best first.
+        """Return, for each of these faces that is in the store, the most similar others in the gallery, best first.
 
-        Those below the pack's own similarity are left out. Runs no model. Raises what the store raises.
+        Those below the pack's match similarity are left out. Runs no model. Raises what the store raises.
         """
         embeddings = self._store.fetch(face_ids)
         if not embeddings:
             return {}
         query = SearchQuery(
-            gallery_id=gallery_id,
+            gallery_ids=(gallery_id,),
             embeddings=np.stack(list(embeddings.values())),
             limit=limit + 1,
             min_similarity=self._engine.pack.match_similarity,
@@ -200,7 +189,7 @@ class FaceIndex:
         return {face_id: [hit for hit in hits if hit.face_id != face_id][:limit] for face_id, hits in found}
 
     def find_known_face(self) -> None:
-        """Put a known face through the model and find it in the store, past every cache. See `canary.py`."""
+        """Run a known face through the model and find it in the store, bypassing every cache. See `canary.py`."""
         find_known_face(self._engine, self._store, limits=self._limits)
 
     def _largest_face(self, image: bytes, which: str) -> Face:
@@ -210,25 +199,25 @@ class FaceIndex:
         return seen.faces[0]
 
     def _seen(self, image: bytes, faces: Literal["all", "largest"]) -> QueryFaces:
-        """Return the described faces of a query image, out of the cache when an earlier search has seen it."""
-        if self._cache is None:
+        """Return the embedded faces of a query image, from the cache if an earlier search has seen the image."""
+        if self._query_faces is None:
             return self._see(image, faces)
         config = self._engine.config
         thresholds = (config.min_face_score, config.min_face_pixels, config.min_face_quality)
         variant = ":".join(map(str, (faces, *thresholds, config.reduced_decoding)))
-        return self._cache.faces(image, variant=variant, find=lambda: self._see(image, faces))
+        return self._query_faces.faces(image, variant=variant, find=lambda: self._see(image, faces))
 
     def _see(self, image: bytes, faces: Literal["all", "largest"]) -> QueryFaces:
-        picture, seen = look_at(self._engine, image, limits=self._limits, stages=self._stages)
+        picture, seen = detect_faces(self._engine, image, limits=self._limits, stages=self._stages)
         found = seen.faces
         if faces == "largest" and found:
             found = (max(found, key=lambda face: face.detection.box.width * face.detection.box.height),)
         with timed(self._stages, "embed"):
-            [described] = self._engine.describe([found])
-        return QueryFaces(faces=tuple(described), rejected=seen.rejected, width=picture.width, height=picture.height)
+            [embedded] = self._engine.embed([found])
+        return QueryFaces(faces=tuple(embedded), rejected=seen.rejected, width=picture.width, height=picture.height)
 
     def _written(self, photos: Sequence[PhotoToIndex], outcomes: Sequence[PhotoOutcome]) -> list[PhotoOutcome]:
-        """Write all photos in one call; when the collection is full, one by one, so that what fits still gets in."""
+        """Write all photos in one call or, if the collection is full, one by one, so that those that fit get in."""
         try:
             self._write(photos, outcomes)
         except CapacityReached as error:

@@ -1,15 +1,15 @@
 """Untrusted bytes -> an upright picture of bounded size, in BGR.
 
-Everything that Pillow can throw at damaged or hostile bytes becomes an ImageError here, and nothing else in facequeue
-sees bytes that have not been decoded: OpenCV's own decoders trust the header and would allocate what it says.
+Every exception that Pillow raises on damaged or hostile bytes becomes an ImageError here, and nothing else in
+facequeue handles undecoded bytes: OpenCV's decoders trust the header and would allocate what it says.
 
-The order matters: the number of bytes, then the size that the header tells, and only then pixels. So a small
+The order of the checks matters: the number of bytes, then the size in the header, and only then pixels. So a small
 file that claims to be huge costs nothing. Safe to call from many threads at once: no state is kept or changed.
 
-Memory at the peak, measured for each pixel that is decoded: 7 bytes (4 of Pillow's picture, 3 of the result), up to
-10 for a progressive JPEG, AVIF and HEIC, 16 for WebP; the file itself comes on top. Two formats may cost more
-than their header's size before they are refused, as much as their libraries allow: a GIF whose frame is huge 179 MB
-(Pillow's limit, a byte a pixel), an AVIF whose header lies 16384 x 16384 pixels.
+Peak memory per decoded pixel, measured: 7 bytes (4 of Pillow's picture, 3 of the result), up to 10 for progressive
+JPEG, AVIF and HEIC, 16 for WebP, plus the file itself. Two formats may use more than their header says before they are
+refused, as much as their libraries allow: a GIF with a huge frame 179 MB (Pillow's limit, one byte per pixel), an AVIF
+with a false header 16384 x 16384 pixels.
 """
 
 import re
@@ -41,29 +41,29 @@ __all__ = ["DecodedImage", "ImageLimits", "decode"]
 #: Pillow's plugin for HEIC, of the extra "heic"; None without it. It is not registered: only we open HEIC with it.
 HeifImageFile: Any = import_module("pillow_heif").HeifImageFile if find_spec("pillow_heif") else None
 
-#: The formats that Pillow may open. Everything else that it could open (EPS starts Ghostscript) stays closed.
+#: The formats that Pillow may open. It could open others (EPS starts Ghostscript), which stay closed.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(("AVIF",) if features.check("avif") else ()))
 _NAMES = (*FORMATS, *(("HEIC",) if HeifImageFile else ()))
-#: What Pillow calls otherwise: a phone's JPEG with a second picture inside (a depth map, a preview), and HEIC.
+#: Formats that Pillow names differently: a JPEG with a second picture inside (depth map, preview), and HEIC.
 _NAMES_OF_PILLOW = {"MPO": "JPEG", "HEIF": "HEIC"}
 _TAKEN = f"{', '.join(_NAMES[:-1])} and {_NAMES[-1]}"
 
-#: How files of those formats begin: a file that begins so and yet has no readable header was cut short.
+#: The first bytes of those formats: a file that starts with them but has no readable header was cut short.
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: ISO media files (HEIC, AVIF, videos) have their brand at byte 8, after "ftyp".
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
-#: The longest side, whatever the number of pixels: the most that a JPEG or a GIF can say. A PNG of one row and forty
-#: million columns is no photo, and what comes after this should not have to think of it.
+#: The longest side, whatever the number of pixels: the maximum of JPEG and GIF. A PNG of one row and forty million
+#: columns is not a photo, and later code should not have to consider it.
 MAX_SIDE_PIXELS = 65_535
 
-# Files that are small and have few pixels, and yet keep a reader busy for minutes, have far too many parts. Real ones
-# have a few dozen.
-#: Reads of one file: a header is read part by part, and Pillow reads a run-length encoded BMP byte by byte.
+# A file that is small and has few pixels, yet keeps a decoder busy for minutes, has far too many parts. Real ones have
+# a few dozen.
+#: Reads per file: a header is read part by part, and Pillow reads a run-length encoded BMP byte by byte.
 _MAX_READS = 200_000
-#: EXIF blocks: Pillow joins them, copying all it has for each.
+#: EXIF blocks: Pillow joins them, and copies everything before for each.
 _MAX_EXIF_BLOCKS = 64
-#: Scans of a progressive JPEG: each goes over the whole picture, even if it says nothing in ten bytes.
+#: Scans of a progressive JPEG: each covers the whole picture, even an empty one of ten bytes.
 _MAX_SCANS = 64
 #: A scan's header: marker, length for one to four components, and their number (ITU-T T.81, B.2.3).
 _SCAN = re.compile(rb"\xff\xda\0(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
@@ -73,10 +73,10 @@ _SCAN = re.compile(rb"\xff\xda\0(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 class DecodedImage:
     """A picture as a viewer would show it: `pixels` upright BGR uint8, `format` in capitals ("JPEG").
 
-    `width` and `height` are those of the whole upright picture. `scale` is how many pixels were decoded for each of its
-    pixels along a side: 1, or 1/2, 1/4, 1/8. What is at (x, y) of `pixels` is at `origin + (x, y) / scale` of the whole
-    picture: the last column and row of a reduced picture may reach beyond the whole one's, and become its first when
-    it is turned. So `origin` is (0, 0), or has negative numbers of less than one reduced pixel.
+    `width` and `height` are those of the whole upright picture. `scale` is the number of decoded pixels per pixel of it
+    along a side: 1, or 1/2, 1/4, 1/8. The point (x, y) of `pixels` is the point `origin + (x, y) / scale` of the whole
+    picture. The last column and row of a reduced picture may reach beyond the whole one, and become its first when it
+    is turned; so `origin` is (0, 0), or negative by less than one reduced pixel.
     """
 
     pixels: Image
@@ -92,13 +92,13 @@ def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None
 
     The EXIF orientation is applied, transparency is laid over white, 16 bits are scaled to 8, and any colour
     space becomes BGR. With `enough_pixels` (1 or more) a JPEG is decoded at the smallest scale at which its longer side
-    still has that many pixels; the limits hold for the whole picture all the same.
+    still has that many pixels; the limits still apply to the whole picture.
     Raises EmptyImage, NotAnImage, UnsupportedImage, TruncatedImage or ImageTooLarge.
     """
     if not data:
-        raise EmptyImage("The file is empty.")
+        raise EmptyImage
     if len(data) > limits.max_bytes:
-        raise ImageTooLarge(f"The file has {len(data):,} bytes; at most {limits.max_bytes:,} bytes are taken.")
+        raise ImageTooLarge(f"The file has {len(data):,} bytes; at most {limits.max_bytes:,} bytes are accepted.")
     _check_parts(data)
     with _opened(data) as picture:
         _check_size(picture, limits)
@@ -108,7 +108,7 @@ def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None
         with _coded(TruncatedImage("The picture is cut short or damaged: it cannot be read to its end.")):
             picture.load()
         if picture.size != expected:
-            raise TruncatedImage("The picture is damaged: it has not the size that its header tells.")
+            raise TruncatedImage("The picture is damaged: its size differs from the size in its header.")
         orientation = _orientation(picture)
         with _coded(UnsupportedImage(f"Pictures in the colour mode {picture.mode} are not supported.")):
             pixels = upright_bgr(picture, orientation)
@@ -155,7 +155,7 @@ def _opened(data: bytes) -> Pillow.Image:
 
 
 def _why_unidentified(data: bytes) -> ImageError:
-    """Return the error that tells a person what the bytes are, as far as their beginning says."""
+    """Return the error that says what the bytes are, as far as their beginning shows."""
     beginning = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
     is_riff_webp = data[:4] == b"RIFF" and data[8:12] in (b"", b"WEBP")
     if data.startswith(_BEGINNINGS) or is_riff_webp or (data[4:8] == b"ftyp" and data[8:12] == b"avif"):
@@ -189,11 +189,11 @@ def _check_parts(data: bytes) -> None:
 
 
 def _too_many_parts() -> ImageError:
-    return UnsupportedImage("The picture is made of far more parts than a photo.")
+    return UnsupportedImage("The picture consists of far more parts than a photo does.")
 
 
 class _CountedReads(BytesIO):
-    """A file in memory that can be read only so often."""
+    """A file in memory that allows a limited number of reads."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
@@ -212,30 +212,30 @@ def _check_size(picture: Pillow.Image, limits: ImageLimits) -> None:
         raise TruncatedImage("The picture is cut short or damaged: it has no pixels.")
     if width * height > limits.max_pixels:
         raise ImageTooLarge(
-            f"The picture has {width} x {height} pixels; at most {limits.max_pixels:,} pixels are taken."
+            f"The picture has {width} x {height} pixels; at most {limits.max_pixels:,} pixels are accepted."
         )
     if max(width, height) > MAX_SIDE_PIXELS:
         raise ImageTooLarge(
-            f"The picture has {width} x {height} pixels; at most {MAX_SIDE_PIXELS:,} pixels a side are taken."
+            f"The picture has {width} x {height} pixels; at most {MAX_SIDE_PIXELS:,} pixels per side are accepted."
         )
     if isinstance(picture, TiffImagePlugin.TiffImageFile):
         _check_tiles(picture, limits)
 
 
 def _check_tiles(picture: TiffImagePlugin.TiffImageFile, limits: ImageLimits) -> None:
-    """Refuse a small TIFF of huge tiles: a tile is decoded whole, however little of it the picture shows."""
+    """Refuse a small TIFF with huge tiles: a tile is decoded whole, however little of it the picture shows."""
     with _coded(TruncatedImage("The picture is cut short or damaged: its header cannot be read.")):
         tile_pixels = int(picture.tag_v2.get(TiffImagePlugin.TILEWIDTH, 0)) * int(
             picture.tag_v2.get(TiffImagePlugin.TILELENGTH, 0)
         )
     if not 0 <= tile_pixels <= limits.max_pixels:
         raise ImageTooLarge(
-            f"The picture has tiles of {tile_pixels:,} pixels; at most {limits.max_pixels:,} are taken."
+            f"The picture has tiles of {tile_pixels:,} pixels; at most {limits.max_pixels:,} are accepted."
         )
 
 
 def _reduced(picture: Pillow.Image, enough_pixels: int) -> int:
-    """Let a JPEG be decoded at a fraction of its size; return by how much its sides shrink: 1, 2, 4 or 8."""
+    """Have a JPEG decoded at a fraction of its size; return the factor by which its sides shrink: 1, 2, 4 or 8."""
     if not isinstance(picture, JpegImagePlugin.JpegImageFile):
         return 1
     width, height = picture.size
@@ -245,9 +245,9 @@ def _reduced(picture: Pillow.Image, enough_pixels: int) -> int:
 
 
 def _orientation(picture: Pillow.Image) -> int:
-    """Return how the stored picture must be turned, as EXIF numbers it; 1 (not at all) where that cannot be read."""
+    """Return how the stored picture must be turned, as an EXIF number; 1 (not at all) when that cannot be read."""
     try:
         orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # noqa: BLE001 - Pillow has no root, and damaged EXIF is no reason to refuse a picture
+    except Exception:  # noqa: BLE001 - Pillow has no root, and a picture is not refused for damaged EXIF
         return 1
     return orientation if isinstance(orientation, int) else 1

@@ -1,7 +1,7 @@
-"""What a process has seen of its searches: counts, and the times of the last thousand; and how long each stage takes.
+"""How a process measures its searches: counts, the times of the last thousand, and how long each stage takes.
 
-One place for both sides: `tasks/web/search_client.py` measures from sending a search to its answer, the worker
-(`vector_search/monitoring.py`) each search of the vector store.
+Both sides use it: the web measures from sending a search to its answer, the worker (`vector_search/monitoring.py`) each
+search of the vector store.
 """
 
 import threading
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from statistics import fmean, quantiles
 from typing import Final, Literal, Protocol
 
-#: Percentiles are over this many latest searches.
+#: Percentiles are over the latest searches, this many.
 WINDOW: Final = 1000
 
 
-#: What is done with a picture: its bytes become pixels, faces are found, faces are described, matches are looked up.
+#: What is done with an image: it is decoded, faces are detected and embedded, and matches are searched.
 Stage = Literal["decode", "detect", "embed", "search"]
 
 
 class Stages(Protocol):
-    """Takes how long stages took, in seconds. Called from any thread; never raises."""
+    """Records how long stages took, in seconds. Called from any thread; never raises."""
 
     def record(self, stage: Stage, seconds: float) -> None: ...
 
@@ -38,7 +38,7 @@ NO_STAGES: Final[Stages] = _NoStages()
 
 @contextmanager
 def timed(stages: Stages, stage: Stage) -> Iterator[None]:
-    """Around one stage, which counts also when it fails."""
+    """Measure one stage, even when it fails."""
     started = time.perf_counter()
     try:
         yield
@@ -48,10 +48,9 @@ def timed(stages: Stages, stage: Stage) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsSummary:
-    """Times are in milliseconds, of searches that failed as well; 0.0 before the first search.
+    """Times are in milliseconds and include failed searches; 0.0 before the first search.
 
-    `cache_hit_rate_percent` is the share of look-ups in the cache that found something; None where nothing has been
-    looked up.
+    `cache_hit_rate_percent` is the share of cache look-ups that found something; None before the first look-up.
     """
 
     total_searches: int
@@ -65,7 +64,7 @@ class MetricsSummary:
 
 
 class SearchMetrics:
-    """Counts searches and look-ups in a cache. Safe to share between threads."""
+    """Counts searches and cache look-ups. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -90,7 +89,7 @@ class SearchMetrics:
         with self._lock:
             total, failed, times_ms = self._total, self._failed, list(self._times_ms)
             lookups, lookups_hit = self._lookups, self._lookups_hit
-        # quantiles() needs two points; one time is every percentile of itself.
+        # quantiles() needs two points; a single time is each of its percentiles.
         cuts = quantiles(times_ms * 2 if len(times_ms) == 1 else times_ms, n=100) if times_ms else [0.0] * 99
         return MetricsSummary(
             total_searches=total,

@@ -1,7 +1,7 @@
 """A decoded Pillow picture of any mode -> upright BGR pixels.
 
 The work is done in strips of whole rows that fit into the processor's cache: five times faster than on the whole
-picture, and beside Pillow's own picture only the result takes memory.
+picture, and only the result takes memory in addition to Pillow's picture.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,10 +18,10 @@ __all__ = ["SIDEWAYS", "mirrored_axes", "upright_bgr"]
 
 _Conversion = Callable[[Pillow.Image], Pillow.Image]
 
-#: Measured: a quarter of it or four times as much is a little slower.
+#: Measured: a quarter or four times as much is a little slower.
 _STRIP_PIXELS = 256 * 1024
 
-#: What each value of the EXIF orientation asks for (CIPA DC-008, table "Orientation"). Others ask for nothing.
+#: The transposition for each EXIF orientation (CIPA DC-008, table "Orientation"); other values need none.
 _UPRIGHT = {
     2: Pillow.Transpose.FLIP_LEFT_RIGHT,
     3: Pillow.Transpose.ROTATE_180,
@@ -38,14 +38,14 @@ _FIRST_ROW_LAST = (3, 4, 6, 7)
 
 
 def mirrored_axes(orientation: int) -> tuple[bool, bool]:
-    """Return whether x and y of the upright picture run against the axis of the stored picture that they come from."""
+    """Return whether x and y of the upright picture run opposite to the stored picture's axes that they come from."""
     return orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
 
 
 def upright_bgr(picture: Pillow.Image, orientation: int) -> Image:
     """Return a loaded picture, stored with this EXIF orientation, upright: BGR uint8.
 
-    Transparency is laid over white and 16 bits are scaled to 8. Raises ValueError for a mode that has no colours.
+    Transparency is laid over white and 16 bits are scaled to 8. Raises ValueError for a mode without colours.
     """
     convert = _conversion(picture)
     turn = _UPRIGHT.get(orientation)
@@ -69,7 +69,7 @@ def _strips(picture: Pillow.Image) -> Iterator[tuple[Pillow.Image, int, int]]:
 
 
 def _conversion(picture: Pillow.Image) -> _Conversion:
-    """Return what makes 8-bit RGB of a strip of this picture."""
+    """Return the conversion of a strip of this picture to 8-bit RGB."""
     if picture.mode.startswith("I;16"):
         return _from_16_bits
     if picture.mode in ("I", "F"):
@@ -110,7 +110,7 @@ def _extremes(picture: Pillow.Image) -> tuple[float, float]:
 
 
 def _stretched(strip: Pillow.Image, *, extremes: tuple[float, float]) -> Pillow.Image:
-    """Give values that have no agreed white (32-bit integers, floats) the picture's own range as 0..255."""
+    """Scale values without a defined white (32-bit integers, floats) so that the picture's range becomes 0..255."""
     low, high = extremes
     scale = 255.0 / (high - low) if high > low else 0.0
     return Pillow.fromarray(np.rint((_finite(strip) - low) * scale).astype(np.uint8)).convert("RGB")

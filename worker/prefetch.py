@@ -1,4 +1,4 @@
-"""Work on many items in threads, a few ahead of whoever takes the results."""
+"""Threads that work some items ahead of the consumer of their results."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,14 +9,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
+def prefetched(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
     """Yield `function(item)` for each item, in the order of the items, computed by `threads` threads.
 
-    At most `threads` results wait to be taken, however many items there are. What a call raises is raised in its turn;
-    then, and when the caller takes no more, items that were not begun are left.
+    At most `threads` results wait to be consumed, however many items there are. An exception is raised when its item's
+    turn comes. After that, and when the caller stops early, no further item is started.
     """
     pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="ahead") as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix="prefetch") as pool:
         try:
             for item in items:
                 pending.append(pool.submit(function, item))

@@ -14,6 +14,8 @@ SWEEP_INTERVAL_SECONDS: Final = 10.0
 FEED_INTERVAL_SECONDS: Final = 2.0
 #: Seconds between steps of filling and measuring generations.
 ADVANCE_INTERVAL_SECONDS: Final = 2.0
+#: Seconds between looks whether the match recall of what is searched is to be measured, or has been.
+WATCH_INTERVAL_SECONDS: Final = 5.0
 #: Seconds between deletions of people whose last face is gone. They are hidden at once.
 TIDY_INTERVAL_SECONDS: Final = 60.0
 #: Seconds between deletions of expired sessions.
@@ -35,6 +37,7 @@ BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
     "feed-index-queue": _tick(names.FEED_INDEX_QUEUE, FEED_INTERVAL_SECONDS),
     "requeue-stale-photos": _tick(names.REQUEUE_STALE_PHOTOS, SWEEP_INTERVAL_SECONDS),
     "advance-generations": _tick(names.ADVANCE_GENERATIONS, ADVANCE_INTERVAL_SECONDS),
+    "watch-match-recall": _tick(names.WATCH_MATCH_RECALL, WATCH_INTERVAL_SECONDS),
     "delete-faceless-people": _tick(names.DELETE_FACELESS_PEOPLE, TIDY_INTERVAL_SECONDS),
     "purge-sessions": _tick(names.PURGE_SESSIONS, PURGE_INTERVAL_SECONDS),
     "purge-jobs": _tick(names.PURGE_JOBS, PURGE_JOBS_INTERVAL_SECONDS),

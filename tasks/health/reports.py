@@ -59,8 +59,6 @@ class WorkerReport(BaseModel):
     store_latency_ms: float | None = None
     #: Of the calls to Milvus: "closed" lets them through, "open" does not, "half-open" tries one.
     breaker: str = ""
-    #: The share of true matches that searches return, 0..1; None when it has not been measured.
-    match_recall: float | None = None
     #: How long recent searches took, from sending to their end; None when there were too few.
     search_latency: SearchLatency | None = None
     #: The searches of the vector store in this process; None when ENABLE_METRICS is off.

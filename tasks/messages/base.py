@@ -14,7 +14,7 @@ class Message(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    #: The task that takes this kind of message (tasks/names.py); empty for an answer, which is not sent.
+    #: The task that takes this kind of message (tasks/names.py). Empty for an answer, which no task takes.
     task_name: ClassVar[str] = ""
 
     version: Literal[1] = 1

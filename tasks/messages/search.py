@@ -12,12 +12,12 @@ SearchedFaces = Literal["all", "largest"]
 
 
 class SearchRequest(Message):
-    """Search one gallery by one query image, which waits in the upload store under `upload_key`."""
+    """Search a set of galleries by one query image, which waits in redis-cache under `upload_key`."""
 
     task_name: ClassVar[str] = names.SEARCH_FACES
 
     target: Target
-    gallery_id: str
+    gallery_ids: tuple[str, ...] = Field(min_length=1)
     upload_key: str
     limit: int = Field(ge=1, le=1000)
     #: None asks for the pack's own threshold.

@@ -1,4 +1,4 @@
-"""What the web asks of the search workers."""
+"""The contract for searching through the search workers."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -9,13 +9,13 @@ from worker.metrics import MetricsSummary
 
 
 class Searches(Protocol):
-    """Searches on an event loop: no method holds a thread while it waits."""
+    """Searches, for use on an event loop. No method holds a thread while it waits."""
 
     async def start_search(
         self,
         image: bytes,
         *,
-        gallery_id: str,
+        gallery_ids: tuple[str, ...],
         limit: int = 10,
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
@@ -23,24 +23,24 @@ class Searches(Protocol):
     ) -> str:
         """Hand the image to the search workers and return the search's id at once.
 
-        A search that no worker began within `timeout_seconds` is dropped. Raises Busy when too many wait already, and
-        QueueUnavailable.
+        A search that no worker has started within `timeout_seconds` is dropped. Raises Busy when too many searches
+        wait already, and QueueUnavailable.
         """
         ...
 
     async def wait_for_search(self, job_id: str, *, timeout_seconds: float) -> SearchResult | None:
-        """Return the answer, or None when there is none in time; ask as often as you like. Raises QueueUnavailable."""
+        """Return the answer, or None when there is none in time. May be called again. Raises QueueUnavailable."""
         ...
 
     async def cancel_search(self, job_id: str) -> None:
-        """Let no worker begin this search any more. Safe to call twice; an answer that is there stays. Never raises."""
+        """Keep workers from starting this search; an answer that exists stays. Safe to call twice. Never raises."""
         ...
 
     async def search_faces_in_image(
         self,
         image: bytes,
         *,
-        gallery_id: str,
+        gallery_ids: tuple[str, ...],
         limit: int = 10,
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
@@ -58,13 +58,13 @@ class Searches(Protocol):
         ...
 
     def place(self) -> AbstractAsyncContextManager[None]:
-        """Keep a place in the queue for a search that this block starts. Raises what `check_room` raises."""
+        """Reserve a place in the queue for the search that this block starts. Raises what `check_room` raises."""
         ...
 
     async def health_check(self) -> HealthReport:
-        """Return how the service is, from what its workers report. Never raises for a service that is down."""
+        """Judge the service by its workers' reports. Never raises: a service that is down is a report too."""
         ...
 
     def get_metrics_summary(self) -> MetricsSummary:
-        """Summarise the searches that this process has started and waited for."""
+        """Summarise the searches that this process started and waited for."""
         ...

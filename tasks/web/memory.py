@@ -1,7 +1,7 @@
-"""The queue without Redis: messages and answers kept in the process, for tests and for trying things out.
+"""The queue without Redis: messages and answers stay in the process. For tests, and for trying things out.
 
-Both classes keep the contracts of what they stand in for, `WorkQueue` and `Searches`; tests/contract holds them to it.
-There is no worker here. The caller plays one: it takes messages, and sets the result that searches get.
+Both classes keep the contract of their interface, `WorkQueue` and `Searches`: tests/contract runs the same tests on
+them and on Redis. No worker runs here: the caller takes the messages and sets the answer to searches.
 """
 
 import threading
@@ -16,11 +16,10 @@ from tasks.errors import NoAnswer, QueueUnavailable
 from tasks.health.checks import HealthReport, judge, unreachable
 from tasks.health.inspection import QueueStatus
 from tasks.health.reports import WorkerReport
-from tasks.live_targets import LiveTargets
 from tasks.messages.base import Message, Target
 from tasks.messages.search import SearchedFaces, SearchResult
 from tasks.sending import check_sendable
-from tasks.targets import default_target
+from tasks.targets import LiveTargets, default_target
 from tasks.web.interfaces import Searches
 from tasks.work_queue import WorkQueue
 from worker.errors import Busy
@@ -41,22 +40,22 @@ class SentMessage:
 
 
 class MemoryWorkQueue(WorkQueue):
-    """A work queue whose messages wait until somebody takes them. Threads may share it."""
+    """A work queue whose messages wait until the caller takes them."""
 
     def __init__(self, *, are_workers_idle: bool = False, clock: Callable[[], float] = time.time) -> None:
         self._lock = threading.Lock()
         self.clock = clock
-        #: Idle workers take each message as it is sent, so none waits. What waits already is not touched.
+        #: Idle workers take each message as it is sent, so that none waits. Those that wait already stay.
         self.are_workers_idle = are_workers_idle
-        #: Every message since the start, oldest first. May be cleared.
+        #: Every message that was sent, oldest first, whether or not it waits. The caller may clear it.
         self.sent: list[SentMessage] = []
-        #: What the workers say of themselves.
+        #: What `worker_reports` returns.
         self.reports: list[WorkerReport] = []
-        #: What was last published.
+        #: What was published last.
         self.live_targets: LiveTargets | None = None
-        #: A queue that is down refuses to send and to be looked at.
+        #: Acts as if both Redis instances were down.
         self.is_down = False
-        #: So many messages are sent; the next one finds the queue down. None: any number.
+        #: After this many messages the queue goes down, at the next send. None: it stays up.
         self.sends_until_down: int | None = None
 
     def send(self, message: Message, *, queue: str, expires_seconds: float | None = None) -> None:
@@ -85,7 +84,7 @@ class MemoryWorkQueue(WorkQueue):
         now = self.clock()
         if not self._waiting(queue):
             return now - seconds
-        # What left a moment ago must not be taken for something that left `seconds` ago.
+        # A message that left a moment ago did not leave `seconds` ago.
         not_long_gone = [
             each.sent_at
             for each in self.sent
@@ -94,10 +93,11 @@ class MemoryWorkQueue(WorkQueue):
         return min(not_long_gone) - seconds
 
     def worker_reports(self) -> tuple[WorkerReport, ...]:
-        return tuple(self.reports)
+        return () if self.is_down else tuple(self.reports)
 
     def publish_targets(self, targets: LiveTargets) -> None:
-        self.live_targets = targets
+        if not self.is_down:
+            self.live_targets = targets
 
     # -- the workers' side --
 
@@ -112,7 +112,7 @@ class MemoryWorkQueue(WorkQueue):
         return None
 
     def messages(self, kind: type[M]) -> list[M]:
-        """Return all messages of this kind that were sent, oldest first, whether or not they wait."""
+        """Return the messages of this kind in `sent`."""
         return [each.message for each in self.sent if isinstance(each.message, kind)]
 
     def _waiting(self, queue: str) -> list[SentMessage]:
@@ -133,7 +133,7 @@ class StartedSearch:
     """What `start_search` was called with."""
 
     image: bytes
-    gallery_id: str
+    gallery_ids: tuple[str, ...]
     limit: int
     min_similarity: float | None
     faces: SearchedFaces
@@ -141,14 +141,14 @@ class StartedSearch:
 
 
 class MemorySearchClient(Searches):
-    """Searches that all get the same result, as soon as there is one."""
+    """Searches that all get the same answer, `result`, once it is set."""
 
     def __init__(self, *, target: Target | None = None) -> None:
-        """`target` is what `health_check` asks workers for; without it, what the settings describe."""
+        """`health_check` expects workers of `target`, by default of the one that the settings describe."""
         self._target = target or default_target()
         self._metrics = SearchMetrics()
         self._answered: dict[str, SearchResult] = {}
-        #: What whoever waits gets; None: no worker answers.
+        #: The answer to every search. None: no worker answers.
         self.result: SearchResult | None = None
         self.is_down = False
         self.is_full = False
@@ -163,7 +163,7 @@ class MemorySearchClient(Searches):
         self,
         image: bytes,
         *,
-        gallery_id: str,
+        gallery_ids: tuple[str, ...],
         limit: int = 10,
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
@@ -172,7 +172,7 @@ class MemorySearchClient(Searches):
         await self.check_room()
         search = StartedSearch(
             image=image,
-            gallery_id=gallery_id,
+            gallery_ids=gallery_ids,
             limit=limit,
             min_similarity=min_similarity,
             faces=faces,
@@ -182,7 +182,7 @@ class MemorySearchClient(Searches):
         return str(uuid.uuid4())
 
     async def wait_for_search(self, job_id: str, *, timeout_seconds: float) -> SearchResult | None:
-        """Waits for nothing: a result that is not there now is not there in time."""
+        """Answers at once: without a result there is no answer in time, whatever the timeout."""
         self._check()
         self.waited.append(timeout_seconds)
         if job_id not in self._answered and self.result is not None and job_id not in self.cancelled:
@@ -197,7 +197,7 @@ class MemorySearchClient(Searches):
         self,
         image: bytes,
         *,
-        gallery_id: str,
+        gallery_ids: tuple[str, ...],
         limit: int = 10,
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
@@ -205,7 +205,7 @@ class MemorySearchClient(Searches):
     ) -> SearchResult:
         job_id = await self.start_search(
             image,
-            gallery_id=gallery_id,
+            gallery_ids=gallery_ids,
             limit=limit,
             min_similarity=min_similarity,
             faces=faces,

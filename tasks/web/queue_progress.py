@@ -1,12 +1,11 @@
-"""What has certainly left a queue, and when: without it nobody can tell a message that was lost from one that waits.
+"""Which messages have certainly left a queue, and for how long: this tells a lost message from one that still waits.
 
-A queue is first in, first out. So whatever was sent before the oldest message that waits has left the queue: a worker
-has it, or it is done, or it was lost. *When* it left, the queue does not say; so what was seen is kept as a mark in
-redis-cache, and is of use once the mark is old enough. That needs no empty queue, and a service that is never idle has
-none.
+A queue is first in, first out. So every message sent before the oldest waiting one has left the queue: a worker has it,
+or it is done, or it was lost. The queue does not record *when* it left; so each observation is kept as a mark in
+redis-cache and used once the mark is old enough. The queue need not become empty, which a busy service's never does.
 
-Messages that a worker gave back or sends again are out of this order. Then more waits than is said here, and what is
-taken for lost is sent twice, which does no harm.
+Messages that a worker returns or sends again break this order. Then more messages wait than this module assumes, and
+some that count as lost are sent twice, which does no harm.
 """
 
 import time
@@ -18,7 +17,7 @@ from tasks.config import worker_cache
 from tasks.health.inspection import queue_statuses
 
 KEY_PREFIX: Final = "facequeue:passage:"
-#: A mark that nobody has asked for in this time is forgotten.
+#: A mark that is not read for this long is forgotten.
 KEPT_SECONDS: Final = 24 * 3600
 
 
@@ -30,11 +29,11 @@ class Mark(NamedTuple):
 
 
 def left_queue(queue: str, seconds: float) -> float:
-    """Return a time (time.time()) such that what was sent before it left the queue `seconds` ago, as far as is known.
+    """Return a time (time.time()): messages sent before it left the queue at least `seconds` ago.
 
-    Of a queue that never gets empty something new is known once in `seconds`; in between it is 0. `seconds` are also
-    taken off for clocks that differ, and for a sender that notes the time a while before it sends. Of an empty queue it
-    is only known that what was sent `seconds` ago has left it. Raises QueueUnavailable.
+    For a queue that is never empty this advances once every `seconds`; in between it is 0. `seconds` are also
+    subtracted as a margin for clocks that differ and for senders that note the time before they send. For an empty
+    queue it is the time `seconds` ago: older messages have left, if perhaps only just. Raises QueueUnavailable.
     """
     [status] = queue_statuses([queue])
     now = time.time()
@@ -46,7 +45,7 @@ def left_queue(queue: str, seconds: float) -> float:
 
 
 def _left_before(queue: str, seen: Mark, seconds: float) -> float:
-    """Keep what is seen now if there is no mark or the last is old enough; return what follows from the last."""
+    """Return what follows from the last mark, if it is old enough; then, or if there is none, set a new one."""
     key = KEY_PREFIX + queue
     cache = worker_cache()
     try:
@@ -56,7 +55,7 @@ def _left_before(queue: str, seen: Mark, seconds: float) -> float:
             return 0.0
         cache.set(key, f"{seen.seen_at} {seen.oldest_sent_at}", ex=KEPT_SECONDS)
     except redis.RedisError:
-        return 0.0  # without redis-cache nothing is known until the queue is empty
+        return 0.0  # without redis-cache only an empty queue shows what has left it
     finally:
         cache.close()
     return mark.oldest_sent_at - seconds if mark else 0.0

@@ -1,4 +1,4 @@
-"""SearchClient: searches through Redis and the search workers; and the one that a process uses.
+"""SearchClient: searches through Redis and the search workers. `search_client()` is the process' own.
 
 Sends tasks by name; imports no model and no Milvus.
 """
@@ -22,7 +22,7 @@ from redis.retry import Retry
 
 from tasks import queues
 from tasks.config import QUERY_IMAGE_GRACE_SECONDS, QueueConfig
-from tasks.errors import NoAnswer, QueueUnavailable
+from tasks.errors import NoAnswer, QueueUnavailable, SearchExpired
 from tasks.health import canaries, checks, live_recall, metrics, reports
 from tasks.health.checks import HealthReport
 from tasks.messages.base import ErrorInfo, Target
@@ -96,20 +96,20 @@ class SearchClient(Searches):
         self,
         image: bytes,
         *,
-        gallery_id: str,
+        gallery_ids: tuple[str, ...],
         limit: int = 10,
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
         timeout_seconds: float = 30.0,
     ) -> SearchResult:
-        """Search the gallery for every face of the image, or for its largest, and wait for the answer.
+        """Search these galleries for every face of the image, or for its largest, and wait for the answer.
 
         `min_similarity` None asks for the pack's own threshold. A picture that is none comes back as
         `SearchResult.error`; what the service itself cannot do is raised: QueueUnavailable, NoAnswer.
         """
         job_id = await self.start_search(
             image,
-            gallery_id=gallery_id,
+            gallery_ids=gallery_ids,
             limit=limit,
             min_similarity=min_similarity,
             faces=faces,
@@ -128,7 +128,7 @@ class SearchClient(Searches):
         self,
         image: bytes,
         *,
-        gallery_id: str,
+        gallery_ids: tuple[str, ...],
         limit: int = 10,
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
@@ -148,7 +148,7 @@ class SearchClient(Searches):
             upload_key = await self._uploads.put(job_id, image, ttl_seconds=timeout_seconds + QUERY_IMAGE_GRACE_SECONDS)
             request = SearchRequest(
                 target=target,
-                gallery_id=gallery_id,
+                gallery_ids=gallery_ids,
                 upload_key=upload_key,
                 limit=limit,
                 min_similarity=min_similarity,
@@ -245,13 +245,13 @@ _client: Searches | None = None
 
 
 def set_search_client(client: Searches | None) -> None:
-    """Name the process' search client; the ASGI lifespan calls this."""
+    """Set the process' search client. The ASGI lifespan calls this."""
     global _client
     _client = client
 
 
 def search_client() -> Searches:
-    """Return the process' search client. Raises NotOpen where none is open: outside a web process."""
+    """Return the process' search client. Raises NotOpen when it has none: only web processes keep one open."""
     if _client is None:
         raise NotOpen("This process has no open SearchClient: run it under ASGI, or open one yourself.")
     return _client
@@ -259,7 +259,7 @@ def search_client() -> Searches:
 
 @asynccontextmanager
 async def open_search_client(*, active_target: Callable[[], Awaitable[Target]]) -> AsyncIterator[Searches]:
-    """Yield the process' search client; where there is none, as in a command, one that is open for this block."""
+    """Yield the process' search client. Where there is none, as in a command, open one for this block."""
     if _client is not None:
         yield _client
         return
@@ -279,7 +279,7 @@ def _search_result(meta: Meta) -> SearchResult:
     if meta["status"] == "SUCCESS":
         return SearchResult.from_json(meta["result"])
     if meta["status"] == "REVOKED":
-        error = ErrorInfo(code="search_expired", message="The search waited too long for a worker. Please try again.")
+        error = ErrorInfo(code=SearchExpired.code, message=SearchExpired.sentence)
     else:
         error = ErrorInfo(code="internal", message="The search failed in the worker; its log says why.")
     return SearchResult(error=error)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -14,30 +14,47 @@ from tasks.targets import collection_config
 from worker.errors import ModelMismatch
 from worker.face_index import FaceIndex
 from worker.metrics import Stages
+from worker.query_faces import QueryFaceCache
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Pack
 from worker.vector_search.cache import CachedVectorStore, CacheManager
+from worker.vector_search.config import CollectionConfig
 from worker.vector_search.core import VectorSearchService
 from worker.vector_search.exceptions import CollectionMissing
 from worker.vector_search.interfaces import VectorStore
 from worker.vector_search.monitoring import MetricsCollector, MonitoredVectorStore
 from worker.vector_search.recall.live import SAMPLED_SHARE, LiveQueries
-from worker.vector_search.recall.measured import RecallWatch
+from worker.vector_search.tuned import TunedVectorStore
 
 #: A collection that is no longer live and was not used for so long is let go, in seconds.
 UNUSED_SECONDS = 60.0
 
 
-@dataclass(slots=True)
-class _Opened:
+@dataclass(frozen=True, slots=True)
+class _Tuned:
+    """An opened collection as it is searched with one set of search parameters."""
+
     store: VectorStore
-    recall: RecallWatch
     live: LiveQueries
     index: FaceIndex
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A collection with its connections, cache and metrics.
+
+    Its search parameters may change while it is in use, and messages with older ones still arrive. So there is one
+    _Tuned for each set that a message has asked for; all of them share the store.
+    """
+
+    #: Without the cache and the metrics: what measurements search.
+    service: VectorSearchService
+    store: VectorStore
+    query_faces: QueryFaceCache | None
+    tuned: dict[tuple[tuple[str, int], ...], _Tuned] = field(default_factory=dict)
     used_at: float = field(default_factory=time.monotonic)
 
     def close(self) -> None:
-        self.recall.close()
         self.store.close()  # not the index: the engine is everybody's
 
 
@@ -81,19 +98,11 @@ class OpenIndexes:
         Raises ModelMismatch when the target is for another pack, or another one has filled the collection; and what
         `VectorStore.open` raises.
         """
-        pack = self._engine.pack
-        if target.pack != pack.name or target.fingerprint not in ("", pack.fingerprint):
-            raise ModelMismatch(
-                f"The message is for pack {target.pack!r} {target.fingerprint[:12]}, this worker has {pack.name!r} "
-                f"{pack.fingerprint[:12]}."
-            )
-        return self._open(target, dimension=pack.dimension, fingerprint=pack.fingerprint).index
+        return self._tuned(target).index
 
     def store(self, target: Target) -> VectorStore:
         """Return the store of the target's collection, opened. Raises as `index`."""
-        self.index(target)
-        with self._lock:
-            return self._opened[target.collection].store
+        return self._tuned(target).store
 
     def measure_live(self, target: Target) -> dict[str, float]:
         """Return the match recall by gallery of searches that this process has answered lately, and forget them.
@@ -102,7 +111,8 @@ class OpenIndexes:
         """
         with self._lock:
             opened = self._opened.get(target.collection)
-        return {} if opened is None else opened.live.measure()
+            tuned = opened.tuned.get(_key(collection_config(target))) if opened else None
+        return {} if tuned is None else tuned.live.measure()
 
     def remove(self, target: Target, *, gallery_id: str, photo_ids: Sequence[str]) -> None:
         """Delete the photos' faces from the target's collection, also when another pack fills it.
@@ -134,14 +144,45 @@ class OpenIndexes:
         for each in unused:
             each.close()
 
+    def _tuned(self, target: Target) -> _Tuned:
+        pack = self._engine.pack
+        if target.pack != pack.name or target.fingerprint not in ("", pack.fingerprint):
+            raise ModelMismatch(
+                f"The message is for pack {target.pack!r} {target.fingerprint[:12]}, this worker has {pack.name!r} "
+                f"{pack.fingerprint[:12]}."
+            )
+        opened = self._open(target, dimension=pack.dimension, fingerprint=pack.fingerprint)
+        config = collection_config(target)
+        with self._lock:
+            if _key(config) not in opened.tuned:
+                opened.tuned[_key(config)] = self._tune(opened, config.search_params)
+            return opened.tuned[_key(config)]
+
+    def _tune(self, opened: _Opened, search_params: Mapping[str, int]) -> _Tuned:
+        store = TunedVectorStore(opened.store, search_params)
+        # Where nobody measures them, no query is kept.
+        share = SAMPLED_SHARE if settings.RECALL_INTERVAL_SECONDS else 0.0
+        live = LiveQueries(
+            TunedVectorStore(opened.service, search_params),
+            min_similarity=self._engine.pack.match_similarity,
+            sampled_share=share,
+        )
+        index = FaceIndex(
+            self._engine,
+            store,
+            limits=self._config.image_limits,
+            query_faces=opened.query_faces,
+            live=live,
+            stages=self._stages,
+        )
+        return _Tuned(store=store, live=live, index=index)
+
     def _open(self, target: Target, *, dimension: int, fingerprint: str, is_foreign: bool = False) -> _Opened:
         with self._lock:
             found = self._opened.get(target.collection)
             if found is None:
                 service = self._service(target, dimension=dimension, fingerprint=fingerprint, is_foreign=is_foreign)
                 found = self._opened[target.collection] = self._built(target, service, fingerprint)
-                if not is_foreign:
-                    found.recall.open()
             found.used_at = time.monotonic()
             return found
 
@@ -159,25 +200,22 @@ class OpenIndexes:
     def _built(self, target: Target, service: VectorSearchService, fingerprint: str) -> _Opened:
         """Lay the cache and the measuring around the service, and open it all."""
         store: VectorStore = service
-        cache = None
+        query_faces = None
         if self._performance.enable_caching:
             cache = CacheManager(
                 settings.REDIS_CACHE_URL,
                 collection=target.collection,
-                fingerprint=fingerprint,
                 ttl_seconds=self._performance.cache_ttl_seconds,
-                max_entries=self._performance.cache_max_size,
+                max_values=self._performance.cache_max_size,
                 recorder=self._collector,
             )
+            query_faces = QueryFaceCache(cache.values, fingerprint=fingerprint)
             store = CachedVectorStore(store, cache)
         store = MonitoredVectorStore(store, self._collector)  # it measures what a caller sees, the cache included
-        recall = RecallWatch(service)
-        # Where nobody measures them, no query is kept.
-        share = SAMPLED_SHARE if settings.RECALL_INTERVAL_SECONDS else 0.0
-        live = LiveQueries(service, min_similarity=self._engine.pack.match_similarity, sampled_share=share)
         store.open()
-        limits = self._config.image_limits
-        index = FaceIndex(
-            self._engine, store, limits=limits, cache=cache, recall=recall, live=live, stages=self._stages
-        )
-        return _Opened(store=store, recall=recall, live=live, index=index)
+        return _Opened(service=service, store=store, query_faces=query_faces)
+
+
+def _key(config: CollectionConfig) -> tuple[tuple[str, int], ...]:
+    """Return the search parameters as a dictionary key."""
+    return tuple(sorted(config.search_params.items()))

@@ -53,7 +53,7 @@ class HealthReporter:
         interval_seconds: float = REPORT_INTERVAL_SECONDS,
         stopping: threading.Event | None = None,
     ) -> None:
-        """`stopping` is waited on between two reports; a test that keeps the time brings its own."""
+        """The thread waits on `stopping` between reports; a test passes its own to control time."""
         self._cache = cache
         self._name = name
         self._describe = describe

@@ -30,7 +30,7 @@ def search_faces(message: dict[str, Any]) -> dict[str, Any]:
 def _search(request: SearchRequest) -> SearchResult:
     answer = state.indexes.index(request.target).search(
         state.uploads.get(request.upload_key),
-        gallery_id=request.gallery_id,
+        gallery_ids=request.gallery_ids,
         limit=request.limit,
         min_similarity=request.min_similarity,
         faces=request.faces,

@@ -13,7 +13,7 @@ import psutil
 from celery.worker import state as celery_state
 from django.conf import settings
 
-from tasks import live_targets
+from tasks import targets
 from tasks.config import worker_cache
 from tasks.dictionaries import monitoring_config, pack_name
 from tasks.health import metrics
@@ -138,16 +138,13 @@ class WorkerState:
         problem = self._not_open or (self._broker.problem() if self._broker else "")
         if self._not_open or self._indexes is None or self._metrics is None or self._store_health is None:
             return WorkerReport(is_healthy=not problem, problem=problem, **self._describe_process())
-        # Imported here for the same reason as in open_indexes().
-        from worker.vector_search.recall.measured import recall_problem
-
         self._metrics.log_summary_when_due()
         index = self._followed(self._indexes)
-        pack, health, match_recall = self._indexes.pack, self._store_health.health(index), index.match_recall
+        pack, health = self._indexes.pack, self._store_health.health(index)
         return WorkerReport(
             **self._describe_process(),
             is_healthy=health.is_healthy and self._indexes.models_are_healthy and not problem,
-            problem=problem or _model_problem(self._indexes) or health.detail or recall_problem(match_recall),
+            problem=problem or _model_problem(self._indexes) or health.detail,
             pack=pack.name,
             fingerprint=pack.fingerprint,
             detector=pack.detector_fingerprint,
@@ -158,7 +155,6 @@ class WorkerState:
             collection=self.target.collection,
             collection_status=health.collection_status,
             store_latency_ms=health.latency_ms,
-            match_recall=match_recall,
             breaker=health.breaker,
             search_latency=recent_searches.summary(),
             metrics=self._metrics.summary(),
@@ -166,7 +162,7 @@ class WorkerState:
 
     def _followed(self, indexes: "OpenIndexes") -> "FaceIndex":
         """Return the index of what is active now, if this worker can serve that; close what nobody needs any more."""
-        live = live_targets.published()
+        live = targets.published()
         wanted = live.for_pack(indexes.pack.name) or self.target
         try:
             index = indexes.index(wanted)
@@ -208,7 +204,7 @@ def _versions(*, with_engine: bool) -> dict[str, str]:
 
 
 def _onnxruntime_version() -> str:
-    """Return it by whichever name it was installed: the builds for other providers have names of their own."""
+    """Return the version of whichever distribution provides it: builds for other providers have other names."""
     for name in ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-silicon"):
         with contextlib.suppress(PackageNotFoundError):
             return version(name)
@@ -233,7 +229,7 @@ def open_indexes(collector: "MetricsCollector", *, role: str) -> "OpenIndexes":
 
 def _first_target() -> Target:
     """Return what a worker of this pack opens at its start."""
-    return live_targets.published().for_pack(pack_name()) or default_target()
+    return targets.published().for_pack(pack_name()) or default_target()
 
 
 def _open_when_reachable(indexes: "OpenIndexes", target: Target, waits: Callable[[str], None]) -> None:

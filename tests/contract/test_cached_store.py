@@ -8,6 +8,7 @@ import pytest
 
 from tests.contract.conftest import DIMENSION, FINGERPRINT, MakeStore
 from tests.contract.test_generations import *  # noqa: F403
+from tests.contract.test_several_galleries import *  # noqa: F403
 from tests.contract.test_vector_store import *  # noqa: F403
 from tests.contract.test_vector_store_reads import *  # noqa: F403
 from tests.redis_server import redis_server
@@ -46,9 +47,7 @@ def a_cached_collection(redis_url: str) -> Iterator[MakeStore]:
 
     def make(*, dimension: int = DIMENSION, fingerprint: str = FINGERPRINT, **options: object) -> VectorStore:
         inner = InMemoryVectorStore(name=name, dimension=dimension, fingerprint=fingerprint, server=server, **options)
-        cache = CacheManager(
-            redis_url, collection=name, fingerprint=fingerprint, ttl_seconds=60, max_entries=100, settle_seconds=0
-        )
+        cache = CacheManager(redis_url, collection=name, ttl_seconds=60, max_values=100, settle_seconds=0)
         store = MonitoredVectorStore(CachedVectorStore(inner, cache), MetricsCollector(MonitoringConfig()))
         made.append(store)
         return store

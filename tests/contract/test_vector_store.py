@@ -46,7 +46,7 @@ def faces(count: int, *, seed: int = 0, **values: Any) -> list[FaceRecord]:
 def search(
     store: VectorStore, *embeddings: Embedding, gallery_id: str = GALLERY, **options: Any
 ) -> list[list[FaceHit]]:
-    return store.search(SearchQuery(gallery_id=gallery_id, embeddings=np.stack(embeddings), **options))
+    return store.search(SearchQuery(gallery_ids=(gallery_id,), embeddings=np.stack(embeddings), **options))
 
 
 def ids(hits: list[FaceHit]) -> list[str]:
@@ -93,7 +93,9 @@ def test_an_empty_gallery_answers_each_embedding_with_no_hits(store: VectorStore
 
 
 def test_no_embeddings_have_no_answers(store: VectorStore) -> None:
-    assert store.search(SearchQuery(gallery_id=GALLERY, embeddings=np.zeros((0, DIMENSION), dtype=np.float32))) == []
+    query = SearchQuery(gallery_ids=(GALLERY,), embeddings=np.zeros((0, DIMENSION), dtype=np.float32))
+
+    assert store.search(query) == []
 
 
 def test_a_limit_of_one_gives_the_best_hit_only(store: VectorStore) -> None:

@@ -24,7 +24,7 @@ NewId = Callable[[], str]
 
 
 def exact(store: VectorStore, *embeddings: Embedding, gallery_id: str = GALLERY, **options: Any) -> list[list[FaceHit]]:
-    return store.exact_search(SearchQuery(gallery_id=gallery_id, embeddings=np.stack(embeddings), **options))
+    return store.exact_search(SearchQuery(gallery_ids=(gallery_id,), embeddings=np.stack(embeddings), **options))
 
 
 def stored(store: VectorStore) -> set[str]:

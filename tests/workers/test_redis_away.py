@@ -68,7 +68,7 @@ async def test_the_result_of_a_search_is_not_lost_and_a_second_run_does_not_chan
 ) -> None:
     async with SearchClient() as search:
         with redis_away_at_the_end(celery_setup, nodes["milvus"], broker):
-            job_id = await search.start_search(samples.portrait_query(), gallery_id=str(uuid.uuid4()))
+            job_id = await search.start_search(samples.portrait_query(), gallery_ids=(str(uuid.uuid4()),))
         result = await search.wait_for_search(job_id, timeout_seconds=60)
     assert result is not None
     assert result.error is None

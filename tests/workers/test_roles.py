@@ -172,9 +172,9 @@ async def test_a_search_is_answered_while_the_index_worker_stands_still_and_its_
             request = RemoveRequest(
                 targets=(default_target(),), gallery_id=str(uuid.uuid4()), photo_ids=(str(uuid.uuid4()),)
             )
-            work_queue().send(request, queue=queues.index_queue(settings.PACK_NAME))
+            work_queue().send(request, queue=queues.index_queue(pack_name()))
         async with SearchClient() as search:
-            job_id = await search.start_search(samples.portrait_query(), gallery_id=gallery)
+            job_id = await search.start_search(samples.portrait_query(), gallery_ids=(gallery,))
             result = await search.wait_for_search(job_id, timeout_seconds=30)
     finally:
         index.kill("SIGCONT")

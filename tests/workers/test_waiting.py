@@ -48,7 +48,7 @@ async def test_200_waiting_searches_are_one_subscription_and_none_is_left_after(
     image = samples.portrait_query()
     config = replace(QueueConfig.from_django(), search_queue_bound=WAITING)
     async with SearchClient(config) as search:
-        ids = [await search.start_search(image, gallery_id=str(uuid.uuid4())) for _ in range(WAITING)]
+        ids = [await search.start_search(image, gallery_ids=(str(uuid.uuid4()),)) for _ in range(WAITING)]
         waits = [asyncio.create_task(search.wait_for_search(job_id, timeout_seconds=30)) for job_id in ids]
         while search.waiting < WAITING:
             await asyncio.sleep(0.05)
@@ -65,7 +65,7 @@ async def test_200_waiting_searches_are_one_subscription_and_none_is_left_after(
 async def test_no_byte_of_a_picture_is_in_the_broker(nodes: dict[str, Any], broker: redis.Redis) -> None:
     async with SearchClient() as search:
         await search.start_search(
-            samples.portrait_query(), gallery_id=str(uuid.uuid4()), limit=1000, min_similarity=0.123456789
+            samples.portrait_query(), gallery_ids=(str(uuid.uuid4()),), limit=1000, min_similarity=0.123456789
         )
     [message] = waiting_messages(broker, queues.search_queue(pack_name()))
     assert len(message) < LARGEST_SEARCH_BYTES

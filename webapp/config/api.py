@@ -10,10 +10,11 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.docs import Swagger
 
+from tasks.errors import DatabaseUnavailable
 from webapp.accounts.authentication import SessionAuth
 from webapp.gallery.api import router as gallery_router
 from webapp.generations.api import router as generations_router
-from webapp.http.problems import DATABASE_UNAVAILABLE, Problem, not_found
+from webapp.http.problems import Problem, not_found
 from webapp.jobs.api import router as jobs_router
 from webapp.people.api import router as people_router
 from webapp.search.api import router as search_router
@@ -82,7 +83,7 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 @api.exception_handler(OperationalError)
 def _database_down(request: HttpRequest, error: OperationalError) -> HttpResponse:
     logger.error("The database does not answer: %s", error)
-    return _answer(request, Problem("database_unavailable", DATABASE_UNAVAILABLE))
+    return _answer(request, Problem.from_error(DatabaseUnavailable()))
 
 
 @api.exception_handler(Exception)

@@ -9,16 +9,16 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from django.core.exceptions import ImproperlyConfigured
+from worker.errors import ConfigError
 
 Number = TypeVar("Number", int, float)
 Choice = TypeVar("Choice", bound=str)
-#: Makes a value of a variable's name and text. Raises ImproperlyConfigured.
+#: Makes a value of a variable's name and text. Raises ConfigError.
 Kind = Callable[[str, str], Any]
 
 
 def given(variables: Mapping[str, tuple[str, Kind]]) -> dict[str, Any]:
-    """Return a settings dictionary with the keys whose variables are set. Raises ImproperlyConfigured.
+    """Return a settings dictionary with the keys whose variables are set. Raises ConfigError.
 
     `variables` has the name and the kind of each key's variable.
     """
@@ -30,19 +30,19 @@ def text(name: str, default: str) -> str:
 
 
 def whole(name: str, default: int, *, lowest: int = 0, highest: float = math.inf) -> int:
-    """Return a whole number between the bounds, both included. Raises ImproperlyConfigured."""
+    """Return a whole number between the bounds, both included. Raises ConfigError."""
     value = os.environ.get(name)
     return _bounded(name, as_whole(name, value), value, lowest, highest) if value else default
 
 
 def number(name: str, default: float, *, lowest: float = 0, highest: float = math.inf) -> float:
-    """Return a finite number between the bounds, both included. Raises ImproperlyConfigured."""
+    """Return a finite number between the bounds, both included. Raises ConfigError."""
     value = os.environ.get(name)
     return _bounded(name, as_number(name, value), value, lowest, highest) if value else default
 
 
 def flag(name: str, default: bool) -> bool:
-    """Return a flag. Raises ImproperlyConfigured."""
+    """Return a flag. Raises ConfigError."""
     value = os.environ.get(name)
     return as_flag(name, value) if value else default
 
@@ -54,7 +54,7 @@ def names(name: str, default: Sequence[str]) -> list[str]:
 
 
 def choice(name: str, default: Choice, choices: Sequence[Choice]) -> Choice:
-    """Return one of the choices. Raises ImproperlyConfigured."""
+    """Return one of the choices. Raises ConfigError."""
     value = text(name, default)
     for each in choices:
         if each == value:
@@ -106,9 +106,9 @@ def as_json_object(name: str, value: str) -> dict[str, Any]:
     return found
 
 
-def refused(name: str, value: str, allowed: str) -> ImproperlyConfigured:
+def refused(name: str, value: str, allowed: str) -> ConfigError:
     """Return the error for a value that is not allowed."""
-    return ImproperlyConfigured(f"{name} must be {allowed}, not {value!r}.")
+    return ConfigError(f"{name} must be {allowed}, not {value!r}.")
 
 
 def _bounded(name: str, found: Number, value: str, lowest: float, highest: float) -> Number:

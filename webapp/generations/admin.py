@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from webapp.generations.models import Check, Entry, Generation
+from webapp.generations.models import Check, Entry, Generation, Trial
 from webapp.http.admin_bases import ReadOnly
 
 
@@ -16,6 +16,12 @@ class GenerationAdmin(ReadOnly):
 @admin.register(Check)
 class CheckAdmin(ReadOnly):
     list_display = ["generation", "started_at", "finished_at", "missing_count", "orphaned_count", "duplicated_count"]
+    list_select_related = ["generation"]
+
+
+@admin.register(Trial)
+class TrialAdmin(ReadOnly):
+    list_display = ["generation", "state", "search_params", "previous", "recall_before", "recall_after", "started_at"]
     list_select_related = ["generation"]
 
 

@@ -11,11 +11,13 @@ from webapp.generations.schemas import (
     GenerationDetailOut,
     GenerationOut,
     RateIn,
+    SearchParamsIn,
     StartIn,
     SwitchIn,
     _change_out,
     generation_out,
 )
+from webapp.generations.searched import trials
 from webapp.http.schemas import ErrorOut
 from webapp.indexing import consistency
 
@@ -68,6 +70,19 @@ def set_rate(request: HttpRequest, number: int, data: RateIn) -> GenerationOut:
     generation = overview.generation_numbered(number)
     services.rate_set(generation=generation, actor=actor_of(request), rate_limit=data.rate_limit)
     return _shown(number)
+
+
+@router.post("/generations/{int:number}/search-params", response={202: GenerationOut, (400, 404, 409): ErrorOut})
+def set_search_params(request: HttpRequest, number: int, data: SearchParamsIn) -> Status[GenerationOut]:
+    """Search it with other parameters from now on. If it then finds fewer matches, `trial` says that it was undone."""
+    generation = overview.generation_numbered(number)
+    trials.search_params_set(
+        generation=generation,
+        actor=actor_of(request),
+        search_params=data.search_params,
+        is_confirmed=data.confirm,
+    )
+    return Status(202, _shown(number))
 
 
 @router.post("/generations/{int:number}/activate", response={200: GenerationOut, (400, 404, 409): ErrorOut})

@@ -1,4 +1,4 @@
-"""What must hold before a generation is searched. A closed gate says why; an operator may override it by its name."""
+"""Gates: conditions for activating a generation. A closed gate says why; operators may override it by name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ RECALL: Final = "recall"
 ANSWERS: Final = "answers"
 WORKERS: Final = "workers"
 GATES: Final = (OUTCOMES, COUNTS, RECALL, ANSWERS, WORKERS)
-#: A rollback goes to a generation that has proved itself: these are asked again.
+#: The gates for a rollback, which goes to a generation that has passed all of them before.
 ROLLBACK_GATES: Final = (OUTCOMES, WORKERS)
 
-#: Neighbours whose similarities differ by less are equally near: pictures of one moment, or the same picture twice.
+#: Neighbours whose similarities differ by less count as equally near: pictures of one moment, or duplicates.
 AS_NEAR: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """One condition; `detail` is a sentence in both cases."""
+    """One condition; `detail` is a sentence whether the gate is open or closed."""
 
     name: str
     is_open: bool
@@ -36,7 +36,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedAnswer:
-    """A face whose nearest neighbour is another one in the new generation; ids of faces, None for none."""
+    """A face whose nearest neighbour differs in the new generation. `old`, `new`: ids of faces; None: no neighbour."""
 
     face_id: str
     old: str | None
@@ -46,25 +46,25 @@ class ChangedAnswer:
 
 
 def gates_of(generation: Generation, reports: Sequence[WorkerReport] | None = None) -> list[Gate]:
-    """Look at every gate of the generation."""
+    """Return every gate of the generation."""
     reports = work_queue().worker_reports() if reports is None else reports
     return [outcomes_gate(generation), *measured_gates(generation), _workers(generation, reports)]
 
 
 def measured_gates(generation: Generation) -> list[Gate]:
-    """Look at the gates that follow from what was measured last; reads nothing but the row that is given."""
+    """Return the gates that depend on the latest measurement; reads only the generation's row."""
     return [_counts(generation), _recall(generation), _answers(generation)]
 
 
 def outcomes_gate(generation: Generation) -> Gate:
-    """Look whether every photo has an outcome; counts them."""
+    """Return whether every photo has an outcome; counts the photos."""
     progress = selectors.progress_of(generation)
     if progress.missing:
         detail = f"{progress.missing} of {progress.total} photos have no outcome yet."
     else:
         detail = f"{progress.done} of {progress.total} photos have an outcome; {progress.failed} of them failed."
     if progress.following:
-        detail += f" {progress.following} were settled just now and follow."
+        detail += f" {progress.following} settled just now and will follow."
     return Gate(name=OUTCOMES, is_open=not progress.missing, detail=detail)
 
 
@@ -95,14 +95,14 @@ def _changed(face_id: str, old: list[dict[str, Any]], new: list[dict[str, Any]])
 
 
 def _nearest(hits: list[dict[str, Any]]) -> set[str]:
-    """Return the ids of the nearest neighbour and of those that are as near: which of them is first says nothing."""
+    """Return the ids of the nearest neighbour and of those that count as equally near, whose order means nothing."""
     return {hit["face_id"] for hit in hits if hit["similarity"] >= hits[0]["similarity"] - AS_NEAR}
 
 
 def _counts(generation: Generation) -> Gate:
     own = _measured(generation, "own")
     if own is None:
-        return Gate(name=COUNTS, is_open=False, detail="The collection was not counted yet.")
+        return Gate(name=COUNTS, is_open=False, detail="The collection has not been counted yet.")
     here, there = own["database_count"], own["face_count"]
     detail = f"The database has {here} faces, the collection {there}."
     return Gate(name=COUNTS, is_open=here == there, detail=detail)
@@ -111,24 +111,26 @@ def _counts(generation: Generation) -> Gate:
 def _recall(generation: Generation) -> Gate:
     own, least = _measured(generation, "own"), settings.RECALL_MIN
     if own is None:
-        return Gate(name=RECALL, is_open=False, detail="The match recall was not measured yet.")
+        return Gate(name=RECALL, is_open=False, detail="Match recall has not been measured yet.")
     recall = own["match_recall"]
     if recall is None:
-        return Gate(name=RECALL, is_open=own["face_count"] == 0, detail="There was nothing to measure recall with.")
-    detail = f"Searches find {recall:.2%} of the matches that exact search finds; at least {least:.2%} are wanted."
+        return Gate(
+            name=RECALL, is_open=own["face_count"] == 0, detail="There were no faces to measure match recall with."
+        )
+    detail = f"Searches find {recall:.2%} of the matches that exact search finds; at least {least:.2%} are required."
     return Gate(name=RECALL, is_open=recall >= least, detail=detail)
 
 
 def _answers(generation: Generation) -> Gate:
     if _measured(generation, "own") is None or _measured(generation, "active") is None:
-        return Gate(name=ANSWERS, is_open=False, detail="Old and new answers were not compared yet.")
+        return Gate(name=ANSWERS, is_open=False, detail="Old and new answers have not been compared yet.")
     compared, changed = changed_answers(generation)
     if not compared:
-        return Gate(name=ANSWERS, is_open=True, detail="There are no faces in both generations to compare.")
+        return Gate(name=ANSWERS, is_open=True, detail="The two generations share no faces to compare.")
     agreement, least = 1 - len(changed) / compared, settings.AGREEMENT_MIN
     detail = (
         f"Of {compared} sampled faces {agreement:.0%} have the same nearest neighbour as before; "
-        f"at least {least:.0%} are wanted."
+        f"at least {least:.0%} are required."
     )
     return Gate(name=ANSWERS, is_open=agreement >= least, detail=detail)
 
@@ -140,7 +142,7 @@ def _workers(generation: Generation, reports: Sequence[WorkerReport]) -> Gate:
     if missing:
         detail = f"No healthy worker of the pack {generation.pack} consumes {' and '.join(missing)}."
         return Gate(name=WORKERS, is_open=False, detail=detail)
-    return Gate(name=WORKERS, is_open=True, detail=f"Workers of the pack {generation.pack} are there.")
+    return Gate(name=WORKERS, is_open=True, detail=f"Healthy workers of the pack {generation.pack} are running.")
 
 
 def _measured(generation: Generation, key: str) -> dict[str, Any] | None:

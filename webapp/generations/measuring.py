@@ -1,9 +1,10 @@
-"""Measuring a generation for its gates: GPU workers look at the collections, what they find is kept in its row."""
+"""Measuring a generation for its gates: GPU workers examine the collections; the results are stored in its row."""
 
 import uuid
 from collections import defaultdict
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
 from tasks.messages.generations import Measured, MeasureRequest
@@ -14,18 +15,18 @@ from webapp.generations import selectors
 from webapp.generations.gates import measured_gates, outcomes_gate
 from webapp.generations.models import Generation
 
-#: A measurement that has not opened the gates is made again after so long; one that has; one nobody has answered.
+#: Seconds until a new measurement: when the gates are closed, when they are open, and when nobody has answered.
 AGAIN_SECONDS, RENEWED_SECONDS, UNANSWERED_SECONDS = 30.0, 300.0, 600.0
-#: But a worker that measures is not to do so for more than a tenth of its time.
+#: A worker spends at most a tenth of its time on measurements: the pause is this many times the measurement.
 PAUSE_FACTOR = 10.0
-#: Faces whose neighbours are compared between the active generation and this one.
+#: How many faces have their neighbours compared between the active generation and this one.
 COMPARED_FACES = 100
 
 
 def advance(generation: Generation) -> None:
-    """Ask for a measurement when the generation is filled and the last is too old. Raises QueueUnavailable.
+    """Request a measurement if the generation is filled and its last one is too old. Raises QueueUnavailable.
 
-    Counts photos only when something depends on it: a tick must not take longer the more there are.
+    Photos are counted only when the result matters, so that the cost of a tick does not grow with their number.
     """
     if selectors.is_being_filled(generation):
         _become(generation, Generation.State.BUILDING)
@@ -56,7 +57,7 @@ def _patience(generation: Generation, *, has_passed: bool) -> timedelta:
 
 
 def measurement_start(generation: Generation) -> None:
-    """Ask workers to look at this generation's collection and at the active one. Raises QueueUnavailable."""
+    """Send requests to measure this generation's collection and the active one. Raises QueueUnavailable."""
     active = selectors.active_generation()
     face_ids = _sample(generation, active)
     generation.measuring, generation.measured_at = str(uuid.uuid4()), timezone.now()
@@ -67,28 +68,31 @@ def measurement_start(generation: Generation) -> None:
 
 
 def measurement_record(*, measured: Measured) -> None:
-    """Keep what a worker has found, beside what the database says at this moment; an old answer is of no use."""
-    generation = Generation.objects.filter(measuring=measured.ticket).first()
+    """Store what a worker measured, with the database's present count; answers to old requests are ignored."""
     looked_at = Generation.objects.filter(collection=measured.collection).first()
-    if generation is None or looked_at is None:
+    if looked_at is None:
         return
     found = measured.model_dump(mode="json", exclude={"version", "ticket", "collection"})
-    key = "own" if looked_at == generation else "active"
-    generation.measurements = {
-        **generation.measurements,
-        key: {**found, "ticket": measured.ticket, "database_count": selectors.face_count(looked_at)},
-    }
-    generation.save(update_fields=["measurements"])
+    found |= {"ticket": measured.ticket, "database_count": selectors.face_count(looked_at)}
+    with transaction.atomic(durable=True):
+        generation = Generation.objects.select_for_update().filter(measuring=measured.ticket).first()
+        if generation is None:
+            return
+        is_proven = generation.state in (Generation.State.ACTIVE, Generation.State.RETIRED)
+        own = "searched" if is_proven else "own"
+        key = own if looked_at == generation else "active"
+        generation.measurements = {**generation.measurements, key: found}
+        generation.save(update_fields=["measurements"])
 
 
 def _become(generation: Generation, state: Generation.State) -> None:
-    """Move between building and ready; guarded, for an operator may activate it at the same moment."""
+    """Switch between building and ready, unless an operator has activated the generation meanwhile."""
     before = Generation.objects.filter(pk=generation.pk, state__in=(Generation.State.BUILDING, Generation.State.READY))
     before.exclude(state=state).update(state=state)
 
 
 def _sample(generation: Generation, active: Generation) -> dict[str, tuple[str, ...]]:
-    """Return ids of faces that both generations have, by gallery: the same ones each time, spread by their ids."""
+    """Return ids of faces that both generations have, by gallery: the same ones each time, evenly spread by id."""
     both = Face.objects.filter(generations=generation).filter(generations=active).order_by("id")
     step = max(1, both.count() // COMPARED_FACES)
     chosen: defaultdict[str, list[str]] = defaultdict(list)

@@ -14,8 +14,9 @@ from tasks.queues import gpu_queues
 from tasks.work_queue import work_queue
 from webapp.gallery.models import Face
 from webapp.gallery.selectors import Viewer, photos_for
-from webapp.generations import checks, gates, selectors
-from webapp.generations.models import Entry, Generation
+from webapp.generations import gates, selectors
+from webapp.generations.models import Check, Entry, Generation
+from webapp.generations.searched import trials
 from webapp.generations.selectors import GenerationProgress
 from webapp.http.problems import not_found
 
@@ -53,8 +54,10 @@ class Overview:
     workers: PackWorkers
     #: What must hold before it is searched; none for the active one.
     gates: tuple[gates.Gate, ...]
-    #: The latest comparison with the database (checking.check_summary); None without one.
+    #: The latest comparison with the database (checks.check_summary); None without one.
     check: dict[str, Any] | None
+    #: The latest change of its search parameters while it was searched (trials.trial_summary); None without one.
+    trial: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +135,8 @@ def _overviews(generations: Sequence[Generation]) -> list[Overview]:
                 seconds_left=to_do / rate if to_do and rate else None,
                 workers=workers[each.pack],
                 gates=_gates(each, reports),
-                check=checks.check_summary(each),
+                check=check_summary(each),
+                trial=trials.trial_summary(each),
             )
         )
     return found
@@ -181,3 +185,22 @@ def _portraits(face_ids: Iterable[str | None], viewer: Viewer) -> dict[str, Port
     drawable = photos_for(viewer).filter(width__isnull=False).exclude(image_format="")
     visible = set(drawable.filter(faces__id__in=wanted).values_list("id", flat=True))
     return {str(face.id): Portrait(face=face, is_visible=face.photo_id in visible) for face in faces}
+
+
+def check_summary(generation: Generation) -> dict[str, Any] | None:
+    """Return the generation's latest check, as its page, the API and `manage.py reindex` show it; None without one."""
+    check = Check.objects.filter(generation=generation).first()
+    if check is None:
+        return None
+    kinds = ("missing", "orphaned", "duplicated")
+    counts: dict[str, int] = {kind: getattr(check, f"{kind}_count") for kind in kinds}
+    return {
+        "is_repair": check.is_repair,
+        "is_finished": check.finished_at is not None,
+        "is_consistent": not any(counts.values()),
+        "started_at": check.started_at,
+        "finished_at": check.finished_at,
+        "face_count": check.face_count,
+        **{f"{kind}_count": count for kind, count in counts.items()},
+        **{kind: getattr(check, kind) for kind in kinds},
+    }

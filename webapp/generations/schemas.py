@@ -52,6 +52,31 @@ class CheckIn(Schema):
     is_repair: bool = False
 
 
+class TrialOut(Schema):
+    """The latest change of a generation's search parameters while it was searched, and what has become of it."""
+
+    #: "running", "kept" or "undone".
+    state: str
+    search_params: dict[str, int]
+    previous: dict[str, int]
+    #: Match recall (0..1) with the previous parameters and with the new ones; none while it is not known.
+    recall_before: float | None
+    recall_after: float | None
+    is_confirmed: bool
+    started_at: datetime
+    settled_at: datetime | None
+    #: A sentence.
+    detail: str
+
+
+class SearchParamsIn(Schema):
+    """What searches of a live generation use from now on; empty: its index's own."""
+
+    search_params: dict[str, int]
+    #: Keep them even when they find fewer matches than the present ones.
+    confirm: bool = False
+
+
 class GenerationOut(Schema):
     number: int
     state: str
@@ -76,6 +101,9 @@ class GenerationOut(Schema):
     #: What must hold before it is searched; none of the active one.
     gates: list[GateOut]
     check: CheckOut | None
+    trial: TrialOut | None
+    #: The share (0..1) of true matches that searches find, as measured last; none while it is not known.
+    match_recall: float | None
     created: datetime
     activated_at: datetime | None
     retired_at: datetime | None
@@ -145,6 +173,8 @@ def generation_out(shown: Overview) -> GenerationOut:
         workers=shown.workers.workers,
         gates=[GateOut.from_orm(gate) for gate in shown.gates],
         check=CheckOut.model_validate(shown.check) if shown.check else None,
+        trial=TrialOut.model_validate(shown.trial) if shown.trial else None,
+        match_recall=generation.match_recall,
         state=generation.state,
         is_paused=generation.is_paused,
         is_dropping=generation.is_dropping,

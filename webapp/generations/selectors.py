@@ -1,4 +1,4 @@
-"""Reads of generations: which is active, which are filled, and how far each is."""
+"""Reads of generations: which one is active, which are live, and how far each is filled."""
 
 import time
 from collections.abc import Sequence
@@ -12,31 +12,30 @@ from django.db import DatabaseError
 from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from tasks.live_targets import LiveTargets
 from tasks.messages.base import Target
-from tasks.targets import default_target
+from tasks.targets import LiveTargets, default_target
 from webapp.gallery.models import Face, Photo
 from webapp.generations.models import LIVE_STATES, Entry, Generation
 
-#: How long a web process searches what was active, in seconds.
+#: How long a web process may go on searching the previous generation after an activation, in seconds.
 FRESH_SECONDS = 1.0
 
-#: A photo that was settled so lately may still be on its way to the other generations, in seconds.
+#: For this many seconds after it settled, a photo may still be on its way to the other generations.
 FOLLOWING_SECONDS = 30.0
 
-#: Photos that stay as they are until somebody acts: what a generation is filled with.
+#: States that last until someone acts. Generations are filled with the photos in them.
 SETTLED = (Photo.State.INDEXED, Photo.State.NO_FACES, Photo.State.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationProgress:
-    """How far a generation is: settled photos by what became of them in it. They add up to `total`."""
+    """How far a generation is filled: settled photos by their outcome in it. The counts add up to `total`."""
 
     total: int
     indexed: int = 0
     no_faces: int = 0
     failed: int = 0
-    #: Of those without an outcome, the ones that are not settled for long: they follow within seconds, also afterwards.
+    #: Photos without an outcome that settled only just now: they follow within seconds, even after an activation.
     following: int = 0
 
     @property
@@ -50,7 +49,7 @@ class GenerationProgress:
 
 
 def active_generation() -> Generation:
-    """Return the generation that is searched; the first one is made from the settings when it is first asked for."""
+    """Return the generation that is searched. The first call of all creates it from the settings."""
     found = Generation.objects.filter(state=Generation.State.ACTIVE).first()
     if found is not None:
         return found
@@ -63,14 +62,14 @@ def active_generation() -> Generation:
 
 
 def live_generations() -> list[Generation]:
-    """Return the generations that uploads and deletions go to, the active one first."""
+    """Return the generations that uploads and removals go to, the active one first."""
     active = active_generation()
     others = Generation.objects.filter(state__in=LIVE_STATES, is_dropping=False).exclude(id=active.id)
     return [active, *others]
 
 
 def generation_of(collection: str) -> Generation | None:
-    """Return the live generation of a message; the active one for a message of a release that had only one."""
+    """Return the live generation that has the collection; None if there is none. An empty name: the active one."""
     if not collection:
         return active_generation()
     return next((each for each in live_generations() if each.collection == collection), None)
@@ -82,9 +81,9 @@ def live_targets() -> LiveTargets:
 
 
 class ActiveTarget:
-    """What is searched now, for the event loop of a web process: asked of the database once in FRESH_SECONDS.
+    """The target of searches, for the event loop of a web process. It is read at most once in FRESH_SECONDS.
 
-    A database that does not answer is no reason to search something else than before.
+    While the database does not answer, searches keep their previous target.
     """
 
     def __init__(self) -> None:
@@ -104,21 +103,21 @@ def _active_target() -> Target:
 
 
 def missing_photos(generation: Generation, *, settled_since: datetime | None = None) -> QuerySet[Photo]:
-    """Settled photos that the generation has no entry of.
+    """Return settled photos without an entry in the generation.
 
-    All of them, gallery by gallery, which takes a look at every photo; or those that were settled since then, in that
-    order.
+    Without `settled_since`, these are all such photos, ordered by gallery, which reads every photo; with it, only those
+    settled since, ordered by that time.
     """
     entries = Entry.objects.filter(generation=generation, photo=OuterRef("id"))
     missing = Photo.objects.filter(~Exists(entries), state__in=SETTLED)
     if settled_since is None:
         return missing.order_by("gallery_id", "id")
-    # Asked for in another order, SQLite would look at every photo all the same.
+    # With any other order, SQLite would still read every photo.
     return missing.filter(settled_at__gte=settled_since).order_by("settled_at")
 
 
 def is_being_filled(generation: Generation) -> bool:
-    """Return whether photos lack an outcome in it that should have one by now, as far as is known without counting."""
+    """Return whether photos lack an outcome in it that should have one by now, as far as entries show."""
     if Generation.objects.filter(pk=generation.pk, looked_through_at=None).exists():
         return True
     pending = generation.entries.filter(state=Entry.State.PENDING, photo__state__in=SETTLED)
@@ -130,7 +129,7 @@ def progress_of(generation: Generation) -> GenerationProgress:
 
 
 def progress_of_each(generations: Sequence[Generation]) -> dict[int, GenerationProgress]:
-    """Count for several generations."""
+    """Return the progress of each generation by its primary key."""
     settled = Photo.objects.filter(state__in=SETTLED)
     recent = settled.filter(settled_at__gte=_following_since())
     total = settled.count()
@@ -155,5 +154,5 @@ def _following_since() -> datetime:
 
 
 def face_count(generation: Generation) -> int:
-    """Return how many faces the database says the generation's collection has."""
+    """Return how many faces the generation's collection should hold according to the database."""
     return Face.generations.through.objects.filter(generation_id=generation.pk).count()

@@ -1,4 +1,4 @@
-"""What operators do with generations. Each change is one transaction, guarded by the state it expects, and audited."""
+"""Operators' changes to generations. Each is one transaction, expects a certain state, and is audited."""
 
 import re
 import secrets
@@ -40,7 +40,7 @@ def generation_start(
     search_params: Mapping[str, int] | None = None,
     rate_limit: float | None = None,
 ) -> Generation:
-    """Begin a generation beside the active one: of another pack, of another index, or the same once more.
+    """Start a generation beside the active one, with another pack, another index or the same ones.
 
     Without a pack it is the active one's, and embeddings are copied; otherwise the pack's workers look at the photos.
     Raises Problem: another one is being built already; there is no such index.
@@ -57,7 +57,7 @@ def generation_start(
     if generation.pack == active.pack:
         generation.fingerprint, generation.dimension = active.fingerprint, active.dimension
     with transaction.atomic(durable=True):
-        Generation.objects.select_for_update().get(pk=active.pk)  # starters take turns here
+        Generation.objects.select_for_update().get(pk=active.pk)  # concurrent starts take turns here
         if Generation.objects.filter(state__in=(State.BUILDING, State.READY), is_dropping=False).exists():
             raise Problem(
                 "reindex_running", "Another generation is being built: activate or drop it first.", status=409
@@ -74,7 +74,7 @@ def generation_start(
 
 
 def gallery_rebuild(*, actor: str, gallery: Gallery) -> int:
-    """Have the active pack look at all photos of a gallery again, in place. Returns how many they are."""
+    """Index all photos of a gallery again in the active generation. Return how many."""
     active = selectors.active_generation()
     with transaction.atomic(durable=True):
         found = Entry.objects.filter(generation=active, photo__gallery=gallery, photo__state__in=selectors.SETTLED)
@@ -84,21 +84,21 @@ def gallery_rebuild(*, actor: str, gallery: Gallery) -> int:
 
 
 def generation_pause(*, generation: Generation, actor: str, is_paused: bool) -> None:
-    """Stop sending photos to the generation, or go on. What was sent is still done."""
+    """Stop sending photos to the generation, or resume. Photos that were sent are still indexed."""
     with transaction.atomic(durable=True):
         _live(generation).update(is_paused=is_paused)
         audit(actor=actor, action="reindex.pause" if is_paused else "reindex.resume", subject=str(generation))
 
 
 def rate_set(*, generation: Generation, actor: str, rate_limit: float | None) -> None:
-    """Bound the photos per second; None: as many as searches bear."""
+    """Limit the photos per second; None: re-indexing slows down when searches do."""
     with transaction.atomic(durable=True):
         _live(generation).update(rate_limit=rate_limit)
         audit(actor=actor, action="reindex.rate", subject=str(generation), rate_limit=rate_limit)
 
 
 def generation_activate(*, generation: Generation, actor: str, override: Collection[str] = ()) -> None:
-    """Search this generation from now on; the one before is retired and kept up to date.
+    """Make this generation the active one; the previous one is retired and kept up to date.
 
     Raises Problem when a gate is closed that is not overridden by its name; what is overridden is written down.
     """
@@ -106,7 +106,7 @@ def generation_activate(*, generation: Generation, actor: str, override: Collect
 
 
 def generation_rollback(*, actor: str, override: Collection[str] = ()) -> Generation:
-    """Search the generation again that was active before this one. Raises Problem as `generation_activate`."""
+    """Activate the previously active generation again; return it. Raises Problem as `generation_activate` does."""
     previous = Generation.objects.filter(state=State.RETIRED, is_dropping=False).order_by("-retired_at").first()
     if previous is None:
         raise Problem("no_rollback", "There is no retired generation to go back to.", status=409)
@@ -124,7 +124,7 @@ def _switch(
 ) -> None:
     if unknown := sorted(set(override) - set(gates.GATES)):
         raise Problem(
-            "no_such_gate", f"There is no gate {unknown[0]!r}; there are {', '.join(gates.GATES)}.", status=400
+            "no_such_gate", f"There is no gate {unknown[0]!r}; the gates are {', '.join(gates.GATES)}.", status=400
         )
     looked_at = [gate for gate in gates.gates_of(generation) if gate.name in wanted]
     closed = [gate for gate in looked_at if not gate.is_open]
@@ -136,9 +136,11 @@ def _switch(
         live = {each.pk: each for each in Generation.objects.select_for_update().all()}
         chosen = live.get(generation.pk)
         if chosen is None or chosen.state not in expected or chosen.is_dropping:
-            raise Problem("not_ready", f"{generation} cannot be activated as it is now.", status=409)
+            raise Problem("not_ready", f"{generation} cannot be activated in its present state.", status=409)
         Generation.objects.filter(state=State.ACTIVE).update(state=State.RETIRED, retired_at=now)
-        Generation.objects.filter(pk=chosen.pk).update(state=State.ACTIVE, activated_at=now, is_paused=False)
+        Generation.objects.filter(pk=chosen.pk).update(
+            state=State.ACTIVE, activated_at=now, is_paused=False, measuring="", measured_at=None
+        )
         # Pending photos were sent to the previous pack's workers; send them to those of this generation instead.
         Photo.objects.send_again()
         photos_follow(chosen)
@@ -148,7 +150,7 @@ def _switch(
 
 
 def generation_drop(*, generation: Generation, actor: str) -> str:
-    """Delete a generation and its collection. Returns a warning when the queue is down; it is then done later.
+    """Drop a generation and its collection. Return a warning when the queue is down; it is then dropped later.
 
     Raises Problem for the active one.
     """
@@ -169,21 +171,21 @@ def generation_drop(*, generation: Generation, actor: str) -> str:
 
 
 def drop_send(generation: Generation) -> None:
-    """Ask a worker to delete the collection. Raises QueueUnavailable."""
+    """Request that a worker drops the collection. Raises QueueUnavailable."""
     Generation.objects.filter(pk=generation.pk).update(fed_at=timezone.now())
     queue = index_queue(selectors.active_generation().pack)
     work_queue().send(DropRequest(target=generation.target), queue=queue)
 
 
 def drops_send_again() -> None:
-    """Ask once more for what nobody has answered. Raises QueueUnavailable."""
+    """Send the requests again that no worker has answered in time. Raises QueueUnavailable."""
     since = timezone.now() - timedelta(seconds=settings.INDEX_LEASE_SECONDS)
     for generation in Generation.objects.filter(is_dropping=True, fed_at__lt=since):
         drop_send(generation)
 
 
 def drop_record(*, collection: str) -> None:
-    """Delete the row of a generation whose collection is gone. May run twice."""
+    """Delete the row of a generation whose collection was dropped. May run twice."""
     for generation in Generation.objects.filter(collection=collection, is_dropping=True):
         for rows in (Face.generations.through.objects.filter(generation_id=generation.pk), generation.entries.all()):
             while ids := list(rows.values_list("pk", flat=True)[:BATCH_SIZE]):
@@ -192,7 +194,7 @@ def drop_record(*, collection: str) -> None:
 
 
 def _live(generation: Generation) -> QuerySet[Generation]:
-    """Return the generation's row, to be changed. Raises Problem when it is on its way out."""
+    """Return the generation's row for an update. Raises Problem when the generation is not live."""
     found = Generation.objects.filter(pk=generation.pk, state__in=LIVE_STATES, is_dropping=False)
     if not found.exists():
         raise Problem("not_live", f"{generation} is not live any more.", status=409)
@@ -200,5 +202,5 @@ def _live(generation: Generation) -> QuerySet[Generation]:
 
 
 def _collection_name(pack: str) -> str:
-    """Return a name that no collection has had: a late message may still carry one that was dropped."""
+    """Return a name that no collection has ever had, because late messages may name dropped ones."""
     return f"faces_{re.sub(r'[^A-Za-z0-9_]', '_', pack)}_{secrets.token_hex(4)}"

@@ -6,7 +6,8 @@ from celery import shared_task
 
 from tasks import names
 from tasks.messages.generations import Dropped, Measured
-from webapp.generations import live_recall, measuring, services
+from webapp.generations import measuring, services
+from webapp.generations.searched import live_recall, recall
 from webapp.record_tasks import RETRIED
 
 
@@ -20,6 +21,13 @@ def record_measurement(message: dict[str, Any]) -> None:
 def record_drop(message: dict[str, Any]) -> None:
     """Delete the row of a generation whose collection is gone."""
     services.drop_record(collection=Dropped.from_json(message).collection)
+
+
+# Not retried: beat sends the next one soon.
+@shared_task(name=names.WATCH_MATCH_RECALL, ignore_result=True)
+def watch_match_recall() -> None:
+    """Measure what is searched, and settle changes of search parameters."""
+    recall.searched_recall_tick()
 
 
 @shared_task(name=names.ASK_FOR_RECALL, ignore_result=True)

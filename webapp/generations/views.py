@@ -12,8 +12,9 @@ from pydantic import Json, ValidationError
 from webapp.accounts.staff import actor_of, staff_only
 from webapp.generations import overview, services
 from webapp.generations.gates import GATES, ROLLBACK_GATES
-from webapp.generations.models import Generation
-from webapp.generations.schemas import RateIn, StartIn
+from webapp.generations.models import Generation, Trial
+from webapp.generations.schemas import RateIn, SearchParamsIn, StartIn
+from webapp.generations.searched import trials
 from webapp.http.polling import STOP_POLLING
 from webapp.http.problems import Problem
 from worker.vector_search.milvus.indexes import INDEXES
@@ -29,6 +30,12 @@ class StartForm(StartIn):
     """The same as a form sends it: parameters are JSON in a field."""
 
     index_params: Json[dict[str, int]] = Field(default_factory=dict)
+    search_params: Json[dict[str, int]] = Field(default_factory=dict)
+
+
+class SearchParamsForm(SearchParamsIn):
+    """The same as a form sends it."""
+
     search_params: Json[dict[str, int]] = Field(default_factory=dict)
 
 
@@ -75,8 +82,15 @@ def _context(generation: Generation) -> dict[str, Any]:
     shown = overview.overview(generation)
     is_checked = bool(shown.check and not shown.check["is_finished"])
     is_behind = shown.progress.done < shown.progress.total
-    is_changing = _is_unproven(generation) or generation.is_dropping or is_behind or is_checked
-    return {"shown": shown, "generation": generation, "is_changing": is_changing}
+    is_tried = bool(shown.trial and shown.trial["state"] == Trial.State.RUNNING)
+    is_changing = _is_unproven(generation) or generation.is_dropping or is_behind or is_checked or is_tried
+    recall = generation.match_recall
+    return {
+        "shown": shown,
+        "generation": generation,
+        "is_changing": is_changing,
+        "match_recall": None if recall is None else f"{recall:.2%}",
+    }
 
 
 def _is_unproven(generation: Generation) -> bool:
@@ -116,6 +130,23 @@ def generation_rate(request: HttpRequest, number: int) -> HttpResponse:
     try:
         rate_limit = _form(request, RateIn).rate_limit
         services.rate_set(generation=generation, actor=actor_of(request), rate_limit=rate_limit)
+    except Problem as problem:
+        messages.error(request, problem.message)
+    return redirect("generation_detail", number)
+
+
+@staff_only
+@require_POST
+def generation_search_params(request: HttpRequest, number: int) -> HttpResponse:
+    generation = overview.generation_numbered(number)
+    try:
+        asked = _form(request, SearchParamsForm)
+        trials.search_params_set(
+            generation=generation,
+            actor=actor_of(request),
+            search_params=asked.search_params,
+            is_confirmed=asked.confirm,
+        )
     except Problem as problem:
         messages.error(request, problem.message)
     return redirect("generation_detail", number)

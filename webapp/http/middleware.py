@@ -12,7 +12,8 @@ from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from webapp.http.problems import DATABASE_UNAVAILABLE, Problem
+from tasks.errors import DatabaseUnavailable
+from webapp.http.problems import Problem
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class ProblemMiddleware(MiddlewareMixin):
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, OperationalError):
             logger.error("The database does not answer: %s", exception)
-            return HttpResponse(DATABASE_UNAVAILABLE, status=503, content_type="text/plain; charset=utf-8")
+            return HttpResponse(DatabaseUnavailable.sentence, status=503, content_type="text/plain; charset=utf-8")
         if not isinstance(exception, Problem):
             return None
         response = render(request, "problem.html", {"problem": exception}, status=exception.status)

@@ -28,7 +28,7 @@ else:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedFile:
-    """What became of one file: `photo` is the row it became or the one that was already there."""
+    """The result for one file. `photo` is its new row, or the existing one with the same content."""
 
     filename: str
     result: Literal["added", "already_there", "refused"]
@@ -39,9 +39,9 @@ class AddedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotosAdded:
-    """The files of one upload in the order given, and the job they are in: one that is not saved if none was added.
+    """The files of one upload in the given order, and their job, which is not saved if no file was added.
 
-    `warning` says that they are saved but not yet on their way.
+    `warning` is not empty when the queue is down: the photos are saved and will be sent later.
     """
 
     files: tuple[AddedFile, ...]
@@ -62,7 +62,7 @@ class PhotosAdded:
 
 
 class _HashedFile(File):
-    """Passes a file's chunks on and remembers their SHA-256 and size."""
+    """Yields a file's chunks while computing their SHA-256 and total size."""
 
     def __init__(self, source: File) -> None:
         super().__init__(None, name=source.name)
@@ -82,11 +82,11 @@ class _HashedFile(File):
 
 
 def photos_add(*, gallery: Gallery, files: Iterable[File], job: Job | None = None) -> PhotosAdded:
-    """Add files to the gallery as `pending` photos and send them to the index workers as far as the queue has room.
+    """Add files to the gallery as `pending` photos, and send as many to the index workers as the queue has room for.
 
-    The same content is added once, however often and however simultaneously it comes. A file that cannot be taken
-    is refused alone. What a worker makes of the content, an empty file included, is the photo's outcome.
-    Without a `job` the files are one. Raises Problem when the gallery is deleted or the job cancelled meanwhile.
+    Identical content is added once per gallery, even by concurrent uploads. A file that cannot be accepted is refused
+    without affecting the others. Whether the content is a picture is decided by a worker, even for an empty file.
+    Without a `job` the files become a job. Raises Problem when the gallery was deleted or the job cancelled meanwhile.
     """
     into = job or import_prepare(gallery=gallery)
     try:
@@ -99,7 +99,7 @@ def photos_add(*, gallery: Gallery, files: Iterable[File], job: Job | None = Non
 
 
 def display_name(name: str | None) -> str:
-    """Return a file's name fit for showing: no folders, nothing that a terminal or a page would interpret."""
+    """Return a file name that is safe to show: no folders, nothing that a terminal or a page would interpret."""
     base = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(char for char in base if char.isprintable())[-255:] or "photo"
 
@@ -108,7 +108,7 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
     filename = display_name(file.name)
     limit = face_config().max_image_bytes
     if file.size > limit:
-        message = f"The file has {file.size / 2**20:.1f} MiB; at most {limit / 2**20:.0f} MiB are taken."
+        message = f"The file has {file.size / 2**20:.1f} MiB; the limit is {limit / 2**20:.0f} MiB."
         return AddedFile(filename=filename, result="refused", code="image_too_large", message=message)
     photo_id = uuid4()
     key = f"{gallery.id}/{photo_id}"
@@ -118,7 +118,7 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
     except OSError:
         logger.exception("Photo %s could not be stored.", photo_id)
         default_storage.delete(key)
-        message = "The file could not be stored; please tell whoever runs this service."
+        message = "The file could not be stored; please contact the administrator of this service."
         return AddedFile(filename=filename, result="refused", code="storage_failed", message=message)
     photo = Photo(
         id=photo_id,
@@ -142,8 +142,8 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
 def _row_add(photo: Photo, job: Job) -> Photo:
     """Save the photo as the job's, or return the one with the same content that the gallery already has."""
     with transaction.atomic(durable=True):
-        # Uploads to one gallery take turns here, so two of the same file cannot both find nothing; and a gallery
-        # that is being deleted takes no more photos.
+        # Uploads to one gallery take turns here, so two uploads of the same file cannot both find nothing; and no photo
+        # is added to a gallery that is being deleted.
         if not Gallery.objects.select_for_update().filter(id=photo.gallery_id, deleting=False).exists():
             raise not_found("gallery")
         same = Photo.objects.filter(gallery=photo.gallery_id, sha256=photo.sha256)

@@ -1,11 +1,11 @@
-"""Holding collections against the truth: the consistency check of a generation, and the match recall of live searches.
+"""The consistency check of a generation: comparing its collection with the database.
 
-A check goes through the galleries in the order of their ids, and through each in ranges of photos that leave no id out,
-so that faces of photos that are gone are found as well. One range is looked at at a time, by a re-index worker; its
-answer sends the next one, and the tick sends again what nobody has answered. At last it looks for faces of no gallery.
+A check visits the galleries by id, and each gallery in ranges of photo ids without gaps, so that faces of deleted
+photos are found too. A re-index worker checks one range at a time; recording its answer sends the next range, and the
+tick sends a range again that nobody has answered. Finally, the check looks for faces that belong to no gallery.
 
-What is being written at that moment looks as if it differed. So only photos are judged that were settled well before
-the database was asked, and still are as they were when the answer comes; the others are left to the next check.
+Photos that are being written at the same time would seem to differ. So the check only judges photos that had settled
+well before the database was read and have not changed when the answer arrives; the others are left to the next check.
 """
 
 import time
@@ -18,7 +18,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from tasks.messages.consistency import Checked, CheckRequest, OrphanInfo, StrayRequest
@@ -34,38 +34,38 @@ from webapp.indexing import dispatch
 
 #: Photos in one range.
 RANGE_PHOTOS: Final = 500
-#: How long an outcome must stand before it is judged: a transaction that wrote it earlier is visible by then.
+#: The least age of an outcome that is judged: by then, the transaction that wrote it is visible.
 STEADY_SECONDS: Final = 10.0
-#: Ids of each kind that are kept.
+#: How many ids of each kind are stored.
 KEPT_IDS: Final = 50
-#: The ends of all ids.
+#: The lowest and the highest id.
 FIRST_ID: Final = str(UUID(int=0))
 LAST_ID: Final = str(UUID(int=2**128 - 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Differences:
-    """What a worker has found and the database still says: of photos that are there, and of those that are not."""
+    """Differences that a worker has found and the database confirms."""
 
     missing: Sequence[Face]
     duplicated: Sequence[str]
-    #: Of photos that have other faces, and of photos that are gone.
+    #: Faces in the collection only: of photos that have other faces, and of photos that no longer exist.
     stale: Sequence[OrphanInfo]
     lost: Sequence[OrphanInfo]
 
 
 def check_start(*, generation: Generation, actor: str, is_repair: bool = False) -> Check:
-    """Compare the generation's collection with the database; with `is_repair` put right what differs.
+    """Start comparing the generation's collection with the database; with `is_repair`, differences are repaired.
 
-    What is missing or stale is indexed again, by the tick; what belongs to no photo is removed; what is there several
-    times is written once. Raises Problem when the generation is not live, or is being checked already.
+    Photos with missing or stale faces are indexed again by the tick, faces without a photo are removed, and faces that
+    are stored several times are written once. Raises Problem when the generation is not live, or is being checked.
     """
     with transaction.atomic(durable=True):
         found = Generation.objects.select_for_update().filter(pk=generation.pk, is_dropping=False).first()
         if found is None or found.state not in LIVE_STATES:
-            raise Problem("not_live", f"{generation} is not filled any more: there is nothing to check.", status=409)
+            raise Problem("not_live", f"{generation} is no longer filled: there is nothing to check.", status=409)
         if Check.objects.filter(generation=found, finished_at=None).exists():
-            raise Problem("check_running", f"{generation} is being checked already.", status=409)
+            raise Problem("check_running", f"{generation} is already being checked.", status=409)
         Check.objects.filter(generation=found).delete()
         check = Check(generation=found, is_repair=is_repair)
         _turn_to(check, _gallery_after(None))
@@ -75,7 +75,7 @@ def check_start(*, generation: Generation, actor: str, is_repair: bool = False) 
 
 
 def checks_send_again() -> None:
-    """Send the range of each check that was not sent yet, or that nobody has answered. Raises QueueUnavailable."""
+    """Send the current range of each check, unless it was sent recently. Raises QueueUnavailable."""
     since = timezone.now() - timedelta(seconds=settings.INDEX_LEASE_SECONDS)
     running = Check.objects.filter(finished_at=None, generation__is_dropping=False).select_related("generation")
     for check in running.exclude(sent_at__gte=since):
@@ -83,7 +83,7 @@ def checks_send_again() -> None:
 
 
 def check_record(*, checked: Checked) -> None:
-    """Count what a range has shown, repair it when that was asked for, and go on. May run twice.
+    """Count the differences in a range, repair them if requested, and send the next range. May run twice.
 
     Raises QueueUnavailable when a removal cannot be sent.
     """
@@ -101,7 +101,7 @@ def check_record(*, checked: Checked) -> None:
         _send(unfinished)
 
 
-# -- one range after the other -----------------------------------------------------------------------------
+# -- range by range ----------------------------------------------------------------------------------------
 
 
 def _send(check: Check) -> None:
@@ -143,7 +143,7 @@ def _stray_request(check: Check, known_at: float) -> StrayRequest:
 
 
 def _awaiting(checked: Checked) -> QuerySet[Check]:
-    """Return the check whose range this answers; a range that was answered before is passed by."""
+    """Return the check whose current range this answers; none if the range was answered before."""
     return Check.objects.filter(
         ticket=checked.ticket,
         finished_at=None,
@@ -153,7 +153,7 @@ def _awaiting(checked: Checked) -> QuerySet[Check]:
 
 
 def _count_and_move(checked: Checked, found: _Differences) -> bool:
-    """Add what was found and step to the next range; False when another answer has done so."""
+    """Add what was found and move on to the next range; return False if another answer has done so."""
     check = _awaiting(checked).select_for_update(of=("self",)).first()
     if check is None:
         return False
@@ -183,24 +183,24 @@ def _add(check: Check, kind: str, ids: Sequence[str]) -> None:
 
 
 def _gallery_after(gallery_id: UUID | None) -> UUID | None:
-    """Return the gallery whose turn it is; None when there is none left."""
+    """Return the next gallery's id, the first one's for None; None when no gallery is left."""
     galleries = Gallery.objects.order_by("id")
     if gallery_id is not None:
         galleries = galleries.filter(id__gt=gallery_id)
     return galleries.values_list("id", flat=True).first()
 
 
-# -- what really differs, and what to do about it --------------------------------------------------------------
+# -- confirming and repairing differences ----------------------------------------------------------------------
 
 
 def _confirmed(generation: Generation, checked: Checked) -> _Differences:
-    """Return what differs in photos that are, and long were, settled, and in photos that are gone for good."""
+    """Return the differences in photos that settled long enough ago, and in photos that are deleted for good."""
     faces = Face.objects.filter(id__in=[*checked.missing, *checked.duplicated], generations=generation)
     known = {str(face.id): face for face in faces}
     orphaned_in = {UUID(face.photo_id) for face in checked.orphaned}
     steady = set(_steady(generation, orphaned_in | {face.photo_id for face in known.values()}, checked.known_at))
     still_there = set(Photo.objects.filter(id__in=orphaned_in).values_list("id", flat=True))
-    # The last removal of a photo that was deleted lately is still to come.
+    # These photos were deleted recently: their last removal is still to come.
     awaited = set(Tombstone.objects.filter(photo_id__in=orphaned_in).values_list("photo_id", flat=True))
     named = Face.objects.filter(id__in=[face.face_id for face in checked.orphaned], generations=generation)
     by_now = set(named.values_list("id", flat=True))
@@ -216,10 +216,10 @@ def _confirmed(generation: Generation, checked: Checked) -> _Differences:
 
 
 def _steady(generation: Generation, photo_ids: Collection[UUID], known_at: float) -> Iterable[UUID]:
-    """Return those of the photos whose outcome in the generation has been the same since well before that time."""
+    """Return those of the photos whose outcome in the generation was recorded well before that time."""
     before = datetime.fromtimestamp(known_at - STEADY_SECONDS, tz=UTC)
     entries = Entry.objects.filter(
-        Q(settled_at__lt=before) | Q(settled_at=None),  # an older release has written no time
+        settled_at__lt=before,
         generation=generation,
         photo__in=photo_ids,
         photo__state__in=selectors.SETTLED,
@@ -228,7 +228,7 @@ def _steady(generation: Generation, photo_ids: Collection[UUID], known_at: float
 
 
 def _repair(generation: Generation, found: _Differences) -> None:
-    """Have photos indexed again whose faces differ, and faces removed whose photo is gone. Raises QueueUnavailable."""
+    """Index photos again whose faces differ; remove faces whose photo no longer exists. Raises QueueUnavailable."""
     lost: defaultdict[str, set[UUID]] = defaultdict(set)
     for face in found.lost:
         lost[face.gallery_id].add(UUID(face.photo_id))

@@ -1,10 +1,10 @@
-"""Which files of a folder are imported."""
+"""Finding the pictures in a folder."""
 
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-#: Files that people call pictures. Whether one really is, and of a kind we take, the worker finds out and says.
+#: File names that suggest a picture. The worker decides whether the file really is one of a supported format.
 PICTURE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".png", ".svg"}
     | {".tif", ".tiff", ".webp"}
@@ -14,12 +14,12 @@ PICTURE_SUFFIXES = frozenset(
 @dataclass(slots=True)
 class FolderContent:
     pictures: list[Path] = field(default_factory=list)
-    #: Other files, hidden ones apart.
+    #: Other files, except hidden ones.
     skipped: list[Path] = field(default_factory=list)
 
 
 def folder_content(folder: Path) -> FolderContent:
-    """List the folder and all below it, in the order of the names. Hidden files and folders are passed over."""
+    """List the folder and its subfolders, sorted by name. Hidden files and folders are ignored."""
     content = FolderContent()
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

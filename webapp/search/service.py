@@ -1,23 +1,20 @@
 """FaceSearchService: search faces from any async view, task or script."""
 
-from collections.abc import AsyncIterator, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Self
+from collections.abc import Collection
+from typing import Any, Self
 from uuid import UUID
 
 from django.core.files.uploadedfile import UploadedFile
 
 from tasks.health.checks import HealthReport
 from tasks.messages.search import SearchedFaces
-from tasks.web.interfaces import Searches
-from tasks.web.search_client import SearchClient, search_client
+from tasks.web.search_client import open_search_client
 from tasks.web.vector_search_view import VectorSearchView
 from webapp.accounts.current_user import current_user
 from webapp.generations.selectors import ActiveTarget
 from webapp.search.selectors import SearchAnswer
 from webapp.search.services import search_finish, search_start
 from webapp.search.uploads import query_image
-from worker.errors import NotOpen
 
 
 class FaceSearchService:
@@ -28,12 +25,12 @@ class FaceSearchService:
     """
 
     async def __aenter__(self) -> Self:
-        self._stack = AsyncExitStack()
-        self._client = await self._stack.enter_async_context(_borrowed_client())
+        self._opened = open_search_client(active_target=ActiveTarget())
+        self._client = await self._opened.__aenter__()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+    async def __aexit__(self, *error: Any) -> None:
+        await self._opened.__aexit__(*error)
 
     async def search_faces_in_image(
         self,
@@ -79,21 +76,3 @@ class FaceSearchService:
     def vector_search(self) -> VectorSearchView:
         """The workers' vector search, as they report it."""
         return VectorSearchView(self._client.health_check)
-
-
-@asynccontextmanager
-async def _borrowed_client() -> AsyncIterator[Searches]:
-    """Yield the process's open client; where there is none, one that is closed at the end of the block."""
-    client = _process_client()
-    if client is not None:
-        yield client
-        return
-    async with SearchClient(active_target=ActiveTarget()) as own:
-        yield own
-
-
-def _process_client() -> Searches | None:
-    try:
-        return search_client()
-    except NotOpen:
-        return None

@@ -10,6 +10,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.conf import settings
 
+from tasks.errors import SearchExpired
 from tasks.messages.search import SearchedFaces, SearchResult
 from tasks.web.interfaces import Searches
 from tasks.web.search_client import search_client
@@ -18,8 +19,6 @@ from webapp.http.problems import Problem
 from webapp.search.selectors import SearchAnswer, search_answer
 from webapp.search.tickets import Ticket
 from worker.errors import FaceQueueError
-
-EXPIRED = "No worker answered this search in time. Please try again."
 
 
 async def search_start(
@@ -112,7 +111,7 @@ async def _answer(ticket: Ticket, user: Viewer, wait_seconds: float, client: Sea
         raise Problem.from_error(error) from error
     if result is None:
         if ticket.seconds_left <= 0:
-            raise Problem("search_expired", EXPIRED)
+            raise Problem.from_error(SearchExpired())
         return None
     if result.error is not None:
         raise Problem.from_info(result.error)

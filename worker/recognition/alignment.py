@@ -6,13 +6,13 @@ from numpy.typing import NDArray
 
 from worker.recognition.interfaces import CROP_SIZE_PIXELS, Crop, Image, Landmarks
 
-#: Where ArcFace wants the five landmarks in a crop of 112 x 112, in pixels: `arcface_dst` of InsightFace's
+#: Where ArcFace expects the five landmarks in a crop of 112 x 112, in pixels: `arcface_dst` of InsightFace's
 #: `utils/face_align.py` (MIT). Every InsightFace recognizer was trained on crops like these.
 ARCFACE_LANDMARKS: Landmarks = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]],
     np.float32,
 )
-#: Smooth crops of faces larger than this many times the crop are shrunk by area first: bilinear sampling alone would
+#: For smooth crops, faces larger than this many times the crop are first shrunk by area: bilinear sampling alone would
 #: skip pixels and turn fine texture into noise.
 _SHRINK_FROM = 2.0
 
@@ -36,10 +36,10 @@ def similarity_transform(source: Landmarks, target: Landmarks) -> NDArray[np.flo
 
 
 def aligned_crop(image: Image, landmarks: Landmarks, *, is_smooth: bool = False) -> Crop:
-    """Return the face as ArcFace wants it: uint8 BGR, shape (112, 112, 3).
+    """Return the face as ArcFace expects it: uint8 BGR, shape (112, 112, 3).
 
-    As InsightFace's models were trained: bilinear, and black where the picture ends. With `is_smooth` a large face is
-    shrunk by area, and the crop goes on in the colours of the picture's edge.
+    By default as InsightFace's models were trained: bilinear, and black beyond the picture's edge. With `is_smooth` a
+    large face is shrunk by area, and the colours of the picture's edge continue beyond it.
     """
     matrix = similarity_transform(landmarks, ARCFACE_LANDMARKS)
     if is_smooth:

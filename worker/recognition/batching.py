@@ -1,4 +1,4 @@
-"""One model, many callers: what waits at a moment is run together, and everyone is answered whatever fails."""
+"""One model, many callers: items that wait at the same time run together, and every caller is answered."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class _Call(Generic[Item, Result]):
-    """One caller's items; the first `taken` of them are in a run, or were."""
+    """One caller's items; the first `taken` of them are in a run or done."""
 
     items: Sequence[Item]
     taken: int = 0
@@ -33,7 +33,7 @@ class _Call(Generic[Item, Result]):
 
 @dataclass(slots=True)
 class _Taken(Generic[Item, Result]):
-    """One item on its way through a run: number `place` of its call."""
+    """One item in a run: number `place` of its call."""
 
     call: _Call[Item, Result]
     place: int
@@ -44,10 +44,10 @@ class _Taken(Generic[Item, Result]):
 
 
 class Batcher(Generic[Item, Result]):
-    """Makes model runs out of the items of all callers. Safe to share between threads of the process that made it.
+    """Groups the items of all callers into model runs. Safe to share between threads of the process that made it.
 
-    A runner (a thread) that is free takes its share of what waits, at once: the run under way is the only window.
-    Callers take turns, an item each, so one with a thousand items does not hold up another with one.
+    A free runner (a thread) immediately takes its share of the waiting items; items collect only while runs are under
+    way. Callers take turns, one item each, so a call with a thousand items does not delay a call with one.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class Batcher(Generic[Item, Result]):
     ) -> None:
         """Start the runners.
 
-        `run` returns one result per item, in order; runners call it at the same time. A run takes as many items as the
-        largest of `batch_sizes` at most. Where `run` pads to the next size (`pads`), a run takes all it can; else it
-        takes only as many as fill a size, so that nothing is computed in vain.
+        `run` returns one result per item, in order; several runners may call it at the same time. A run takes at most
+        as many items as the largest of `batch_sizes`. When `run` pads to the next size itself (`pads`), a run takes all
+        it can; otherwise it takes exactly one of the sizes, so that no padding is needed.
         """
         self._run = run
         self._name = name
@@ -76,7 +76,7 @@ class Batcher(Generic[Item, Result]):
         self._changed = threading.Condition(self._lock)
         self._waiting: deque[_Call[Item, Result]] = deque()
         self._free_runners = 0
-        #: Why nothing is taken any more: an error's class and its sentence; None while it is.
+        #: Why no more work is accepted: an error's class and its sentence; None while it is.
         self._end: tuple[type[FaceQueueError], str] | None = None
         self._threads = [
             threading.Thread(target=self._serve, name=f"{name} runner {number}", daemon=True)
@@ -92,18 +92,19 @@ class Batcher(Generic[Item, Result]):
 
     @property
     def waiting(self) -> int:
-        """How many items wait for a run."""
+        """How many items are waiting for a run."""
         with self._lock:
             return sum(call.left for call in self._waiting)
 
     def run(self, items: Sequence[Item]) -> list[Result]:
-        """Return the items' results, in order. Blocks until they are there.
+        """Return the items' results, in order. Blocks until all are done.
 
-        Raises what `run` raised for the first of the items that failed alone; Busy at once when `max_waiting` items
-        stand before this call's first; ModelStopped when a runner died; NotOpen after close() or in a forked child.
+        Raises what `run` raised for the first item that failed when run alone; Busy immediately when `max_waiting`
+        items are ahead of this call's first; ModelStopped when a runner died; NotOpen after close() or in a forked
+        child.
 
-        Of another call no more than one run's items stand before it, for callers take turns. So a call of any size is
-        taken when there is room, and does not make others busy.
+        Because callers take turns, no more than one run's items of another call are ahead. So a call of any size is
+        accepted when there is room, and does not make others busy.
         """
         if os.getpid() != self._process:
             raise NotOpen(f"The model {self._name} belongs to another process: open it after the fork.")
@@ -117,7 +118,7 @@ class Batcher(Generic[Item, Result]):
             self._forget(call)
 
     def close(self) -> None:
-        """End the runners; blocks while runs are under way, and these are answered. What waits gets NotOpen.
+        """Stop the runners. Blocks until the current runs are done and answered; waiting calls get NotOpen.
 
         Safe to call twice.
         """
@@ -141,7 +142,7 @@ class Batcher(Generic[Item, Result]):
             self._changed.notify(len(call.items))
 
     def _forget(self, call: _Call[Item, Result]) -> None:
-        """Leave nothing of a call behind that failed or whose caller was interrupted."""
+        """Remove a call that failed or whose caller was interrupted."""
         with self._lock:
             call.answer.cancel()
             if call in self._waiting:
@@ -154,8 +155,8 @@ class Batcher(Generic[Item, Result]):
         try:
             while batch := self._take():
                 self._answer(batch)
-                batch = []  # its pictures must not stay in memory until the next one comes
-        except BaseException as error:  # whatever it is, nobody may wait for this thread
+                batch = []  # its pictures must not stay in memory until the next batch
+        except BaseException as error:  # whatever happened, nobody may go on waiting for this thread
             logger.critical("A thread that runs the model %s died.", self._name, exc_info=error)
             self._stop(
                 ModelStopped,
@@ -164,7 +165,7 @@ class Batcher(Generic[Item, Result]):
             )
 
     def _take(self) -> list[_Taken[Item, Result]]:
-        """Wait for items and take a share of them, an item of each caller in turn; nothing when it is over."""
+        """Wait for items and take a share of them, one item of each caller in turn; an empty list once it has ended."""
         with self._changed:
             self._free_runners += 1
             try:
@@ -175,7 +176,7 @@ class Batcher(Generic[Item, Result]):
                 self._free_runners -= 1
 
     def _share(self) -> int:
-        """How many items to take: the free runners share what waits, for runs side by side end sooner."""
+        """How many items to take: the free runners share the waiting items, because parallel runs finish sooner."""
         waiting = sum(call.left for call in self._waiting)
         share = -(-waiting // self._free_runners)
         if self._pads:
@@ -191,16 +192,16 @@ class Batcher(Generic[Item, Result]):
         return taken
 
     def _answer(self, batch: Sequence[_Taken[Item, Result]]) -> None:
-        """Run the batch; when that fails run each of its items alone, so that only a bad one's caller is told."""
+        """Run the batch; when it fails, run each item alone, so that only the caller of a bad item gets the error."""
         try:
             results = self._run([taken.item for taken in batch])
             if len(results) != len(batch):
                 raise RuntimeError(f"{self._name} answered {len(batch)} items with {len(results)} results.")
-        except Exception as error:  # noqa: BLE001  the caller judges it
+        except Exception as error:  # noqa: BLE001  the caller decides
             if len(batch) == 1:
                 self._fail(batch[0].call, error)
                 return
-            logger.warning("A run of %s failed; its %d items are run one by one: %s", self._name, len(batch), error)
+            logger.warning("A run of %s failed; its %d items are run individually: %s", self._name, len(batch), error)
         else:
             for taken, result in zip(batch, results, strict=True):
                 self._hand_over(taken, result)
@@ -224,12 +225,12 @@ class Batcher(Generic[Item, Result]):
     def _stop(
         self, kind: type[FaceQueueError], sentence: str, *, under_way: Sequence[_Call[Item, Result]] = ()
     ) -> None:
-        """Take nothing any more; fail what waits and what is `under_way`. The first reason stands for later calls."""
+        """Accept no more work; fail the waiting calls and those `under_way`. Later calls get the first reason."""
         with self._changed:
             self._end = self._end or (kind, sentence)
             abandoned = [*self._waiting, *under_way]
             self._waiting.clear()
             self._changed.notify_all()
         for call in abandoned:
-            # A new error for each: they are raised in threads of their own.
+            # A new error for each: each is raised in another thread.
             self._fail(call, kind(sentence))

@@ -8,10 +8,10 @@ from worker.errors import NotOpen
 from worker.recognition.alignment import aligned_crop
 from worker.recognition.interfaces import (
     CROP_SIZE_PIXELS,
+    AlignedFace,
+    DetectedFaces,
     Detection,
     Face,
-    Findings,
-    FoundFace,
     Image,
     Landmarks,
     Pack,
@@ -24,10 +24,10 @@ from worker.recognition.quality import quality
 
 
 class FaceEngine:
-    """Finds and describes faces with one pack. After `open()` it is safe to share between threads.
+    """Detects and embeds faces with one pack. After `open()` it is safe to share between threads.
 
-    `find` and `describe` are the two halves of `faces`: a caller with many large pictures finds in one after the
-    other, keeps only the crops, and describes all faces together. Callers on many threads share model runs.
+    `detect` and `embed` are the two halves of `faces`: a caller with many large pictures detects picture by picture,
+    keeps only the crops, and embeds all faces together. Callers on many threads share model runs.
     """
 
     def __init__(self, config: FaceConfig) -> None:
@@ -35,20 +35,20 @@ class FaceEngine:
         self._pack: Pack | None = None
 
     def open(self) -> None:
-        """Load the pack and run it at every size of a run; blocks for seconds. Does nothing when it is open already.
+        """Load the pack and warm it up; blocks for seconds. Does nothing when it is open already.
 
         Call it after a fork, never before: sessions do not survive one. Raises PackMissing, PackDamaged, ConfigError.
         """
         if self._pack is not None:
             return
         pack = load_pack(self.config)
-        # A model's first run of each size allocates its buffers, or builds an engine: no caller should wait for that.
+        # A model's first run at each batch size allocates buffers or builds an engine: no caller should wait for that.
         pack.detector.warm_up()
         pack.recognizer.warm_up()
         self._pack = pack
 
     def close(self) -> None:
-        """Let the models go; who waits for them gets NotOpen. Safe to call twice, and before open()."""
+        """Close the models; waiting callers get NotOpen. Safe to call twice, and before open()."""
         pack, self._pack = self._pack, None
         for model in pack.models if pack else ():
             model.close()
@@ -59,7 +59,7 @@ class FaceEngine:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether it is open and all of its models take work. Never raises."""
+        """Whether it is open and all of its models accept work. Never raises."""
         return self._pack is not None and all(model.is_healthy for model in self._pack.models)
 
     @property
@@ -74,32 +74,33 @@ class FaceEngine:
 
         Blocks while the models run. Raises NotOpen, Busy (too much waits for a model).
         """
-        return self.describe([self.find(image).faces for image in images])
+        return self.embed([self.detect(image).faces for image in images])
 
-    def find(self, image: Image, *, reduction: Reduction | None = None) -> Findings:
+    def detect(self, image: Image, *, reduction: Reduction | None = None) -> DetectedFaces:
         """Return the faces of one picture, aligned, and those that FaceConfig's thresholds reject, with the reason.
 
-        Of a picture that was reduced, boxes and landmarks are those in the whole one; faces too small for a good crop
-        are cut from the whole one. Raises NotOpen, Busy, and what `reduction.whole` raises.
+        For a reduced picture, boxes and landmarks are in pixels of the whole one, and faces that are too small for a
+        good crop are cut from the whole one. Raises NotOpen, Busy, and what `reduction.whole` raises.
         """
         [found] = self.pack.detector.detect([image])
-        return self._findings(
-            image, [(each, reduction.in_whole(each) if reduction else each) for each in found], reduction
-        )
+        pairs = [(each, reduction.in_whole(each) if reduction else each) for each in found]
+        return self._detected(image, pairs, reduction)
 
-    def cut(self, image: Image, detections: Sequence[Detection], *, reduction: Reduction | None = None) -> Findings:
-        """Return what `find` returns where it finds these faces, given in pixels of the whole picture; runs no model.
+    def align(
+        self, image: Image, detections: Sequence[Detection], *, reduction: Reduction | None = None
+    ) -> DetectedFaces:
+        """Return what `detect` returns when it finds these faces, given in pixels of the whole picture; runs no model.
 
         Raises NotOpen, and what `reduction.whole` raises.
         """
         pairs = [(reduction.in_reduced(each) if reduction else each, each) for each in detections]
-        return self._findings(image, pairs, reduction)
+        return self._detected(image, pairs, reduction)
 
-    def describe(self, found: Sequence[Sequence[FoundFace]]) -> list[list[Face]]:
+    def embed(self, faces: Sequence[Sequence[AlignedFace]]) -> list[list[Face]]:
         """Return the faces with their embeddings, grouped as given. Raises NotOpen, Busy."""
-        flat = [face for faces in found for face in faces]
+        flat = [face for group in faces for face in group]
         embeddings = self.pack.recognizer.embed([face.crop for face in flat])
-        described = (
+        embedded = (
             Face(
                 box=face.detection.box,
                 landmarks=face.detection.landmarks,
@@ -109,34 +110,34 @@ class FaceEngine:
             )
             for face, embedding in zip(flat, embeddings, strict=True)
         )
-        return [list(islice(described, len(faces))) for faces in found]
+        return [list(islice(embedded, len(group))) for group in faces]
 
-    def _findings(
+    def _detected(
         self, image: Image, detections: Iterable[tuple[Detection, Detection]], reduction: Reduction | None
-    ) -> Findings:
-        """Judge faces that are given twice: in pixels of `image`, and of the whole picture."""
-        faces: list[FoundFace] = []
+    ) -> DetectedFaces:
+        """Align or reject faces, each given twice: in pixels of `image` and in pixels of the whole picture."""
+        faces: list[AlignedFace] = []
         rejected: list[RejectedFace] = []
         for detection, in_whole in detections:
             source, landmarks = image, detection.landmarks
             if reduction and min(detection.box.width, detection.box.height) < CROP_SIZE_PIXELS:
                 source, landmarks = reduction.whole(), in_whole.landmarks
-            judged = self._judged(source, landmarks, in_whole)
-            if isinstance(judged, FoundFace):
+            judged = self._aligned(source, landmarks, in_whole)
+            if isinstance(judged, AlignedFace):
                 faces.append(judged)
             else:
                 rejected.append(RejectedFace(box=in_whole.box, score=in_whole.score, reason=judged))
-        return Findings(faces=tuple(faces), rejected=tuple(rejected))
+        return DetectedFaces(faces=tuple(faces), rejected=tuple(rejected))
 
-    def _judged(self, source: Image, landmarks: Landmarks, detection: Detection) -> FoundFace | RejectReason:
-        """Cut the face out of `source`, where its landmarks are `landmarks`, unless it is rejected."""
+    def _aligned(self, source: Image, landmarks: Landmarks, detection: Detection) -> AlignedFace | RejectReason:
+        """Cut the face out of `source`, in which it has these landmarks; return the reason when it is rejected."""
         config, box = self.config, detection.box
         if detection.score < config.min_face_score:
             return "low_score"
         if min(box.width, box.height) < config.min_face_pixels:
             return "too_small"
         crop = aligned_crop(source, landmarks, is_smooth=self.pack.smooth_crops)
-        worth = quality(box=box, landmarks=detection.landmarks, crop=crop)
-        if worth < config.min_face_quality:
+        face_quality = quality(box=box, landmarks=detection.landmarks, crop=crop)
+        if face_quality < config.min_face_quality:
             return "low_quality"
-        return FoundFace(detection=detection, crop=crop, quality=worth)
+        return AlignedFace(detection=detection, crop=crop, quality=face_quality)

@@ -52,7 +52,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
-    """One face as the detector saw it. `score` is the detector's own confidence in 0..1."""
+    """One face as the detector returned it. `score` is the detector's confidence in 0..1."""
 
     box: Box
     landmarks: Landmarks
@@ -63,8 +63,8 @@ class Detection:
 class Reduction:
     """How a picture was reduced when it was decoded.
 
-    What is at (x, y) of it is at origin + (x, y) / scale of the whole picture, whose size is `width` and `height`.
-    `whole()` decodes the whole picture, once however often it is called.
+    Its point (x, y) is the point origin + (x, y) / scale of the whole picture, whose size is `width` and `height`.
+    `whole()` decodes the whole picture, once, however often it is called.
     """
 
     scale: float
@@ -106,22 +106,22 @@ class Reduction:
 
 
 class Detector(Protocol):
-    """Finds faces."""
+    """Detects faces."""
 
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
         """Return one list per image, in the order given; best score first; empty when there is no face.
 
-        Blocks while the model runs. Boxes lie inside their image. Raises Busy when too much waits for the model.
+        Blocks while the model runs. Boxes lie inside their image. Raises Busy when too much is waiting for the model.
         """
         ...
 
     def warm_up(self) -> None:
-        """Run the model at every size of a run that it will be given; blocks for seconds."""
+        """Run the model at every batch size that it will be given; blocks for seconds."""
         ...
 
 
 class Recognizer(Protocol):
-    """Describes aligned faces."""
+    """Embeds aligned faces."""
 
     dimension: int
 
@@ -129,47 +129,47 @@ class Recognizer(Protocol):
         """Return one unit vector per crop, in the order given; shape (0, dimension) for none.
 
         Blocks while the model runs. A crop's embedding does not depend on its neighbours. Raises Busy when too much
-        waits for the model.
+        is waiting for the model.
         """
         ...
 
     def warm_up(self) -> None:
-        """Run the model at every size of a run that it will be given; blocks for seconds."""
+        """Run the model at every batch size that it will be given; blocks for seconds."""
         ...
 
 
 class Model(Protocol):
-    """One graph of a pack, whose runs callers on many threads share."""
+    """One graph of a pack. Callers on many threads share its runs."""
 
     @property
     def is_healthy(self) -> bool:
-        """Whether it takes work. Never raises."""
+        """Whether it accepts work. Never raises."""
         ...
 
     def close(self) -> None:
-        """Stop, and fail what waits. Safe to call twice."""
+        """Stop, and fail the waiting calls. Safe to call twice."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pack:
-    """A face model, loaded: detector, recognizer, and what a gallery filled by them must remember."""
+    """A loaded face model: detector, recognizer, and what a collection filled by them must remember."""
 
     name: str
     #: SHA-256 over the pack's files, in hexadecimal; the same on every machine.
     fingerprint: str
-    #: SHA-256 over what decides which faces are found and where: see `pack_files.detector_fingerprint`.
+    #: SHA-256 over everything that decides which faces are detected and where: see `packs.files.detector_fingerprint`.
     detector_fingerprint: str
     licence: str
     detector: Detector
     recognizer: Recognizer
-    #: The similarity (cosine) from which on two faces are shown as a match unless the caller says otherwise.
+    #: From this similarity (cosine) on, two faces are shown as a match unless the caller sets another threshold.
     match_similarity: float
-    #: Execution providers that are really active, e.g. ("CPUExecutionProvider",).
+    #: The execution providers that are active, e.g. ("CPUExecutionProvider",).
     providers: tuple[str, ...]
-    #: The graphs that it runs, for their health and their end.
+    #: The graphs that it runs, to check their health and to close them.
     models: tuple["Model", ...] = ()
-    #: How faces are cut out: as ArcFace was trained (False), or without aliasing and black borders (True).
+    #: How faces are cropped: as ArcFace was trained (False), or without aliasing and black borders (True).
     smooth_crops: bool = False
     #: One sentence shown wherever the pack is active; empty when there is nothing to warn of.
     warning: str = ""
@@ -191,8 +191,8 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundFace:
-    """A detected face, aligned but not described yet; all that must be kept of its picture. Quality in 0..1."""
+class AlignedFace:
+    """A detected face, aligned but not embedded yet: all of its picture that must be kept. Quality in 0..1."""
 
     detection: Detection
     crop: Crop
@@ -204,7 +204,7 @@ RejectReason = Literal["low_score", "too_small", "low_quality"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedFace:
-    """A detected face that is not worth describing, and why: see FaceConfig's thresholds."""
+    """A detected face below one of FaceConfig's thresholds, and which one."""
 
     box: Box
     score: float
@@ -212,15 +212,15 @@ class RejectedFace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """What the detector saw in one picture, best score first."""
+class DetectedFaces:
+    """The faces of one picture, best score first."""
 
-    faces: tuple[FoundFace, ...] = ()
+    faces: tuple[AlignedFace, ...] = ()
     rejected: tuple[RejectedFace, ...] = ()
 
 
 class Engine(Protocol):
-    """What FaceIndex asks of `engine.FaceEngine`; it stands here so that FaceIndex needs no model library."""
+    """What FaceIndex needs of `engine.FaceEngine`, declared here so that FaceIndex imports no model library."""
 
     @property
     def config(self) -> FaceConfig: ...
@@ -238,8 +238,10 @@ class Engine(Protocol):
 
     def close(self) -> None: ...
 
-    def find(self, image: Image, *, reduction: Reduction | None = None) -> Findings: ...
+    def detect(self, image: Image, *, reduction: Reduction | None = None) -> DetectedFaces: ...
 
-    def cut(self, image: Image, detections: Sequence[Detection], *, reduction: Reduction | None = None) -> Findings: ...
+    def align(
+        self, image: Image, detections: Sequence[Detection], *, reduction: Reduction | None = None
+    ) -> DetectedFaces: ...
 
-    def describe(self, found: Sequence[Sequence[FoundFace]]) -> list[list[Face]]: ...
+    def embed(self, faces: Sequence[Sequence[AlignedFace]]) -> list[list[Face]]: ...

@@ -1,4 +1,4 @@
-"""One ONNX model that many threads share: its sessions, and how callers' inputs become runs."""
+"""One ONNX model shared by many threads: its sessions, and how callers' inputs become runs."""
 
 import threading
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from worker.config import FaceConfig
 from worker.recognition.batching import Batcher
 from worker.recognition.providers import CPU, open_session, runs_at_once, threads_of_a_lone_run, threads_per_run
 
-#: A GPU is done with many items almost as soon as with one, and wants few different sizes: each is tuned for.
+#: A GPU takes hardly longer for many items than for one. Few sizes, because it is tuned for each of them.
 GPU_BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 
-#: What the model answers to one input: all its outputs.
+#: All outputs of the model for one input.
 Outputs = tuple[NDArray[Any], ...]
 
 
 class _Runs:
-    """Counts the runs under way, of all models of the process: they share its cores."""
+    """Counts the current runs of all models of the process, which share its cores."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -43,10 +43,10 @@ _runs = _Runs()
 class OnnxModel:
     """One ONNX model; callers on many threads share its runs. Safe to share between threads.
 
-    An item is one input without its batch axis. All runs share one session, and so the weights. On the CPU a second
-    session is there for a run that has the processor to itself: it uses all cores, where many runs at a time do more
-    in all on one thread each. It holds the weights once more; RUNS_AT_ONCE or THREADS_PER_RUN in FACE_CONFIG turns it
-    off.
+    An item is one input without its batch axis. All runs share one session, and so the weights. On the CPU there is a
+    second session for a run that has the processor to itself: that run uses all cores, whereas many runs at a time have
+    a higher total throughput on one thread each. The second session holds the weights again; setting RUNS_AT_ONCE or
+    THREADS_PER_RUN in FACE_CONFIG turns it off.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class OnnxModel:
         has_batch: bool = True,
         cpu_batch_sizes: Sequence[int] = (1,),
     ) -> None:
-        """Open the sessions and start the runners; to be done after a fork. Blocks for as long as the model loads.
+        """Open the sessions and start the runners; call it after a fork. Blocks while the model loads.
 
-        Without `has_batch` each item is run alone and the outputs are handed over as they are: for models that have a
-        batch of 1 inside. `cpu_batch_sizes`: on the CPU larger batches gain little for small inputs, and cost time for
-        large ones, whose activations leave the cache.
+        Without `has_batch` each item is run alone and the outputs are returned unchanged: for models with a fixed batch
+        of 1 inside. `cpu_batch_sizes`: on the CPU larger batches gain little for small inputs, and cost time for large
+        ones, whose activations no longer fit into the cache.
 
-        Raises PackDamaged when the model cannot be loaded, ConfigError for a provider that is not there.
+        Raises PackDamaged when the model cannot be loaded, ConfigError for a provider that is not available.
         """
         threads, lone_threads = threads_per_run(config), threads_of_a_lone_run(config)
         self._name = name
@@ -73,7 +73,7 @@ class OnnxModel:
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
         taken = self._session.get_inputs()[0]
         self.input_name: str = taken.name
-        #: As the file says: a name or None where any size will do.
+        #: As in the file: a name or None for an axis of any size.
         self.input_shape: tuple[int | str | None, ...] = tuple(taken.shape)
         is_on_cpu = self.providers[0] == CPU
         self._wide_session = self._session
@@ -97,19 +97,19 @@ class OnnxModel:
     def run(self, items: Sequence[NDArray[Any]]) -> list[Outputs]:
         """Return the outputs of each item, in order; without the batch axis where the model `has_batch`.
 
-        Blocks until all are there. Raises what onnxruntime or NumPy raised for an item that the model does not take,
-        which fails alone; Busy, ModelStopped and NotOpen as `Batcher.run` says.
+        Blocks until all are done. Raises what onnxruntime or NumPy raised for an item that the model does not accept,
+        which fails alone; Busy, ModelStopped and NotOpen like `Batcher.run`.
         """
         return self._batcher.run(items)
 
     def warm_up(self, item: NDArray[Any]) -> None:
-        """Run every batch size that the model will be given: a first run chooses algorithms and allocates."""
+        """Run every batch size that the model will be given: the first run chooses algorithms and allocates memory."""
         for size in self._batch_sizes:
             self._run_on(self._session, [item] * size)
         self._run_on(self._wide_session, [item])
 
     def close(self) -> None:
-        """End the runners; see `Batcher.close`. Safe to call twice."""
+        """Stop the runners; see `Batcher.close`. Safe to call twice."""
         self._batcher.close()
 
     def _sizes(self, wanted: Sequence[int]) -> tuple[int, ...]:
@@ -129,7 +129,7 @@ class OnnxModel:
         if not self._has_batch:
             return [tuple(outputs)]
         if any(len(output) != len(batch) for output in outputs):
-            raise RuntimeError(f"{self._name} answers without a batch axis; its shapes are wrong or has_batch is.")
+            raise RuntimeError(f"{self._name} answers without a batch axis: its shapes or has_batch are wrong.")
         return [tuple(_row(output, place) for output in outputs) for place in range(len(items))]
 
     def _batch(self, items: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -138,11 +138,11 @@ class OnnxModel:
         if size == 1:
             return items[0][np.newaxis]
         padded = [*items, *[items[-1]] * (size - len(items))]
-        # Casting is not allowed, or one item of another type would change its neighbours' type, and pass.
+        # No casting: one item of another type would change its neighbours' type, and go unnoticed.
         return np.stack(padded, dtype=items[0].dtype, casting="no")
 
 
 def _row(output: NDArray[Any], place: int) -> NDArray[Any]:
-    """Return a copy where a view would keep the whole batch in memory."""
+    """Return one row; a copy where a view would keep the whole batch in memory."""
     row: NDArray[Any] = output[place]
     return row if len(output) == 1 else row.copy()

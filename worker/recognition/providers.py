@@ -1,4 +1,4 @@
-"""onnxruntime sessions on exactly the execution providers that were asked for, and how they use the processor.
+"""onnxruntime sessions on exactly the requested execution providers, and how they use the processor.
 
 The options are those of onnxruntime's pages on execution providers (onnxruntime.ai/docs/execution-providers).
 """
@@ -23,16 +23,16 @@ TENSORRT = "TensorrtExecutionProvider"
 OPENVINO = "OpenVINOExecutionProvider"
 COREML = "CoreMLExecutionProvider"
 
-#: Those that compute in float16 natively. The CPU would convert each value there and back, and be slower.
+#: Providers that compute in float16 natively. The CPU would convert each value back and forth, and be slower.
 FP16_PROVIDERS = (CUDA, TENSORRT, OPENVINO, COREML)
-#: How far a model's answers in float16 may be from those in float32: by this share of their length, which leaves a
-#: cosine of 0.9998, or by this much in each value, which is less than anyone asks of a score of almost 0. Rounding to
-#: 11 bits does a tenth of it; a weight beyond float16's largest value, 65504, does far more.
+#: How far a model's outputs in float16 may be from those in float32: by this share of their length, which leaves a
+#: cosine of 0.9998, or by this much in each value, which does not matter for a score of almost 0. Rounding to 11 bits
+#: causes a tenth of it; a weight beyond float16's largest value, 65504, far more.
 _LARGEST_FP16_ERROR, _LARGEST_FP16_DIFFERENCE = 0.02, 0.001
-#: The side of the trial picture where the model takes any size: that of the detectors.
+#: The side of the trial picture for a model that accepts any size: that of the detectors.
 _TRIAL_SIDE_PIXELS = 640
 
-#: More runs at a time than this gain nothing: they share the memory's bandwidth. Cores beyond it widen the runs.
+#: More simultaneous runs gain nothing, because they share the memory bandwidth. Further cores widen the runs.
 _MOST_RUNS_AT_ONCE = 16
 
 #: Of onnxruntime's log levels (0 verbose .. 4 fatal): errors. They also arrive as exceptions.
@@ -44,8 +44,8 @@ logger = logging.getLogger(__name__)
 def checked_providers(config: FaceConfig) -> list[str]:
     """Return the providers to use, best first.
 
-    Raises ConfigError, naming those that are there, when one is not; with `allow_provider_fallback` it is left out,
-    and the CPU comes last.
+    Raises ConfigError, which names the available ones, when one is missing; with `allow_provider_fallback` missing ones
+    are left out, and the CPU comes last.
     """
     available = onnxruntime.get_available_providers()
     missing = [name for name in config.providers if name not in available]
@@ -60,24 +60,24 @@ def checked_providers(config: FaceConfig) -> list[str]:
 
 
 def runs_at_once(config: FaceConfig) -> int:
-    """Runs of one model at a time: on a GPU one, on the CPU as many as the cores can carry."""
+    """How many runs of one model go on at a time: one on a GPU, on the CPU as many as the cores allow."""
     if config.runs_at_once is not None:
         return config.runs_at_once
     if checked_providers(config)[0] != CPU:
-        return 1  # a session has one stream, and runs would wait for each other in it
+        return 1  # a session has one stream, in which runs would wait for each other
     return max(1, min(_MOST_RUNS_AT_ONCE, usable_cores() // (config.threads_per_run or 1)))
 
 
 def threads_per_run(config: FaceConfig) -> int:
-    """Threads of one run, so that all runs together have about as many as there are cores.
+    """How many threads one run has, so that all runs together have about as many as there are cores.
 
-    On the CPU many runs of one thread do more in all than few runs of many threads.
+    On the CPU many runs of one thread have a higher total throughput than few runs of many threads.
     """
     return config.threads_per_run or max(1, usable_cores() // runs_at_once(config))
 
 
 def threads_of_a_lone_run(config: FaceConfig) -> int:
-    """Threads of a run that has the processor to itself: all cores, unless the settings give numbers of their own."""
+    """How many threads a run has when it is the only one: all cores, unless the settings give numbers."""
     if config.runs_at_once is not None or config.threads_per_run is not None:
         return threads_per_run(config)
     return usable_cores()
@@ -86,11 +86,11 @@ def threads_of_a_lone_run(config: FaceConfig) -> int:
 def open_session(
     model: Path | bytes, config: FaceConfig, *, name: str, threads: int, batch_sizes: Sequence[int] = (1,)
 ) -> Any:
-    """Return an `InferenceSession` of the ONNX file or bytes that runs on all providers asked for.
+    """Return an `InferenceSession` of the ONNX file or bytes that runs on all requested providers.
 
-    `name` stands for the model in errors; `batch_sizes` are those that it will be run with.
-    Raises PackDamaged when the model cannot be loaded; ConfigError for a provider that is not there or cannot be
-    started, and for FP16 where it gains nothing or changes the model's answers.
+    `name` is the model's name in errors; `batch_sizes` are those that it will be run with.
+    Raises PackDamaged when the model cannot be loaded; ConfigError for a provider that is not available or cannot be
+    started, and for FP16 where it gains nothing or changes the model's outputs.
     """
     providers = checked_providers(config)
     in_fp16 = _is_fp16_wanted(providers, config)
@@ -108,7 +108,7 @@ def open_session(
         raise PackDamaged(
             f"{name} cannot be loaded: it is not an ONNX model that onnxruntime runs on {', '.join(providers)}."
         ) from error
-    # It would open the session anew on other providers when a run fails, with other threads' runs under way.
+    # onnxruntime would reopen the session on other providers when a run fails, in the middle of other threads' runs.
     session.disable_fallback()
     check_active(session, config)
     if in_fp16:
@@ -120,14 +120,14 @@ def open_session(
 
 
 def session_options(config: FaceConfig, *, threads: int) -> Any:
-    """Return options for a session whose runs have `threads` each and share the processor with others."""
+    """Return options for a session whose runs have `threads` threads each and share the processor with others."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _LOG_ERRORS
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = config.arena
     options.enable_mem_pattern = config.arena
-    # Idle threads of a session spin by default, and take the cores that other runs want.
+    # Idle threads of a session spin by default, and take cores from other runs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if config.spinning else "0")
     return options
 
@@ -156,9 +156,9 @@ def provider_options(
 
 
 def _tensorrt_profile(model: Path | bytes, batch_sizes: Sequence[int]) -> dict[str, str]:
-    """Let one engine take every batch size; without a profile each new size would build another.
+    """Let one TensorRT engine accept every batch size; without a profile each new size would build another engine.
 
-    Only where the batch is all that the model leaves open: nobody knows here what else will come.
+    Only for models whose batch is the only open axis: the sizes of others are not known here.
     """
     taken = _proto(model, with_weights=False).graph.input[0]
     batch, *rest = (axis.dim_value for axis in taken.type.tensor_type.shape.dim)
@@ -172,7 +172,7 @@ def _tensorrt_profile(model: Path | bytes, batch_sizes: Sequence[int]) -> dict[s
 
 
 def _tensorrt_caches(model: Path | bytes, config: FaceConfig) -> dict[str, str]:
-    """Keep engines in a folder for each model: TensorRT's own name for one says its shape, not whose weights it has."""
+    """Keep engines in one folder per model: TensorRT names them after their shapes, not their weights."""
     if config.engine_cache_dir is None:
         return {}
     digest = hashlib.sha256(model.read_bytes() if isinstance(model, Path) else model).hexdigest()
@@ -187,9 +187,9 @@ def _tensorrt_caches(model: Path | bytes, config: FaceConfig) -> dict[str, str]:
 
 
 def check_active(session: Any, config: FaceConfig) -> None:
-    """Raise ConfigError when a provider asked for is not active; with `allow_provider_fallback` log it.
+    """Raise ConfigError when a requested provider is not active; with `allow_provider_fallback` only log it.
 
-    onnxruntime itself only logs when a provider cannot start (a missing CUDA library) and goes on with the CPU.
+    onnxruntime itself only logs that a provider cannot start (a missing CUDA library), and continues on the CPU.
     """
     active = session.get_providers()
     idle = [name for name in config.providers if name not in active]
@@ -209,22 +209,22 @@ def _is_fp16_wanted(providers: Sequence[str], config: FaceConfig) -> bool:
         return config.fp16
     sentence = (
         f"FACE_CONFIG FP16 gains nothing on {providers[0]}, which computes in float32 and would convert each value "
-        f"there and back; it is for {', '.join(FP16_PROVIDERS)}."
+        f"back and forth; it is for {', '.join(FP16_PROVIDERS)}."
     )
     if not config.allow_provider_fallback:
         raise ConfigError(sentence)
-    logger.warning("%s The worker goes on in float32.", sentence)
+    logger.warning("%s The worker continues in float32.", sentence)
     return False
 
 
 def _in_float16(model: Path | bytes) -> bytes:
-    """Return the model with float16 inside and its inputs and outputs as they were."""
+    """Return the model with float16 inside and unchanged inputs and outputs."""
     converted = convert_float_to_float16(_proto(model, with_weights=True), keep_io_types=True)
     return bytes(converted.SerializeToString())
 
 
 def check_fp16(session: Any, reference: Any, *, name: str) -> None:
-    """Raise ConfigError when a session in float16 answers a seeded picture otherwise than `reference` in float32."""
+    """Raise ConfigError when a float16 session and the float32 `reference` differ on a seeded picture."""
     taken = reference.get_inputs()[0]
     fallbacks = (1, *[_TRIAL_SIDE_PIXELS] * (len(taken.shape) - 1))
     shape = [axis if isinstance(axis, int) else size for axis, size in zip(taken.shape, fallbacks, strict=True)]
@@ -235,7 +235,7 @@ def check_fp16(session: Any, reference: Any, *, name: str) -> None:
     for answer, right in zip(answers, expected, strict=True):
         difference = answer.astype(np.float64) - right
         error = float(np.linalg.norm(difference) / (np.linalg.norm(right) or 1.0))
-        # Written so that what is not a number passes neither.
+        # Written so that NaN does not pass either.
         if not (error <= _LARGEST_FP16_ERROR or np.abs(difference).max() <= _LARGEST_FP16_DIFFERENCE):
             raise ConfigError(
                 f"FACE_CONFIG FP16 is True, but {name} answers otherwise in float16: off by {error:.1%}, allowed is "

@@ -1,6 +1,6 @@
-"""How good a picture of a face is, as one number in 0..1: for sorting, for choosing what to enrol, for rejecting.
+"""How good a picture of a face is, as one number in 0..1: to sort faces, to choose the best, to reject bad ones.
 
-Four shares in 0..1, each 1 for a perfect face, and their geometric mean, so that one bad share spoils the whole.
+It is the geometric mean of four shares in 0..1, each 1 for a perfect face, so that one bad share spoils the whole.
 """
 
 import cv2
@@ -12,7 +12,7 @@ from worker.recognition.interfaces import CROP_SIZE_PIXELS, Box, Crop, Landmarks
 #: The variance of the Laplacian at which a face is half sharp. The measure is from J. Pech-Pacheco et al., "Diatom
 #: autofocusing in brightfield microscopy", ICPR 2000; 100 is the usual border between blurred and sharp for 8 bits.
 HALF_SHARP_VARIANCE = 100.0
-#: The mean grey levels between which a face of any skin counts as well exposed.
+#: Between these mean grey levels a face of any skin colour counts as well exposed.
 WELL_EXPOSED_GREY = (50.0, 205.0)
 #: Where a frontal face has its nose between the line of the eyes and that of the mouth: in ArcFace's template.
 _FRONTAL_NOSE_HEIGHT = 0.495
@@ -28,24 +28,24 @@ def quality(*, box: Box, landmarks: Landmarks, crop: Crop) -> float:
 
 
 def sharpness(grey: Grey) -> float:
-    """Return 0 for a crop of one colour, 0.5 at HALF_SHARP_VARIANCE, towards 1 for ever finer detail."""
+    """Return 0 for a crop of one colour, 0.5 at HALF_SHARP_VARIANCE, and up to 1 for ever finer detail."""
     _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S, ksize=1)[1:-1, 1:-1])
     variance = float(deviation[0, 0]) ** 2
     return variance / (variance + HALF_SHARP_VARIANCE)
 
 
 def exposure(grey: Grey) -> float:
-    """Return 1 for a mean grey that is WELL_EXPOSED_GREY, less and less towards all black or all white."""
+    """Return 1 for a mean grey within WELL_EXPOSED_GREY, less towards all black or all white."""
     mean = float(grey.mean())
     darkest, lightest = WELL_EXPOSED_GREY
     return min(1.0, mean / darkest, (255 - mean) / (255 - lightest))
 
 
 def pose(landmarks: Landmarks) -> float:
-    """Return 1 for a face that looks into the camera, 0 for one turned or bent so far that the nose leaves the face.
+    """Return 1 for a face that looks into the camera, 0 for one turned so far that the nose leaves the face.
 
     Turned: how far the nose is from the middle of the eyes, along the line of the eyes, in distances between the
-    eyes. Bent: how far its height between eyes and mouth is from the template's. A tilted head costs nothing.
+    eyes. Bent: how far the nose's height between eyes and mouth is from the template's. A tilted head is not penalised.
     """
     left_eye, right_eye, nose, left_mouth, right_mouth = landmarks.astype(np.float64)
     eyes, mouth = (left_eye + right_eye) / 2, (left_mouth + right_mouth) / 2

@@ -1,1 +1,1 @@
-"""Where embeddings live: one contract (`interfaces`), Milvus behind it (`core`), and an exact stand-in (`memory`)."""
+"""Where embeddings are stored: a contract (`interfaces`), Milvus behind it (`core`), and an in-memory store."""

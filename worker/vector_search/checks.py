@@ -1,6 +1,6 @@
-"""What every store refuses before anything is sent, and the one order in which hits are given.
+"""What every store refuses before it sends anything, and how hits are ordered.
 
-Both implementations use these, so that the stand-in refuses and orders as Milvus does.
+Both implementations use these checks, so that the in-memory store refuses and orders exactly as Milvus does.
 """
 
 import re
@@ -13,35 +13,35 @@ from worker.errors import NotOpen
 from worker.vector_search.exceptions import CapacityReached, InvalidEmbedding, InvalidId, StoreRejected
 from worker.vector_search.interfaces import Embedding, FaceHit, FaceRecord, SearchQuery
 
-#: The most hits that one embedding may ask for: the contract's own bound, well under Milvus' 16384.
+#: The most hits per embedding: a bound of this contract, well under the 16384 of Milvus.
 MAX_LIMIT = 1000
 
-#: How far an embedding's length may be from 1. Float32 rounding stays under 1e-6; what is further off was
-#: never normalised.
+#: How far an embedding's length may be from 1. Float32 rounding stays under 1e-6; anything further off was never
+#: normalised.
 UNIT_LENGTH_TOLERANCE = 1e-3
 
-#: Float32 sums differ in the seventh digit with the order in which they are added; equal vectors must tie.
+#: Float32 sums differ in the seventh digit depending on the order of addition; equal vectors must tie.
 SIMILARITY_DECIMALS = 6
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def checked_id(value: object) -> str:
-    """Return `value` when it is a lower-case UUID, else raise InvalidId."""
+    """Return `value` if it is a lower-case UUID, else raise InvalidId."""
     if isinstance(value, str) and _ID.fullmatch(value):
         return value
-    raise InvalidId(f"An id must be a lower-case UUID such as facequeue makes, not {ascii(value)[:80]}.")
+    raise InvalidId(f"An id must be a lower-case UUID, not {ascii(value)[:80]}.")
 
 
 def checked_ids(values: Iterable[object]) -> list[str]:
     """Return the ids sorted and without repeats, or raise InvalidId."""
     if isinstance(values, str):
-        raise InvalidId("A list of ids is wanted, not one string.")
+        raise InvalidId("Expected a list of ids, not a string.")
     return sorted({checked_id(value) for value in values})
 
 
 def checked_records(records: Sequence[FaceRecord], *, dimension: int) -> list[FaceRecord]:
-    """Return the records to write, the last one of each face id, with float32 copies of their embeddings.
+    """Return the records to write, the last one for each face id, with float32 copies of their embeddings.
 
     Raises InvalidId, InvalidEmbedding.
     """
@@ -64,14 +64,25 @@ def checked_records(records: Sequence[FaceRecord], *, dimension: int) -> list[Fa
     ]
 
 
+def checked_galleries(query: SearchQuery) -> list[str]:
+    """Return the ids of the query's galleries, sorted and without repeats.
+
+    Raises InvalidId, and StoreRejected if there is none: a search that covers nothing is a mistake of its caller.
+    """
+    gallery_ids = checked_ids(query.gallery_ids)
+    if not gallery_ids:
+        raise StoreRejected("A search must cover at least one gallery.")
+    return gallery_ids
+
+
 def checked_query(query: SearchQuery, *, dimension: int) -> NDArray[np.float32]:
     """Return the query's embeddings as float32, shape (n, dimension); n may be 0.
 
-    Raises InvalidId, InvalidEmbedding, StoreRejected (the limit).
+    Raises InvalidId, InvalidEmbedding, StoreRejected (the limit is out of range, or there is no gallery).
     """
-    checked_id(query.gallery_id)
+    checked_galleries(query)
     if not 1 <= query.limit <= MAX_LIMIT:
-        raise StoreRejected(f"The limit must be 1..{MAX_LIMIT} hits, not {query.limit}.")
+        raise StoreRejected(f"The limit must be 1..{MAX_LIMIT}, not {query.limit}.")
     shape = np.shape(query.embeddings)
     _check_shape(shape, (shape[0] if shape else 0, dimension))
     embeddings = _as_float32(query.embeddings)
@@ -80,33 +91,33 @@ def checked_query(query: SearchQuery, *, dimension: int) -> NDArray[np.float32]:
 
 
 def ranked(hits: Iterable[FaceHit], query: SearchQuery) -> list[FaceHit]:
-    """Return the hits a caller sees: close enough, most similar first, ties by face id, at most the limit."""
-    close_enough = (hit for hit in hits if hit.similarity >= query.min_similarity)
-    return sorted(close_enough, key=lambda hit: (-hit.similarity, hit.face_id))[: query.limit]
+    """Return the hits that the caller gets: similar enough, most similar first, ties by face id, up to the limit."""
+    similar_enough = (hit for hit in hits if hit.similarity >= query.min_similarity)
+    return sorted(similar_enough, key=lambda hit: (-hit.similarity, hit.face_id))[: query.limit]
 
 
 def rounded_similarity(cosine: float) -> float:
-    """Return the similarity as hits carry it: -1..1, six decimals."""
+    """Return the similarity as it appears in hits: -1..1, six decimals."""
     return round(min(1.0, max(-1.0, float(cosine))), SIMILARITY_DECIMALS)
 
 
 def unit(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Divide by the lengths: the contract lets them be 1 within a rounding, and a product must be the exact cosine."""
+    """Divide each row by its length: lengths may be off by a rounding error, and a product must be the exact cosine."""
     divided: NDArray[np.float32] = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     return divided
 
 
 def check_capacity(*, present: int, added: int, max_capacity: int, name: str) -> None:
-    """Refuse, with CapacityReached, what would make the collection larger than it may be."""
+    """Raise CapacityReached if the new rows would exceed the collection's capacity."""
     if added > 0 and present + added > max_capacity:
         raise CapacityReached(
-            f"Collection {name!r} holds {present} of at most {max_capacity} faces; {added} more do not fit, and none "
-            "of them was written. Raise MAX_CAPACITY, or delete photos."
+            f"Collection {name!r} holds {present} of at most {max_capacity} faces; {added} more do not fit, so none "
+            "were written. Raise MAX_CAPACITY, or delete photos."
         )
 
 
 def not_open(name: str) -> NotOpen:
-    """Return the error for a store that is used before open() or after close()."""
+    """Return the error for using a store before open() or after close()."""
     return NotOpen(f"The vector store of collection {name!r} is not open: call open() on it first.")
 
 
@@ -114,20 +125,20 @@ def _as_float32(embeddings: Sequence[Embedding] | NDArray[np.float32]) -> NDArra
     try:
         return np.asarray(embeddings, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise InvalidEmbedding("An embedding must hold numbers.") from error
+        raise InvalidEmbedding("An embedding must consist of numbers.") from error
 
 
 def _check_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
     if shape != wanted:
-        raise InvalidEmbedding(f"The collection holds embeddings of {wanted[-1]} values; got shape {shape}.")
+        raise InvalidEmbedding(f"The collection holds embeddings of {wanted[-1]} values, but the shape is {shape}.")
 
 
 def _check_unit_length(embeddings: NDArray[np.float32]) -> None:
     if not np.isfinite(embeddings).all():
-        raise InvalidEmbedding("An embedding holds a value that is not a finite number.")
+        raise InvalidEmbedding("An embedding contains a value that is not a finite number.")
     lengths = np.linalg.norm(embeddings, axis=1)
     worst = float(np.abs(lengths - 1.0).max(initial=0.0))
     if worst > UNIT_LENGTH_TOLERANCE:
         raise InvalidEmbedding(
-            f"An embedding must have unit length, within {UNIT_LENGTH_TOLERANCE}; one is off by {worst:.3g}."
+            f"An embedding must have unit length, give or take {UNIT_LENGTH_TOLERANCE}; one is off by {worst:.3g}."
         )

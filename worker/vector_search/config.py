@@ -162,9 +162,12 @@ class CollectionConfig(Settings):
             f"the pack decides. Set it to {pack_dimension}, or leave it out."
         )
 
-    def search_params_for(self, limit: int) -> dict[str, int]:
-        """Return the search parameters; Milvus refuses to consider fewer candidates than it is to return."""
-        params = dict(self.search_params)
+    def search_params_for(self, limit: int, own: Mapping[str, int] | None = None) -> dict[str, int]:
+        """Return the search parameters of a search: its `own`, or the collection's.
+
+        Milvus refuses to consider fewer candidates than it is to return.
+        """
+        params = dict(self.search_params if own is None else own)
         candidates = INDEXES[self.index_type].candidates
         if candidates:
             params[candidates] = max(params[candidates], limit)

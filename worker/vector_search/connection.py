@@ -1,4 +1,4 @@
-"""A few long-lived connections to Milvus: shared by threads, reopened in a forked child, bounded in time."""
+"""A few long-lived connections to Milvus: shared by threads, reopened in a forked child, each call with a timeout."""
 
 import logging
 import os
@@ -25,27 +25,27 @@ __all__ = ["ConnectionManager", "DataType", "MilvusClient"]
 
 Answer = TypeVar("Answer")
 
-#: Calls in a row that found no server before the next ones are refused at once, and for how long they are:
-#: shorter than Milvus Lite's start (3 s), so that a restart costs nobody more than the restart.
+#: After this many calls in a row without a server, further calls are refused at once for this long: less than Milvus
+#: Lite takes to start (3 s), so that a restart costs no more than the restart itself.
 BREAKER_FAILURES = 5
 BREAKER_SECONDS = 2.0
 
-#: gRPC's own reconnecting, when there is a call to make. Its default waits up to two minutes after a server has come
-#: back. (The "minimum" is how long one attempt may take.)
+#: How gRPC reconnects when there is a call to make. By default it waits up to two minutes after a server has come back.
+#: (The "minimum" is how long one attempt may take.)
 GRPC_OPTIONS = {
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.min_reconnect_backoff_ms": 1000,
     "grpc.max_reconnect_backoff_ms": 200,
 }
 
-#: The pause before the same call is made again doubles each time up to this. It has a random part as long as the
-#: first pause, so that the callers of a restarted server do not all come at once.
+#: The pause before a retry doubles each time, up to this. It has a random part as long as the first pause, so that the
+#: callers of a restarted server do not all return at once.
 LONGEST_RETRY_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
 
-# pymilvus logs each failed call as an error with its traceback. Each of them is raised as well, in our words, and
-# whoever catches it decides what is worth a line.
+# pymilvus logs each failed call as an error with a traceback. The call also raises it, translated, and the code that
+# catches it decides what is worth a log line.
 logging.getLogger("pymilvus.decorators").setLevel(logging.CRITICAL)
 
 
@@ -55,19 +55,19 @@ def _is_not_availability(error: BaseException) -> bool:
 
 @dataclass(slots=True)
 class _Connection:
-    """A place in the pool: its client, made when it is first needed, and the calls under way on it."""
+    """A slot in the pool: its client, created on first use, and the number of calls in flight on it."""
 
     client: MilvusClient | None = None
     calls: int = 0
 
 
 class _Process:
-    """What one process holds. Locks and channels do not survive a fork: a child starts with a fresh one."""
+    """The state of one process. Locks and channels do not survive a fork, so a child starts with a fresh one."""
 
     def __init__(self, performance: PerformanceConfig) -> None:
         self.pool = [_Connection() for _ in range(performance.connection_pool_size)]
         self.pool_lock = threading.Lock()
-        # One at a time: pymilvus connects under a lock of its own, for which a caller would wait beyond its timeout.
+        # One at a time: pymilvus connects under its own lock, and a caller would wait for that beyond its timeout.
         self.connecting = threading.Lock()
         self.turns = threading.BoundedSemaphore(performance.max_connections)
         self._next = threading.Lock()
@@ -79,10 +79,10 @@ class _Process:
         )
 
     def take_turn(self, timeout_seconds: float) -> bool:
-        """Wait for a turn; False when there was none in time.
+        """Wait for a turn; return False if there was none in time.
 
-        Only one waits at the semaphore itself: it gives a turn that becomes free to whoever comes back for the next
-        one, and eight busy readers kept a writer waiting for half a minute.
+        Only one thread waits at the semaphore itself. It would otherwise hand a free turn to any thread that asks
+        again, and eight busy readers kept a writer waiting for half a minute.
         """
         deadline = time.monotonic() + timeout_seconds
         if not self._next.acquire(timeout=timeout_seconds):
@@ -94,7 +94,7 @@ class _Process:
 
     @contextmanager
     def borrowed(self) -> Iterator[_Connection]:
-        """Take the connection with the fewest calls, rather one that is made than one that is not."""
+        """Borrow the connection with the fewest calls, preferring one that is already connected."""
         with self.pool_lock:
             connection = min(self.pool, key=lambda each: (each.calls, each.client is None))
             connection.calls += 1
@@ -106,7 +106,7 @@ class _Process:
 
 
 class ConnectionManager:
-    """Makes calls to Milvus: each within its timeout, retried while there is no server, its errors translated.
+    """Calls Milvus: each call within its timeout, retried while the server is unreachable, its errors translated.
 
     Safe to share between threads: up to CONNECTION_POOL_SIZE connections carry up to MAX_CONNECTIONS calls at a time.
     """
@@ -118,7 +118,7 @@ class ConnectionManager:
         self._by_process: dict[int, _Process] = {}
 
     def open(self) -> None:
-        """Connect. Raises StoreUnavailable, StoreTimeout, StoreRejected (the token). Does nothing when open."""
+        """Connect. Raises StoreUnavailable, StoreTimeout, StoreRejected (the token). Does nothing if already open."""
         self._is_open = True
         try:
             with self._process().borrowed() as connection:
@@ -128,7 +128,7 @@ class ConnectionManager:
             raise
 
     def close(self) -> None:
-        """Close this process' connections; a forked child's end never closes its parent's. Safe to call twice."""
+        """Close this process's connections; a forked child never closes its parent's. Safe to call twice."""
         self._is_open = False
         process = self._by_process.pop(os.getpid(), None)
         if process is None:
@@ -146,28 +146,28 @@ class ConnectionManager:
         timeout_seconds: float,
         reload: str | None = None,
     ) -> Answer:
-        """Return `operation(client, seconds left)`; the operation must hand the seconds on as `timeout=`.
+        """Return `operation(client, seconds left)`; the operation must pass the seconds on as `timeout=`.
 
-        A collection named by `reload` which the server has released is loaded, and the operation is made again.
-        Raises NotOpen, Busy (MAX_CONNECTIONS calls were under way for all of the time), and what `exceptions.py` draws.
+        If the server has released the collection named by `reload`, it is loaded and the operation repeated. Raises
+        NotOpen, Busy (MAX_CONNECTIONS calls were in flight all the time), and the errors in `exceptions.py`.
         """
         deadline = time.monotonic() + timeout_seconds
         process = self._process()
         if not process.take_turn(timeout_seconds):
-            raise Busy(f"{self._performance.max_connections} calls to the vector store are under way; ask again later.")
-        # Not `breaker.call()`: it holds a lock for as long as the call takes, so that threads would wait in line.
+            raise Busy(f"{self._performance.max_connections} calls to the vector store are in flight; try again later.")
+        # Not `breaker.call()`, which holds a lock for as long as the call takes and would make threads wait in line.
         try:
             retrying = self._retrying(_seconds_left(deadline))
             with process.breaker.calling():
                 answer: Answer = retrying(self._attempt, operation, deadline, reload)
                 return answer
         except CircuitBreakerError as error:
-            raise StoreUnavailable("The vector store could not be reached just now; ask again in a moment.") from error
+            raise StoreUnavailable("The vector store could not be reached just now; try again in a moment.") from error
         finally:
             process.turns.release()
 
     def health(self, collection: str) -> StoreHealth:
-        """Look at the server now, past the breaker and the bound. Never raises; blocks for at most HEALTH_TIMEOUT."""
+        """Check the server now, ignoring breaker and call limit. Never raises; blocks for at most HEALTH_TIMEOUT."""
         started = time.monotonic()
         deadline = started + self._performance.health_timeout_seconds
         try:
@@ -203,17 +203,17 @@ class ConnectionManager:
     def _process(self) -> _Process:
         if not self._is_open:
             raise NotOpen("The connection to Milvus is not open: call open() on it first.")
-        # Not setdefault() alone: it would make a pool and a breaker for each call, only to throw them away.
+        # Not setdefault() alone, which would create a pool and a breaker for each call only to discard them.
         process = self._by_process.get(os.getpid())
         return process or self._by_process.setdefault(os.getpid(), _Process(self._performance))
 
     def _client(self, connection: _Connection, deadline: float) -> MilvusClient:
-        """Return the connection's client, connecting when it has none yet."""
+        """Return the connection's client, connecting if it has none yet."""
         if connection.client is not None:
             return connection.client
         connecting = self._process().connecting
         if not connecting.acquire(timeout=_seconds_left(deadline)):
-            raise StoreTimeout("The vector store gave no answer in time.")
+            raise StoreTimeout("The vector store did not answer in time.")
         try:
             if connection.client is None:
                 connection.client = self._connect(_seconds_left(deadline))
@@ -236,14 +236,14 @@ class ConnectionManager:
                 server_pem_path=milvus.server_pem_path,
                 server_name=milvus.server_name,
                 timeout=timeout_seconds,
-                dedicated=True,  # The shared one would hand a forked child its parent's channel.
+                dedicated=True,  # A shared one would give a forked child its parent's channel.
                 grpc_options=GRPC_OPTIONS,
             )
         except FOREIGN_ERRORS as error:
             raise translated(error) from error
-        # By default pymilvus answers an unreachable server with its own retries and a new channel, with a lock held
-        # and outside the call's timeout. Handing the error back at once leaves retrying to this class and
-        # reconnecting to gRPC, which does both within bounds.
+        # By default pymilvus responds to an unreachable server with its own retries and a new channel, holding a lock
+        # and exceeding the call's timeout. Returning the error at once leaves the retries to this class and the
+        # reconnecting to gRPC, which both respect the timeout.
         client._get_connection()._on_rpc_error = _hand_back
         return client
 
@@ -282,5 +282,5 @@ def _hand_back(error: Exception) -> bool:
 def _seconds_left(deadline: float) -> float:
     seconds = deadline - time.monotonic()
     if seconds <= 0:
-        raise StoreTimeout("The vector store gave no answer in time.")
+        raise StoreTimeout("The vector store did not answer in time.")
     return seconds

@@ -1,4 +1,4 @@
-"""What the database says of a range of photos, held against what stands in the collection."""
+"""Compares what the database knows about a range of photos with what the collection contains."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from worker.vector_search.interfaces import FaceRecord, StoredFace, VectorStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discrepancies:
-    """Where database and collection differ.
+    """The differences between database and collection.
 
-    `missing`: ids of known faces that the collection lacks. `orphaned`: faces in the collection that nobody knows.
-    `duplicated`: known faces with more than one row.
+    `missing`: ids of known faces that are not in the collection. `orphaned`: faces in the collection that the database
+    does not know. `duplicated`: known faces with more than one row.
     """
 
     missing: tuple[str, ...] = ()
@@ -22,10 +22,10 @@ class Discrepancies:
 def compare_faces(
     store: VectorStore, *, gallery_id: str, first: str, last: str, known: Collection[str]
 ) -> Discrepancies:
-    """Compare the faces that the gallery's photos from `first` to `last` should have, `known`, with those they have.
+    """Compare `known`, the ids of all faces on the gallery's photos from `first` to `last`, with the collection.
 
-    Each list is in the order of the face ids. What is being written at this moment may seem to be missing or orphaned:
-    read `known` again, and compare again, before anything is repaired. Raises what `VectorStore.list_faces` raises.
+    Each list is ordered by face id. Faces that are being written at this moment may appear missing or orphaned: read
+    `known` again and compare again before repairing anything. Raises what `VectorStore.list_faces` raises.
     """
     wanted = set(known)
     found = {face.face_id: face for face in store.list_faces(gallery_id=gallery_id, photo_ids=(first, last))}
@@ -37,7 +37,7 @@ def compare_faces(
 
 
 def write_once(store: VectorStore, *, gallery_id: str, faces: Collection[StoredFace]) -> None:
-    """Write each of these faces anew: of its rows one remains. Raises what the store raises; run it again then."""
+    """Rewrite each of these faces so that only one row remains. Raises what the store raises; call it again then."""
     embeddings = store.fetch([face.face_id for face in faces])
     store.upsert(
         [
@@ -48,6 +48,6 @@ def write_once(store: VectorStore, *, gallery_id: str, faces: Collection[StoredF
                 embedding=embeddings[face.face_id],
             )
             for face in faces
-            if face.face_id in embeddings  # It has been deleted otherwise.
+            if face.face_id in embeddings  # Otherwise it has been deleted.
         ]
     )

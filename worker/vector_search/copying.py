@@ -1,19 +1,20 @@
-"""From one collection into another, embeddings as they are: no model runs.
+"""Copies faces from one collection to another with their embeddings, without running a model.
 
-A chunk may be copied again, and by two workers at the same time; the collections may be written meanwhile. The target
-ends up with what the source holds, provided that whoever writes to both (adds, or deletes) does so in the source first:
+A chunk may be copied repeatedly, even by two workers at once, and both collections may be written to meanwhile. The
+target ends up with the same faces as the source, provided that everyone who writes to both (to add or to delete) writes
+to the source first:
 
-* What is deleted from both while it is being copied may be written after it was deleted from the target. It is then no
-  longer in the source, and the last step, which lists both once all is written, deletes it.
-* What is added to both while it is being copied stands in the source by the time it stands in the target. The last
-  step looks once more for what the source seemed not to have, and does not take it for something stale.
+* A face that is deleted from both during the copy may be written after its deletion from the target. By then it is gone
+  from the source, and the last step, which lists both after all writes, deletes it.
+* A face that is added to both during the copy is in the source before it is in the target. If the listing of the source
+  missed it, the last step fetches it from the source and does not treat it as stale.
 """
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from worker.prefetch import in_order
+from worker.prefetch import prefetched
 from worker.vector_search.exceptions import StoreUnavailable
 from worker.vector_search.interfaces import FaceRecord, PhotoRange, VectorStore
 
@@ -21,22 +22,21 @@ from worker.vector_search.interfaces import FaceRecord, PhotoRange, VectorStore
 COPY_CHUNK_PHOTOS: Final = 5000
 
 #: Rows in a write, as many as a page of the source has by default: the next page is read while they are written.
-#: Four of these are held at a time: 16 MB for 512 values each.
+#: Four such batches are in memory at a time: 16 MB at 512 values each.
 ROWS_PER_WRITE: Final = 2000
 
-
-#: Writes at a time: a server takes two of them nearly as fast as one.
+#: Concurrent writes: a server takes two nearly as fast as one.
 WRITERS: Final = 2
 
-#: What is added to the source while it is being copied may be missing at first.
+#: Faces added to the source during the copy may be missing from the target at first.
 COPY_TRIES: Final = 3
 
 
 def copy_faces(source: VectorStore, target: VectorStore, *, gallery_id: str, first: str, last: str) -> int:
-    """Make the target hold what the source holds of the gallery's photos from `first` to `last`; return how many faces.
+    """Copy the faces on the gallery's photos from `first` to `last`, delete others there; return how many were copied.
 
-    In bounded memory; the next rows are read while the last ones are written. When it returns, searches of the target
-    find the faces. Raises what the stores raise; copy the chunk again then.
+    Uses bounded memory; rows are read while earlier ones are written. When it returns, searches of the target find the
+    faces. Raises what the stores raise; copy the chunk again then.
     """
     photo_ids = (first, last)
 
@@ -46,13 +46,13 @@ def copy_faces(source: VectorStore, target: VectorStore, *, gallery_id: str, fir
     for _ in range(COPY_TRIES):
         copied = _copy_once(source, target, gallery_id, photo_ids)
         # At the same time: most of a listing is waiting until the server has caught up.
-        in_source, in_target = in_order(listed, (source, target), threads=2)
+        in_source, in_target = prefetched(listed, (source, target), threads=2)
         if seems_stale := in_target - in_source:
             stale = seems_stale - source.fetch(seems_stale).keys()
             target.delete_faces(gallery_id=gallery_id, face_ids=stale)
         if in_source <= in_target:
             return copied
-    raise StoreUnavailable("Not every face of these photos could be copied; copy them again.")
+    raise StoreUnavailable("Not every face on these photos could be copied; copy them again.")
 
 
 def _copy_once(source: VectorStore, target: VectorStore, gallery_id: str, photo_ids: PhotoRange) -> int:
@@ -60,7 +60,7 @@ def _copy_once(source: VectorStore, target: VectorStore, gallery_id: str, photo_
         target.upsert(rows, wait_until_found=False)
         return len(rows)
 
-    return sum(in_order(write, _batches(source.iterate(gallery_id=gallery_id, photo_ids=photo_ids)), threads=WRITERS))
+    return sum(prefetched(write, _batches(source.iterate(gallery_id=gallery_id, photo_ids=photo_ids)), threads=WRITERS))
 
 
 def _batches(rows: Iterable[FaceRecord]) -> Iterator[list[FaceRecord]]:

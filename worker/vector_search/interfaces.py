@@ -1,11 +1,10 @@
-"""What facequeue asks of a vector database. The docstrings are the contract; `tests/contract` holds every
+"""What facequeue requires of a vector database. The docstrings are the contract; `tests/contract` holds every
 implementation to it.
 
-Similarity is always the cosine, -1..1, larger is closer, whatever the server calls its metric. Ids are made by
-facequeue itself: lower-case UUIDs. Anything else is refused with `InvalidId`, because ids become part of filter
-expressions. Each call to the server ends within its configured timeout (a long list of rows takes several calls).
-Every method raises `worker.errors.NotOpen` before `open()` and after `close()`, and otherwise only what
-`exceptions.py` draws.
+Similarity is always the cosine, -1..1, larger is closer, whatever the server calls its metric. Ids are lower-case
+UUIDs that facequeue generates. Anything else raises `InvalidId`, because ids become part of filter expressions. Each
+call to the server ends within its configured timeout (reading many rows takes several calls). Every method raises
+`worker.errors.NotOpen` before `open()` and after `close()`, and otherwise only the errors in `exceptions.py`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,13 +17,13 @@ from numpy.typing import NDArray
 #: float32, shape (dimension,), unit length.
 Embedding = NDArray[np.float32]
 
-#: The photos whose ids stand from the first to the last, both included, in the order of the ids' texts.
+#: The photos whose ids lie between the first and the last, both included, when ids are compared as text.
 PhotoRange = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaceRecord:
-    """One row: a face of a photo of a gallery."""
+    """One row: a face on a photo in a gallery."""
 
     face_id: str
     photo_id: str
@@ -34,9 +33,9 @@ class FaceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFace:
-    """A face that stands in the collection, without its embedding.
+    """A face in the collection, without its embedding.
 
-    `copies` is how many rows it has: one, unless somebody has written past this contract.
+    `copies` is its number of rows: one, unless something other than this contract wrote to the collection.
     """
 
     face_id: str
@@ -46,7 +45,7 @@ class StoredFace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaceHit:
-    """One answer to one embedding."""
+    """A face that a search found for one embedding."""
 
     face_id: str
     photo_id: str
@@ -55,20 +54,23 @@ class FaceHit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchQuery:
-    """Many embeddings (float32, shape (n, dimension), unit length) against one gallery.
+    """Many embeddings (float32, shape (n, dimension), unit length) against a set of galleries, at least one.
 
+    The hits are the best of all these galleries together. Order and repeats in `gallery_ids` make no difference.
     `limit` is the most hits per embedding, 1..1000; hits below `min_similarity` are left out.
+    `search_params` are those of the index; None for the collection's own. Exact search takes none.
     """
 
-    gallery_id: str
+    gallery_ids: tuple[str, ...]
     embeddings: NDArray[np.float32]
     limit: int = 10
     min_similarity: float = -1.0
+    search_params: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionInfo:
-    """What stands on the server."""
+    """The collection as it is on the server."""
 
     name: str
     dimension: int
@@ -79,14 +81,14 @@ class CollectionInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreHealth:
-    """One look at the store. `detail` is a sentence for a person when something is wrong, else empty."""
+    """The result of one health check. `detail` is a sentence for a person when something is wrong, else empty."""
 
     is_healthy: bool
     connection_status: str  # "connected" | "disconnected"
     collection_status: str  # "loaded" | "released" | "missing" | "unknown"
     latency_ms: float | None
     detail: str = ""
-    #: "closed" lets calls through, "open" refuses them at once, "half-open" tries one; empty where there is none.
+    #: "closed" lets calls through, "open" refuses them at once, "half-open" tries one; empty without a breaker.
     breaker: str = ""
 
 
@@ -94,40 +96,40 @@ class VectorStore(Protocol):
     """One collection, filled by one pack. Safe to share between threads after `open()`."""
 
     def open(self) -> None:
-        """Connect; create the collection when it is missing; load it; check its fingerprint.
+        """Connect; create the collection if it is missing; load it; check its fingerprint.
 
-        Raises StoreUnavailable (retryable), ModelMismatch (the collection was filled by another pack), ConfigError
-        (the server has no such index, or the collection has another one), CollectionMissing (it may not be created:
-        AUTO_CREATE is off). Calling it again while open does nothing.
+        Raises StoreUnavailable (retryable), ModelMismatch (another pack filled the collection), ConfigError (the
+        server does not offer the index, or the collection has a different one), CollectionMissing (AUTO_CREATE is off
+        and there is no collection). Does nothing when already open.
 
-        With AUTO_LOAD off it loads nothing, and what reads or writes rows raises CollectionNotLoaded (retryable) until
-        somebody has loaded the collection. (Milvus Lite loads a collection by itself when it creates it.)
+        With AUTO_LOAD off the collection is not loaded, and methods that read or write rows raise CollectionNotLoaded
+        (retryable) until someone loads it. (Milvus Lite loads every collection that it creates.)
         """
         ...
 
     def close(self) -> None:
-        """Give everything back. Safe to call twice, and before open()."""
+        """Release everything. Safe to call twice, and before open()."""
         ...
 
     def drop(self) -> None:
-        """Delete the collection with all that it holds, whichever pack filled it, and close the store.
+        """Delete the collection with all its rows, whichever pack filled it, and close the store.
 
-        Works without `open()`. A collection that is not there is no error. Whoever else has it open gets
-        CollectionMissing from then on. Its name is not to be used again: caches still know it. Raises StoreUnavailable
-        and StoreTimeout; drop it again then.
+        Works without `open()`. A missing collection is not an error. Any other store that has it open raises
+        CollectionMissing from then on. Do not use the name again: caches still know it. Raises StoreUnavailable and
+        StoreTimeout; call it again in that case.
         """
         ...
 
     def upsert(self, records: Sequence[FaceRecord], *, wait_until_found: bool = True) -> None:
-        """Write all rows, replacing those with the same face id; when it returns they survive a crash.
+        """Write all rows, replacing those with the same face id; once it returns they survive a crash.
 
-        Searches find them then; with `wait_until_found=False` only after the caller's next `list_faces` or `count`,
-        which saves a wait for each of many calls.
+        Searches then find them. With `wait_until_found=False` that holds only after the caller's next `list_faces` or
+        `count`, which saves one wait per call when many calls follow each other.
 
-        Any number of rows, sent in batches of BATCH_SIZE. Of two records with one face id the last one wins. A face
-        id is one row of the whole collection: written with another gallery, it moves there. Raises InvalidEmbedding
-        for NaN, zero or wrongly sized vectors, and CapacityReached when the rows that are new would make the
-        collection larger than MAX_CAPACITY, both before anything is sent. An error after that may leave some batches
+        Takes any number of rows and sends them in batches of BATCH_SIZE. Of two records with the same face id the
+        last one wins. A face id is one row in the whole collection: written with another gallery, it moves there.
+        Raises InvalidEmbedding for NaN, zero or wrongly sized vectors, and CapacityReached when the new rows would
+        exceed MAX_CAPACITY; in both cases nothing has been sent. After any other error some batches may have been
         written: write the same rows again.
         """
         ...
@@ -135,60 +137,60 @@ class VectorStore(Protocol):
     def search(self, query: SearchQuery) -> list[list[FaceHit]]:
         """Return one list per embedding, in the order given: most similar first, ties by face id.
 
-        With an approximate index the best may be missing; what was written in the last moment may be, too. Raises
-        InvalidEmbedding, StoreRejected (the limit).
+        An approximate index may miss some of the best, and any index may miss rows written in the last moment.
+        Raises InvalidId, InvalidEmbedding, StoreRejected (the limit is out of range, or there is no gallery).
         """
         ...
 
     def exact_search(self, query: SearchQuery) -> list[list[FaceHit]]:
-        """Return what `search` would return if it lost nothing, for measuring what it does lose.
+        """Return what `search` would return if it missed nothing, to measure what it does miss.
 
-        Looks at every row of the gallery, in bounded memory: as slow as `iterate`, some seconds for 100,000 faces,
-        each page within its own timeout. Raises what `search` raises.
+        Compares every row of the galleries, in bounded memory: as slow as `iterate`, some seconds for 100,000 faces,
+        each page within its own timeout. Raises the same errors as `search`.
         """
         ...
 
     def delete_faces(self, *, gallery_id: str, face_ids: Collection[str]) -> None:
-        """Delete these faces of the gallery and read back that they are gone.
+        """Delete these faces from the gallery and confirm by reading that they are gone.
 
-        Unknown faces, and those of another gallery, are no error and stay as they are.
+        Unknown faces are not an error; faces in other galleries stay as they are.
         """
         ...
 
     def delete_photos(self, *, gallery_id: str, photo_ids: Collection[str]) -> None:
-        """Delete every face of these photos and read back that they are gone. Unknown photos are no error."""
+        """Delete every face on these photos and confirm by reading that they are gone. Unknown photos are no error."""
         ...
 
     def delete_stale_faces(self, *, gallery_id: str, kept: Mapping[str, Collection[str]]) -> None:
-        """For each photo id of `kept`, delete its faces that are not in the ids given."""
+        """For each photo id in `kept`, delete the photo's faces whose ids are not listed there."""
         ...
 
     def count(self, *, gallery_id: str | None = None) -> int:
-        """Return the number of faces, of one gallery or of all, as a reader that has just written sees it."""
+        """Return the number of faces, in one gallery or in all. Includes everything written before the call."""
         ...
 
     def fetch(self, face_ids: Collection[str]) -> dict[str, Embedding]:
-        """Return the embeddings (float32, shape (dimension,)) of those ids that exist, in whatever gallery.
+        """Return the embeddings (float32, shape (dimension,)) of the ids that exist, in whichever gallery.
 
-        The ids must come from rows that the caller may see: nothing here keeps galleries apart.
+        Pass only ids that the caller may see: this method does not keep galleries apart.
         """
         ...
 
     def iterate(self, *, gallery_id: str | None = None, photo_ids: PhotoRange | None = None) -> Iterator[FaceRecord]:
-        """Yield every row once, or those of one gallery, or of a range of photos; in no order and in bounded memory."""
+        """Yield every row once, optionally of one gallery or a range of photos; unordered and in bounded memory."""
         ...
 
     def list_faces(self, *, gallery_id: str, photo_ids: PhotoRange) -> list[StoredFace]:
-        """Return the faces of a range of the gallery's photos, each once, as a reader that has just written sees them.
+        """Return the faces on a range of the gallery's photos, each once. Includes everything written before the call.
 
-        Far cheaper than `iterate`, and it tells of a face that has several rows.
+        Far cheaper than `iterate`, and it reports faces that have several rows.
         """
         ...
 
     def info(self) -> CollectionInfo:
-        """Describe the collection as it stands on the server."""
+        """Describe the collection as it is on the server."""
         ...
 
     def health(self) -> StoreHealth:
-        """Look at the server now. Never raises; blocks for at most the health timeout."""
+        """Check the server now. Never raises; blocks for at most the health timeout."""
         ...

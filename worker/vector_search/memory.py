@@ -1,12 +1,14 @@
-"""An exact stand-in for Milvus, in this process: the same errors, order and limits. For tests and small tools."""
+"""An exact, in-process stand-in for Milvus with the same errors, order and limits. For tests and small tools."""
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from worker.errors import ModelMismatch
 from worker.vector_search.checks import (
     check_capacity,
+    checked_galleries,
     checked_id,
     checked_ids,
     checked_query,
@@ -29,7 +31,7 @@ from worker.vector_search.recall.exact import exact_hits
 
 @dataclass(slots=True)
 class MemoryCollection:
-    """What a server would keep: the rows by face id, the pack they came from, and whether they can be searched."""
+    """What a server would hold: the rows by face id, the pack that filled them, and whether they can be searched."""
 
     dimension: int
     fingerprint: str
@@ -38,10 +40,10 @@ class MemoryCollection:
 
 
 class InMemoryVectorStore:
-    """A VectorStore whose rows live in a dictionary and outlive close() and open(), as a server's do.
+    """A VectorStore whose rows live in a dictionary and survive close() and open(), as they do on a server.
 
-    Stores given the same `server` (collections by name) see the same rows, as clients of one Milvus do;
-    without it a store has a server of its own. The other arguments are CollectionConfig's.
+    Stores given the same `server` (collections by name) share their rows, like clients of one Milvus server. Without
+    it, a store has a server to itself. The other arguments are those of CollectionConfig.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class InMemoryVectorStore:
 
     def open(self) -> None:
         if not self._auto_create and self._name not in self._server:
-            raise CollectionMissing(f"Collection {self._name!r} is not there and AUTO_CREATE is off.")
+            raise CollectionMissing(f"Collection {self._name!r} does not exist and AUTO_CREATE is off.")
         fresh = MemoryCollection(dimension=self._dimension, fingerprint=self._fingerprint)
         found = self._server.setdefault(self._name, fresh)
         if (found.fingerprint, found.dimension) != (self._fingerprint, self._dimension):
@@ -92,13 +94,14 @@ class InMemoryVectorStore:
             if self._max_capacity is not None:
                 present, added = len(collection.rows), len(rows.keys() - collection.rows.keys())
                 check_capacity(present=present, added=added, max_capacity=self._max_capacity, name=self._name)
-            # A new dictionary each time: readers keep the one they have, whole, and need no lock.
+            # A new dictionary each time: readers keep a consistent one and need no lock.
             collection.rows = collection.rows | rows
 
     def search(self, query: SearchQuery) -> list[list[FaceHit]]:
         self._loaded()
         embeddings = checked_query(query, dimension=self._dimension)
-        return exact_hits(self.iterate(gallery_id=query.gallery_id), embeddings, query)
+        rows = (self.iterate(gallery_id=gallery_id) for gallery_id in checked_galleries(query))
+        return exact_hits(chain.from_iterable(rows), embeddings, query)
 
     def exact_search(self, query: SearchQuery) -> list[list[FaceHit]]:
         return self.search(query)
@@ -176,7 +179,7 @@ class InMemoryVectorStore:
         if self._collection is None:
             raise not_open(self._name)
         if self._is_dropped():
-            raise CollectionMissing(f"Collection {self._name!r} is not there.")
+            raise CollectionMissing(f"Collection {self._name!r} does not exist.")
         return self._collection
 
     def _is_dropped(self) -> bool:

@@ -1,7 +1,7 @@
-"""MetricsCollector: what the vector search does, as Prometheus metrics, a summary, log lines and spans.
+"""MetricsCollector: reports on vector search as Prometheus metrics, a summary, log lines and spans.
 
-It listens at the edge, through MonitoredVectorStore, and counts what the cache reports. No embedding and no image
-reaches it: it is told ids, numbers of things and times. Whatever goes wrong in here is logged, never raised.
+It observes the store from outside, through MonitoredVectorStore, and counts what the cache reports. It only receives
+ids, counts and times, never an embedding or an image. Its own failures are logged, never raised.
 """
 
 import logging
@@ -23,34 +23,34 @@ logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
-#: Every metric there is. Prometheus shows them under METRIC_PREFIX, counters with `_total` at the end.
+#: The complete list of metrics. Prometheus shows them with METRIC_PREFIX, and counters with `_total` at the end.
 MetricName = Literal[
-    # Histogram: a search of the store, cached or not, from the call to its answer or error
+    # Histogram: seconds from the call of a search, cached or not, to its answer or error
     "search_seconds",
     # Counter: searches that raised
     "search_failures",
-    # Counter: query embeddings in all searches
+    # Counter: query embeddings over all searches
     "search_embeddings",
-    # Counter: matches in all answers
+    # Counter: matches over all answers
     "search_matches",
-    # Histogram: an upsert or a delete, from the call to its end or error
+    # Histogram: seconds from the call of an upsert or a delete to its end or error
     "write_seconds",
     # Counter: writes that raised
     "write_failures",
-    # Counter: rows in all upserts
+    # Counter: rows over all upserts
     "write_faces",
-    # Counters: the faces of a query image were in the cache, or not
+    # Counters: whether the faces of a query image were in the cache
     "cache_faces_hits",
     "cache_faces_misses",
-    # Counters: the matches of a query were in the cache, or not
+    # Counters: whether the matches of a query were in the cache
     "cache_matches_hits",
     "cache_matches_misses",
-    # Counter: Redis did not answer the cache; for a search this is also a miss
+    # Counter: Redis did not answer; for a search this also counts as a miss
     "cache_failures",
 ]
 METRIC_PREFIX: Final = "facequeue_vector_"
 
-#: Buckets of the histograms in seconds: from a search in memory to the longest timeout of a write.
+#: Buckets of the histograms in seconds: from an in-memory search to the longest timeout of a write.
 BUCKETS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 Operation = Literal["search", "drop", "upsert", "delete_faces", "delete_photos", "delete_stale_faces"]
@@ -60,12 +60,12 @@ class Recorder(Protocol):
     """Takes measurements. Never raises."""
 
     def record(self, name: MetricName, value: float = 1) -> None:
-        """Add to a counter, or note one observation of a histogram in seconds."""
+        """Add to a counter, or add an observation in seconds to a histogram."""
         ...
 
 
 class NullRecorder:
-    """Records nothing: the default wherever a Recorder may be given."""
+    """Records nothing: the default wherever a Recorder is optional."""
 
     def record(self, name: MetricName, value: float = 1) -> None:
         pass
@@ -73,13 +73,13 @@ class NullRecorder:
 
 @dataclass(slots=True)
 class WatchedCall:
-    """One call under way; whoever makes it notes how many matches it had."""
+    """A call in progress; the caller sets the number of matches."""
 
     operation: Operation
-    #: What was asked: ids and numbers, as the log and the span show them.
+    #: The arguments, as ids and counts, for the log and the span.
     asked: Mapping[str, object]
     matches: int = 0
-    #: The error's code; empty when there was none.
+    #: The error's code, or empty.
     failure: str = ""
     seconds: float = 0.0
 
@@ -102,15 +102,15 @@ class MetricsCollector:
         self._quietly(self._record, name, value)
 
     def summary(self) -> MetricsSummary | None:
-        """Summarise the searches of this process; None when ENABLE_METRICS is off."""
+        """Return a summary of this process's searches; None when ENABLE_METRICS is off."""
         return self._searches.summary() if self._config.enable_metrics else None
 
     def exposition(self) -> bytes:
-        """Return all metrics in Prometheus' text format; empty when ENABLE_METRICS is off."""
+        """Return all metrics in the Prometheus text format; empty when ENABLE_METRICS is off."""
         return generate_latest(self.registry)
 
     def log_summary_when_due(self) -> None:
-        """Log the summary if METRICS_INTERVAL has passed since the last time and there was a search since."""
+        """Log the summary if METRICS_INTERVAL has passed since the last one and there have been searches since."""
         summary = self.summary()
         if summary is None or time.monotonic() < self._summary_due:
             return
@@ -128,9 +128,9 @@ class MetricsCollector:
 
     @contextmanager
     def watch(self, operation: Operation, asked: Callable[[], Mapping[str, object]]) -> Iterator[WatchedCall]:
-        """Around one call of a store: time it, count it, log it and span it as configured.
+        """Wrap one call to a store: time, count, log and trace it as configured.
 
-        `asked()` says what was asked, in ids and numbers of things only.
+        `asked()` returns the arguments, as ids and counts only.
         """
         call = WatchedCall(operation, self._quietly(asked) or {})
         span = ExitStack()
@@ -146,14 +146,14 @@ class MetricsCollector:
             self._quietly(self._end, call)
             self._quietly(span.close)
 
-    # -- hooks: each may fail without harm ---------------------------------------------------------------------
+    # -- hooks: each may fail without consequences -----------------------------------------------------------
 
     def _quietly(self, hook: Callable[..., Answer], *arguments: object) -> Answer | None:
-        """Return what the hook returns, or None when it fails."""
+        """Return what the hook returns, or None if it fails."""
         try:
             return hook(*arguments)
-        except Exception as error:  # noqa: BLE001  monitoring must not harm what it watches
-            # No text and no traceback: an error of somebody else's code may quote the values that it was given.
+        except Exception as error:  # noqa: BLE001  monitoring must not break what it watches
+            # Without text and traceback: an error from third-party code may quote the values that it was given.
             name = getattr(hook, "__qualname__", type(hook).__name__)
             logger.error("Monitoring failed in %s (%s).", name, type(error).__name__)
             return None
@@ -206,7 +206,8 @@ class MonitoredVectorStore(WrappedVectorStore):
     def search(self, query: SearchQuery) -> list[list[FaceHit]]:
         def asked() -> Mapping[str, object]:
             return {
-                "gallery": query.gallery_id,
+                "gallery": ",".join(map(str, query.gallery_ids)),  # a long list is cut off
+                "galleries": len(query.gallery_ids),
                 "embeddings": len(query.embeddings),
                 "limit": query.limit,
                 "min_similarity": query.min_similarity,
@@ -257,15 +258,15 @@ def _begin_span(tracer: Any, call: WatchedCall, spans: ExitStack) -> None:
         tracer.start_as_current_span(
             f"vector_search.{call.operation}",
             attributes={f"facequeue.{name}": _plain(value) for name, value in call.asked.items()},
-            # What an error says is for the log; the span gets its code.
+            # The message of an error belongs in the log; the span gets only its code.
             record_exception=False,
             set_status_on_exception=False,
         )
     )
-    spans.callback(_describe_end, span, call)
+    spans.callback(_end_span, span, call)
 
 
-def _describe_end(span: Any, call: WatchedCall) -> None:
+def _end_span(span: Any, call: WatchedCall) -> None:
     from opentelemetry.trace import StatusCode
 
     span.set_attribute("facequeue.matches", call.matches)
@@ -285,7 +286,7 @@ def _number(value: object) -> float:
 
 
 def _plain(value: object) -> str | int | float:
-    """Return a number as it is and anything else as a short text: an id comes from outside and is not checked yet."""
+    """Return a number as it is and anything else as a short text: ids come from outside and are not checked yet."""
     return value if isinstance(value, int | float) else ascii(value)[:80]
 
 

@@ -1,4 +1,4 @@
-"""A VectorStore around another one: what `cache.py` and `monitoring.py` build on."""
+"""A VectorStore that wraps another one: the base class for `cache.py` and `monitoring.py`."""
 
 from collections.abc import Collection, Iterator
 
@@ -16,10 +16,10 @@ from worker.vector_search.interfaces import (
 
 
 class WrappedVectorStore:
-    """Hands what only looks on to `inner`. The search and every write are left to the subclass.
+    """Passes reads other than `search` to `inner`. The subclass implements `search` and every write.
 
-    Each method is written out, and the writes are not: a subclass that lacks a method of the contract is no
-    VectorStore to the type checker, so that none can forget a write of which the cache must know.
+    The writes are left out on purpose: to the type checker, a subclass that lacks one is not a VectorStore, so the
+    cache cannot miss a write that the contract gains.
     """
 
     def __init__(self, inner: VectorStore) -> None:

@@ -12,7 +12,7 @@ from celery.beat import ScheduleEntry
 from tasks.app import app
 from tasks.beat.scheduler import BoundedScheduler
 from tasks.web.queue_progress import KEY_PREFIX, left_queue
-from tests.redis_server import redis_server
+from tests.redis_server import point_at, redis_server
 
 pytestmark = pytest.mark.services
 
@@ -30,13 +30,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def broker(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
     """An empty Redis that is broker and cache."""
-    settings.REDIS_CACHE_URL = url
-    # The last one last: the others are derived from it, and their values are put back at the end.
-    for name in ("broker_read_url", "broker_write_url", "broker_url"):
-        monkeypatch.setattr(app.conf, name, url)
-    # What other tests of this process have sent through is not this Redis.
-    monkeypatch.setattr(app, "_pool", None)
-    monkeypatch.setattr(app.amqp, "_producer_pool", None)
+    point_at(url, settings, monkeypatch)
     with redis.Redis.from_url(url) as client:
         client.flushall()
         yield client

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import redis
 
@@ -89,6 +91,31 @@ def test_a_worker_measures_what_its_searches_lose_when_somebody_asks(
         assert state.indexes.measure_live(default_target()) == measured
         assert state.indexes.measure_live(default_target()) == {}
         assert state.indexes.measure_live(Target(pack="starter", collection="never_opened")) == {}
+    finally:
+        state.close()
+
+
+def connections_to(uri: str) -> int:
+    port = urlsplit(uri).port
+    return sum(each.raddr[1:] == (port,) for each in psutil.Process().net_connections() if each.raddr)
+
+
+def test_other_search_parameters_are_used_for_the_next_search_without_opening_the_collection_again(
+    configured: Any, milvus_uri: str
+) -> None:
+    configured.COLLECTION_CONFIG |= {"INDEX_TYPE": "IVF_FLAT"}
+    state = WorkerState()
+    state.open("search@a", QUEUES)
+    try:
+        before = default_target()
+        after = before.model_copy(update={"index": before.index.model_copy(update={"search_params": {"nprobe": 3}})})
+        assert len(add_and_search_twice(state)) == 2
+        opened = connections_to(milvus_uri)
+        answer = state.indexes.index(after).search(TOM, gallery_id=GALLERY, limit=5, min_similarity=None)
+        assert len(answer.faces[0].matches) >= 1
+        assert state.indexes.index(after) is state.indexes.index(after)
+        assert state.indexes.index(after) is not state.indexes.index(before), "older messages still have theirs"
+        assert connections_to(milvus_uri) == opened
     finally:
         state.close()
 

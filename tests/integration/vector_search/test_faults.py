@@ -123,7 +123,7 @@ def faces(count: int) -> list[FaceRecord]:
 
 def search_for(store: VectorSearchService, record: FaceRecord) -> str:
     """Return the id of the most similar face."""
-    query = SearchQuery(gallery_id=GALLERY, embeddings=record.embedding[np.newaxis], limit=1)
+    query = SearchQuery(gallery_ids=(GALLERY,), embeddings=record.embedding[np.newaxis], limit=1)
     return store.search(query)[0][0].face_id
 
 
@@ -194,7 +194,7 @@ def is_refused_at_once(store: VectorSearchService) -> bool:
     """Make a call that fails; say whether the open breaker refused it."""
     with pytest.raises((StoreUnavailable, StoreTimeout)) as refused:
         store.count()
-    return "ask again in a moment" in str(refused.value)
+    return "try again in a moment" in str(refused.value)
 
 
 def wait_until_a_new_client_is_answered(server: Server) -> None:

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from django.conf import settings
 from pymilvus import MilvusClient
 
 from benchmarks.recall_gate import measure
 from benchmarks.vector_search import wait_for_index
-from benchmarks.vectors import DIMENSION, Faces, clustered_faces, exact_answers
+from benchmarks.vectors import DIMENSION, MATCH_SIMILARITY, Faces, clustered_faces, exact_answers, share_found
 from tests.servers import embedded_milvus, milvus_server
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
 from worker.vector_search.core import VectorSearchService
-from worker.vector_search.interfaces import FaceRecord, SearchQuery
-from worker.vector_search.recall.measured import ENOUGH_MATCH_RECALL, MATCH_LIMIT, measure_match_recall, share_found
+from worker.vector_search.interfaces import FaceRecord, SearchQuery, VectorStore
+from worker.vector_search.recall.measured import MATCH_LIMIT, gate_match_recall
+from worker.vector_search.tuned import TunedVectorStore
 
 pytestmark = pytest.mark.services
 
@@ -58,12 +60,12 @@ def fill(store: VectorSearchService, faces: Faces) -> None:
         )
 
 
-def match_recall(store: VectorSearchService, faces: Faces) -> float:
+def match_recall(store: VectorStore, faces: Faces) -> float:
     """Search for all queries, ten in each call."""
     found = [
         [uuid.UUID(hit.face_id).int for hit in hits]
         for queries in np.split(faces.queries, 10)
-        for hits in store.search(SearchQuery(gallery_id=GALLERY, embeddings=queries, limit=MATCH_LIMIT))
+        for hits in store.search(SearchQuery(gallery_ids=(GALLERY,), embeddings=queries, limit=MATCH_LIMIT))
     ]
     return share_found(found, exact_answers(faces).matches())
 
@@ -73,11 +75,13 @@ def test_searches_lose_almost_no_match_right_after_the_last_upsert_and_once_the_
     faces = clustered_faces(count, queries=100)
     with closing(opened_store(uri)) as store, closing(MilvusClient(uri)) as client:
         fill(store, faces)
-        assert match_recall(store, faces) >= ENOUGH_MATCH_RECALL
+        assert match_recall(store, faces) >= settings.RECALL_MIN
 
         wait_for_index(client, "faces")
-        assert match_recall(store, faces) >= ENOUGH_MATCH_RECALL
-        assert measure_match_recall(store) == pytest.approx(match_recall(store, faces), abs=0.01)
+        assert match_recall(store, faces) >= settings.RECALL_MIN
+        assert gate_match_recall(store, min_similarity=MATCH_SIMILARITY) == pytest.approx(
+            match_recall(store, faces), abs=0.01
+        )
 
 
 def test_a_server_that_answers_from_an_interim_index_is_told_by_measuring(
@@ -89,15 +93,15 @@ def test_a_server_that_answers_from_an_interim_index_is_told_by_measuring(
     with milvus_server(tmp_path) as (uri, _process):
         with closing(opened_store(uri, index_type="HNSW")) as store:
             fill(store, faces)
-            measured = measure_match_recall(store)
+            measured = gate_match_recall(store, min_similarity=MATCH_SIMILARITY)
             assert measured is not None
-            assert measured < ENOUGH_MATCH_RECALL
-            assert match_recall(store, faces) < ENOUGH_MATCH_RECALL
+            assert measured < settings.RECALL_MIN
+            assert match_recall(store, faces) < settings.RECALL_MIN
         with closing(MilvusClient(uri)) as client:
             client.drop_collection("faces")
         with closing(opened_store(uri, index_type="FLAT")) as store:
             fill(store, faces)
-            assert measure_match_recall(store) == 1.0
+            assert gate_match_recall(store, min_similarity=MATCH_SIMILARITY) == 1.0
             assert match_recall(store, faces) == 1.0
 
 
@@ -106,5 +110,19 @@ def test_the_gate_stops_a_deliberately_bad_index_and_lets_the_default_pass(tmp_p
     """IVF_FLAT searched with nprobe 1, then the default, with the same faces."""
     with milvus_server(tmp_path) as (uri, _process):
         bad, default = measure(uri, count)
-    assert bad["match_recall"] < ENOUGH_MATCH_RECALL <= default["match_recall"]
+    assert bad["match_recall"] < settings.RECALL_MIN <= default["match_recall"]
     assert (bad["gate"], default["gate"]) == ("fails", "passes")
+
+
+def test_one_collection_is_searched_with_whatever_parameters_a_search_brings(tmp_path: Path):
+    faces = clustered_faces(10_000, queries=100)
+    with (
+        milvus_server(tmp_path) as (uri, _process),
+        closing(opened_store(uri, index_type="IVF_FLAT")) as store,
+        closing(MilvusClient(uri)) as client,
+    ):
+        fill(store, faces)
+        wait_for_index(client, "faces")
+        assert match_recall(TunedVectorStore(store, {"nprobe": 1024}), faces) == 1.0
+        assert match_recall(TunedVectorStore(store, {"nprobe": 1}), faces) < settings.RECALL_MIN
+        assert match_recall(store, faces) >= settings.RECALL_MIN

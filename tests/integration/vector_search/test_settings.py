@@ -75,7 +75,7 @@ def faces(count: int) -> list[FaceRecord]:
 
 
 def query(*records: FaceRecord, limit: int = 10) -> SearchQuery:
-    return SearchQuery(gallery_id=GALLERY, embeddings=np.stack([each.embedding for each in records]), limit=limit)
+    return SearchQuery(gallery_ids=(GALLERY,), embeddings=np.stack([each.embedding for each in records]), limit=limit)
 
 
 @pytest.mark.parametrize("metric_type", METRICS)

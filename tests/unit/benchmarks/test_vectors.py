@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from benchmarks.vectors import DIMENSION, FACES_PER_IDENTITY, clustered_faces, exact_answers
-from worker.vector_search.recall.measured import MATCH_SIMILARITY, QUERY_COSINE
+from benchmarks.vectors import (
+    DIMENSION,
+    FACES_PER_IDENTITY,
+    MATCH_SIMILARITY,
+    clustered_faces,
+    exact_answers,
+    share_found,
+)
+from worker.vector_search.recall.measured import QUERY_COSINE
 
 COUNT = 2_000
 FACES = clustered_faces(COUNT, queries=50)
@@ -68,3 +75,15 @@ def test_matches_are_the_close_ones_of_the_best_ten_some_five_of_the_same_identi
         assert matches == rows[cosines >= MATCH_SIMILARITY].tolist()
         assert len({row // FACES_PER_IDENTITY for row in matches}) == 1
     assert 4 < np.mean([len(matches) for matches in exact.matches()]) <= 5
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "share"),
+    [
+        pytest.param([[1, 2, 9]], [[2, 1]], 1.0, id="more than was wanted"),
+        pytest.param([[1], []], [[1, 2], [3, 4]], 0.25, id="one of four"),
+        pytest.param([[7]], [[]], 1.0, id="nothing was wanted"),
+    ],
+)
+def test_the_share_found_is_that_of_all_queries_together(found, wanted, share):
+    assert share_found(found, wanted) == share

@@ -15,7 +15,7 @@ from tasks.messages.search import SearchRequest, SearchResult
 
 REQUEST = {
     "target": {"pack": "starter", "collection": "faces_starter"},
-    "gallery_id": "g",
+    "gallery_ids": ["g"],
     "upload_key": "k",
     "limit": 10,
 }
@@ -32,7 +32,7 @@ def test_a_message_cannot_be_changed():
 
 
 def test_a_field_of_a_later_release_is_ignored():
-    assert SearchRequest.from_json(REQUEST | {"mood": "blue"}).gallery_id == "g"
+    assert SearchRequest.from_json(REQUEST | {"mood": "blue"}).gallery_ids == ("g",)
 
 
 def test_a_message_of_another_version_is_refused_and_named():

@@ -1,41 +1,37 @@
-"""What a message says of its collection, and what the settings say of it, become one configuration."""
+"""A target's collection has the target's own index; all other keys come from COLLECTION_CONFIG."""
 
 from typing import Any
 
+import pytest
+
 from tasks.messages.base import IndexSettings, Target
-from tasks.targets import collection_config, default_target
+from tasks.targets import collection_config
+from worker.errors import ConfigError
+from worker.vector_search.config import CollectionConfig
 
-HNSW = Target(pack="other", collection="faces_other", index=IndexSettings(index_type="HNSW"))
+TARGET = Target(pack="starter", collection="faces_2", index=IndexSettings(index_type="HNSW"))
 
 
-def test_every_key_of_the_dictionary_takes_effect(settings: Any) -> None:
+def test_every_key_of_the_settings_counts_except_the_first_generations_index(settings: Any) -> None:
     settings.COLLECTION_CONFIG = {
-        "NAME": "mine",
+        "NAME": "faces_1",
         "DIMENSION": 512,
-        "METRIC_TYPE": "IP",
         "INDEX_TYPE": "IVF_FLAT",
-        "INDEX_PARAMS": {"nlist": 64},
+        "INDEX_PARAMS": {"nlist": 16},
         "SEARCH_PARAMS": {"nprobe": 8},
-        "AUTO_CREATE": False,
+        "METRIC_TYPE": "IP",
         "AUTO_LOAD": False,
-        "MAX_CAPACITY": 1000,
+        "MAX_CAPACITY": 10,
     }
 
-    config = collection_config(default_target())
-
-    assert (config.name, config.dimension, config.metric_type) == ("mine", 512, "IP")
-    assert (config.index_type, config.index_params, config.search_params) == ("IVF_FLAT", {"nlist": 64}, {"nprobe": 8})
-    assert (config.auto_create, config.auto_load, config.max_capacity) == (False, False, 1000)
-
-
-def test_a_generation_has_an_index_of_its_own_and_everything_else_from_the_settings(settings: Any) -> None:
-    settings.COLLECTION_CONFIG = {"INDEX_TYPE": "IVF_FLAT", "INDEX_PARAMS": {"nlist": 64}, "MAX_CAPACITY": 1000}
-
-    config = collection_config(HNSW)
-
-    assert (config.name, config.index_type, config.max_capacity) == ("faces_other", "HNSW", 1000)
-    assert set(config.index_params) == {"M", "efConstruction"}
+    assert collection_config(TARGET) == CollectionConfig(
+        name="faces_2", dimension=512, index_type="HNSW", auto_load=False, max_capacity=10
+    )
+    assert not collection_config(TARGET, may_create=False).auto_create
 
 
-def test_a_collection_of_another_pack_is_never_created(settings: Any) -> None:
-    assert not collection_config(HNSW, may_create=False).auto_create
+def test_an_unknown_key_of_the_settings_is_refused(settings: Any) -> None:
+    settings.COLLECTION_CONFIG = settings.COLLECTION_CONFIG | {"TYPO": 1}
+
+    with pytest.raises(ConfigError, match=r"^COLLECTION_CONFIG has no key TYPO; its keys are "):
+        collection_config(TARGET)

@@ -43,7 +43,7 @@ def quick_and_temporary(settings: Any, tmp_path: Path) -> None:
 
 
 class WatchedQueue(MemoryWorkQueue):
-    """A queue whose workers are idle, unless a test has messages wait; with words for what was sent."""
+    """A queue with idle workers, until a test lets messages wait; with views of what was sent."""
 
     def __init__(self) -> None:
         super().__init__(are_workers_idle=True)
@@ -76,13 +76,13 @@ class WatchedQueue(MemoryWorkQueue):
         return [[target.collection for target in request.targets] for request in self.messages(RemoveRequest)]
 
     def forget(self) -> None:
-        """Forget the photos that were sent until now."""
+        """Forget the photos sent so far."""
         self.sent = [each for each in self.sent if not isinstance(each.message, IndexRequest | RemoveRequest)]
 
     def have_waiting(self, count: int, *, queue: str = "index.starter", sent_at: float = 0.0) -> None:
-        """Let so many messages of other people wait in the queue, and with them all that is sent from now on.
+        """Let `count` unrelated messages wait in the queue, and every message sent from now on behind them.
 
-        Of none, its workers are idle again.
+        With a `count` of 0 the workers are idle again.
         """
         while self.take(queue):
             pass
@@ -101,13 +101,13 @@ def queue() -> Iterator[WatchedQueue]:
 
 @pytest.fixture
 def reports(queue: WatchedQueue) -> list[WorkerReport]:
-    """What workers say of themselves, as long as nobody adds any: nothing."""
+    """The workers' reports: none, until a test adds some."""
     return queue.reports
 
 
 @pytest.fixture
 def face_search() -> Iterator[MemorySearchClient]:
-    """The process' search client, of a service whose workers are well."""
+    """The process' search client, for a service with healthy workers."""
     client = MemorySearchClient()
     healthy = WorkerReport(
         name="all@here",

@@ -15,7 +15,7 @@ from worker.config import FaceConfig
 from worker.errors import CanaryLost
 from worker.face_index import FaceIndex
 from worker.recognition.engine import FaceEngine
-from worker.recognition.interfaces import Engine, Face, Findings, FoundFace, Image, Reduction
+from worker.recognition.interfaces import AlignedFace, DetectedFaces, Engine, Face, Image, Reduction
 from worker.vector_search.exceptions import StoreUnavailable
 from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery
 from worker.vector_search.memory import InMemoryVectorStore
@@ -105,11 +105,11 @@ class Blind:
         self.pack, self.config = inner.pack, inner.config
         self._inner = inner
 
-    def find(self, image: Image, *, reduction: Reduction | None = None) -> Findings:
-        return Findings()
+    def detect(self, image: Image, *, reduction: Reduction | None = None) -> DetectedFaces:
+        return DetectedFaces()
 
-    def describe(self, found: Sequence[Sequence[FoundFace]]) -> list[list[Face]]:
-        return self._inner.describe(found)
+    def embed(self, found: Sequence[Sequence[AlignedFace]]) -> list[list[Face]]:
+        return self._inner.embed(found)
 
 
 def test_a_pack_that_sees_no_face_in_the_picture_has_a_canary_all_the_same(
@@ -144,5 +144,5 @@ def test_every_stage_of_searching_and_adding_is_measured(engine: FaceEngine, sto
     index.add([PhotoToIndex(photo_id=photo_id, gallery_id=gallery_id, read=lambda: portrait)])
     assert measured.stages == ["decode", "detect", "embed"]
     measured.stages.clear()
-    index.search(portrait, gallery_id=gallery_id, limit=1, min_similarity=None)
+    index.search(portrait, gallery_ids=(gallery_id,), limit=1, min_similarity=None)
     assert measured.stages == ["decode", "detect", "embed", "search"]

@@ -19,13 +19,12 @@ from worker.errors import ImageError, ModelMismatch, NoFaceFound, NotOpen, Photo
 from worker.face_ids import face_ids
 from worker.face_index import FaceIndex
 from worker.images import decode
+from worker.query_faces import QueryFaces
 from worker.recognition.engine import FaceEngine
-from worker.recognition.interfaces import Box, Crop, Detection, Embeddings, Findings, Image
-from worker.vector_search.cache import QueryFaces
+from worker.recognition.interfaces import Box, Crop, DetectedFaces, Detection, Embeddings, Image
 from worker.vector_search.exceptions import StoreUnavailable
 from worker.vector_search.interfaces import FaceHit, SearchQuery
 from worker.vector_search.memory import InMemoryVectorStore
-from worker.vector_search.recall.measured import RecallWatch
 
 GALLERY, OTHER_GALLERY = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 TOM = pictures.sample_bytes("tom_hanks")
@@ -108,7 +107,7 @@ def index(engine: FaceEngine, store: WatchedStore) -> Iterator[FaceIndex]:
 
 
 def search(index: FaceIndex, data: bytes, **options: object):  # type: ignore[no-untyped-def]
-    arguments = {"gallery_id": GALLERY, "limit": 5, "min_similarity": None, **options}
+    arguments = {"gallery_ids": (GALLERY,), "limit": 5, "min_similarity": None, **options}
     return index.search(data, **arguments)  # type: ignore[arg-type]
 
 
@@ -134,24 +133,6 @@ class TestOpening:
 
         assert not index.healthy()
         assert not own.is_open
-
-    def test_what_searches_lose_is_measured_until_it_closes(self, engine: FaceEngine, store: WatchedStore) -> None:
-        assert FaceIndex(engine, store).match_recall is None
-
-        store.open()
-        watch = RecallWatch(store, interval_seconds=0.001)
-        index = FaceIndex(FaceEngine(engine.config), store, recall=watch)
-        index.open()
-        index.add([photo(1, TOM)])
-        watch.open()
-        (thread,) = (each for each in threading.enumerate() if each.name == "recall-watch")
-        deadline = time.monotonic() + 10
-        while index.match_recall != 1.0:
-            assert time.monotonic() < deadline
-
-        index.close()
-        thread.join(timeout=10)
-        assert not thread.is_alive()
 
     def test_when_the_store_does_not_open_nothing_stays_open(self, engine: FaceEngine) -> None:
         server: dict = {}  # type: ignore[type-arg]
@@ -209,7 +190,18 @@ class TestSearch:
     def test_another_gallery_is_not_searched(self, index: FaceIndex) -> None:
         index.add([photo(1, TOM)])
 
-        assert search(index, TOM, gallery_id=OTHER_GALLERY).faces[0].matches == ()
+        assert search(index, TOM, gallery_ids=(OTHER_GALLERY,)).faces[0].matches == ()
+
+    def test_several_galleries_are_searched_in_one_call_of_the_store(
+        self, index: FaceIndex, store: WatchedStore
+    ) -> None:
+        index.add([photo(1, TOM), photo(2, TOM, gallery_id=OTHER_GALLERY)])
+        store.calls.clear()
+
+        [face] = search(index, TOM, gallery_ids=(GALLERY, OTHER_GALLERY)).faces
+
+        assert sorted(match.photo_id for match in face.matches) == [photo_id(1), photo_id(2)]
+        assert store.calls == ["search"]
 
     @pytest.mark.parametrize(
         ("data", "code"), [(b"", "image_empty"), (b"text", "not_an_image"), (BROKEN, "image_truncated")]
@@ -238,11 +230,11 @@ class TestSearchWithACache:
         self, engine: FaceEngine, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         cache = StubCache()
-        index = FaceIndex(engine, store, cache=cache)  # type: ignore[arg-type]
+        index = FaceIndex(engine, store, query_faces=cache)  # type: ignore[arg-type]
         index.open()
         looks: list[Image] = []
-        find = engine.find
-        monkeypatch.setattr(engine, "find", lambda image, **_: looks.append(image) or find(image))
+        find = engine.detect
+        monkeypatch.setattr(engine, "detect", lambda image, **_: looks.append(image) or find(image))
 
         first, again = search(index, two_people()), search(index, two_people())
         largest = search(index, two_people(), faces="largest")
@@ -385,7 +377,7 @@ class TestAdd:
     def test_a_picture_that_the_model_cannot_stand_fails_alone(
         self, index: FaceIndex, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(ENGINE, "find", failing_on(lambda image: image.shape[0] == 32))
+        monkeypatch.setattr(ENGINE, "detect", failing_on(lambda image: image.shape[0] == 32))
 
         outcomes = index.add([photo(1, NOBODY), photo(2, TOM)])
 
@@ -394,7 +386,7 @@ class TestAdd:
     def test_a_model_that_stands_no_picture_is_no_photos_fault(
         self, index: FaceIndex, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(ENGINE, "find", failing_on(lambda image: True))
+        monkeypatch.setattr(ENGINE, "detect", failing_on(lambda image: True))
 
         with pytest.raises(RuntimeError, match="device lost"):
             index.add([photo(1, NOBODY), photo(2, TOM), photo(3, BROKEN)])
@@ -405,7 +397,7 @@ class TestAdd:
         self, index: FaceIndex, engine: FaceEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         embed = engine.pack.recognizer.embed
-        [[poison]] = [engine.find(decode(TOM, limits=ImageLimits()).pixels).faces]
+        [[poison]] = [engine.detect(decode(TOM, limits=ImageLimits()).pixels).faces]
 
         def failing(crops: Sequence[Crop]) -> Embeddings:
             if any((crop == poison.crop).all() for crop in crops):
@@ -437,9 +429,9 @@ class TestAdd:
         self, store: WatchedStore, engine: FaceEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         held, most, lock = 0, 0, threading.Lock()
-        real = engine.find
+        real = engine.detect
 
-        def find(image: Image, **_: object) -> Findings:
+        def find(image: Image, **_: object) -> DetectedFaces:
             nonlocal held
             try:
                 return real(image)
@@ -456,7 +448,7 @@ class TestAdd:
             return NOBODY
 
         monkeypatch.setattr(engine, "config", replace(engine.config, decode_threads=3))
-        monkeypatch.setattr(engine, "find", find)
+        monkeypatch.setattr(engine, "detect", find)
         index = FaceIndex(engine, store)
         index.open()
 
@@ -470,7 +462,7 @@ class TestLocatedFaces:
 
     def located(self, engine: FaceEngine, number: int, data: bytes) -> PhotoToIndex:
         """Return the photo with ids of its own for what the detector finds in it."""
-        found = [face.detection for face in engine.find(decode(data, limits=ImageLimits()).pixels).faces]
+        found = [face.detection for face in engine.detect(decode(data, limits=ImageLimits()).pixels).faces]
         ids = [str(uuid.UUID(int=100 * number + place)) for place in range(len(found))]
         known = {id_: detection.box for id_, detection in zip(ids, found, strict=True)}
         return photo(number, data, known=known, located=found)
@@ -557,10 +549,10 @@ class TestVerify:
             index.verify(NOBODY, TOM)
 
 
-def failing_on(is_bad: Callable[[Image], bool]) -> Callable[[Image], Findings]:
-    real = ENGINE.find
+def failing_on(is_bad: Callable[[Image], bool]) -> Callable[[Image], DetectedFaces]:
+    real = ENGINE.detect
 
-    def find(image: Image, **_: object) -> Findings:
+    def find(image: Image, **_: object) -> DetectedFaces:
         if is_bad(image):
             raise RuntimeError("device lost")
         return real(image)

@@ -1,11 +1,11 @@
-"""in_order: threads work ahead, results come in order, and little waits."""
+"""prefetched: threads work ahead, results come in order, and little waits."""
 
 import threading
 import time
 
 import pytest
 
-from worker.prefetch import in_order
+from worker.prefetch import prefetched
 
 
 def test_results_come_in_the_order_of_the_items_whatever_they_take() -> None:
@@ -13,19 +13,19 @@ def test_results_come_in_the_order_of_the_items_whatever_they_take() -> None:
         time.sleep(0.02 if number == 0 else 0)
         return -number
 
-    assert list(in_order(slow_first, range(20), threads=4)) == [-number for number in range(20)]
-    assert list(in_order(slow_first, [], threads=4)) == []
+    assert list(prefetched(slow_first, range(20), threads=4)) == [-number for number in range(20)]
+    assert list(prefetched(slow_first, [], threads=4)) == []
 
 
 def test_as_many_items_are_worked_on_at_once_as_there_are_threads() -> None:
     together = threading.Barrier(3, timeout=10)
 
-    assert list(in_order(lambda number: together.wait() >= 0 and number, range(6), threads=3)) == list(range(6))
+    assert list(prefetched(lambda number: together.wait() >= 0 and number, range(6), threads=3)) == list(range(6))
 
 
 def test_no_more_results_wait_than_there_are_threads() -> None:
     begun: list[int] = []
-    results = in_order(lambda number: begun.append(number), range(100), threads=2)
+    results = prefetched(lambda number: begun.append(number), range(100), threads=2)
 
     next(results)
     time.sleep(0.05)
@@ -43,7 +43,7 @@ def test_an_error_comes_in_its_turn_and_the_rest_is_not_begun() -> None:
             raise ValueError("two")
         return number
 
-    results = in_order(fails_at_two, range(1000), threads=2)
+    results = prefetched(fails_at_two, range(1000), threads=2)
 
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ValueError, match="two"):

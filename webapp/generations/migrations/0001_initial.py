@@ -89,4 +89,20 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('generation', 'photo'), name='entry_once_per_generation')],
             },
         ),
+        migrations.CreateModel(
+            name='Trial',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('search_params', models.JSONField(blank=True, default=dict)),
+                ('previous', models.JSONField(blank=True, default=dict)),
+                ('recall_before', models.FloatField(blank=True, null=True)),
+                ('recall_after', models.FloatField(blank=True, null=True)),
+                ('is_confirmed', models.BooleanField(default=False)),
+                ('actor', models.CharField(max_length=150)),
+                ('state', models.CharField(choices=[('running', 'running'), ('kept', 'kept'), ('undone', 'undone')], default='running', max_length=10)),
+                ('started_at', models.DateTimeField()),
+                ('settled_at', models.DateTimeField(blank=True, null=True)),
+                ('generation', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='latest_trial', to='generations.generation')),
+            ],
+        ),
     ]

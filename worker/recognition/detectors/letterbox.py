@@ -1,4 +1,4 @@
-"""Pictures of any size in the one square that a detector is given, and its faces back in the picture."""
+"""From a picture of any size to the square that a detector is given, and its faces back into the picture."""
 
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ def letterboxed(image: Image, side_pixels: int) -> Letterboxed | None:
 def detections(
     image: Image, scale: float, scores: NDArray[np.float32], boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
 ) -> list[Detection]:
-    """Return the faces in pixels of the image, cut at its edges; none for a box that lies outside.
+    """Return the faces in pixels of the image, cut off at its edges; boxes outside of it are dropped.
 
     Boxes (n, 4) and landmarks (n, 5, 2) are in pixels of the square, which has `scale` of them per pixel of the image.
     """

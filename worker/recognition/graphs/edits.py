@@ -1,7 +1,7 @@
-"""Rewrites of ONNX graphs that leave what a graph computes as it is.
+"""Rewrites of ONNX graphs that do not change what a graph computes.
 
-Each edit changes the model in place and returns whether it did; what it does not understand it leaves alone. Edits
-replace constants by new ones rather than change them, because graphs may share them; `pruned` drops the old ones.
+Each edit changes the model in place and returns whether it did; it leaves alone what it does not understand. Edits
+replace constants instead of changing them, because graphs may share them; `pruned` drops the old ones.
 """
 
 from collections import defaultdict
@@ -12,18 +12,17 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-#: Channels that onnxruntime's CPU convolutions compute at once with AVX-512; a smaller rest costs as much.
+#: Channels that onnxruntime's CPU convolutions compute at once with AVX-512; a smaller remainder takes as long.
 _CHANNEL_BLOCK = 16
-#: The axes of an exported SCRFD head, (n, channels, h, w), when its rows are to be (h, w, n, channels): the order
-#: that is right for one picture only.
+#: How an exported SCRFD head transposes (n, channels, h, w) to (h, w, n, channels): right for one picture only.
 _ROWS_OF_ONE = [2, 3, 0, 1]
 _ROWS_OF_MANY = [0, 2, 3, 1]
 
 
 def open_batch(model: onnx.ModelProto) -> bool:
-    """Let the batch axis be of any size where it was exported as 1: of a SCRFD detector, or a plain recognizer.
+    """Make the batch axis open where it was exported as 1: in a SCRFD detector or a plain recognizer.
 
-    A detector's outputs get a batch axis, (n, rows, values), which they do not have in the published files.
+    A detector's outputs get a batch axis, (n, rows, values), which the published files lack.
     """
     graph = model.graph
     constants = _constants(graph)
@@ -58,7 +57,7 @@ def open_batch(model: onnx.ModelProto) -> bool:
 
 
 def declare_batch(model: onnx.ModelProto) -> bool:
-    """Correct an output that is declared for one although the input is for any number: only the word is wrong."""
+    """Correct an output that is declared for a batch of 1 although the input is open: only the declaration is wrong."""
     taken = _input(model.graph)
     if taken is None or taken.type.tensor_type.shape.dim[0].dim_value:
         return False
@@ -69,7 +68,7 @@ def declare_batch(model: onnx.ModelProto) -> bool:
 
 
 def fix_size(model: onnx.ModelProto, side_pixels: int, factors: Mapping[str, NDArray[np.float32]]) -> bool:
-    """Fix the input's height and width, and the factors, by node name, of resizes that follow from them."""
+    """Fix the input's height and width, and the factors of the resizes that follow from them, by node name."""
     taken = _input(model.graph)
     resizes = [node for node in model.graph.node if node.op_type == "Resize" and node.name in factors]
     if taken is None or not resizes:
@@ -84,9 +83,9 @@ def fix_size(model: onnx.ModelProto, side_pixels: int, factors: Mapping[str, NDA
 
 
 def merge_siblings(model: onnx.ModelProto) -> bool:
-    """Compute convolutions of one input together where fewer channels are wasted by rounding up to a block.
+    """Merge convolutions of the same input where that wastes fewer channels by rounding up to a block.
 
-    A SCRFD head has three for 2, 8 and 20 channels: 64 channels of work, 32 when merged.
+    A SCRFD head has three with 2, 8 and 20 channels: 64 channels of work, 32 when merged.
     """
     graph = model.graph
     constants = _constants(graph)
@@ -138,10 +137,10 @@ def _merge(
 
 
 def spread_prelu(model: onnx.ModelProto) -> bool:
-    """Write PRelu as operations that onnxruntime's CPU provider has in its blocked layout; PRelu itself it has not.
+    """Write PRelu as operations that onnxruntime's CPU provider has in its blocked layout, which PRelu is not.
 
-    prelu(x) = x + (1 - slope) * relu(-x), where the two products are convolutions of one channel each, which take the
-    ReLU and the sum into themselves. One slope for all channels is a LeakyRelu.
+    prelu(x) = x + (1 - slope) * relu(-x), where the two products are convolutions of one channel each, into which the
+    ReLU and the sum are fused. One slope for all channels is a LeakyRelu.
     """
     graph = model.graph
     constants = _constants(graph)
@@ -175,9 +174,9 @@ def _spread(graph: onnx.GraphProto, x: str, y: str, slopes: NDArray[np.float32])
 
 
 def take_pixels(model: onnx.ModelProto, *, mean: float, std: float) -> bool:
-    """Take uint8 BGR pixels (n, h, w, 3) where the graph took (RGB - mean) / std as (n, 3, h, w).
+    """Make the input uint8 BGR pixels (n, h, w, 3) where it was (RGB - mean) / std as (n, 3, h, w).
 
-    The mean is subtracted before the first convolutions, whose zero padding so goes on meaning the mean; the division
+    The mean is subtracted before the first convolutions, so that their zero padding still means the mean; the division
     and the channels' order go into their weights.
     """
     graph = model.graph
@@ -210,7 +209,7 @@ def _takes_colours(node: onnx.NodeProto, constants: Mapping[str, NDArray[np.gene
 
 
 def pruned(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop what the outputs do not need, and what was noted of the shapes between."""
+    """Drop what the outputs do not need, and the recorded shapes in between."""
     graph = model.graph
     needed = {given.name for given in graph.output}
     nodes: list[onnx.NodeProto] = []

@@ -1,8 +1,8 @@
-"""Repaired graphs kept beside their pack, so that a pack is repaired and checked once and not at every start.
+"""Repaired graphs kept beside their pack, so that a pack is repaired and checked once instead of at every start.
 
 A kept graph is two files in `<pack>/.facequeue/`: the graph, and a note with its SHA-256 and what was done to it. The
-note is written last, each file is moved into place whole, and a graph that is not the one of its note is not used; so
-neither a crash, nor a second process at the same time, nor a damaged disk can do more than cost another repair.
+note is written last, each file is moved into place whole, and a graph that does not match its note is not used. So a
+crash, a second process at the same time or a damaged disk costs another repair at most.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ FOLDER = ".facequeue"
 
 
 class KeptGraph:
-    """The place of one repaired graph: of this original file, by this version of the repairs, for this use."""
+    """Where one repaired graph is kept: of this original file, by this version of the repairs, for this use."""
 
     def __init__(self, original: Path, *, version: int, use: str) -> None:
         with original.open("rb") as file:
@@ -30,7 +30,7 @@ class KeptGraph:
         self._note = self.graph.with_suffix(".json")
 
     def read(self) -> dict[str, Any] | None:
-        """Return what was noted of the graph, or None when there is no graph, or not the one that was noted."""
+        """Return the note; None when there is no graph, or one that does not match its note."""
         try:
             note = json.loads(self._note.read_text())
             with self.graph.open("rb") as file:
@@ -40,7 +40,7 @@ class KeptGraph:
         return note if isinstance(note, dict) and note.get("sha256") == digest else None
 
     def write(self, graph: bytes, note: dict[str, Any]) -> bool:
-        """Keep the graph, and drop those of other versions. Returns False where the folder cannot be written."""
+        """Keep the graph, and drop those of other versions. Returns False when the folder cannot be written."""
         try:
             self._folder.mkdir(exist_ok=True)
             self._replace(self.graph, graph)

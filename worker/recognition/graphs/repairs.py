@@ -1,7 +1,7 @@
-"""Makes a pack's graphs take batches and pixels, and run fast on a CPU, without changing what they say.
+"""Makes a pack's graphs accept batches and pixels, and run fast on a CPU, without changing their results.
 
-A repaired graph is compared with the untouched one on a few pictures before it is used, and kept beside the pack. A
-graph in which nothing is to repair, or which a repair does not understand, is used as it is.
+A repaired graph is compared with the original on a few pictures before it is used, and is kept beside the pack. A graph
+that needs no repair, or that a repair does not understand, is used unchanged.
 """
 
 import logging
@@ -25,19 +25,19 @@ from worker.recognition.providers import open_session
 
 logger = logging.getLogger(__name__)
 
-#: Raise when a repair changes: graphs that were kept by another version are made anew.
+#: Increase it when a repair changes: graphs kept by another version are repaired again.
 REPAIRS_VERSION = 1
-#: The largest difference of a repaired detector: of a score, or of a distance in strides.
+#: The largest difference allowed of a repaired detector: in a score, or in a distance in strides.
 MOST_DIFFERENCE = 1e-3
-#: The least cosine between an embedding and the one by the untouched graph.
+#: The smallest cosine allowed between an embedding and that of the original graph.
 LEAST_COSINE = 0.99999
 
 _PICTURES_COMPARED = 3
 
 Edit = Callable[[onnx.ModelProto], bool]
-#: Pictures as the worker has them: uint8 BGR, shape (n, height, width, 3).
+#: Pictures as the worker holds them: uint8 BGR, shape (n, height, width, 3).
 Pixels = NDArray[np.uint8]
-#: What a graph says of one picture, or of a batch.
+#: A graph's outputs for one picture, or for a batch.
 Outputs = list[NDArray[np.float32]]
 
 
@@ -47,17 +47,17 @@ class Graph:
 
     #: The ONNX file, or its content where it could not be kept.
     model: Path | bytes
-    #: Input and outputs have a batch axis of any size, as axis 0, and neighbours do not matter.
+    #: Axis 0 of input and outputs is a batch of any size, whose items do not affect each other.
     has_batch: bool
     #: The input is uint8 (n, h, w, 3), BGR; else float32 (n, 3, h, w), RGB less the mean over the deviation.
     takes_pixels: bool
-    #: The names of what was done; empty for the untouched file.
+    #: The names of the repairs; empty for the original file.
     repairs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Model:
-    """What a repair must know of the model that it checks."""
+    """What a repair must know about the model that it checks."""
 
     file: Path
     side_pixels: int
@@ -86,8 +86,8 @@ def repaired_detector(file: Path, *, side_pixels: int) -> Graph:
 def repaired_recognizer(file: Path, *, mean: float, std: float, for_cpu: bool = True) -> Graph:
     """Return the graph of a recognizer of 112 x 112 crops that was trained on (RGB - mean) / std.
 
-    `for_cpu` spreads PRelu into faster operations, which on other providers are slower than the one. Raises
-    PackDamaged when onnxruntime cannot load the file.
+    `for_cpu` replaces PRelu by operations that are faster on a CPU, and slower on other providers. Raises PackDamaged
+    when onnxruntime cannot load the file.
     """
     model = _Model(file=file, side_pixels=CROP_SIZE_PIXELS, mean=mean, std=std, is_same=_embeddings_are_same)
     edits: dict[str, Edit] = {
@@ -121,7 +121,7 @@ def _kept_or_repaired(model: _Model, edits: dict[str, Edit], *, use: str) -> Gra
 
 
 def _repaired(model: _Model, edits: dict[str, Edit]) -> tuple[bytes, Graph]:
-    """Apply one edit after the other, each checked; return the last content and what may be used."""
+    """Apply the edits in order, each checked; return the last content and the graph that may be used."""
     pictures = _pictures(model.side_pixels)
     session = _session(model.file, model)
     untouched = Graph(model=model.file, has_batch=False, takes_pixels=False, repairs=())
@@ -130,7 +130,7 @@ def _repaired(model: _Model, edits: dict[str, Edit]) -> tuple[bytes, Graph]:
         untouched = replace(untouched, has_batch=_batches(session, model, pictures, expected))
         edited = onnx.load_model(str(model.file))
     except Exception:  # onnx's, onnxruntime's and protobuf's errors have no common root
-        logger.warning("%s is used without repairs: it was not understood.", model.file, exc_info=True)
+        logger.warning("%s is used without repairs: it could not be read.", model.file, exc_info=True)
         return b"", untouched
     graph, content = untouched, b""
     for name, edit in edits.items():
@@ -141,11 +141,11 @@ def _repaired(model: _Model, edits: dict[str, Edit]) -> tuple[bytes, Graph]:
             changed = graph_edits.pruned(candidate).SerializeToString()
             has_batch = graph.has_batch or name == "batch"
             is_same = _is_same(changed, model, pictures, expected, has_batch=has_batch)
-        except Exception:  # as above; and whatever went wrong, the untouched graph is there
+        except Exception:  # as above; whatever went wrong, the original graph works
             logger.warning("%s is used without repairs: %r failed.", model.file, name, exc_info=True)
             return b"", untouched
         if not is_same:
-            logger.warning("%s is used without repairs: %r changed what it says.", model.file, name)
+            logger.warning("%s is used without repairs: %r changed its results.", model.file, name)
             return b"", untouched
         edited, content = candidate, changed
         graph = Graph(
@@ -161,23 +161,23 @@ def _is_same(content: bytes, model: _Model, pictures: Pixels, expected: list[Out
     session = _session(content, model)
     if has_batch and not _batches(session, model, pictures, expected):
         return False
-    # One alone tells whether neighbours matter; without a batch all are looked at alone.
+    # With a batch, one picture alone shows whether items affect each other; without a batch all are run alone.
     alone = _alone(session, model, pictures[: 1 if has_batch else None])
     return all(map(model.is_same, alone, expected))
 
 
 def _session(graph: Path | bytes, model: _Model) -> Any:
-    """Open it for a comparison, which is made on the CPU whatever the pack will run on."""
+    """Open the graph for a comparison, on the CPU whatever the pack will run on."""
     return open_session(graph, FaceConfig(packs_dir=model.file.parent), name=model.file.name, threads=1)
 
 
 def _alone(session: Any, model: _Model, pictures: Pixels) -> list[Outputs]:
-    """Return each picture's outputs, (rows, values) each, from a run of its own."""
+    """Return each picture's outputs, (rows, values) each, from separate runs."""
     return [[_rows(output) for output in _run(session, model, picture[None])] for picture in pictures]
 
 
 def _batches(session: Any, model: _Model, pictures: Pixels, expected: list[Outputs]) -> bool:
-    """Return whether one run over all pictures says of each what was expected."""
+    """Return whether one run over all pictures gives the expected outputs for each."""
     if isinstance(session.get_inputs()[0].shape[0], int):
         return False
     outputs = _run(session, model, pictures)
@@ -204,7 +204,7 @@ def _normalised(pictures: Pixels, model: _Model) -> NDArray[np.float32]:
 
 
 def _detections_are_same(found: Outputs, expected: Outputs) -> bool:
-    # Written so that a value that is not a number is a difference.
+    # Written so that NaN is a difference.
     return all(
         ours.shape == theirs.shape and bool(np.abs(ours - theirs).max() <= MOST_DIFFERENCE)
         for ours, theirs in zip(found, expected, strict=True)
@@ -229,7 +229,7 @@ def _pictures(side_pixels: int) -> Pixels:
 def _resize_factors(candidate: onnx.ModelProto, model: _Model) -> dict[str, NDArray[np.float32]]:
     """Return, by node name, the whole factors by which the graph enlarges when its input has the model's side.
 
-    They are measured: the graph is run once with what it computes for its resizes as further outputs.
+    They are measured by running the graph once with the inputs of its resizes as further outputs.
     """
     watched = _copied(candidate)
     resizes = [node for node in watched.graph.node if node.op_type == "Resize" and len(node.input) == 4]

@@ -1,13 +1,19 @@
 """The packs that facequeue knows by name: what each is, under which licence, and the exact files it is made of.
 
-Only data and its types stand here, so that a web process and a command can read them without a model library. A folder
-that is not in the catalogue is a pack too (packs.py); nothing is known of it before it is loaded.
+The entry of a pack is the only place that says its dimension, its licence and the similarity of a match; loaders take
+them from here. There is only data in this module, so that a web process and a command can read it without a model
+library. A folder that has no entry is a pack too: it gets the entry of its kind, and loading decides its dimension.
 
-Sizes and SHA-256: for OpenCV Zoo, the Git LFS pointers of github.com/opencv/opencv_zoo at tag 4.10.0; for InsightFace,
-which publishes none, what many independent public projects have written down of the files of its release v0.7.
+Sizes and SHA-256: for OpenCV Zoo, the Git LFS pointers of github.com/opencv/opencv_zoo at tag 4.10.0. InsightFace
+publishes no checksums: these are what many independent public projects have recorded for the files of its release v0.7.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+#: How a pack's files are read; one loader each.
+PackKind = Literal["starter", "opencv_zoo", "insightface"]
 
 #: The names of the built-in packs.
 STARTER = "starter"
@@ -17,18 +23,18 @@ OPENCV_ZOO = "opencv_zoo"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFile:
-    """A file as its publisher has it. `sha256` is in hexadecimal, None where nobody has published it."""
+    """A file as it was published. `sha256` is in hexadecimal, None when nobody has published it."""
 
     name: str
     size_bytes: int
     sha256: str | None
-    #: Where it is published by itself; empty when it comes in the pack's archive.
+    #: Where it is published on its own; empty when it comes in the pack's archive.
     url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Licence:
-    """`name` is short, for a table; `sentence` is what a person must know."""
+    """`name` is short, for a table; `sentence` says what a user must know."""
 
     name: str
     sentence: str
@@ -37,81 +43,110 @@ class Licence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPack:
-    """One pack of the catalogue. The built-in packs have no files."""
+    """One entry of the catalogue. The built-in packs have no files."""
 
     name: str
+    kind: PackKind
     description: str
     licence: Licence
-    #: Values of an embedding.
-    dimension: int
-    #: The similarity (cosine) from which on two faces are shown as a match unless the caller says otherwise.
+    #: Values of an embedding; None where the model decides.
+    dimension: int | None
+    #: From this similarity (cosine) on, two faces are shown as a match unless the caller sets another threshold.
     match_similarity: float
+    #: One sentence shown wherever the pack is active; empty when there is nothing to warn of.
+    warning: str = ""
     #: The detector, then the recognizer.
     files: tuple[KnownFile, ...] = ()
-    #: The archive that holds the files; None when each is published by itself.
+    #: The archive that holds the files; None when each is published on its own.
     archive: KnownFile | None = None
 
     @property
     def is_built_in(self) -> bool:
-        return not self.files
+        return self.kind == "starter"
 
     @property
     def downloads(self) -> tuple[KnownFile, ...]:
-        """What is fetched: the archive, or the files."""
+        """The files to download: the archive, or the files themselves."""
         return (self.archive,) if self.archive else self.files
 
     @property
     def size_bytes(self) -> int:
-        """What the installed files take."""
+        """The size of the installed files."""
         return sum(file.size_bytes for file in self.files)
 
     @property
     def file_names(self) -> str:
-        """The wanted files in words: "a.onnx and b.onnx"."""
+        """The names of the files in a sentence: "a.onnx and b.onnx"."""
         return " and ".join(file.name for file in self.files)
 
 
-STARTER_LICENCE = Licence(
-    name="BSD, Apache-2.0",
-    sentence=(
-        "Free to use: the cascade is OpenCV's, shipped by scikit-image (BSD licence); the descriptor is facequeue's "
-        "own and holds nothing learned from photos."
-    ),
-    allows_commercial_use=True,
-)
-INSIGHTFACE_LICENCE = Licence(
-    name="non-commercial research",
-    sentence=(
-        "The pretrained InsightFace packs are for non-commercial research only; any other use needs a licence from "
-        "InsightFace. The InsightFace library itself is MIT."
-    ),
-    allows_commercial_use=False,
-)
-OPENCV_ZOO_LICENCE = Licence(
-    name="MIT, Apache-2.0",
-    sentence=(
-        "YuNet is under the MIT licence, SFace under the Apache License 2.0: both allow commercial use as long as "
-        "their notices are kept."
-    ),
-    allows_commercial_use=True,
-)
-
 _INSIGHTFACE_RELEASE = "https://github.com/deepinsight/insightface/releases/download/v0.7"
-#: GitHub answers this address of a file kept in Git LFS with the file itself.
+#: At this address GitHub sends the file itself, although it is kept in Git LFS.
 _OPENCV_ZOO_MODELS = "https://github.com/opencv/opencv_zoo/raw/4.10.0/models"
 
-#: Of 100 LFW faces, each turned by up to 6 degrees, moved by up to 4 pixels, relit by up to 30 % and saved as JPEG of
-#: quality 50, 95 % stay at least this much like themselves and no other is; of the compact pack 96 %, and 2 other pairs
-#: in 10,000 are (tests/unit/worker/recognition/packs/test_starter_recall.py). Found by the detector, real portraits
-#: stay above 0.9. Strangers in real photos are under 0.6, but up to 0.8 when both are blurred beyond
-#: recognition (faces of 25 pixels, magnified): so the threshold is at the upper end of the gap.
-STARTER_MATCH_SIMILARITY = 0.75
-STARTER_COMPACT_MATCH_SIMILARITY = 0.82
-#: ArcFace embeddings of one person are mostly 0.4 to 0.8 alike and those of two people around 0; the threshold
-#: for a given rate of false matches depends on the pack, so operators of a real pack should set their own.
-ARCFACE_MATCH_SIMILARITY = 0.4
-#: What OpenCV's tutorial "DNN-based Face Detection And Recognition" gives for the cosine of SFace, found on LFW.
-SFACE_MATCH_SIMILARITY = 0.363
+# The sources of each `match_similarity`:
+#
+# starter: of 100 LFW faces, each turned by up to 6 degrees, moved by up to 4 pixels, relit by up to 30 % and saved as
+# JPEG of quality 50, 95 % stay at least this similar to themselves and no other does; of the compact pack 96 %, and 2
+# other pairs in 10,000 do (tests/unit/worker/recognition/packs/test_starter_recall.py). Real portraits found by the
+# detector stay above 0.9. Strangers in real photos are under 0.6, but up to 0.8 when both are blurred beyond
+# recognition (faces of 25 pixels, magnified): so the threshold is at the upper end of the gap.
+#
+# opencv_zoo: what OpenCV's tutorial "DNN-based Face Detection And Recognition" gives for the cosine of SFace, found on
+# LFW.
+#
+# insightface: ArcFace embeddings of one person mostly have similarities of 0.4 to 0.8, those of two people around 0.
+# The threshold for a given rate of false matches depends on the pack: operators of a real pack should set their own.
+
+_STARTER = KnownPack(
+    name=STARTER,
+    kind="starter",
+    description="built in; finds the same portrait again, does not recognise people",
+    licence=Licence(
+        name="BSD, Apache-2.0",
+        sentence=(
+            "Free to use: the cascade is OpenCV's, shipped by scikit-image (BSD licence); the descriptor is "
+            "facequeue's own and holds nothing learned from photos."
+        ),
+        allows_commercial_use=True,
+    ),
+    dimension=512,
+    match_similarity=0.75,
+    warning=(
+        "The starter pack finds the same portrait again; it does not recognise a person across years or photo sessions."
+    ),
+)
+_ANY_OPENCV_ZOO = KnownPack(
+    name="",
+    kind="opencv_zoo",
+    description="a folder of a YuNet and an SFace file",
+    licence=Licence(
+        name="MIT, Apache-2.0",
+        sentence=(
+            "YuNet is under the MIT licence, SFace under the Apache License 2.0: both allow commercial use as long as "
+            "their notices are kept."
+        ),
+        allows_commercial_use=True,
+    ),
+    dimension=None,
+    match_similarity=0.363,
+)
+_ANY_INSIGHTFACE = KnownPack(
+    name="",
+    kind="insightface",
+    description="a folder of ONNX files in InsightFace's layout",
+    licence=Licence(
+        name="non-commercial research",
+        sentence=(
+            "The pretrained InsightFace packs are for non-commercial research only; any other use needs a licence from "
+            "InsightFace. The InsightFace library itself is MIT."
+        ),
+        allows_commercial_use=False,
+    ),
+    dimension=None,
+    match_similarity=0.4,
+    warning="This pack's weights are licensed by InsightFace for non-commercial research only.",
+)
 
 #: The same file under two names: `scrfd_10g_bnkps.onnx` of antelopev2 is `det_10g.onnx` of buffalo_l.
 _SCRFD_10G = "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91"
@@ -141,12 +176,11 @@ _W600K_MBF = KnownFile(
 def _insightface(
     name: str, description: str, files: tuple[KnownFile, KnownFile], archive_bytes: int, archive_sha256: str
 ) -> KnownPack:
-    return KnownPack(
+    return replace(
+        _ANY_INSIGHTFACE,
         name=name,
         description=description,
-        licence=INSIGHTFACE_LICENCE,
         dimension=512,
-        match_similarity=ARCFACE_MATCH_SIMILARITY,
         files=files,
         archive=KnownFile(
             name=f"{name}.zip",
@@ -158,26 +192,23 @@ def _insightface(
 
 
 KNOWN_PACKS: tuple[KnownPack, ...] = (
-    KnownPack(
-        name=STARTER,
-        description="built in; finds the same portrait again, does not recognise people",
-        licence=STARTER_LICENCE,
-        dimension=512,
-        match_similarity=STARTER_MATCH_SIMILARITY,
-    ),
-    KnownPack(
+    _STARTER,
+    replace(
+        _STARTER,
         name=STARTER_COMPACT,
         description="built in; as starter with smaller embeddings, to try out a change of the model",
-        licence=STARTER_LICENCE,
         dimension=128,
-        match_similarity=STARTER_COMPACT_MATCH_SIMILARITY,
+        match_similarity=0.82,
+        warning=(
+            "The starter-compact pack finds the same portrait again; it does not recognise a person across years or "
+            "photo sessions."
+        ),
     ),
-    KnownPack(
+    replace(
+        _ANY_OPENCV_ZOO,
         name=OPENCV_ZOO,
         description="YuNet and SFace; small and fast; the choice for commercial use",
-        licence=OPENCV_ZOO_LICENCE,
         dimension=128,
-        match_similarity=SFACE_MATCH_SIMILARITY,
         files=(
             KnownFile(
                 name="face_detection_yunet_2023mar.onnx",
@@ -237,8 +268,15 @@ KNOWN_PACKS: tuple[KnownPack, ...] = (
     ),
 )
 _BY_NAME = {pack.name: pack for pack in KNOWN_PACKS}
+#: What holds for a folder that has no entry of its own.
+_BY_KIND: Mapping[PackKind, KnownPack] = {pack.kind: pack for pack in (_STARTER, _ANY_OPENCV_ZOO, _ANY_INSIGHTFACE)}
 
 
 def known_pack(name: str) -> KnownPack | None:
-    """Return the catalogue's pack of that name, if it has one."""
+    """Return the entry of that name, if the catalogue has one."""
     return _BY_NAME.get(name)
+
+
+def pack_of_kind(kind: PackKind) -> KnownPack:
+    """Return the entry for a pack of that kind which has none of its own."""
+    return _BY_KIND[kind]

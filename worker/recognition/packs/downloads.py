@@ -1,4 +1,4 @@
-"""One file from an https address: never more than expected, never by an address that was not checked."""
+"""Download one file from an https address: never more than expected, never from an unchecked address."""
 
 import ipaddress
 from collections.abc import Callable
@@ -11,19 +11,19 @@ from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Re
 
 from worker.errors import PackDamaged, PackError
 
-#: How long a server may be silent.
+#: How long a server may send nothing.
 TIMEOUT_SECONDS: Final = 30.0
 _CHUNK_BYTES: Final = 1024 * 1024
 
-#: Told how many more bytes have arrived.
+#: Called with the number of bytes that have just arrived.
 Advance = Callable[[int], object]
 
 
 def download(url: str, target: Path, *, max_bytes: int, advance: Advance) -> None:
-    """Write what the address answers into the file, piece by piece.
+    """Download the address into the file, in chunks.
 
-    Raises PackError (an address that is not taken, no network, the server's refusal, a transfer cut short) and
-    PackDamaged (more than `max_bytes` came).
+    Raises PackError (an address that is not allowed, no network, the server's refusal, an interrupted transfer) and
+    PackDamaged (more than `max_bytes`).
     """
     _check_address(url)
     request = Request(url, headers={"User-Agent": "facequeue"})  # noqa: S310 - the address is checked
@@ -37,11 +37,11 @@ def download(url: str, target: Path, *, max_bytes: int, advance: Advance) -> Non
     except (OSError, HTTPException) as error:
         raise PackError(f"{url} cannot be fetched: {getattr(error, 'reason', error)}.") from error
     if promised and int(promised) != size_bytes:
-        raise PackError(f"{url} was cut short on its way: {size_bytes} of {promised} bytes came.")
+        raise PackError(f"{url} was cut short on its way: {size_bytes} of {promised} bytes arrived.")
 
 
 def copy(source: IO[bytes], target: IO[bytes], *, max_bytes: int, advance: Advance) -> int:
-    """Copy to the end and return the number of bytes; raises PackDamaged when there are more than `max_bytes`."""
+    """Copy everything and return the number of bytes; raises PackDamaged when there are more than `max_bytes`."""
     size_bytes = 0
     while chunk := source.read(_CHUNK_BYTES):
         size_bytes += len(chunk)
@@ -53,7 +53,7 @@ def copy(source: IO[bytes], target: IO[bytes], *, max_bytes: int, advance: Advan
 
 
 class _SafeRedirects(HTTPRedirectHandler):
-    """Follows no redirection to an address that would not have been taken in the first place."""
+    """Follows no redirect to an address that is not allowed."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
@@ -63,7 +63,7 @@ class _SafeRedirects(HTTPRedirectHandler):
 
 
 def _opener(url: str) -> OpenerDirector:
-    """Return what opens the address; a proxy of the environment is not for this machine's own servers."""
+    """Return an opener for the address; a proxy from the environment is not used for servers on this machine."""
     return build_opener(_SafeRedirects, *([ProxyHandler({})] if _is_this_machine(url) else []))
 
 

@@ -1,4 +1,4 @@
-"""What a pack is made of: its files, their digests, and the fingerprint over them."""
+"""A pack's files, their digests, and the fingerprint over them."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -7,25 +7,13 @@ from typing import Any
 
 from worker.config import FaceConfig
 from worker.errors import PackDamaged, PackMissing
-from worker.recognition.packs.catalogue import STARTER, STARTER_COMPACT, KnownPack, known_pack
-
-__all__ = [
-    "STARTER",
-    "STARTER_COMPACT",
-    "WANTED_FILES",
-    "detector_fingerprint",
-    "file_digests",
-    "fingerprint",
-    "models_in",
-    "onnx_graph",
-    "verified_digests",
-]
+from worker.recognition.packs.catalogue import KnownPack, known_pack
 
 WANTED_FILES = "two ONNX files: a detector (SCRFD, e.g. det_10g.onnx) and a recognizer (ArcFace, e.g. w600k_r50.onnx)"
 
 
 def models_in(folder: Path) -> dict[str, Path]:
-    """Return the folder's ONNX files by their paths in it, sorted; not what was made of them in hidden folders."""
+    """Return the folder's ONNX files by their paths in it, sorted, without derived ones in hidden folders."""
     files = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*.onnx")) if file.is_file()}
     return {path: file for path, file in files.items() if not any(part.startswith(".") for part in path.split("/"))}
 
@@ -33,16 +21,16 @@ def models_in(folder: Path) -> dict[str, Path]:
 def file_digests(files: Iterable[Path]) -> dict[str, str]:
     """Return each file's SHA-256 in hexadecimal, by its name.
 
-    Reads every byte: tenths of a second for a large pack. Raises PackMissing for a file that is not there,
+    Reads every byte: tenths of a second for a large pack. Raises PackMissing for a file that does not exist,
     PackDamaged for one that cannot be read.
     """
     return {file.name: _digest(file) for file in files}
 
 
 def verified_digests(files: Iterable[Path]) -> dict[str, str]:
-    """Return `file_digests` of files that lie in one pack's folder.
+    """Return `file_digests` of files in one pack's folder.
 
-    Raises PackDamaged for a file that is not the one which the catalogue has under the folder's and the file's names.
+    Raises PackDamaged for a file that differs from the one that the catalogue lists under the folder's and its name.
     """
     files = tuple(files)
     digests = file_digests(files)
@@ -51,15 +39,15 @@ def verified_digests(files: Iterable[Path]) -> dict[str, str]:
         if known and digests[file.name] != _published_digest(known, file.name, default=digests[file.name]):
             raise PackDamaged(
                 f"{file} is not the file that was published under this name: it was changed, or cut short. "
-                f"`manage.py packs fetch {known.name} --force` gets the pack again; a folder of another name "
-                "may hold what it likes."
+                f"`manage.py packs fetch {known.name} --force` fetches the pack again; a folder with another "
+                "name may hold any files."
             )
     return digests
 
 
 def onnx_graph(file: Path) -> Any:
     """Return the ONNX file's graph, without what it keeps in other files. Raises PackDamaged."""
-    import onnx  # only here: processes that list packs need it for nothing else
+    import onnx  # only here: processes that list packs do not need it otherwise
 
     try:
         return onnx.load_model(str(file), load_external_data=False).graph
@@ -70,9 +58,9 @@ def onnx_graph(file: Path) -> Any:
 def fingerprint(parts: Mapping[str, bytes | Path | str]) -> str:
     """Return the SHA-256, in hexadecimal, over the names and contents of a pack's parts.
 
-    A part is its content, a file, or the content's SHA-256 in hexadecimal where that is known already. Each part goes
-    in as its name's and its content's own digests, in order of the names, so neither the machine nor the order of
-    files in a folder shows, and no content can pass for another's name.
+    A part is its content, a file, or the content's SHA-256 in hexadecimal when that is already known. Each part goes in
+    as the digests of its name and its content, in order of the names, so the result depends neither on the machine nor
+    on the order of files in a folder, and no content can pass for another's name.
     """
     whole = hashlib.sha256()
     for name, content in sorted(parts.items()):
@@ -85,10 +73,10 @@ def fingerprint(parts: Mapping[str, bytes | Path | str]) -> str:
 
 
 def detector_fingerprint(parts: Mapping[str, bytes | Path | str], config: FaceConfig) -> str:
-    """Return the SHA-256, in hexadecimal, over all that decides which faces are found in a picture, and where.
+    """Return the SHA-256, in hexadecimal, over everything that decides which faces are detected, and where.
 
-    Those are the detector's parts, as in `fingerprint`, and FaceConfig's thresholds and decoding. What decides how fast
-    they are found is left out. Two packs with the same one find the same faces, whatever describes them.
+    That is the detector's parts, as in `fingerprint`, and FaceConfig's thresholds and decoding; settings that only
+    affect speed are left out. Two packs with the same one detect the same faces, whatever embeds them.
     """
     settings = (config.min_face_score, config.min_face_pixels, config.min_face_quality, config.reduced_decoding)
     return fingerprint({**parts, "settings": repr(settings).encode()})

@@ -12,17 +12,15 @@ from worker.recognition.detectors import scrfd
 from worker.recognition.graphs.repairs import Graph, repaired_detector, repaired_recognizer
 from worker.recognition.interfaces import CROP_SIZE_PIXELS, Pack
 from worker.recognition.model import OnnxModel
-from worker.recognition.packs.catalogue import ARCFACE_MATCH_SIMILARITY, INSIGHTFACE_LICENCE
+from worker.recognition.packs.catalogue import KnownPack
 from worker.recognition.packs.files import WANTED_FILES, detector_fingerprint, fingerprint, onnx_graph, verified_digests
 from worker.recognition.packs.manifest import ManifestModel, manifest_files
 from worker.recognition.providers import CPU, checked_providers
 from worker.recognition.recognizers.arcface import ArcFaceRecognizer
 
-WARNING = "This pack's weights are licensed by InsightFace for non-commercial research only."
-
-#: Runs of the recognizer on the CPU: a few crops a run gain 7 % on the large model; more leave the cache.
+#: Crops per run of the recognizer on the CPU: a few gain 7 % on the large model; more do not fit into the cache.
 CPU_BATCH_SIZES = (1, 2, 4)
-#: InsightFace takes a recognizer whose first nodes are called so for one that normalises its input itself.
+#: InsightFace takes a recognizer whose first nodes have these names to normalise its input itself.
 _NODES_LOOKED_AT, _SUBTRACTING, _MULTIPLYING = 8, ("Sub", "_minus"), ("Mul", "_mul")
 
 
@@ -30,17 +28,17 @@ _NODES_LOOKED_AT, _SUBTRACTING, _MULTIPLYING = 8, ("Sub", "_minus"), ("Mul", "_m
 class _PackFiles:
     detector: ManifestModel
     recognizer: ManifestModel
-    #: SHA-256 of both by their names.
+    #: SHA-256 of both, by file name.
     digests: dict[str, str]
-    #: Values of an embedding, where a manifest promises them.
+    #: Values of an embedding, where a manifest states it.
     dimension: int | None = None
 
 
-def load_insightface_pack(folder: Path, config: FaceConfig) -> Pack:
-    """Load the folder's detector and recognizer.
+def load_insightface_pack(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
+    """Load the folder's detector and recognizer; `known` is its entry in the catalogue, or that of its kind.
 
-    Raises PackMissing when one of them is not there, PackDamaged when a file cannot be loaded or is not what its
-    manifest or the catalogue says, ConfigError for an execution provider that is not there.
+    Raises PackMissing when one of them is missing, PackDamaged when a file cannot be loaded or is not what its manifest
+    or the catalogue says, ConfigError for an execution provider that is not available.
     """
     files = _pack_files(folder)
     detector_model, detector = _detector(files.detector, config)
@@ -54,13 +52,13 @@ def load_insightface_pack(folder: Path, config: FaceConfig) -> Pack:
         name=folder.name,
         fingerprint=fingerprint(files.digests),
         detector_fingerprint=detector_fingerprint(_detector_parts(files.detector), config),
-        licence=INSIGHTFACE_LICENCE.sentence,
+        licence=known.licence.sentence,
         detector=detector,
         recognizer=recognizer,
-        match_similarity=ARCFACE_MATCH_SIMILARITY,
+        match_similarity=known.match_similarity,
         providers=recognizer_model.providers,
         models=(detector_model, recognizer_model),
-        warning=WARNING,
+        warning=known.warning,
     )
 
 
@@ -96,13 +94,13 @@ def _pack_files(folder: Path) -> _PackFiles:
 def _check_dimension(files: _PackFiles, recognizer: ArcFaceRecognizer) -> None:
     if files.dimension not in (None, recognizer.dimension):
         raise PackDamaged(
-            f"{files.recognizer.file} makes {recognizer.dimension} values of a face, not the {files.dimension} that "
-            "its manifest promises."
+            f"{files.recognizer.file} makes {recognizer.dimension} values per face, not the {files.dimension} that "
+            "its manifest states."
         )
 
 
 def _kind(file: Path) -> str:
-    """Return what InsightFace's own `ModelRouter` would take the file for, without starting a session for it."""
+    """Return the kind of model that InsightFace's `ModelRouter` would see in the file, without starting a session."""
     graph = onnx_graph(file)
     if not graph.input:
         raise PackDamaged(f"{file} cannot be read: it is not an ONNX file, or it was cut short.")
@@ -126,7 +124,7 @@ def _arcface_normalisation(file: Path) -> tuple[float, float]:
 def _detector(stated: ManifestModel, config: FaceConfig) -> tuple[OnnxModel, scrfd.ScrfdDetector]:
     outputs = onnx_graph(stated.file).output
     if len(outputs) not in scrfd.LEVELS_BY_OUTPUT_COUNT:
-        raise PackDamaged(f"The detector {stated.file} finds no landmarks, which alignment needs.")
+        raise PackDamaged(f"The detector {stated.file} gives no landmarks, which alignment needs.")
     has_batch = len(outputs[0].type.tensor_type.shape.dim) == 3
     graph = Graph(model=stated.file, has_batch=has_batch, takes_pixels=False, repairs=())
     if config.repair_graphs and (stated.mean, stated.deviation) == (scrfd.MEAN, scrfd.DEVIATION):
@@ -143,7 +141,7 @@ def _detector(stated: ManifestModel, config: FaceConfig) -> tuple[OnnxModel, scr
 
 
 def _detector_parts(stated: ManifestModel) -> dict[str, bytes | Path]:
-    """Return what `detector_fingerprint` takes. One file has several names: that of buffalo_l is antelopev2's too."""
+    """Return what `detector_fingerprint` takes. The same file has several names: buffalo_l's is also antelopev2's."""
     return {"scrfd": stated.file, "input": repr((scrfd.SIDE_PIXELS, stated.mean, stated.deviation)).encode()}
 
 

@@ -1,7 +1,7 @@
-"""Bring a pack onto this machine: from its publisher, an address, an archive or a folder, whole or not at all.
+"""Install a pack from its publisher, an address, an archive or a folder, completely or not at all.
 
-A pack is put together in a hidden folder of PACKS_DIR and renamed when everything about it is right. What a killed
-fetch leaves there is cleared by the next one. A lock that the system drops with its process keeps two fetches apart.
+A pack is assembled in a hidden folder of PACKS_DIR and renamed once it is complete and verified. The next fetch clears
+what a killed one left behind. A lock, which the system releases when its process ends, prevents two fetches at a time.
 """
 
 import fcntl
@@ -22,11 +22,11 @@ from worker.recognition.packs.catalogue import KnownFile, KnownPack, known_pack
 from worker.recognition.packs.downloads import Advance, copy, download
 from worker.recognition.packs.files import WANTED_FILES, file_digests, models_in
 
-#: No pack is nearly as large; what is larger is not one.
+#: No pack is nearly as large; anything larger is not a pack.
 MAX_PACK_BYTES: Final = 2 * 1024**3
 _WORK_PREFIX = ".fetch-"
 _REPLACED_PREFIX = ".replaced-"
-#: What a pack may consist of: models, manifests, and texts.
+#: What a pack may contain: models, manifests and texts.
 _TAKEN_SUFFIXES = (".onnx", ".json", ".txt", ".license")
 _TAKEN_NAMES = ("license", "licence", "notice")
 
@@ -37,15 +37,15 @@ Files = Mapping[PurePosixPath, Callable[[], IO[bytes]]]
 def install(
     name: str, packs_dir: Path, *, source: str = "", replace: bool = False, advance: Advance = lambda _: None
 ) -> Path:
-    """Install the pack and return its folder, PACKS_DIR/name. Blocks while files arrive.
+    """Install the pack and return its folder, PACKS_DIR/name. Blocks while files are downloaded.
 
     `source` is a folder, a zip archive, the https address of one, or the https address below which the files are (http
-    only for this machine); empty means where the catalogue says. A pack that the catalogue does not know needs a
-    source, and all models in it are taken. With `replace` an installed pack gives way to the new one at the end.
+    only for this machine); empty means the catalogue's address. A pack that is not in the catalogue needs a source, and
+    all models in it are installed. With `replace` the new pack replaces an installed one at the end.
 
-    Raises PackMissing (nothing known of the name, nothing at the source, files missing), PackDamaged (a file that is
-    not what was published, an archive that is broken or unsafe), PackError (already installed, another fetch at work,
-    no network, no room).
+    Raises PackMissing (an unknown name, nothing at the source, missing files), PackDamaged (a file that is not what was
+    published, a broken or unsafe archive), PackError (already installed, another fetch in progress, no network, no
+    space).
     """
     known = _known(name, source)
     folder = packs_dir / name
@@ -80,7 +80,7 @@ def _known(name: str, source: str) -> KnownPack | None:
 
 
 def _arrived(work: Path, name: str, known: KnownPack | None, source: str, advance: Advance) -> Path:
-    """Return the folder or the archive to take the pack from; what an address names is downloaded first."""
+    """Return the folder or archive to install from, downloaded first when the source is an address."""
     if source and "://" not in source:
         return Path(source)
     folder = work / "arrived"
@@ -93,7 +93,7 @@ def _arrived(work: Path, name: str, known: KnownPack | None, source: str, advanc
             by_hand = f"Or download it by hand and say `manage.py packs fetch {name} --from` its folder or archive."
             raise type(error)(f"{error} {by_hand}") from error
         if wanted.sha256 and file_digests([target])[target.name] != wanted.sha256:
-            raise PackDamaged(f"{wanted.url} did not send what was published: its SHA-256 is another.")
+            raise PackDamaged(f"{wanted.url} did not send what was published: its SHA-256 differs.")
     archive = folder / f"{name}.zip"
     return archive if archive.exists() else folder
 
@@ -102,7 +102,7 @@ def _downloads(name: str, known: KnownPack | None, source: str) -> tuple[KnownFi
     if known and not source:
         return known.downloads
     if urlsplit(source).path.endswith(".zip"):
-        # Somebody else's archive has its own size and sum. What is in it is checked all the same.
+        # Another archive has another size and checksum. Its contents are checked all the same.
         return (KnownFile(name=f"{name}.zip", size_bytes=MAX_PACK_BYTES, sha256=None, url=source),)
     if not known:
         raise PackMissing(f"Nothing is known of a pack {name!r}: an address must be that of a .zip archive of it.")
@@ -114,7 +114,7 @@ def _downloads(name: str, known: KnownPack | None, source: str) -> tuple[KnownFi
 
 
 def _fill(pack: Path, known: KnownPack | None, source: Path) -> None:
-    """Copy what belongs to the pack out of a folder or a zip archive."""
+    """Copy the pack's files from a folder or a zip archive."""
     if source.is_dir():
         _copy_wanted(_files_of(source / pack.name if (source / pack.name).is_dir() else source), pack, known)
     elif zipfile.is_zipfile(source):
@@ -142,7 +142,7 @@ def _open(file: Path) -> IO[bytes]:
 
 
 def _members(archive: zipfile.ZipFile) -> Files:
-    """Return the archive's files; raises PackDamaged when one would not stay in the folder it is unpacked to."""
+    """Return the archive's files; raises PackDamaged when one would be written outside the target folder."""
     files: dict[PurePosixPath, Callable[[], IO[bytes]]] = {}
     for member in archive.infolist():
         path = PurePosixPath(member.filename)
@@ -157,7 +157,7 @@ def _members(archive: zipfile.ZipFile) -> Files:
 
 
 def _below_root(files: Files, name: str) -> Files:
-    """Return the files by their paths below the pack's own folder, where the archive has one around them."""
+    """Return the files by their paths below the pack's folder, if the archive has one around them."""
     roots = {path.parts[0] if len(path.parts) > 1 else "" for path in files if path.parts[0] != "__MACOSX"}
     root = name if name in roots else next(iter(roots)) if len(roots) == 1 else ""
     return {path.relative_to(root): file for path, file in files.items() if not root or path.parts[0] == root}
@@ -175,7 +175,7 @@ def _copy_wanted(files: Files, pack: Path, known: KnownPack | None) -> None:
 
 
 def _is_wanted(path: PurePosixPath, known: KnownPack | None) -> bool:
-    """Return whether to take the file: of a known pack its own models, of another one all; and texts beside them."""
+    """Return whether to install the file: a known pack's listed models, any model of another pack, and texts."""
     if any(part.startswith((".", "__MACOSX")) for part in path.parts):
         return False
     if known and path.suffix.lower() in (".onnx", ".json"):  # a manifest could give its models another meaning
@@ -189,19 +189,19 @@ def _check(pack: Path, known: KnownPack | None) -> None:
     if known:
         missing = [file.name for file in known.files if not (pack / file.name).is_file()]
         if missing:
-            raise PackMissing(f"The pack {known.name!r} is not all there: {' and '.join(missing)} is missing.")
+            raise PackMissing(f"The pack {known.name!r} is incomplete: {' and '.join(missing)} is missing.")
     elif len(models) < 2:
         raise PackMissing(f"There is no pack at that place. It needs {WANTED_FILES}.")
-    sums = {file.name: file.sha256 for file in known.files} if known else {}
+    checksums = {file.name: file.sha256 for file in known.files} if known else {}
     for model in models:
-        if not sums.get(model.name):
+        if not checksums.get(model.name):
             _check_onnx(model)
-        elif file_digests([model])[model.name] != sums[model.name]:
-            raise PackDamaged(f"{model.name} is not what was published under this name: its SHA-256 is another.")
+        elif file_digests([model])[model.name] != checksums[model.name]:
+            raise PackDamaged(f"{model.name} is not what was published under this name: its SHA-256 differs.")
 
 
 def _check_onnx(model: Path) -> None:
-    import onnx  # only here: it takes a while, and what has a published SHA-256 needs no reading
+    import onnx  # only here: it takes a while, and a file with a published SHA-256 need not be parsed
 
     problem = f"{model.name} is not an ONNX file, or it was cut short."
     try:
@@ -212,12 +212,12 @@ def _check_onnx(model: Path) -> None:
         raise PackDamaged(problem)
 
 
-# -- folders that come and go --
+# -- temporary folders --
 
 
 @contextmanager
 def _alone_in(packs_dir: Path) -> Iterator[None]:
-    """Keep other fetches out of the folder; the system lets go of the lock when this process ends, however it does."""
+    """Keep other fetches out of the folder; the system releases the lock when this process ends, however it ends."""
     handle = os.open(packs_dir, os.O_RDONLY)
     try:
         try:
@@ -239,7 +239,7 @@ def _work_folder(folder: Path) -> Iterator[Path]:
 
 
 def _clear_leftovers(packs_dir: Path) -> None:
-    """Remove what a killed fetch left; a pack that it had moved away and not yet replaced comes back."""
+    """Remove what a killed fetch left, and restore a pack that it had moved away but not replaced yet."""
     for work in packs_dir.glob(f"{_WORK_PREFIX}*"):
         _remove(work)
     for replaced in packs_dir.glob(f"{_REPLACED_PREFIX}*"):
@@ -251,7 +251,7 @@ def _clear_leftovers(packs_dir: Path) -> None:
 
 
 def _put_in_place(pack: Path, folder: Path) -> None:
-    """Rename the pack to its folder. No system renames onto a folder that is not empty, so an old one steps aside."""
+    """Rename the pack to its folder; an old one is moved away first, because rename does not replace a full folder."""
     if not folder.exists():
         pack.rename(folder)
         return
@@ -266,7 +266,7 @@ def _put_in_place(pack: Path, folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder with all in it, or the link to one."""
+    """Remove a folder with its contents, or a link to one."""
     if folder.is_symlink():
         folder.unlink()
     else:

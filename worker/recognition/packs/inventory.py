@@ -1,4 +1,4 @@
-"""Which packs there are on this machine: the catalogue's, and whatever else lies in PACKS_DIR. Reads no model."""
+"""The packs on this machine: the catalogue's, and any other folder in PACKS_DIR. Reads no model."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,33 +8,33 @@ from typing import Literal
 from worker.recognition.packs.catalogue import KNOWN_PACKS, KnownPack, known_pack
 from worker.recognition.packs.files import models_in
 
-#: "incomplete": the folder is there, and a file is missing or has another size than the published one.
+#: "incomplete": the folder exists, but a file is missing or has another size than the published one.
 State = Literal["built in", "installed", "incomplete", "not installed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackEntry:
-    """One pack: what is known of it, and what of it is here."""
+    """One pack: what the catalogue knows about it, and what is installed."""
 
     name: str
     state: State
-    #: Where it is, or would be; None for the built-in pack.
+    #: Where it is, or would be; None for a built-in pack.
     folder: Path | None
-    #: What its models take here, or would take; 0 for the built-in pack.
+    #: The size of its models, installed or not; 0 for a built-in pack.
     size_bytes: int
-    #: What the catalogue says; None for any other folder.
+    #: Its entry in the catalogue; None for any other folder.
     known: KnownPack | None
     #: Whether FACE_PACK names it.
     is_active: bool
 
     @property
     def is_here(self) -> bool:
-        """Whether there is a folder of it."""
+        """Whether its folder exists."""
         return self.state in ("installed", "incomplete")
 
 
 def pack_entries(packs_dir: Path, active: str) -> list[PackEntry]:
-    """Return the catalogue's packs in its order, then the other folders by name.
+    """Return the catalogue's packs in order, then the other folders by name.
 
     `active` is FACE_PACK: a name, or the absolute path of a folder, which is then listed too.
     """
@@ -45,7 +45,7 @@ def pack_entries(packs_dir: Path, active: str) -> list[PackEntry]:
 
 
 def pack_entry(packs_dir: Path, active: str, name: str) -> PackEntry | None:
-    """Return the pack of that name or folder; None when there is nothing of it here and nothing known."""
+    """Return the pack with that name or folder; None when it is neither installed nor in the catalogue."""
     return next((entry for entry in pack_entries(packs_dir, active) if name in (entry.name, str(entry.folder))), None)
 
 
@@ -72,6 +72,6 @@ def _entry(name: str, folder: Path, *, is_active: bool) -> PackEntry:
 
 
 def _model_sizes(folder: Path, known: KnownPack | None) -> dict[str, int]:
-    """Return the bytes of each model by its path in the folder; of a known pack, of the files that it uses."""
+    """Return the size in bytes of each model by its path in the folder; for a known pack, of its listed files."""
     files = {file.name: folder / file.name for file in known.files} if known else models_in(folder)
     return {path: file.stat().st_size for path, file in files.items() if file.is_file()}

@@ -7,9 +7,9 @@ InsightFace's layout.
 from pathlib import Path
 
 from worker.config import FaceConfig
-from worker.errors import PackMissing
+from worker.errors import PackDamaged, PackMissing
 from worker.recognition.interfaces import Pack
-from worker.recognition.packs.catalogue import KNOWN_PACKS, KnownPack, known_pack
+from worker.recognition.packs.catalogue import KNOWN_PACKS, KnownPack, PackKind, known_pack, pack_of_kind
 from worker.recognition.packs.files import WANTED_FILES
 
 
@@ -17,28 +17,53 @@ def load_pack(config: FaceConfig) -> Pack:
     """Load the pack that the configuration names; blocks for seconds while models are read.
 
     Raises PackMissing (no such folder, or not the files of a pack), PackDamaged (a file cannot be read, or is not what
-    its publisher released), ConfigError (a requested execution provider is not there).
+    its publisher released), ConfigError (a requested execution provider is not available).
     """
-    # Imported here, so that a process that only needs names and errors loads no model library.
     known = known_pack(config.pack)
     if known and known.is_built_in:
         from worker.recognition.packs.starter import load_starter_pack
 
-        return load_starter_pack(known, config)
+        return _checked(load_starter_pack(known, config), known)
     folder = find_folder(config)
-    from worker.recognition.packs.opencv_zoo import is_zoo_folder, load_zoo_pack
+    known = known_pack(folder.name) or pack_of_kind(_kind(folder))
+    return _checked(_loaded(folder, known, config), known)
 
-    if is_zoo_folder(folder):
-        return load_zoo_pack(folder, config)
+
+# Loaders are imported when they are needed, so that a process that only needs names and errors loads no model library.
+
+
+def _kind(folder: Path) -> PackKind:
+    from worker.recognition.packs.opencv_zoo import is_zoo_folder
+
+    return "opencv_zoo" if is_zoo_folder(folder) else "insightface"
+
+
+def _loaded(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
+    if known.kind == "opencv_zoo":
+        from worker.recognition.packs.opencv_zoo import load_zoo_pack
+
+        return load_zoo_pack(folder, known, config)
     from worker.recognition.packs.insightface import load_insightface_pack
 
-    return load_insightface_pack(folder, config)
+    return load_insightface_pack(folder, known, config)
+
+
+def _checked(pack: Pack, known: KnownPack) -> Pack:
+    """Return the pack if its embeddings have the size that its entry states."""
+    if known.dimension in (None, pack.dimension):
+        return pack
+    for model in pack.models:
+        model.close()
+    raise PackDamaged(
+        f"The pack {pack.name!r} makes {pack.dimension} values per face, not the {known.dimension} that the catalogue "
+        "states."
+    )
 
 
 def find_folder(config: FaceConfig) -> Path:
-    """Return the pack's folder: an absolute path as it is, a name below PACKS_DIR.
+    """Return the pack's folder: an absolute path unchanged, a name below PACKS_DIR.
 
-    Raises PackMissing for a folder that is not there, or goes by the name of a known pack and lacks one of its files.
+    Raises PackMissing for a folder that does not exist, or that has a known pack's name and lacks one of its files.
     """
     named = Path(config.pack)
     is_name = named.name == config.pack and config.pack not in (".", "..")
@@ -51,7 +76,7 @@ def find_folder(config: FaceConfig) -> Path:
     folder = named if named.is_absolute() else config.packs_dir / named
     known = known_pack(folder.name)
     if not folder.is_dir():
-        wanted = _wanted(known) if known else f"Put into it {WANTED_FILES}."
+        wanted = _wanted(known) if known else f"It must hold {WANTED_FILES}."
         raise PackMissing(f"There is no folder {folder} for the pack {config.pack!r}. {wanted}")
     missing = [file.name for file in known.files if not (folder / file.name).is_file()] if known else []
     if known and missing:
@@ -60,4 +85,4 @@ def find_folder(config: FaceConfig) -> Path:
 
 
 def _wanted(known: KnownPack, option: str = "") -> str:
-    return f"It needs {known.file_names}: `manage.py packs fetch {known.name}{option}` gets them."
+    return f"It needs {known.file_names}: `manage.py packs fetch {known.name}{option}` fetches them."

@@ -1,7 +1,7 @@
 """Manifest packages: a folder whose `manifest.json` says which file does what, as InsightFace 2.1 defines it.
 
-What the manifest says holds, never a file's name or shape. InsightFace's own parser reads it. As in InsightFace, only
-`manifest_version` 2 counts: a folder with another one, or none, is an ordinary folder of ONNX files.
+The manifest decides, never a file's name or shape. InsightFace's own parser reads it. As in InsightFace, only
+`manifest_version` 2 counts: a folder with another version, or without a manifest, is a plain folder of ONNX files.
 """
 
 import json
@@ -19,9 +19,9 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestModel:
-    """One model's file, and what a pixel becomes before it goes in: (pixel - mean) / deviation, in red, green, blue.
+    """One model's file and its input: (pixel - mean) / deviation, in the order red, green, blue.
 
-    Mean 0 and deviation 1 also mean that the graph normalises itself ("embedded").
+    Mean 0 and deviation 1 also stand for a graph that normalises its input itself ("embedded").
     """
 
     file: Path
@@ -36,21 +36,21 @@ class ManifestFiles:
     name: str
     detector: ManifestModel
     recognizer: ManifestModel
-    #: Values of an embedding, as the manifest promises.
+    #: Values of an embedding, as the manifest states.
     dimension: int
-    #: SHA-256 of both files, in hexadecimal, by their paths in the folder: what `pack_files.fingerprint` takes.
+    #: SHA-256 of both files, in hexadecimal, by their paths in the folder, for `packs.files.fingerprint`.
     digests: dict[str, str]
 
 
 def manifest_files(folder: Path) -> ManifestFiles | None:
     """Return what the folder's manifest says; None when it has none of version 2.
 
-    Raises PackDamaged with the reason when the manifest is not valid, names a file that is not there or has another
+    Raises PackDamaged with the reason when the manifest is invalid, names a file that is missing or has another
     SHA-256, or describes a model that facequeue cannot use.
     """
     if not (folder / MANIFEST).is_file():
         return None
-    # Imported here: no other pack needs InsightFace's library for its files.
+    # Imported here: no other kind of pack needs InsightFace's library to read its files.
     from insightface.model_zoo.package_manifest import has_model_package_manifest, load_model_package
 
     _refuse_broken_json(folder / MANIFEST)
@@ -62,7 +62,9 @@ def manifest_files(folder: Path) -> ManifestFiles | None:
         raise PackDamaged(f"{folder / MANIFEST} is not valid: {error}.") from error
     detection, recognition = (_task(package, name, folder) for name in ("detection", "recognition"))
     if tuple(recognition.metadata["input_size"]) != (CROP_SIZE_PIXELS, CROP_SIZE_PIXELS):
-        raise PackDamaged(f"{folder / MANIFEST} wants other aligned faces than {CROP_SIZE_PIXELS} pixels square.")
+        raise PackDamaged(
+            f"{folder / MANIFEST} asks for aligned faces of another size than {CROP_SIZE_PIXELS} pixels square."
+        )
     return ManifestFiles(
         name=package.name,
         detector=_model(detection),
@@ -73,7 +75,7 @@ def manifest_files(folder: Path) -> ManifestFiles | None:
 
 
 def _refuse_broken_json(manifest: Path) -> None:
-    """InsightFace would take the folder for one without a manifest, and guess."""
+    """Refuse what InsightFace would treat as no manifest at all, and then guess."""
     try:
         json.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -85,7 +87,7 @@ def _task(package: Any, name: str, folder: Path) -> Any:
         raise PackDamaged(f"{folder / MANIFEST} names no model for {name}.")
     task = package.task(name)
     if not task.path.is_file():
-        raise PackDamaged(f"{folder / MANIFEST} names {task.file}, which is not there.")
+        raise PackDamaged(f"{folder / MANIFEST} names {task.file}, which is missing.")
     return task
 
 

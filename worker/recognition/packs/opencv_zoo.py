@@ -1,7 +1,7 @@
-"""OpenCV Zoo's pack, whose licences allow commercial use: YuNet finds the faces, SFace describes them in 128 values.
+"""OpenCV Zoo's pack, whose licences allow commercial use: YuNet detects faces, SFace embeds them in 128 values.
 
-What surrounds the models is the arithmetic of OpenCV's `FaceDetectorYN` and `FaceRecognizerSF` (Apache-2.0); the models
-themselves are run by onnxruntime, like those of every other pack.
+The arithmetic around the models is that of OpenCV's `FaceDetectorYN` and `FaceRecognizerSF` (Apache-2.0); the
+models themselves run on onnxruntime, like those of every other pack.
 
 W. Wu, H. Peng, S. Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 20, 2023.
 Y. Zhong et al., "SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition", IEEE TIP 30, 2021.
@@ -11,10 +11,10 @@ from pathlib import Path
 
 from worker.config import FaceConfig
 from worker.errors import PackDamaged
-from worker.recognition.detectors.yunet import SIDE_PIXELS, YuNetDetector, _output_places
+from worker.recognition.detectors.yunet import SIDE_PIXELS, YuNetDetector, output_indices
 from worker.recognition.interfaces import Pack
 from worker.recognition.model import OnnxModel
-from worker.recognition.packs.catalogue import OPENCV_ZOO_LICENCE, SFACE_MATCH_SIMILARITY
+from worker.recognition.packs.catalogue import KnownPack
 from worker.recognition.packs.files import detector_fingerprint, fingerprint, verified_digests
 from worker.recognition.recognizers.arcface import ArcFaceRecognizer
 
@@ -23,19 +23,19 @@ _RECOGNIZER_FILES = "face_recognition_sface*.onnx"
 
 
 def is_zoo_folder(folder: Path) -> bool:
-    """Return whether the folder holds a YuNet and an SFace file, by OpenCV Zoo's names for them."""
+    """Return whether the folder holds a YuNet and an SFace file under OpenCV Zoo's names."""
     return any(folder.glob(_DETECTOR_FILES)) and any(folder.glob(_RECOGNIZER_FILES))
 
 
-def load_zoo_pack(folder: Path, config: FaceConfig) -> Pack:
-    """Load the folder's YuNet and SFace, the first of each by name.
+def load_zoo_pack(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
+    """Load the folder's YuNet and SFace, the first of each by name; `known` is its entry, or that of its kind.
 
     Raises PackDamaged when a file cannot be loaded, is not what was published under its name, or is another kind of
-    model; ConfigError for an execution provider that is not there.
+    model; ConfigError for an execution provider that is not available.
     """
     detector_file, recognizer_file = (min(folder.glob(names)) for names in (_DETECTOR_FILES, _RECOGNIZER_FILES))
     digests = verified_digests((detector_file, recognizer_file))
-    places = _output_places(detector_file)
+    indices = output_indices(detector_file)
     detector_model = OnnxModel(detector_file, config, name=detector_file.name)
     try:
         recognizer_model, recognizer = _recognizer(recognizer_file, config)
@@ -46,19 +46,20 @@ def load_zoo_pack(folder: Path, config: FaceConfig) -> Pack:
         name=folder.name,
         fingerprint=fingerprint(digests),
         detector_fingerprint=detector_fingerprint({"yunet": detector_file, "input": str(SIDE_PIXELS).encode()}, config),
-        licence=OPENCV_ZOO_LICENCE.sentence,
-        detector=YuNetDetector(detector_model, output_places=places, faintest_score=config.faintest_score),
+        licence=known.licence.sentence,
+        detector=YuNetDetector(detector_model, output_indices=indices, faintest_score=config.faintest_score),
         recognizer=recognizer,
-        match_similarity=SFACE_MATCH_SIMILARITY,
+        match_similarity=known.match_similarity,
         providers=recognizer_model.providers,
         models=(detector_model, recognizer_model),
+        warning=known.warning,
     )
 
 
 def _recognizer(file: Path, config: FaceConfig) -> tuple[OnnxModel, ArcFaceRecognizer]:
     model = OnnxModel(file, config, name=file.name)
     try:
-        # SFace takes pixels as they are, in the order red, green, blue; all else is as with ArcFace.
+        # SFace takes raw pixels in the order red, green, blue; everything else is as with ArcFace.
         return model, ArcFaceRecognizer(model, takes_pixels=False, mean=0.0, deviation=1.0)
     except Exception as error:  # onnxruntime's exceptions have no public root
         model.close()

@@ -13,24 +13,21 @@ from worker.config import FaceConfig
 from worker.recognition.detectors.cascade import CascadeDetector
 from worker.recognition.interfaces import CROP_SIZE_PIXELS, Crop, Embeddings, Pack
 from worker.recognition.model import OnnxModel
-from worker.recognition.packs.catalogue import KnownPack
-from worker.recognition.packs.files import STARTER, STARTER_COMPACT, detector_fingerprint, fingerprint
+from worker.recognition.packs.catalogue import STARTER, STARTER_COMPACT, KnownPack
+from worker.recognition.packs.files import detector_fingerprint, fingerprint
 from worker.recognition.recognizers.gradient import COMPACT, FULL, gradient_histogram_graph
 
 _DESCRIPTORS = {STARTER: FULL, STARTER_COMPACT: COMPACT}
 #: Part of the fingerprints: change it when the detector or the alignment changes, because then crops change.
 _DETECTOR_VERSION = b"cascade detector 1"
 
-WARNING = (
-    "The {name} pack finds the same portrait again; it does not recognise a person across years or photo sessions."
-)
-
 
 def load_starter_pack(known: KnownPack, config: FaceConfig) -> Pack:
     """Return that starter pack; raises ConfigError for an execution provider that is not there."""
     cascade = Path(lbp_frontal_face_cascade_filename())  # type: ignore[no-untyped-call]
     detector: dict[str, bytes | Path] = {cascade.name: cascade, "detector": _DETECTOR_VERSION}
-    graph = gradient_histogram_graph(_DESCRIPTORS[known.name])
+    descriptor = _DESCRIPTORS[known.name]
+    graph = gradient_histogram_graph(descriptor)
     model = OnnxModel(graph, config, name="gradient_histogram.onnx")
     return Pack(
         name=known.name,
@@ -38,13 +35,13 @@ def load_starter_pack(known: KnownPack, config: FaceConfig) -> Pack:
         detector_fingerprint=detector_fingerprint(detector, config),
         licence=known.licence.sentence,
         detector=CascadeDetector(str(cascade), faintest_score=config.faintest_score),
-        recognizer=GradientRecognizer(model, dimension=known.dimension),
+        recognizer=GradientRecognizer(model, dimension=descriptor.dimension),
         match_similarity=known.match_similarity,
         providers=model.providers,
         models=(model,),
         # A black edge across a tightly cut portrait would be its strongest gradient, and missing in the whole picture.
         smooth_crops=True,
-        warning=WARNING.format(name=known.name),
+        warning=known.warning,
     )
 
 

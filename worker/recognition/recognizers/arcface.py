@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.recognition.detectors.scrfd import normalised
 from worker.recognition.interfaces import CROP_SIZE_PIXELS, Crop, Embeddings
 from worker.recognition.model import OnnxModel
+from worker.recognition.planes import normalised_rgb_planes
 
 
 class ArcFaceRecognizer:
-    """Describes aligned faces with one model. Safe to share between threads."""
+    """Embeds aligned faces with one model. Safe to share between threads."""
 
     def __init__(self, model: OnnxModel, *, takes_pixels: bool, mean: float, deviation: float) -> None:
         """`takes_pixels`: the graph normalises uint8 (h, w, 3) itself; else a pixel becomes (pixel - mean) / deviation.
 
-        Runs one crop to learn the dimension: the file's own word for its output's shape may be symbolic.
+        Runs one crop to learn the dimension: the output shape in the file may be symbolic.
         """
         self._model = model
         self._takes_pixels = takes_pixels
@@ -37,11 +37,13 @@ class ArcFaceRecognizer:
         self._model.warm_up(self._input(_blank()))
 
     def _input(self, crop: Crop) -> NDArray[Any]:
-        return crop if self._takes_pixels else normalised(crop, mean=self._mean, deviation=self._deviation)
+        if self._takes_pixels:
+            return crop
+        return normalised_rgb_planes(crop, mean=self._mean, deviation=self._deviation)
 
 
 def unit_rows(rows: NDArray[np.float32]) -> Embeddings:
-    """Return the rows at length 1; a row of zeros stays one."""
+    """Return the rows scaled to length 1; a row of zeros is returned unchanged."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
 

@@ -1,1 +1,1 @@
-"""What is Milvus' own: collections, filters, indexes, the translation of its errors, and the guarded Milvus Lite."""
+"""Everything specific to Milvus: collections, rows, filters, indexes, error translation, the guarded Milvus Lite."""

@@ -1,4 +1,4 @@
-"""The collection on the server: made when it is missing, and filled by one pack only."""
+"""The collection on the server: created when missing, and filled by one pack only."""
 
 import re
 from collections.abc import Callable
@@ -11,25 +11,23 @@ from worker.vector_search.connection import Answer, ConnectionManager, DataType,
 from worker.vector_search.exceptions import CollectionMissing, StoreRejected, VectorSearchError
 from worker.vector_search.milvus.indexes import INDEXES_OF_MILVUS_LITE
 
-#: Where the collection says which pack filled it. Milvus Lite 3.2.2 forgets a collection's description and keeps its
-#: properties; the description is for a person who looks at a server.
+#: The property that says which pack filled the collection. Milvus Lite 3.2.2 loses a collection's description and keeps
+#: its properties; the description is for people who inspect a server.
 FINGERPRINT_PROPERTY = "facequeue.fingerprint"
 
-#: How Milvus Lite's version begins. (The wheel of a whole Milvus calls itself "v2.3.5-lite".)
+#: The start of Milvus Lite's version. (The wheel with a complete Milvus reports "v2.3.5-lite".)
 MILVUS_LITE = "milvus_lite-"
 
 #: The length of an id, a UUID.
 ID_LENGTH = 36
 
-#: Searches do not wait for what others are writing at that moment. A writer waits instead, once per call, until its
-#: rows can be found.
+#: Searches do not wait for concurrent writes. Instead, writers wait once per call until their rows can be found.
 DEFAULT_CONSISTENCY = "Bounded"
 
-#: The reader sees everything that was written before it asked.
+#: A read sees everything that was written before it.
 STRONG = "Strong"
 
-
-#: The versions of Milvus whose upserts and partition keys do not go together. Milvus Lite's begins with its name.
+#: Versions of Milvus in which upserts and partition keys do not work together. (Milvus Lite's starts with its name.)
 UNSOUND_PARTITION_KEYS = re.compile(r"v?2\.[0-3]\.")
 
 
@@ -52,14 +50,15 @@ class MilvusCollection:
         self._timeout_seconds = timeout_seconds
 
     def prepare(self) -> None:
-        """Create, index and load the collection as far as it is not and may be; check which pack filled it.
+        """Create, index and load the collection where necessary and allowed; check which pack filled it.
 
-        Several workers may do this at the same time, and one that died half-way is made good. Raises ModelMismatch,
-        CollectionMissing (AUTO_CREATE is off), ConfigError (the index is another, or the server has no such index).
+        Several workers may do this at the same time, and it completes what a worker that died left unfinished. Raises
+        ModelMismatch, CollectionMissing (AUTO_CREATE is off), ConfigError (the collection has a different index, or
+        the server does not offer the index).
         """
         self._check_server_offers_index()
         if not self._exists():
-            self._check_may_create("is not there")
+            self._check_may_create("does not exist")
             self._unless(self._exists, self._create)
         self._check_pack()
         if not self._is_indexed():
@@ -70,12 +69,12 @@ class MilvusCollection:
             self._call(lambda client, seconds: client.load_collection(self._config.name, timeout=seconds))
 
     def drop(self) -> None:
-        """Delete the collection, whichever pack filled it; one that is not there is no error."""
+        """Delete the collection, whichever pack filled it; a missing one is not an error."""
         with suppress(CollectionMissing):
             self._call(lambda client, seconds: client.drop_collection(self._config.name, timeout=seconds))
 
     def dimension_and_fingerprint(self) -> tuple[int, str]:
-        """Return what the collection says of itself; an empty fingerprint when facequeue did not make it."""
+        """Return what the server says about the collection; no fingerprint if facequeue did not create it."""
         found = self._call(lambda client, seconds: client.describe_collection(self._config.name, timeout=seconds))
         dimensions = [int(each["params"]["dim"]) for each in found["fields"] if each["name"] == "embedding"]
         return next(iter(dimensions), 0), str(found["properties"].get(FINGERPRINT_PROPERTY, ""))
@@ -94,7 +93,7 @@ class MilvusCollection:
 
     @staticmethod
     def _unless(is_done: Callable[[], bool], step: Callable[[], None]) -> None:
-        """Take the step; when it fails because another worker was faster, that is as good."""
+        """Take the step; if it fails because another worker was faster, that is fine too."""
         try:
             step()
         except (VectorSearchError, ConfigError):
@@ -131,10 +130,10 @@ class MilvusCollection:
         )
 
     def _has_sound_partition_keys(self) -> bool:
-        """Say whether an upsert puts its rows where a search for their gallery looks.
+        """Return whether an upsert puts rows into the partition that a search of their gallery reads.
 
-        Before 2.4, Milvus chose the partition by the face's id instead (milvus-io/milvus#30772), and a search in one
-        gallery found one row in sixty. There the gallery is a plain field.
+        Before 2.4, Milvus chose the partition by the face's id instead (milvus-io/milvus#30772), and a search of one
+        gallery found one row in sixty. There, the gallery is a plain field.
         """
         version = self._call(lambda client, seconds: client.get_server_version(timeout=seconds))
         return UNSOUND_PARTITION_KEYS.match(version) is None
@@ -161,7 +160,7 @@ class MilvusCollection:
         config = self._config
         return ConfigError(
             f"INDEX_TYPE is {config.index_type!r}, with METRIC_TYPE {config.metric_type!r} and INDEX_PARAMS "
-            f"{dict(config.index_params)}; this server does not offer that. {reason}"
+            f"{dict(config.index_params)}, which this server does not offer. {reason}"
         )
 
     def _check_may_create(self, what_is_missing: str) -> None:
@@ -172,7 +171,7 @@ class MilvusCollection:
             )
 
     def _check_index(self) -> None:
-        """Refuse an index that stands but is not the one that is set: its settings would silently do nothing."""
+        """Refuse an existing index that differs from the settings, which would otherwise silently have no effect."""
         found = self._described_index()
         wanted: dict[str, Any] = {
             "INDEX_TYPE": ("index_type", self._config.index_type),
@@ -180,11 +179,11 @@ class MilvusCollection:
             **{f"INDEX_PARAMS[{name!r}]": (name, value) for name, value in self._config.index_params.items()},
         }
         for key, (name, value) in wanted.items():
-            stands = found.get(name, value)  # Milvus Lite keeps no parameters to compare with.
-            if str(stands) != str(value):
+            actual = found.get(name, value)  # Milvus Lite keeps no parameters to compare with.
+            if str(actual) != str(value):
                 raise ConfigError(
-                    f"{key} is {value!r}, but collection {self._config.name!r} was indexed with {stands!r}: set that, "
-                    "or another NAME to index again."
+                    f"{key} is {value!r}, but collection {self._config.name!r} was indexed with {actual!r}: set that, "
+                    "or another NAME to build a new index."
                 )
 
     def _check_pack(self) -> None:

@@ -1,7 +1,7 @@
 """The only place that writes filter expressions.
 
-Milvus Lite has no filter templates, so ids become part of the text: each is checked first to be a lower-case
-UUID, which holds no quote and no backslash. No other value ever gets in.
+Milvus Lite has no filter templates, so ids become part of the text. Each is first checked to be a lower-case UUID,
+which contains no quote and no backslash. No other value gets in.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,22 +23,27 @@ def in_photos(photo_ids: PhotoRange) -> str:
 
 
 def after_face(face_id: str) -> str:
-    """Faces whose id comes after this one, for reading page by page."""
+    """Select the faces whose id comes after this one, for reading page by page."""
     return f'face_id > "{checked_id(face_id)}"'
 
 
+def any_of_galleries(gallery_ids: Iterable[str]) -> Iterator[str]:
+    """Yield as many filters as it takes to name all the galleries; none for none."""
+    return _any_of("gallery_id", gallery_ids)
+
+
 def any_of_faces(face_ids: Iterable[str]) -> Iterator[str]:
-    """Yield as many filters as it takes to name all of the faces; none for none."""
+    """Yield as many filters as it takes to name all the faces; none for none."""
     return _any_of("face_id", face_ids)
 
 
 def any_of_photos(photo_ids: Iterable[str]) -> Iterator[str]:
-    """Yield as many filters as it takes to name all of the photos; none for none."""
+    """Yield as many filters as it takes to name all the photos; none for none."""
     return _any_of("photo_id", photo_ids)
 
 
 def all_of(*filters: str) -> str:
-    """Join filters; empty ones ask for nothing."""
+    """Join filters with `and`; empty ones are left out."""
     return " and ".join(each for each in filters if each)
 
 

@@ -1,4 +1,4 @@
-"""The indexes and metrics that a collection may have, their parameters, and how these depend on each other."""
+"""The indexes and metrics that a collection may use, their parameters, and how these depend on each other."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A whole number that an index takes: the value when nothing is said, and the bounds that Milvus documents."""
+    """An integer parameter of an index: its default, and the bounds that Milvus documents."""
 
     default: int
     least: int = 1
@@ -15,10 +15,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What an index may be given when it is built and when it is searched.
+    """The parameters for building an index and for searching it.
 
-    `candidates` names the search parameter that Milvus refuses when it is smaller than the limit of a search.
-    Of each pair in `ordered` the first parameter may be at most the second.
+    `candidates` names the search parameter that must be at least the limit of a search, or Milvus refuses the search.
+    In each pair in `ordered`, the first parameter must not exceed the second.
     """
 
     build: Mapping[str, Parameter] = field(default_factory=dict)
@@ -33,9 +33,9 @@ _IVF = Index(
     ordered=(("nprobe", "nlist"),),
 )
 
-#: By INDEX_TYPE. The values everybody copies (IVF_FLAT, nlist 1024, nprobe 10) lost 15 % of the true matches among
-#: 100,000 faces on Milvus, nprobe 256 lost 3.6 %; these lose 1 %, and HNSW with ef 1024 none. DISKANN and
-#: GPU_CAGRA need a server with fast disks or a GPU; theirs are Milvus' own, with 1024 candidates as for HNSW.
+#: By INDEX_TYPE. The values of most examples (IVF_FLAT, nlist 1024, nprobe 10) lost 15 % of the true matches among
+#: 100,000 faces on Milvus, and nprobe 256 lost 3.6 %; these lose 1 %, and HNSW with ef 1024 loses none. DISKANN and
+#: GPU_CAGRA need a server with fast disks or a GPU; they use Milvus' defaults, with 1024 candidates as for HNSW.
 INDEXES: Mapping[str, Index] = {
     "FLAT": Index(),
     "IVF_FLAT": _IVF,
@@ -56,11 +56,11 @@ INDEXES: Mapping[str, Index] = {
     ),
 }
 
-#: Milvus Lite 3.2.2 takes any name, answers from an unindexed scan, and fails at building in its log only.
+#: Milvus Lite 3.2.2 accepts any name, searches without an index, and reports the failed build only in its log.
 INDEXES_OF_MILVUS_LITE = frozenset({"FLAT", "IVF_FLAT", "IVF_SQ8", "HNSW", "AUTOINDEX"})
 
-#: By METRIC_TYPE: how the server's number becomes the cosine, for vectors of unit length. Milvus' L2 is the square of
-#: the distance, which is 2 - 2 cos.
+#: By METRIC_TYPE: converts the server's number to the cosine, for vectors of unit length. Milvus' L2 is the squared
+#: distance, which is 2 - 2 cos.
 METRICS: Mapping[str, Callable[[float], float]] = {
     "COSINE": lambda cosine: cosine,
     "IP": lambda product: product,

@@ -2,13 +2,15 @@
 
     python -m worker.vector_search.milvus.lite --data-dir DIR --port 19530 [--host 127.0.0.1]
 
-Milvus Lite 3.2.2 is a sound engine for one client. Behind its own server, with several clients, it corrupts its
-write-ahead log (80 of 9600 rows were left after a kill), hides rows from readers while it flushes (a reader
-counted 2500 rows, then 0), and can open one collection twice; killed while it writes an index file, it leaves half of
-one, and the collection cannot be loaded any more; it searches fresh rows slowly, dies of SIGTERM without closing, and
-listens on every address, without a password. This module builds the server from the engine's own servicer and mends
-these: one writer at a time and no reader beside it, index files that are whole or not there, small flushes, a clean
-end, the loopback address.
+Milvus Lite 3.2.2 is a sound engine for a single client. With several clients, its own server corrupts the write-ahead
+log (80 of 9600 rows were left after a kill), hides rows from readers during a flush (a reader counted 2500 rows, then
+0), and may open a collection twice. Killed while it writes an index file, it leaves half a file, and the collection can
+no longer be loaded. It searches fresh rows slowly, exits on SIGTERM without closing, and listens on every address
+without a password.
+
+This module builds a server from the engine's own servicer and fixes all of these: one writer at a time with no
+concurrent readers, index files that are either complete or absent, small flushes, a clean shutdown, and the loopback
+address.
 """
 
 import argparse
@@ -23,9 +25,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-#: The engine reads this when it is imported. Rows that it has not flushed yet are searched one by one in Python,
-#: some 50 microseconds each: with its own 128 MB, a search among 40,000 fresh faces took 2 to 4 s; with
-#: 8 MB 0.05 to 0.3 s. Writing gets slower by a third, to 3000 rows per second.
+#: The engine reads this on import. Rows that it has not flushed yet are searched one by one in Python, at some
+#: 50 microseconds each: with the default of 128 MB, a search among 40,000 fresh faces took 2 to 4 s; with 8 MB, 0.05 to
+#: 0.3 s. Writes become a third slower, at 3000 rows per second.
 os.environ.setdefault("MILVUS_LITE_MEMTABLE_MEMORY_LIMIT_BYTES", str(8 * 1024 * 1024))
 
 import grpc
@@ -40,8 +42,8 @@ from pymilvus.grpc_gen import milvus_pb2_grpc
 #: Calls that touch no collection.
 FREE = frozenset({"CheckHealth", "Connect", "GetVersion"})
 
-#: Calls that change nothing and may run together. Whatever is not named here counts as a write, so that a call
-#: which a later engine adds is guarded before anyone has thought about it.
+#: Calls that change nothing and may run concurrently. Any call not listed counts as a write, so that calls added by a
+#: later engine are guarded by default.
 READS = frozenset(
     {
         "DescribeAlias",
@@ -66,21 +68,20 @@ READS = frozenset(
     }
 )
 
-#: Waiting writers hold a thread each: enough of them that readers still find one.
+#: Each waiting writer occupies a thread: enough threads that some remain for readers.
 MAX_THREADS = 32
 
-#: As a Milvus server allows, and far more than one batch of ours.
+#: The limit of a Milvus server, and far more than one of our batches.
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 
-#: Calls in flight, and then the engine's last flush, get this long each before the process ends.
+#: How long calls in flight, and then the engine's last flush, may take before the process exits.
 DRAIN_SECONDS = 0.5
 CLOSE_SECONDS = 2.0
 
-#: How soon a signal is noticed at the latest.
+#: How often the main thread checks for a signal.
 SIGNAL_STEP_SECONDS = 0.2
 
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
-
 
 #: The engine's classes for INDEXES_OF_MILVUS_LITE, which write their files in place.
 INDEX_CLASSES = (BruteForceIndex, FaissHnswIndex, FaissIvfFlatIndex, FaissIvfSq8Index)
@@ -89,7 +90,7 @@ Save = Callable[[Any, str], None]
 
 
 def save_whole(save: Save) -> Save:
-    """Return a `save(index, path)` after which the file at `path` is whole, or as it was, whenever the process ends."""
+    """Return a `save(index, path)` that leaves the file at `path` complete or unchanged, even if it is killed."""
 
     def saved_whole(index: Any, path: str) -> None:
         part = f"{path}.part"
@@ -102,11 +103,11 @@ def save_whole(save: Save) -> Save:
 
 
 class StartRefused(Exception):
-    """The server cannot start; the text is one sentence for the person who started it."""
+    """The server cannot start. The message is one sentence for the person who started it."""
 
 
 class Turns:
-    """Many readers or one writer, each in its turn, so that neither starves the other."""
+    """A fair lock for many readers or one writer: neither starves the other."""
 
     def __init__(self) -> None:
         self._gate = threading.Lock()
@@ -132,7 +133,7 @@ class Turns:
 
 
 class Guard(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
-    """Lets one write in at a time, and reads together."""
+    """Lets one write through at a time, or any number of reads."""
 
     def __init__(self) -> None:
         self._turns = Turns()
@@ -153,7 +154,7 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc ships no type
 def _in_turn(turn: Callable[[], AbstractContextManager[None]], behaviour: Behaviour) -> Behaviour:
     def in_turn(request: Any, context: grpc.ServicerContext) -> Any:
         with turn():
-            if not context.is_active():  # Whoever asked has given up waiting: do not work for nobody.
+            if not context.is_active():  # The caller has stopped waiting: nobody needs the result.
                 context.abort(grpc.StatusCode.CANCELLED, "The caller has gone.")
             return behaviour(request, context)
 
@@ -161,20 +162,20 @@ def _in_turn(turn: Callable[[], AbstractContextManager[None]], behaviour: Behavi
 
 
 class Database(MilvusLite):  # type: ignore[misc]  # milvus_lite ships no types
-    """The engine, which opens each collection once even when several readers ask for it at the same time."""
+    """The engine, except that it opens each collection only once, even if several readers ask for it at once."""
 
     def __init__(self, data_dir: str) -> None:
         super().__init__(data_dir)
         self._opening = threading.RLock()
 
     def get_collection(self, name: str, database_name: str = "default") -> Collection:
-        # Two Collection objects over one folder have two write-ahead logs: rows written to one are lost.
+        # Two Collection objects on one folder have two write-ahead logs, and the rows written to one are lost.
         with self._opening:
             return super().get_collection(name, database_name=database_name)
 
 
 class EmbeddedMilvus:
-    """The server: open() binds and serves in threads of its own, close() drains and closes the database."""
+    """The server: open() binds the port and serves in the background, close() drains calls and closes the database."""
 
     def __init__(self, *, data_dir: str, host: str, port: int) -> None:
         self._data_dir = data_dir
@@ -184,7 +185,7 @@ class EmbeddedMilvus:
         self._database: Database | None = None
 
     def open(self) -> None:
-        """Serve. Raises StartRefused when the folder or the port is another's."""
+        """Start serving. Raises StartRefused when the folder or the port is in use or cannot be used."""
         _check_port_is_free(self._host, self._port)
         for kind in INDEX_CLASSES:
             kind.save = save_whole(kind.save)
@@ -198,10 +199,10 @@ class EmbeddedMilvus:
             ThreadPoolExecutor(max_workers=MAX_THREADS, thread_name_prefix="milvus-lite"),
             interceptors=[Guard()],
             options=[
-                # Left on, a second server would share the port and answer every other caller.
+                # Otherwise a second server could share the port and would answer some of the callers.
                 ("grpc.so_reuseport", 0),
-                # pymilvus asks idle servers for a sign of life every ten seconds. At the third time without a call in
-                # between, gRPC's own default ends the connection with all calls under way.
+                # pymilvus pings idle servers every ten seconds. By default, gRPC closes the connection at the third
+                # ping without a call in between, and breaks off all calls in flight.
                 ("grpc.http2.max_ping_strikes", 0),
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -212,7 +213,7 @@ class EmbeddedMilvus:
         self._server.start()
 
     def close(self) -> None:
-        """Refuse new calls, let those in flight end, close the database. Safe to call twice."""
+        """Refuse new calls, let those in flight finish, close the database. Safe to call twice."""
         if self._server is not None:
             self._server.stop(grace=DRAIN_SECONDS).wait()
         if self._database is not None:
@@ -220,7 +221,7 @@ class EmbeddedMilvus:
 
 
 def _check_port_is_free(host: str, port: int) -> None:
-    # Asked of the system first, because gRPC's own refusal comes with lines of its source code.
+    # Checked beforehand, because gRPC's own error comes with lines of its source code.
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
@@ -229,10 +230,12 @@ def _check_port_is_free(host: str, port: int) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="A guarded Milvus Lite server for one machine.")
-    parser.add_argument("--data-dir", required=True, help="the folder that holds the collections")
-    parser.add_argument("--port", required=True, type=int)
-    parser.add_argument("--host", default="127.0.0.1", help="it has no password: keep it on this machine")
+    parser = argparse.ArgumentParser(
+        prog="python -m worker.vector_search.milvus.lite", description="A guarded Milvus Lite server for one machine."
+    )
+    parser.add_argument("--data-dir", required=True, help="the folder for the collections")
+    parser.add_argument("--port", required=True, type=int, help="the port to listen on")
+    parser.add_argument("--host", default="127.0.0.1", help="keep it local: the server has no password")
     options = parser.parse_args(arguments)
     stop = threading.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -243,22 +246,22 @@ def main(arguments: list[str] | None = None) -> None:
     except StartRefused as error:
         sys.exit(str(error))
     print(f"Milvus Lite is ready on {options.host}:{options.port}, data in {options.data_dir}.", flush=True)
-    # In steps: a signal that the system hands to another thread does not wake this one from a wait without end.
+    # In steps: a signal delivered to another thread does not wake this one from an endless wait.
     while not stop.wait(SIGNAL_STEP_SECONDS):
         pass
     _end(milvus)
 
 
 def _end(milvus: EmbeddedMilvus) -> None:
-    """Close the database, but never wait long: a compaction may run for minutes.
+    """Close the database, but do not wait long: a compaction may run for minutes.
 
-    An end in the middle of one is what a kill is, and the write-ahead log and the manifest survive a kill.
+    Exiting in the middle of one is like being killed, which the write-ahead log and the manifest survive.
     """
     closing = threading.Thread(target=milvus.close, daemon=True)
     closing.start()
     closing.join(timeout=DRAIN_SECONDS + CLOSE_SECONDS)
     sys.stdout.flush()
-    os._exit(0)  # sys.exit() would wait for the engine's own threads.
+    os._exit(0)  # sys.exit() would wait for the engine's threads.
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What approximate search loses: exact search, and match recall measured for the gates and in live searches."""
+"""What approximate search misses: exact search, and match recall as measured by the gate and in live searches."""

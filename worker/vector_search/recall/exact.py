@@ -1,4 +1,4 @@
-"""Exact search: every row is looked at. The in-memory store answers so, and recall is measured against it."""
+"""Exact search: every row is compared. The in-memory store searches this way, and recall is measured against it."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from worker.vector_search.checks import SIMILARITY_DECIMALS, ranked, rounded_similarity, unit
 from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery
 
-#: Rows compared at a time: a table of some 4 kB per embedding that is searched.
+#: Rows compared at a time: a table of some 4 kB for each embedding of the query.
 ROWS_PER_STEP = 1000
 
 
@@ -30,7 +30,7 @@ def exact_hits(rows: Iterable[FaceRecord], embeddings: NDArray[np.float32], quer
 
 
 def _candidates(rows: list[FaceRecord], cosines: NDArray[np.float32], query: SearchQuery) -> Iterator[FaceHit]:
-    """Yield the hits that may be among the best: all that tie with the last of them, as they are told apart by id."""
+    """Yield the hits that may be among the best, including all that tie with the last: face ids break the ties."""
     last = min(query.limit, len(rows))
     least = np.partition(cosines, -last)[-last] - 2 * 10.0**-SIMILARITY_DECIMALS
     for index in np.flatnonzero(cosines >= least):

@@ -1,6 +1,6 @@
-"""What the searches of users lose, by gallery: some of their queries, asked again and compared with exact search.
+"""The match recall of users' searches, by gallery: a sample of their queries, compared with exact search.
 
-The queries are kept in this process' memory only, few of them, until the next measurement; they are written to no log.
+The sampled queries stay in this process's memory until the next measurement, and are never logged.
 """
 
 import random
@@ -13,20 +13,21 @@ import numpy as np
 from worker.vector_search.interfaces import Embedding, SearchQuery, VectorStore
 from worker.vector_search.recall.measured import MATCH_LIMIT, compare_with_exact
 
-#: Which share of the searches is offered a place, and how many places there are: 1 MB of 512 values each.
+#: The share of searches that are sampled, and the most queries kept: 1 MB at 512 values each.
 SAMPLED_SHARE: Final = 0.1
 MOST_GALLERIES: Final = 50
 QUERIES_PER_GALLERY: Final = 8
 
 
 class LiveQueries:
-    """Keeps some of the queries of live searches, and measures their match recall. Safe to share between threads.
+    """Samples the queries of live searches and measures their match recall. Safe to share between threads.
 
-    Give it the store itself, not one behind a cache, which would answer with what it has kept.
+    Pass the bare store, not one behind a cache, which would answer from what it has kept.
     """
 
     def __init__(self, store: VectorStore, *, min_similarity: float, sampled_share: float = SAMPLED_SHARE) -> None:
-        """`min_similarity` (cosine, -1..1) is what counts as a match; `sampled_share` (0..1) of all offers is taken."""
+        """`min_similarity` (cosine, -1..1) is the least that counts as a match; `sampled_share` (0..1) is the share of
+        offered queries that is kept."""
         self._store = store
         self._min_similarity = min_similarity
         self._sampled_share = sampled_share
@@ -34,29 +35,32 @@ class LiveQueries:
         self._lock = threading.Lock()
 
     def offer(self, query: SearchQuery) -> None:
-        """Keep one embedding of a query that the store has answered, if it is its turn. Takes microseconds.
+        """Maybe keep one embedding of an answered query, for one of its galleries. Takes microseconds.
 
-        Of a gallery the latest stay; when there are galleries enough, others have to wait for the next measurement.
+        One gallery, drawn at random, so that each figure stays that of a single gallery and a search of many galleries
+        takes no more room than any other. The latest embeddings of a gallery replace its older ones. Once there are
+        MOST_GALLERIES, further galleries wait for the next measurement.
         """
         if random.random() >= self._sampled_share or not len(query.embeddings):  # noqa: S311  a sample, no secret
             return
         embedding = np.array(random.choice(query.embeddings), dtype=np.float32)  # noqa: S311
+        gallery_id = random.choice(query.gallery_ids)  # noqa: S311
         with self._lock:
-            if query.gallery_id in self._kept or len(self._kept) < MOST_GALLERIES:
-                self._kept.setdefault(query.gallery_id, deque(maxlen=QUERIES_PER_GALLERY)).append(embedding)
+            if gallery_id in self._kept or len(self._kept) < MOST_GALLERIES:
+                self._kept.setdefault(gallery_id, deque(maxlen=QUERIES_PER_GALLERY)).append(embedding)
 
     def measure(self) -> dict[str, float]:
-        """Return the match recall (0..1) by gallery of the queries kept, and forget them.
+        """Return the match recall (0..1) of the kept queries by gallery, and forget the queries.
 
-        A gallery in which exact search finds no match is left out. One gallery after the other: as slow as reading
-        these galleries. Raises what the store raises; what was kept is forgotten all the same.
+        Galleries in which exact search finds no match are left out. Takes as long as reading these galleries. Raises
+        what the store raises; the queries are forgotten even then.
         """
         with self._lock:
             kept, self._kept = self._kept, {}
         recalls: dict[str, float] = {}
         for gallery_id, embeddings in kept.items():
             query = SearchQuery(
-                gallery_id=gallery_id,
+                gallery_ids=(gallery_id,),
                 embeddings=np.stack(embeddings),
                 limit=MATCH_LIMIT,
                 min_similarity=self._min_similarity,

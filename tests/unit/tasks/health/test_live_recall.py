@@ -172,11 +172,11 @@ def test_a_search_is_offered_once_it_was_answered_and_one_without_faces_is_not()
     index = FaceIndex(engine, store, live=live)
     index.open()
     try:
-        found = index.search(pictures.sample_bytes("tom_hanks"), gallery_id=GALLERY, limit=3, min_similarity=None)
+        found = index.search(pictures.sample_bytes("tom_hanks"), gallery_ids=(GALLERY,), limit=3, min_similarity=None)
         nobody = pictures.saved(pictures.gradient_picture(), "PNG")
-        index.search(nobody, gallery_id=GALLERY, limit=3, min_similarity=None)
+        index.search(nobody, gallery_ids=(GALLERY,), limit=3, min_similarity=None)
     finally:
         index.close()
     [query] = live.queries
-    assert query.gallery_id == GALLERY
+    assert query.gallery_ids == (GALLERY,)
     np.testing.assert_array_equal(query.embeddings, np.stack([each.face.embedding for each in found.faces]))

@@ -12,12 +12,12 @@ from tasks.worker.reporter import REPORT_TTL_INTERVALS, HealthReporter
 from worker.metrics import SearchMetrics
 
 INTERVAL_SECONDS = 15.0
-#: Nothing here takes time; a thread that is not heard of in this time hangs.
+#: Only a thread that hangs takes this long.
 PATIENCE_SECONDS = 60.0
 
 
 class Pauses(threading.Event):
-    """Time as the reporter sees it: each pause between two reports lasts until the test ends it."""
+    """Stands in for time: each pause between two reports lasts until the test ends it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Pauses(threading.Event):
         self._over.release()
 
     def next(self) -> float | None:
-        """Return how long the pause that the reporter begins, or has begun, is to last."""
+        """Wait for the reporter's next pause and return the length it asked for, in seconds."""
         return self._begun.get(timeout=PATIENCE_SECONDS)
 
     def end(self) -> None:
@@ -42,7 +42,7 @@ class Pauses(threading.Event):
 
 
 class Cache:
-    """As much of redis-cache as a reporter uses; `lives_ms` is what each key was given to live."""
+    """The part of redis-cache that a reporter uses. `lives_ms` are the lifetimes given to keys."""
 
     def __init__(self, *, is_down: bool = False) -> None:
         self.is_down = is_down
@@ -70,7 +70,7 @@ def reporter_of(cache: Cache, describe: Any, pauses: Pauses) -> HealthReporter:
     return HealthReporter(cast("redis.Redis", cache), "a", describe, interval_seconds=INTERVAL_SECONDS, stopping=pauses)
 
 
-def test_the_interval_says_how_often_a_worker_is_looked_at_and_how_long_silence_is_believed(pauses: Pauses) -> None:
+def test_the_interval_sets_how_often_a_worker_reports_and_how_long_a_report_lives(pauses: Pauses) -> None:
     metrics, cache = SearchMetrics(), Cache()
 
     def describe() -> WorkerReport:
@@ -92,7 +92,7 @@ def test_the_interval_says_how_often_a_worker_is_looked_at_and_how_long_silence_
     assert cache.values == {}
 
 
-def test_a_cache_that_is_down_ends_no_reporter(pauses: Pauses) -> None:
+def test_a_reporter_outlasts_a_cache_that_is_down(pauses: Pauses) -> None:
     cache = Cache(is_down=True)
     reporter = reporter_of(cache, lambda: WorkerReport(name="a", pid=1, queues=(), is_healthy=True), pauses)
     reporter.open()

@@ -11,7 +11,7 @@ from tasks.worker import search
 from tasks.worker.state import state
 from worker.face_index import SearchAnswer
 
-REQUEST = SearchRequest(target=Target(pack="p", collection="c"), gallery_id="g", upload_key="k", limit=3)
+REQUEST = SearchRequest(target=Target(pack="p", collection="c"), gallery_ids=("g",), upload_key="k", limit=3)
 
 
 class Index:

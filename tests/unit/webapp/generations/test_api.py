@@ -16,7 +16,7 @@ from webapp.accounts.models import AuditEntry
 from webapp.gallery.models import Face, Gallery
 from webapp.generations import overview
 from webapp.generations.gates import GATES
-from webapp.generations.models import Entry, Generation
+from webapp.generations.models import Entry, Generation, Trial
 from webapp.generations.selectors import active_generation
 from webapp.people import services
 
@@ -76,14 +76,20 @@ def text(response: Any) -> str:
         ("post", "/api/v1/generations"),
         ("get", "/api/v1/generations/{number}"),
         ("post", "/api/v1/generations/rollback"),
-        *(("post", "/api/v1/generations/{number}/" + action) for action in ("pause", "resume", "rate", "activate")),
+        *(
+            ("post", "/api/v1/generations/{number}/" + action)
+            for action in ("pause", "resume", "rate", "search-params", "activate")
+        ),
         ("delete", "/api/v1/generations/{number}"),
         ("get", "/generations/"),
         ("get", "/generations/{number}/"),
         ("get", "/generations/{number}/progress/"),
         ("post", "/generations/start/"),
         ("post", "/generations/rollback/"),
-        *(("post", "/generations/{number}/" + action + "/") for action in ("pause", "rate", "activate", "drop")),
+        *(
+            ("post", "/generations/{number}/" + action + "/")
+            for action in ("pause", "rate", "search-params", "activate", "drop")
+        ),
     ],
 )
 def test_for_others_there_is_no_such_page(user: User, reports: list[WorkerReport], method: str, path: str) -> None:
@@ -271,6 +277,37 @@ def test_activating_on_the_page_needs_open_gates_or_their_names(staff: Client) -
     assert "Drop it" not in text(staff.get(address))
     assert "is searched again" in text(staff.post("/generations/rollback/", {"override": "workers"}, follow=True))
     assert active_generation() != generation
+
+
+def test_search_parameters_are_changed_in_the_api_and_the_trial_is_shown(staff: Client, settings: Any) -> None:
+    settings.COLLECTION_CONFIG = {"INDEX_TYPE": "IVF_FLAT"}
+    path = f"/{active_generation().pk}/search-params"
+    refused = post(staff, path, search_params={"ef": 1})
+    assert (refused.status_code, refused.json()["code"]) == (400, "bad_index")
+    changed = post(staff, path, search_params={"nprobe": 9})
+    assert changed.status_code == 202
+    assert changed.json()["index"]["search_params"] == {"nprobe": 9}
+    trial = changed.json()["trial"]
+    assert (trial["state"], trial["search_params"], trial["previous"]) == ("running", {"nprobe": 9}, {})
+    assert (trial["is_confirmed"], trial["recall_after"], changed.json()["match_recall"]) == (False, None, None)
+
+
+def test_search_parameters_are_changed_on_the_page_until_it_is_known_what_they_find(
+    staff: Client, settings: Any
+) -> None:
+    settings.COLLECTION_CONFIG = {"INDEX_TYPE": "IVF_FLAT"}
+    address = f"/generations/{active_generation().pk}/"
+    form = {"search_params": '{"nprobe": 9}', "confirm": "true"}
+    shown = text(staff.post(address + "search-params/", form, follow=True))
+    assert "Searched with nprobe=9" in shown
+    assert "hx-get" in shown
+    Trial.objects.update(state=Trial.State.UNDONE, recall_after=0.5)
+    Generation.objects.update(measurements={"searched": {"match_recall": 0.75}})
+    shown = text(staff.get(address))
+    assert "Undone, back to the index&#x27;s own parameters: with nprobe=9 searches find 50.00%" in shown
+    assert "Searches find 75.00% of the matches that exact search finds." in shown
+    assert "hx-get" not in shown
+    assert "SEARCH_PARAMS" in text(staff.post(address + "search-params/", {"search_params": '{"x": 9}'}, follow=True))
 
 
 def test_the_progress_is_polled_until_nothing_changes(staff: Client) -> None:

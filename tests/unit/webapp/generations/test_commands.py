@@ -15,7 +15,7 @@ from webapp.accounts.models import AuditEntry
 from webapp.gallery.models import Gallery
 from webapp.generations.gates import GATES
 from webapp.generations.management.commands import reindex
-from webapp.generations.models import Entry, Generation
+from webapp.generations.models import Entry, Generation, Trial
 from webapp.generations.selectors import active_generation
 from webapp.operations import local
 from webapp.operations.management.commands import workers
@@ -73,6 +73,10 @@ def test_start_takes_an_index_and_its_parameters() -> None:
         (("activate",), "No generation is being built"),
         (("pause", "7"), "There is no such generation."),
         (("rollback",), "no retired generation"),
+        (("set", "--index-params", '{"nlist": 9}'), "reindex start --index-params"),
+        (("set",), "Give the parameters"),
+        (("set", "--search-params", '{"ef": 9}'), "SEARCH_PARAMS is {'ef': 9}"),
+        (("set", "7", "--search-params", "{}"), "There is no such generation."),
         (("drop", "7"), "There is no such generation."),
     ],
 )
@@ -101,7 +105,7 @@ def test_status_shows_progress_workers_and_gates(gallery: Gallery, reports: list
     assert "0 of 1 photos done" in printed
     assert "as many a second as searches bear, lately 2.5" in printed
     assert "workers: search.other 1, index.other none, reindex.other none" in printed
-    assert "gate recall is CLOSED: The match recall was not measured yet." in printed
+    assert "gate recall is CLOSED: Match recall has not been measured yet." in printed
     assert printed.count("gate ") == len(GATES)
     assert [each["number"] for each in run_json()] == [number, first]
 
@@ -133,6 +137,21 @@ def test_from_start_to_drop() -> None:
     with pytest.raises(CommandError, match="cannot be dropped"):
         run("drop", first)
     assert run_json("drop", number) == {"number": number, "warning": ""}
+
+
+def test_search_parameters_are_changed_while_it_is_searched(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.COLLECTION_CONFIG = {"INDEX_TYPE": "IVF_FLAT"}
+    assert "Searched with nprobe=9, until it is known" in run("set", "--search-params", '{"nprobe": 9}')
+    assert "search parameters: Searched with nprobe=9" in run("status")
+    assert active_generation().search_params == {"nprobe": 9}
+    found = run_json("set", active_generation().pk, "--search-params", "{}", "--confirm")
+    assert (found["trial"]["state"], found["trial"]["is_confirmed"]) == ("running", True)
+
+    def settle(seconds: float) -> None:
+        Trial.objects.update(state=Trial.State.KEPT, recall_after=0.995)
+
+    monkeypatch.setattr(reindex.time, "sleep", settle)
+    assert "Kept nprobe=8: searches find 99.50%" in run("set", "--search-params", '{"nprobe": 8}', "--wait")
 
 
 def test_a_drop_while_the_queue_is_down_says_when(queue: WatchedQueue) -> None:

@@ -78,7 +78,7 @@ def test_a_file_that_is_too_large_is_refused_alone(gallery: Gallery, settings: A
     added = adding.photos_add(gallery=gallery, files=[upload(b"12345", "big.jpg"), upload(b"1234", "ok.jpg")])
     (refused,) = added.refused
     assert (refused.filename, refused.code) == ("big.jpg", "image_too_large")
-    assert refused.message.endswith("are taken.")
+    assert refused.message.endswith("the limit is 0 MiB.")
     assert [photo.filename for photo in added.added] == ["ok.jpg"]
 
 

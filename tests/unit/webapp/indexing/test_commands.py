@@ -53,7 +53,7 @@ def test_a_folder_is_imported_with_all_below_it(folder: Path, gallery: Gallery) 
     assert {photo.filename for photo in gallery.photos.all()} == {"a.jpg", "b.PNG", "c.svg"}
     assert "Gallery Friends: 3 added, 0 already there." in printed
     assert "Now: 3 pending." in printed
-    assert "Skipped, not pictures by their names (2):" in printed
+    assert "Skipped, not pictures judging by their names (2):" in printed
     assert "notes.txt" in printed
 
 
@@ -98,7 +98,7 @@ def test_waiting_ends_when_somebody_cancels_the_job(
 
 
 def test_waiting_without_a_worker_ends_with_a_sentence(folder: Path, gallery: Gallery) -> None:
-    with pytest.raises(CommandError, match=r"No worker answered within 0\.05 seconds; 3 photos still wait"):
+    with pytest.raises(CommandError, match=r"No worker answered within 0\.05 seconds; 3 photos are still pending"):
         run("import_photos", folder, "--gallery", "Friends", "--wait", "--timeout", "0.05")
 
 

@@ -21,10 +21,10 @@ from tasks.messages.consistency import Checked, CheckRequest, OrphanInfo, Recall
 from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, face_info, report_of
 from webapp.accounts.models import AuditEntry
 from webapp.gallery.models import Face, Gallery, Photo, Tombstone
-from webapp.generations import live_recall
 from webapp.generations import services as generation_services
 from webapp.generations.management.commands import reindex
 from webapp.generations.models import Check, Entry, Generation
+from webapp.generations.searched import live_recall
 from webapp.generations.selectors import active_generation
 from webapp.http.problems import Problem
 from webapp.indexing import consistency, deleting
@@ -190,7 +190,7 @@ def test_a_queue_that_is_down_stops_no_check(worker: Worker, queue: WatchedQueue
 
 def test_a_generation_is_checked_once_at_a_time(worker: Worker, gallery: Gallery) -> None:
     start()
-    with pytest.raises(Problem, match="being checked already"):
+    with pytest.raises(Problem, match="already being checked"):
         start()
     finish(worker)
     start()

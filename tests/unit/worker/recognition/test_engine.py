@@ -72,7 +72,7 @@ def test_all_faces_of_all_pictures_are_described_together(engine: FaceEngine, mo
 
 def test_a_face_that_a_threshold_rejects_comes_with_the_reason(engine: FaceEngine) -> None:
     picture = pictures.sample("tom_hanks")
-    [face] = engine.find(picture).faces
+    [face] = engine.detect(picture).faces
     cases = {
         "low_score": {"min_face_score": 0.99},
         "too_small": {"min_face_pixels": 111},
@@ -82,7 +82,7 @@ def test_a_face_that_a_threshold_rejects_comes_with_the_reason(engine: FaceEngin
         strict = FaceEngine(replace(STARTER, **thresholds))
         strict._pack = engine.pack
 
-        seen = strict.find(picture)
+        seen = strict.detect(picture)
 
         assert seen.faces == ()
         assert [(each.box, each.reason) for each in seen.rejected] == [(face.detection.box, reason)]

@@ -18,7 +18,7 @@ from benchmarks.packs import make_pack
 from benchmarks.scenes import scene
 from tests import pictures
 from worker.config import FaceConfig, ImageLimits
-from worker.detection import look_at
+from worker.detection import detect_faces
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Face, Image
 
@@ -126,14 +126,12 @@ def test_faces_that_are_located_are_cut_from_a_reduced_picture_as_those_that_are
     data = pictures.saved(image, "JPEG", quality=95)
     reduced = FaceEngine(replace(engine.config, reduced_decoding=True))
     reduced._pack = engine.pack
-    _, found = look_at(reduced, data, limits=ImageLimits())
+    _, found = detect_faces(reduced, data, limits=ImageLimits())
 
-    _, cut = look_at(reduced, data, limits=ImageLimits(), located=[face.detection for face in found.faces])
+    _, cut = detect_faces(reduced, data, limits=ImageLimits(), located=[face.detection for face in found.faces])
 
     assert len(cut.faces) == 6
-    embeddings = [
-        [face.embedding for [face] in engine.describe([[each] for each in seen.faces])] for seen in (found, cut)
-    ]
+    embeddings = [[face.embedding for [face] in engine.embed([[each] for each in seen.faces])] for seen in (found, cut)]
     assert float(np.sum(np.multiply(*embeddings), axis=1).min()) > 0.9999
     assert [face.detection.box for face in cut.faces] == [face.detection.box for face in found.faces]
 
@@ -145,15 +143,15 @@ def test_a_reduced_picture_gives_the_same_faces_in_the_same_places(engine: FaceE
     reduced = FaceEngine(replace(engine.config, reduced_decoding=True))
     reduced._pack = engine.pack
 
-    _, whole = look_at(engine, data, limits=ImageLimits())
-    picture, half = look_at(reduced, data, limits=ImageLimits())
+    _, whole = detect_faces(engine, data, limits=ImageLimits())
+    picture, half = detect_faces(reduced, data, limits=ImageLimits())
 
     assert picture.scale == 1 / 4
     assert (picture.width, picture.height) == (2560, 1772)
     assert len(whole.faces) == len(half.faces) == 6
-    for one, [described] in zip(whole.faces, engine.describe([[face] for face in whole.faces]), strict=True):
+    for one, [described] in zip(whole.faces, engine.embed([[face] for face in whole.faces]), strict=True):
         other = max(half.faces, key=lambda face: face.detection.box.overlap(one.detection.box))
-        [[again]] = engine.describe([[other]])
+        [[again]] = engine.embed([[other]])
         assert other.detection.box.overlap(one.detection.box) > 0.9
         assert np.abs(other.detection.landmarks - one.detection.landmarks).max() < 8
         assert float(described.embedding @ again.embedding) > 0.9

@@ -76,8 +76,8 @@ def samples(engine: FaceEngine) -> list[Sample]:
     for seed in range(40):
         side = (320, 480, 640, 960)[seed % 4]
         image, _ = scene(faces=seed % 6, size=(side, side * 3 // 4), seed=seed)
-        seen = engine.find(image)
-        [faces] = engine.describe([seen.faces])
+        seen = engine.detect(image)
+        [faces] = engine.embed([seen.faces])
         samples.append(
             Sample(
                 pictures.saved(image, "PNG"),

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import redis
 
+from worker.query_faces import QueryFaceCache, QueryFaces
+from worker.recognition.interfaces import Box, Face
 from worker.vector_search.cache import CachedVectorStore, CacheManager
 from worker.vector_search.interfaces import Embedding, FaceHit, FaceRecord, SearchQuery
 from worker.vector_search.memory import InMemoryVectorStore, MemoryCollection
@@ -63,15 +65,18 @@ class Service:
     def cache(self, **options: object) -> CacheManager:
         values: dict[str, object] = {
             "collection": "faces",
-            "fingerprint": FINGERPRINT,
             "ttl_seconds": 60.0,
-            "max_entries": 100,
+            "max_values": 100,
             "settle_seconds": 0.0,
             **options,
         }
         cache = CacheManager(str(values.pop("redis_url", self.redis_url)), **values)  # type: ignore[arg-type]
         self.caches.append(cache)
         return cache
+
+    def query_faces(self, cache: CacheManager | None = None, *, fingerprint: str = FINGERPRINT) -> QueryFaceCache:
+        """Return what keeps the faces of query images in this cache, or in a new one."""
+        return QueryFaceCache((cache or self.cache()).values, fingerprint=fingerprint)
 
     def worker(self, **options: object) -> tuple[CachedVectorStore, WatchedStore]:
         """Return an open cached store, and the store behind it."""
@@ -107,3 +112,26 @@ def face(number: int, gallery_id: str) -> FaceRecord:
 def numbers(found: list[list[FaceHit]]) -> list[int]:
     """Return which faces were found for the first embedding."""
     return sorted(int(hit.face_id[-12:]) for hit in found[0])
+
+
+def seen(count: int = 2, *, width: int = 640) -> QueryFaces:
+    """Return what an engine would find: `count` faces, each with values that are no round numbers."""
+    random = np.random.default_rng(count)
+    return QueryFaces(
+        faces=tuple(
+            Face(
+                box=Box(left=1 / 3, top=2.5, right=100.1, bottom=200.7),
+                landmarks=random.random((5, 2), dtype=np.float32),
+                score=0.987654321,
+                quality=1 / 7,
+                embedding=unit(*random.random(DIMENSION)),
+            )
+            for _ in range(count)
+        ),
+        width=width,
+        height=480,
+    )
+
+
+def never() -> QueryFaces:
+    raise AssertionError("The faces were looked for again.")

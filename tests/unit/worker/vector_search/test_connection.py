@@ -129,7 +129,7 @@ def test_a_caller_beyond_the_bound_waits_within_its_own_time_and_is_then_told_to
         holding = threads.submit(manager.call, hold, timeout_seconds=SECONDS)
         begun.wait(SECONDS)
         started = time.monotonic()
-        with pytest.raises(Busy, match="1 calls to the vector store are under way"):
+        with pytest.raises(Busy, match="1 calls to the vector store are in flight"):
             manager.call(lambda client, seconds: None, timeout_seconds=0.2)
         assert 0.2 <= time.monotonic() - started < 1.0
         assert manager.health("faces").connection_status == "connected", "a look at the health waits for nobody"

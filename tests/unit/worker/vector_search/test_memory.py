@@ -14,7 +14,7 @@ GALLERY = str(uuid.uuid4())
 ROW = FaceRecord(
     face_id=str(uuid.uuid4()), photo_id=str(uuid.uuid4()), gallery_id=GALLERY, embedding=np.eye(4, dtype=np.float32)[0]
 )
-QUERY = SearchQuery(gallery_id=GALLERY, embeddings=ROW.embedding[np.newaxis])
+QUERY = SearchQuery(gallery_ids=(GALLERY,), embeddings=ROW.embedding[np.newaxis])
 
 
 def test_a_collection_that_is_not_loaded_says_so_to_every_reader_and_writer_until_somebody_loads_it() -> None:

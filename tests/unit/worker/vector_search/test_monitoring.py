@@ -28,7 +28,7 @@ from worker.vector_search.monitoring import (
 
 GALLERY = "11111111-0000-0000-0000-000000000000"
 LOGGER = "worker.vector_search.monitoring"
-QUERY = SearchQuery(gallery_id=GALLERY, embeddings=np.stack([unit(0.123456, 0.654321), unit(1)]))
+QUERY = SearchQuery(gallery_ids=(GALLERY,), embeddings=np.stack([unit(0.123456, 0.654321), unit(1)]))
 
 
 def watched(collector: MetricsCollector) -> tuple[MonitoredVectorStore, WatchedStore]:
@@ -50,7 +50,7 @@ def numbers(collector: MetricsCollector) -> dict[str, float]:
 
 
 def time_out() -> None:
-    raise StoreTimeout("The vector store gave no answer in time.")
+    raise StoreTimeout("The vector store did not answer in time.")
 
 
 class TestMetrics:
@@ -209,7 +209,7 @@ class TestRequestLog:
             store.search(QUERY)
 
         assert re.fullmatch(r"upsert done after \d+\.\d ms", caplog.messages[1])
-        asked = f"search began: gallery='{GALLERY}' embeddings=2 limit=7 min_similarity=0.25"
+        asked = f"search began: gallery='{GALLERY}' galleries=1 embeddings=2 limit=7 min_similarity=0.25"
         assert caplog.messages[0] == "upsert began: faces=1"
         assert caplog.messages[2] == asked
         assert re.fullmatch(r"search answered: matches=2 after \d+\.\d ms", caplog.messages[3])
@@ -246,7 +246,7 @@ class TestRequestLog:
         caplog.set_level(logging.INFO, LOGGER)
         store, _ = watched(MetricsCollector(MonitoringConfig(log_requests=True)))
         with pytest.raises(Exception):  # noqa: B017, PT011
-            store.search(replace(QUERY, gallery_id="\n2026 ERROR forged\x1b" + "x" * 1000))
+            store.search(replace(QUERY, gallery_ids=("\n2026 ERROR forged\x1b" + "x" * 1000,)))
 
         assert "\n" not in caplog.messages[0]
         assert len(caplog.messages[0]) < 200
@@ -318,6 +318,7 @@ class TestTracing:
         assert (upsert.name, search.name) == ("vector_search.upsert", "vector_search.search")
         assert dict(search.attributes) == {
             "facequeue.gallery": f"'{GALLERY}'",
+            "facequeue.galleries": 1,
             "facequeue.embeddings": 2,
             "facequeue.limit": 10,
             "facequeue.min_similarity": -1.0,

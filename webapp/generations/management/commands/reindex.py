@@ -10,11 +10,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp.gallery.command_support import gallery_named
-from webapp.generations import checks, overview, selectors, services
+from webapp.generations import overview, selectors, services
 from webapp.generations.gates import GATES
-from webapp.generations.models import LIVE_STATES, Generation
+from webapp.generations.models import LIVE_STATES, Generation, Trial
 from webapp.generations.overview import Overview
 from webapp.generations.schemas import CheckOut, generation_out
+from webapp.generations.searched import trials
 from webapp.http.commands import expected_failures
 from webapp.indexing import consistency
 
@@ -46,6 +47,8 @@ class Command(BaseCommand):
         drop = actions.add_parser("drop", help="delete a generation with its collection; not the active one")
         rate = actions.add_parser("rate", help="bound the photos per second of a generation")
         rate.add_argument("rate_limit", metavar="N|auto", type=_rate, help="auto: as many as searches bear")
+        setting = actions.add_parser("set", help="search a generation with other parameters, if these find enough")
+        _set_arguments(setting)
         drop.add_argument("number", metavar="NUMBER", type=int)
         check = actions.add_parser("check", help="compare a generation's collection with the database")
         check.add_argument("number", metavar="NUMBER", type=int)
@@ -63,7 +66,7 @@ class Command(BaseCommand):
                 default=[],
                 help=f"switch although these gates are closed ({', '.join(GATES)}); written to the audit log",
             )
-        for action in (start, status, pause, resume, activate, rollback, drop, rate, check):
+        for action in (start, status, pause, resume, activate, rollback, drop, rate, check, setting):
             # Suppressed, so that `reindex --json status` means the same as `reindex status --json`.
             action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
@@ -91,6 +94,8 @@ class Command(BaseCommand):
                 case "rollback":
                     generation = services.generation_rollback(actor=actor, override=options["override"])
                     self._done(generation, f"{_name(generation)} is searched again.")
+                case "set":
+                    self._set(actor, options)
                 case "drop":
                     self._drop(actor, options["number"])
                 case "check":
@@ -128,11 +133,32 @@ class Command(BaseCommand):
         else:
             self.stdout.write(f"Generation {number} is being dropped. {warning}".rstrip())
 
+    def _set(self, actor: str, options: dict[str, Any]) -> None:
+        if options["index_params"] is not None:
+            raise CommandError(
+                "Index parameters cannot be changed in a collection that is built: `python manage.py reindex start "
+                "--index-params ...` builds another one beside it."
+            )
+        number, params = options["number"], options["search_params"]
+        if params is None:
+            raise CommandError("Give the parameters: --search-params JSON.")
+        generation = selectors.active_generation() if number is None else overview.generation_numbered(number)
+        trials.search_params_set(
+            generation=generation, actor=actor, search_params=params, is_confirmed=options["confirm"]
+        )
+        while True:
+            trial = trials.trial_summary(generation)
+            if trial is None or trial["state"] != Trial.State.RUNNING or not options["wait"]:
+                break
+            time.sleep(WATCH_SECONDS)
+        sentence = trial["detail"] if trial else "Its gates are measured again."
+        self._done(generation, f"{_name(generation)}: {sentence}")
+
     def _check(self, actor: str, options: dict[str, Any]) -> None:
         generation = overview.generation_numbered(options["number"])
         consistency.check_start(generation=generation, actor=actor, is_repair=options["repair"])
         while True:
-            summary = checks.check_summary(generation)
+            summary = overview.check_summary(generation)
             if summary is None:
                 raise CommandError(f"{_name(generation)} was dropped.")
             found = CheckOut.model_validate(summary)
@@ -181,6 +207,16 @@ def _start_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--owner", metavar="USER", help="whose gallery, when several users have one of the name")
 
 
+def _set_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("number", metavar="NUMBER", type=int, nargs="?", help="by default the active one")
+    parser.add_argument(
+        "--search-params", metavar="JSON", type=_parameters, help='such as {"nprobe": 512}; {}: defaults'
+    )
+    parser.add_argument("--index-params", metavar="JSON", type=_parameters, help=argparse.SUPPRESS)
+    parser.add_argument("--confirm", action="store_true", help="keep them even if they find fewer matches")
+    parser.add_argument("--wait", action="store_true", help="until the match recall is measured, and show the result")
+
+
 def _chosen(number: int | None) -> Generation:
     """Return the generation of that number, or the one that is being built."""
     if number is not None:
@@ -209,6 +245,10 @@ def _generation_lines(shown: Overview) -> list[str]:
         f"{progress.failed} failed; {_rate_text(generation.rate_limit, generation.chosen_rate)}{_speed(shown)}",
         "  workers: " + ", ".join(f"{queue} {count or 'none'}" for queue, count in shown.workers.workers.items()),
     ]
+    if shown.trial:
+        lines.append(f"  search parameters: {shown.trial['detail']}")
+    if generation.match_recall is not None:
+        lines.append(f"  searches find {generation.match_recall:.2%} of the matches that exact search finds")
     if shown.check:
         lines.append(f"  {_check_text(CheckOut.model_validate(shown.check))}")
     return lines + [

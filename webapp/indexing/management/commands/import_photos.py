@@ -1,4 +1,4 @@
-"""`manage.py import_photos DIR --gallery NAME`: a folder of pictures through the index queue."""
+"""`manage.py import_photos DIR --gallery NAME`: import a folder of pictures into a gallery."""
 
 import json
 import time
@@ -27,24 +27,28 @@ from webapp.indexing.folders import FolderContent, folder_content
 from webapp.jobs.models import Job
 from webapp.jobs.services import import_close, import_prepare
 
-#: At most this many names are listed of each kind.
+#: The most names that are listed of each kind.
 NAMES_SHOWN = 10
 POLL_SECONDS = 0.5
 
 
 class Command(BaseCommand):
-    help = "Import a folder of pictures, with all below it, into a gallery. Run twice, it adds nothing twice."
+    help = "Import a folder of pictures and its subfolders into a gallery. Running it again adds nothing twice."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", metavar="DIR", type=Path)
         parser.add_argument("--gallery", metavar="NAME", required=True, help="the gallery's name")
         parser.add_argument(
-            "--owner", metavar="USERNAME", help="whose gallery, when several users have one of the name"
+            "--owner", metavar="USERNAME", help="the gallery's owner, if several users have one of that name"
         )
-        parser.add_argument("--create", action="store_true", help="make the gallery if there is none")
+        parser.add_argument("--create", action="store_true", help="create the gallery if there is none")
         parser.add_argument("--wait", action="store_true", help="wait until every photo has its outcome")
         parser.add_argument(
-            "--timeout", metavar="SECONDS", type=float, default=120.0, help="give up waiting when nothing changes (120)"
+            "--timeout",
+            metavar="SECONDS",
+            type=float,
+            default=120.0,
+            help="stop waiting when nothing changes for so long (120)",
         )
         parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
@@ -67,23 +71,23 @@ class Command(BaseCommand):
         if not finished:
             raise CommandError(
                 f"No worker answered within {options['timeout']:g} seconds; {summary['outcomes']['pending']} photos "
-                "still wait. They are saved and are indexed once a worker runs."
+                "are still pending. They are saved and will be indexed once a worker runs."
             )
 
     def _add(self, gallery: Gallery, pictures: Sequence[Path], job: Job) -> adding.PhotosAdded:
-        """Add the files in chunks, so that the workers begin with the first while the last is still read."""
+        """Add the files in chunks, so that workers index the first ones while the last ones are still being read."""
         files: list[adding.AddedFile] = []
         with _bar(self.stderr, len(pictures), "saving") as bar:
             for paths in chunks(pictures, settings.INDEX_CHUNK_SIZE):
                 added = adding.photos_add(gallery=gallery, files=_opened(paths, files), job=job)
                 files.extend(added.files)
                 bar.update(len(paths))
-                if added.warning:  # the queue is down: do not wait for it once per chunk
+                if added.warning:  # the queue is down: do not wait for it with every chunk
                     return adding.PhotosAdded(files=tuple(files), job=job, warning=added.warning)
         return adding.PhotosAdded(files=tuple(files), job=job)
 
     def _wait(self, photo_ids: Sequence[UUID], timeout_seconds: float) -> bool:
-        """Wait until no photo is pending; False when nothing has changed for `timeout_seconds`."""
+        """Wait until no photo is pending; return False if nothing changes for `timeout_seconds`."""
         waiting = _pending(photo_ids)
         with _bar(self.stderr, len(photo_ids), "indexing") as bar:
             bar.update(len(photo_ids) - len(waiting))
@@ -110,7 +114,7 @@ class Command(BaseCommand):
         write("Now: " + ", ".join(f"{count} {state}" for state, count in summary["outcomes"].items() if count) + ".")
         for title, rows in (("Failed", summary["failed"]), ("Refused", summary["refused"])):
             _write_some(self.stdout, title, [f"{row['photo']}: {row['message']} ({row['code']})" for row in rows])
-        _write_some(self.stdout, "Skipped, not pictures by their names", summary["skipped"])
+        _write_some(self.stdout, "Skipped, not pictures judging by their names", summary["skipped"])
 
 
 def _content(folder: Path) -> FolderContent:
@@ -132,7 +136,7 @@ def _gallery(name: str, owner: str | None, *, create: bool) -> Gallery:
 
 
 def _opened(paths: Sequence[Path], refused: list[adding.AddedFile]) -> Iterator[Any]:
-    """Open one file at a time. A file that cannot be read is refused and stops nothing."""
+    """Open one file at a time. A file that cannot be read is refused, and the others are still imported."""
     for path in paths:
         try:
             file = path.open("rb")
@@ -187,7 +191,7 @@ def _write_some(stdout: Any, title: str, lines: Sequence[str]) -> None:
 
 
 def _bar(stderr: Any, total: int, title: str) -> "tqdm[Any]":
-    """A progress bar where somebody can see it move."""
+    """Return a progress bar, which is shown on a terminal only."""
     is_terminal = False
     with suppress(AttributeError):
         is_terminal = stderr.isatty()

@@ -70,7 +70,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Job {job.id}: {job}, {job.state}, {job.total} photos: {counts}.")
         if shown["rate"]:
             left = f", about {shown['seconds_left']:.0f} s left" if shown["seconds_left"] is not None else ""
-            self.stdout.write(f"{shown['rate']:.1f} photos a second{left}.")
+            self.stdout.write(f"{shown['rate']:.1f} photos per second{left}.")
         for photo in failed[:FAILURES_SHOWN]:
             self.stdout.write(f"  {photo.filename}: {photo.message} ({photo.code})")
         if shown["counts"]["failed"] > FAILURES_SHOWN:

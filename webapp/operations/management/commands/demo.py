@@ -196,5 +196,5 @@ def _wait_until_indexed(gallery: Gallery, service: subprocess.Popen[bytes], log_
 async def _search(gallery: Gallery) -> SearchResult:
     async with open_search_client(active_target=ActiveTarget()) as service:
         return await service.search_faces_in_image(
-            samples.portrait_query(), gallery_id=str(gallery.id), limit=5, min_similarity=-1.0
+            samples.portrait_query(), gallery_ids=(str(gallery.id),), limit=5, min_similarity=-1.0
         )

@@ -3,16 +3,35 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
+import numpy as np
 import pytest
 
+from tests import pictures
+from tests.unit.worker.recognition.synthetic_packs import make_pack
 from tests.unit.worker.recognition.zoo_graphs import make_zoo_pack
 from worker.config import FaceConfig
+from worker.errors import PackDamaged
+from worker.face_index import FaceIndex
+from worker.recognition.engine import FaceEngine
+from worker.recognition.interfaces import Image
 from worker.recognition.packs import catalogue
-from worker.recognition.packs.catalogue import KNOWN_PACKS, KnownPack, known_pack
+from worker.recognition.packs.catalogue import KNOWN_PACKS, KnownPack, PackKind, known_pack, pack_of_kind
 from worker.recognition.packs.inventory import pack_entries, pack_entry
 from worker.recognition.packs.loading import load_pack
+from worker.vector_search.interfaces import FaceHit, FaceRecord
+from worker.vector_search.memory import InMemoryVectorStore
+
+
+def tile(colour: tuple[int, int, int]) -> Image:
+    """Return a black picture with one tile that the synthetic detectors take for a face."""
+    picture = np.zeros((640, 640, 3), np.uint8)
+    picture[160:224, 320:384] = colour
+    return picture
+
 
 FETCHED = [pack for pack in KNOWN_PACKS if not pack.is_built_in]
 
@@ -71,6 +90,65 @@ def test_a_loaded_pack_is_what_the_catalogue_says(name: str, tmp_path: Path) -> 
     assert pack.licence == known.licence.sentence
 
 
+PICTURES = {
+    "starter": pictures.sample("tom_hanks"),
+    "opencv_zoo": tile((230, 100, 100)),
+    "insightface": tile((255, 255, 255)),
+}
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_an_entry_decides_from_which_similarity_on_a_search_finds_a_face(
+    kind: PackKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_zoo_pack(tmp_path / "opencv_zoo_of_mine")
+    make_pack(tmp_path / "insightface_of_mine")
+    config = FaceConfig(packs_dir=tmp_path, pack="starter" if kind == "starter" else f"{kind}_of_mine")
+
+    for match_similarity, is_found in ((0.55, True), (0.65, False)):
+        entry = replace(pack_of_kind(kind), match_similarity=match_similarity)
+        monkeypatch.setitem(catalogue._BY_KIND if kind != "starter" else catalogue._BY_NAME, kind, entry)
+
+        found = search_with_a_face_that_is_alike_by(0.6, config, PICTURES[kind])
+
+        assert [match.similarity for match in found] == ([pytest.approx(0.6, abs=0.001)] if is_found else [])
+
+
+def search_with_a_face_that_is_alike_by(cosine: float, config: FaceConfig, picture: Image) -> list[FaceHit]:
+    """Return what a search for the picture's first face finds where the only face has this cosine to it."""
+    engine = FaceEngine(config)
+    engine.open()
+    try:
+        [[face, *_]] = engine.faces([picture])
+        across = np.zeros_like(face.embedding)
+        across[np.abs(face.embedding).argmin()] = 1
+        across -= face.embedding * (face.embedding @ across)
+        other = cosine * face.embedding + np.sqrt(1 - cosine**2) * across / np.linalg.norm(across)
+        store = InMemoryVectorStore(name="faces", dimension=engine.pack.dimension, fingerprint=engine.pack.fingerprint)
+        index = FaceIndex(engine, store)
+        index.open()
+        face_id, photo_id, gallery_id = (str(uuid4()) for _ in range(3))
+        store.upsert([FaceRecord(face_id=face_id, photo_id=photo_id, gallery_id=gallery_id, embedding=other)])
+        answer = index.search(pictures.saved(picture, "PNG"), gallery_id=gallery_id, limit=5, min_similarity=None)
+        return list(answer.faces[0].matches)
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("name", ["starter", "opencv_zoo"])
+def test_a_pack_of_another_dimension_than_its_entry_states_is_damaged(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_zoo_pack(tmp_path / "opencv_zoo")
+    known = known_pack(name)
+    assert known is not None
+    files = tuple(replace(file, sha256=None) for file in known.files)
+    monkeypatch.setitem(catalogue._BY_NAME, name, replace(known, dimension=7, files=files))
+
+    with pytest.raises(PackDamaged, match=f"'{name}' makes {known.dimension} values per face, not the 7"):
+        load_pack(FaceConfig(packs_dir=tmp_path, pack=name))
+
+
 def test_the_catalogue_and_the_installer_import_no_model_library() -> None:
     code = (
         "import sys, worker.recognition.packs.inventory, worker.recognition.packs.installing\n"
@@ -90,14 +168,7 @@ def test_the_catalogue_and_the_installer_import_no_model_library() -> None:
 def small(monkeypatch: pytest.MonkeyPatch) -> KnownPack:
     """A known pack of two small files."""
     files = tuple(catalogue.KnownFile(name=name, size_bytes=5, sha256=None) for name in ("a.onnx", "b.onnx"))
-    pack = catalogue.KnownPack(
-        name="small",
-        description="for tests",
-        licence=catalogue.STARTER_LICENCE,
-        dimension=4,
-        match_similarity=0.5,
-        files=files,
-    )
+    pack = replace(pack_of_kind("insightface"), name="small", files=files)
     monkeypatch.setitem(catalogue._BY_NAME, "small", pack)
     return pack
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.unit.worker.recognition.synthetic_packs import detector_graph, make_p
 from worker.config import FaceConfig
 from worker.errors import PackDamaged, PackError, PackMissing
 from worker.recognition.packs import catalogue, downloads, installing
-from worker.recognition.packs.catalogue import INSIGHTFACE_LICENCE, KnownFile, KnownPack
+from worker.recognition.packs.catalogue import KnownFile, KnownPack, pack_of_kind
 from worker.recognition.packs.files import models_in
 from worker.recognition.packs.installing import install
 from worker.recognition.packs.loading import load_pack
@@ -86,15 +87,7 @@ def small(server: str, published: Path, monkeypatch: pytest.MonkeyPatch) -> Know
 
 def known(*, archive: KnownFile | None = None, server: str = "") -> KnownPack:
     files = tuple(file_of(name, content, f"{server}/{name}") for name, content in FILES.items())
-    return KnownPack(
-        name="small",
-        description="for tests",
-        licence=INSIGHTFACE_LICENCE,
-        dimension=512,
-        match_similarity=0.4,
-        files=files,
-        archive=archive,
-    )
+    return replace(pack_of_kind("insightface"), name="small", dimension=512, files=files, archive=archive)
 
 
 def file_of(name: str, content: bytes, url: str) -> KnownFile:

@@ -2,16 +2,16 @@
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from benchmarks.vectors import DIMENSION, clustered_faces
+from benchmarks.vectors import DIMENSION, MATCH_SIMILARITY, clustered_faces
 from tests.unit.worker.vector_search.recall.test_measured import GALLERIES, LossyStore, fill
 from worker.vector_search.exceptions import StoreUnavailable
 from worker.vector_search.interfaces import FaceHit, SearchQuery
 from worker.vector_search.recall.live import MOST_GALLERIES, QUERIES_PER_GALLERY, LiveQueries
-from worker.vector_search.recall.measured import MATCH_SIMILARITY
 
 FACES = clustered_faces(600, queries=100)
 
@@ -32,7 +32,7 @@ def query(number: int, *, gallery_id: str | None = None) -> SearchQuery:
     """Return a query near one of the faces, in the gallery of that face unless told otherwise."""
     row = 5 * number
     return SearchQuery(
-        gallery_id=gallery_id or GALLERIES[number % len(GALLERIES)], embeddings=FACES.embeddings[row : row + 1]
+        gallery_ids=(gallery_id or GALLERIES[number % len(GALLERIES)],), embeddings=FACES.embeddings[row : row + 1]
     )
 
 
@@ -78,6 +78,22 @@ def test_a_search_that_matches_nobody_says_nothing_of_the_index(store: LossyStor
     assert live.measure() == {}
 
 
+def test_a_search_of_several_galleries_counts_for_one_of_them_at_a_time(store: LossyStore) -> None:
+    of_all = replace(query(1), gallery_ids=tuple(GALLERIES))
+    live = queries_of(store)
+
+    live.offer(of_all)
+    live.measure()
+    assert store.asked_in.total() == 1
+
+    store.asked_in.clear()
+    for _ in range(100):
+        live.offer(of_all)
+    # The face is in one of the galleries. The other two were searched as well, and have no match to find or to lose.
+    assert live.measure() == {GALLERIES[1]: 1.0}
+    assert set(store.asked_in) == set(GALLERIES)
+
+
 def test_few_queries_are_kept_however_many_searches_there_are(store: LossyStore) -> None:
     live = queries_of(store)
     for _ in range(3):
@@ -105,14 +121,14 @@ def test_the_share_that_is_sampled_is_the_one_given(
 
 def test_a_query_without_faces_is_no_query(store: LossyStore) -> None:
     live = queries_of(store)
-    live.offer(SearchQuery(gallery_id=GALLERIES[0], embeddings=np.zeros((0, DIMENSION), dtype=np.float32)))
+    live.offer(SearchQuery(gallery_ids=(GALLERIES[0],), embeddings=np.zeros((0, DIMENSION), dtype=np.float32)))
     assert live.measure() == {}
 
 
 def test_an_offered_array_may_be_used_again(store: LossyStore) -> None:
     live = queries_of(store)
     embeddings = FACES.embeddings[:1].copy()
-    live.offer(SearchQuery(gallery_id=GALLERIES[0], embeddings=embeddings))
+    live.offer(SearchQuery(gallery_ids=(GALLERIES[0],), embeddings=embeddings))
     embeddings[:] = np.nan
     assert live.measure() == {GALLERIES[0]: 1.0}
 

@@ -1,0 +1,241 @@
+"""The contract of every search client: the one in memory, and SearchClient on Redis."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import redis
+
+from tasks import queues
+from tasks.config import QueueConfig
+from tasks.errors import NoAnswer, QueueUnavailable
+from tasks.health.reports import WorkerReport, report_key
+from tasks.messages.base import ErrorInfo, Target
+from tasks.messages.search import SearchResult
+from tasks.web import query_images
+from tasks.web.interfaces import Searches
+from tasks.web.memory import MemorySearchClient
+from tasks.web.results import KEY_PREFIX
+from tasks.web.search_client import SearchClient
+from tests.redis_server import point_at, redis_server
+from tests.servers import free_port
+from worker.errors import Busy
+
+TARGET = Target(pack="starter", collection="faces_starter")
+GALLERY = str(uuid.UUID(int=1))
+NO_FACE = SearchResult(reason=ErrorInfo(code="no_face_found", message="There is no face."))
+NO_IMAGE = SearchResult(error=ErrorInfo(code="not_an_image", message="This file is not a picture."))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sides:
+    """A search client, and the workers' side of it."""
+
+    client: Searches
+    #: Answer the search of this id.
+    answer: Callable[[str, SearchResult], None]
+    #: Whether a worker that takes the search of this id would find its image.
+    would_run: Callable[[str], bool]
+    report: Callable[[WorkerReport], None]
+    fill: Callable[[], None]
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.services)])
+def kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def sides(kind: str, request: pytest.FixtureRequest) -> Sides:
+    return request.getfixturevalue(f"{kind}_sides")
+
+
+@pytest.fixture
+def client(sides: Sides) -> Searches:
+    return sides.client
+
+
+@pytest.fixture
+def down(kind: str, request: pytest.FixtureRequest) -> Searches:
+    """A client whose Redis is down."""
+    return request.getfixturevalue(f"{kind}_down")
+
+
+@pytest.fixture
+def memory_sides() -> Sides:
+    client = MemorySearchClient(target=TARGET)
+
+    def answer(_search_id: str, result: SearchResult) -> None:
+        client.result = result
+
+    def fill() -> None:
+        client.is_full = True
+
+    return Sides(
+        client=client,
+        answer=answer,
+        would_run=lambda search_id: search_id not in client.cancelled,
+        report=client.reports.append,
+        fill=fill,
+    )
+
+
+@pytest.fixture
+def memory_down() -> Searches:
+    client = MemorySearchClient(target=TARGET)
+    client.is_down = True
+    return client
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as (url, _process):
+        yield url
+
+
+def config(url: str) -> QueueConfig:
+    return QueueConfig(redis_url=url, redis_cache_url=url, target=TARGET, search_queue_bound=2)
+
+
+@pytest.fixture
+async def redis_sides(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sides]:
+    point_at(url, settings, monkeypatch)
+    with redis.Redis.from_url(url) as broker:
+        broker.flushall()
+
+        def answer(search_id: str, result: SearchResult) -> None:
+            meta = json.dumps({"status": "SUCCESS", "result": result.to_json(), "task_id": search_id})
+            broker.set(KEY_PREFIX + search_id, meta)
+            broker.publish(KEY_PREFIX + search_id, meta)
+
+        async with SearchClient(config(url)) as client:
+            yield Sides(
+                client=client,
+                answer=answer,
+                would_run=lambda search_id: bool(broker.exists(query_images.upload_key(search_id))),
+                report=lambda report: broker.set(report_key(report.name), report.model_dump_json()),
+                fill=lambda: broker.lpush(queues.search_queue(TARGET.pack), "1", "2"),
+            )
+
+
+@pytest.fixture
+async def redis_down(settings: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Searches]:
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    point_at(url, settings, monkeypatch)
+    async with SearchClient(config(url)) as client:
+        yield client
+
+
+def healthy_worker() -> WorkerReport:
+    names = (*queues.gpu_queues(TARGET.pack), queues.RECORDS)
+    return WorkerReport(name="a@here", pid=1, queues=names, is_healthy=True, pack=TARGET.pack)
+
+
+async def start(client: Searches) -> str:
+    return await client.start_search(b"picture", gallery_id=GALLERY)
+
+
+# -- answers -----------------------------------------------------------------------------------
+
+
+async def test_an_unanswered_search_has_no_answer_in_time(client: Searches) -> None:
+    assert await client.wait_for_search(await start(client), timeout_seconds=0.01) is None
+
+
+async def test_an_answer_can_be_fetched_again_and_counts_once(sides: Sides) -> None:
+    search_id = await start(sides.client)
+    sides.answer(search_id, NO_FACE)
+    for _ in range(2):
+        assert await sides.client.wait_for_search(search_id, timeout_seconds=10) == NO_FACE
+    assert sides.client.get_metrics_summary().total_searches == 1
+
+
+async def test_an_error_is_an_answer_and_counts_as_failed(sides: Sides) -> None:
+    search_id = await start(sides.client)
+    sides.answer(search_id, NO_IMAGE)
+    assert await sides.client.wait_for_search(search_id, timeout_seconds=10) == NO_IMAGE
+    summary = sides.client.get_metrics_summary()
+    assert (summary.total_searches, summary.failed_searches) == (1, 1)
+
+
+async def test_two_searches_have_different_ids(client: Searches) -> None:
+    assert await start(client) != await start(client)
+
+
+async def test_a_search_in_one_call_raises_when_no_worker_answers(client: Searches) -> None:
+    with pytest.raises(NoAnswer, match=r"No search worker answered within 0\.01 seconds"):
+        await client.search_faces_in_image(b"picture", gallery_id=GALLERY, timeout_seconds=0.01)
+
+
+# -- cancelling -----------------------------------------------------------------------------------
+
+
+async def test_no_worker_starts_a_cancelled_search(sides: Sides) -> None:
+    search_id, other = await start(sides.client), await start(sides.client)
+    assert sides.would_run(search_id)
+    await sides.client.cancel_search(search_id)
+    await sides.client.cancel_search(search_id)
+    assert (sides.would_run(search_id), sides.would_run(other)) == (False, True)
+
+
+async def test_an_answer_outlasts_a_cancellation(sides: Sides) -> None:
+    search_id = await start(sides.client)
+    sides.answer(search_id, NO_FACE)
+    await sides.client.wait_for_search(search_id, timeout_seconds=10)
+    await sides.client.cancel_search(search_id)
+    assert await sides.client.wait_for_search(search_id, timeout_seconds=10) == NO_FACE
+
+
+# -- when there is no room, or no Redis ------------------------------------------------------------------------------
+
+
+async def test_a_full_queue_refuses_searches(sides: Sides) -> None:
+    sides.fill()
+    with pytest.raises(Busy):
+        await start(sides.client)
+    with pytest.raises(Busy):
+        await sides.client.search_faces_in_image(b"picture", gallery_id=GALLERY)
+    with pytest.raises(Busy):
+        await sides.client.check_room()
+    with pytest.raises(Busy):
+        async with sides.client.place():
+            pass
+
+
+async def test_a_block_with_a_place_can_start_its_search(client: Searches) -> None:
+    await client.check_room()
+    async with client.place():
+        await start(client)
+
+
+async def test_a_service_that_is_down_raises_and_its_health_report_says_why(down: Searches) -> None:
+    with pytest.raises(QueueUnavailable):
+        await start(down)
+    with pytest.raises(QueueUnavailable):
+        await down.search_faces_in_image(b"picture", gallery_id=GALLERY)
+    with pytest.raises(QueueUnavailable):
+        await down.wait_for_search("s", timeout_seconds=1)
+    with pytest.raises(QueueUnavailable):
+        await down.check_room()
+    await down.cancel_search("s")
+    report = await down.health_check()
+    assert (report.is_healthy, report.workers, len(report.problems)) == (False, (), 1)
+
+
+# -- health -----------------------------------------------------------------------------------
+
+
+async def test_without_workers_the_service_is_not_healthy(client: Searches) -> None:
+    report = await client.health_check()
+    assert not report.is_healthy
+    assert "No healthy worker consumes the queue search.starter." in report.problems
+
+
+async def test_with_a_healthy_worker_for_each_queue_the_service_is_healthy(sides: Sides) -> None:
+    sides.report(healthy_worker())
+    report = await sides.client.health_check()
+    assert (report.is_healthy, report.workers, report.problems) == (True, (healthy_worker(),), ())

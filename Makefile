@@ -3,13 +3,16 @@ PY := .venv/bin/python
 # Most tests wait for real servers, so more processes than cores help. The tests of one file stay in one process.
 TEST_PROCESSES ?= 3
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long faults load check format bench lock clean
+.PHONY: help setup setup-dev demo up test test-long faults load check format bench lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup:  ## create .venv with the pinned dependencies; find or install redis-server
+setup:  ## create .venv with what the service needs; find or install redis-server
 	@scripts/setup.sh
+
+setup-dev:  ## the same, plus the tools for tests, checks and benchmarks
+	@scripts/setup.sh dev
 
 demo: setup  ## run everything, index a sample gallery and search it; ONCE=1 exits after the table
 	@exec $(PY) manage.py demo $(if $(filter 1,$(ONCE)),--once)
@@ -18,30 +21,30 @@ up: setup  ## run every process in the Procfile, without samples
 	@exec $(PY) manage.py up
 
 test:  ## set up, then run the whole test suite
-	@WITH_BROWSER=1 scripts/setup.sh
+	@scripts/setup.sh tests
 	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-test-long: setup  ## run the tests that take minutes
+test-long: setup-dev  ## run the tests that take minutes
 	$(PY) -m pytest -m long
 
-faults: setup  ## break each process, Redis, Milvus and the database under load; nothing may be lost (half an hour)
+faults: setup-dev  ## break each process, Redis, Milvus and the database under load; nothing may be lost (half an hour)
 	$(PY) -m pytest -s -m "" tests/faults
 
-load: setup  ## 1,000 users search at once while an import runs: only refusals, nothing lost, pages stay fast
+load: setup-dev  ## 1,000 users search at once while an import runs: only refusals, nothing lost, pages stay fast
 	$(PY) -m benchmarks.load
 
-check: setup  ## check format, lint, types and import contracts; run the fast tests
+check: setup-dev  ## check format, lint, types and import contracts; run the fast tests
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 	$(PY) -m pytest -q -m "not services and not acceptance and not browser and not long and not faults"
 
-format: setup  ## format the code
+format: setup-dev  ## format the code
 	$(PY) -m ruff check --fix-only --quiet .
 	$(PY) -m ruff format .
 
-bench: setup  ## run the benchmarks: tables of ratios measured within one run
+bench: setup-dev  ## run the benchmarks: tables of ratios measured within one run
 	$(PY) -m benchmarks.search_overhead
 	$(PY) -m benchmarks.engine
 	$(PY) -m benchmarks.reduced_decoding
@@ -55,7 +58,7 @@ bench: setup  ## run the benchmarks: tables of ratios measured within one run
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
 
-lock: setup  ## pin the dependencies from pyproject.toml in requirements/*.txt
+lock: setup-dev  ## pin the dependencies from pyproject.toml in requirements/*.txt
 	$(LOCK) -o requirements/base.txt
 	$(LOCK) --extra postgres -c requirements/base.txt -o requirements/postgres.txt
 	$(LOCK) --extra dev -c requirements/base.txt -o requirements/dev.txt

@@ -4,11 +4,10 @@
 import os
 import sys
 
+from webapp.http.commands import run_command_line
+from webapp.operations.remembered import remembered_environment
+
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
-    from django.core.management import execute_from_command_line
-
-    from tasks.starting import check_settings_or_exit
-
-    check_settings_or_exit()
-    execute_from_command_line(sys.argv)
+    os.environ.update(remembered_environment(os.environ))
+    run_command_line(sys.argv)

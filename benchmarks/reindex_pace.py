@@ -119,9 +119,7 @@ def _import(service: Any, alice: Any, photos: int) -> str:
     pictures = list(portraits(photos, of="people").items())
     for start in range(0, photos, UPLOADED_AT_ONCE):
         alice.upload(gallery, dict(pictures[start : start + UPLOADED_AT_ONCE]))
-    service.wait_until(
-        lambda: alice.progress(gallery)["indexed"] == photos, "every photo is indexed", seconds=PATIENCE_SECONDS
-    )
+    service.wait_until(lambda: alice.progress(gallery)["indexed"] == photos, "every photo is indexed")
     return gallery
 
 

@@ -1,23 +1,71 @@
 #!/bin/sh
-# Make this checkout runnable: create .venv with the pinned dependencies and find or install redis-server.
-# Safe to run again; does nothing if nothing has changed. Needs Python 3.11 or newer.
+# Make this checkout runnable. Safe to run again; does nothing when nothing has changed.
+#
+#   scripts/setup.sh          what the service needs: .venv with requirements/base.txt, and redis-server
+#   scripts/setup.sh dev      the development tools too: requirements/dev.txt, which includes base.txt
+#   scripts/setup.sh tests    and the programs that only the test suite runs
+#
+# Needs Python 3.11 or newer. These Debian packages are installed where they are missing and we may; elsewhere, a
+# sentence says what to install:
+#
+#   python3-venv              all       Debian ships Python's venv module separately
+#   redis-server              all
+#   chromium                  tests     the browser tests; skipped without it
+#   util-linux, iproute2      tests     `unshare` and `ip`: the tests that run without a network
 set -eu
 cd "$(dirname "$0")/.."
 
 PYTHON=${PYTHON:-python3}
-REQUIREMENTS=requirements/dev.txt
-STAMP=.venv/installed
+LEVEL=${1:-base}
 
 # as_root COMMAND...: run the command as root if that needs no password, else fail.
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@" 2>/dev/null; fi
 }
 
+# has COMMAND...: succeed if one of the commands exists.
+has() {
+    for command in "$@"; do command -v "$command" >/dev/null 2>&1 && return 0; done
+    return 1
+}
+
 # install_packages NAME...: install Debian packages, if this is Debian and we have the rights.
 install_packages() {
-    command -v apt-get >/dev/null 2>&1 || return 1
-    echo "Installing $* ..."
+    has apt-get || return 1
+    echo "Installing the system packages: $*"
     as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
+}
+
+# is_installed NAME: succeed when .venv holds what requirements/NAME.txt lists now.
+is_installed() {
+    [ "$(cat ".venv/installed-$1" 2>/dev/null)" = "$(cksum "requirements/$1.txt")" ]
+}
+
+# install_requirements NAME: install requirements/NAME.txt into .venv, and say how far it is.
+install_requirements() {
+    echo "Installing the Python packages of requirements/$1.txt into .venv"
+    rm -f ".venv/installed-$1"
+    # --no-deps: the file lists every dependency, and pip would ask for opencv's desktop build again.
+    {
+        PYTHONUNBUFFERED=1 .venv/bin/pip install --disable-pip-version-check --no-input --progress-bar off \
+            --no-deps --require-hashes -r "requirements/$1.txt" &&
+            cksum "requirements/$1.txt" >".venv/installed-$1"
+    } | show_progress "$(grep -c '^[^ #].*==' "requirements/$1.txt")"
+    # The status of a pipe is that of its last command: only the stamp says whether pip succeeded.
+    is_installed "$1" || exit 1
+}
+
+# show_progress TOTAL: read what pip prints, and print one line per package.
+show_progress() {
+    total=$1 count=0
+    while read -r first second third fourth _; do
+        case "$first $second" in
+        "Ignoring "*) total=$((total - 1)) ;; # a package for another platform
+        "Collecting "* | "Processing "*) count=$((count + 1)) && echo "  $count of $total  ${second##*/}" ;;
+        "Requirement already") count=$((count + 1)) && echo "  $count of $total  $fourth (already there)" ;;
+        "Installing collected") echo "  Unpacking: this takes a minute." ;;
+        esac
+    done
 }
 
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
@@ -25,20 +73,17 @@ install_packages() {
     exit 1
 }
 
-if ! command -v redis-server >/dev/null 2>&1; then
-    install_packages redis-server || {
-        echo "redis-server is missing: install it (Debian: apt install redis-server, macOS: brew install redis)." >&2
-        exit 1
-    }
-fi
+has redis-server || install_packages redis-server || {
+    echo "redis-server is missing: install it (Debian: apt install redis-server, macOS: brew install redis)." >&2
+    exit 1
+}
 
-# The browser tests need Chromium. Without it they are skipped, so failing to install it is not an error.
-if [ "${WITH_BROWSER:-}" = 1 ] && ! command -v chromium >/dev/null 2>&1 && ! command -v google-chrome >/dev/null 2>&1; then
-    install_packages chromium || echo "No Chromium found: the browser tests will be skipped."
+if [ "$LEVEL" = tests ]; then
+    has chromium chromium-browser google-chrome || install_packages chromium ||
+        echo "No Chromium found: the browser tests will be skipped."
+    { has unshare && has ip; } || install_packages util-linux iproute2 ||
+        echo "No unshare or no ip found: the tests in a network namespace will be skipped."
 fi
-
-WANTED=$(cksum "$REQUIREMENTS")
-[ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$WANTED" ] && exit 0
 
 if [ ! -x .venv/bin/pip ]; then
     echo "Creating .venv ..."
@@ -51,7 +96,16 @@ if [ ! -x .venv/bin/pip ]; then
         exit 1
     }
 fi
-echo "Installing the dependencies into .venv ..."
-# --no-deps: the file already lists every dependency, and pip would pull in opencv's desktop build again.
-.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$REQUIREMENTS"
-echo "$WANTED" >"$STAMP"
+
+case $LEVEL in
+base) is_installed base || install_requirements base ;;
+dev | tests)
+    is_installed dev || install_requirements dev
+    # dev.txt pins what base.txt pins, and more.
+    cksum requirements/base.txt >.venv/installed-base
+    ;;
+*)
+    echo "usage: scripts/setup.sh [base | dev | tests]" >&2
+    exit 2
+    ;;
+esac

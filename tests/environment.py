@@ -20,4 +20,5 @@ for _name in ("REDIS_URL", "REDIS_CACHE_URL", "MILVUS_URI", "MILVUS_HOST", "MILV
 if _database_url := os.environ.get("TEST_DATABASE_URL"):
     os.environ["DATABASE_URL"] = _database_url
 os.environ["FACEQUEUE_DATA_DIR"] = _data_dir
+os.environ["FACEQUEUE_RUNNING_FILE"] = os.path.join(_data_dir, "running.json")
 os.environ["PORT"] = str(free_port_block())

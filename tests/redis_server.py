@@ -1,7 +1,6 @@
 """A real Redis for tests: on a free port, in its own folder, stopped by its own process id."""
 
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,8 +10,7 @@ import pytest
 import redis
 
 from tests.servers import free_port, stop
-
-START_SECONDS = 10.0
+from tests.waiting import eventually
 
 
 def start_redis(folder: Path, port: int) -> subprocess.Popen[str]:
@@ -27,14 +25,19 @@ def start_redis(folder: Path, port: int) -> subprocess.Popen[str]:
         text=True,
     )
     client = redis.Redis(port=port)
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
+
+    def answers() -> bool:
+        assert process.poll() is None, "redis-server ended"
         with suppress(redis.ConnectionError):
-            if client.ping():
-                return process
-        time.sleep(0.05)
-    stop(process)
-    raise RuntimeError(f"redis-server did not start: {(folder / 'redis.log').read_text()}")
+            return bool(client.ping())
+        return False
+
+    try:
+        eventually(answers, "redis-server answers", details=(folder / "redis.log").read_text)
+    except BaseException:
+        stop(process)
+        raise
+    return process
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +17,9 @@ import pytest
 from pymilvus import MilvusClient
 
 from tests.ports import free_port_block
+from tests.waiting import PATIENCE_SECONDS, eventually
 from worker.vector_search.milvus.translation import FOREIGN_ERRORS
 
-#: The engine's imports alone take seconds on a busy machine.
-START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
 
@@ -45,7 +43,7 @@ def start_embedded_milvus(data_dir: Path, port: int) -> subprocess.Popen[str]:
     reader.daemon = True
     reader.start()
     try:
-        line = lines.get(timeout=START_SECONDS)
+        line = lines.get(timeout=PATIENCE_SECONDS)
         assert "ready" in line, f"The server said {line!r} instead of being ready."
     except (queue.Empty, AssertionError):
         stop(process)
@@ -176,13 +174,11 @@ def _milvus_programs() -> Path:
 
 
 def _wait_for_milvus(process: subprocess.Popen[str], uri: str, health_url: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not _milvus_answers(uri, health_url):
-        if process.poll() is not None:
-            raise RuntimeError(f"Milvus ended with {process.returncode} instead of starting.")
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"Milvus was not ready after {START_SECONDS} s.")
-        time.sleep(0.1)
+    def answers() -> bool:
+        assert process.poll() is None, f"Milvus ended with {process.returncode} instead of starting."
+        return _milvus_answers(uri, health_url)
+
+    eventually(answers, "Milvus is ready")
 
 
 def _milvus_answers(uri: str, health_url: str) -> bool:

@@ -13,7 +13,7 @@ class WebClient:
     """Session login with CSRF, as a browser does it; then the JSON API."""
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, timeout=60)
+        self.http = httpx.Client(base_url=url, timeout=150)
         self.http.get("/login/").raise_for_status()
         form = {"username": USERNAME, "password": PASSWORD, "csrfmiddlewaretoken": self.http.cookies["csrftoken"]}
         answer = self.http.post("/login/", data=form)
@@ -55,7 +55,7 @@ class WebClient:
             page, pages = page + 1, answer["pages"]
         return found
 
-    def search(self, gallery_id: str, image: bytes, *, wait_seconds: float = 30, **params: Any) -> httpx.Response:
+    def search(self, gallery_id: str, image: bytes, *, wait_seconds: float = 120, **params: Any) -> httpx.Response:
         return self.http.post(
             f"/api/v1/galleries/{gallery_id}/searches",
             params={"wait": wait_seconds, **params},

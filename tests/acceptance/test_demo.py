@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 
 from tests.ports import free_port_block
+from tests.waiting import HANG_SECONDS, PATIENCE_SECONDS, eventually
 from webapp.operations import samples
 
 pytestmark = pytest.mark.acceptance
@@ -23,7 +24,7 @@ def manage(*arguments: str, port: int, folder: Path) -> subprocess.CompletedProc
         cwd=settings.BASE_DIR,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=HANG_SECONDS,  # it gives up by itself when nothing moves
         check=False,
     )
 
@@ -42,6 +43,7 @@ def test_the_demo_shows_the_expected_photo_first_and_leaves_nothing_running_twic
         first = done.stdout.split(heading)[1].split()
         assert first[:2] == ["1", samples.PORTRAIT]
         assert "log in as 'demo'" in done.stdout
+        assert "WARNING" not in done.stdout + done.stderr, "it connects to nothing that is not there yet"
         assert not any(is_listened_on(port + offset) for offset in range(5))
 
 
@@ -68,3 +70,32 @@ def test_a_bad_setting_stops_the_start_with_a_sentence(tmp_path: Path):
     )
     assert done.returncode != 0
     assert done.stderr.strip() == "facequeue cannot start: PORT must be a whole number, not 'ninety'."
+
+
+def test_up_says_when_it_is_ready_and_commands_in_another_terminal_find_it(tmp_path: Path):
+    note = {"FACEQUEUE_RUNNING_FILE": str(tmp_path / "running.json")}
+    port = free_port_block()
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        up = subprocess.Popen(
+            [sys.executable, "manage.py", "up"],
+            env=os.environ | note | {"PORT": str(port), "FACEQUEUE_DATA_DIR": str(tmp_path / "data")},
+            cwd=settings.BASE_DIR,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        eventually(
+            lambda: "Everything is healthy after" in log.read_text(errors="replace"),
+            "up is ready",
+            details=lambda: log.read_text(errors="replace")[-3000:],
+        )
+        bare = {name: value for name, value in os.environ.items() if name not in ("PORT", "FACEQUEUE_DATA_DIR")}
+        doctor = [sys.executable, "manage.py", "doctor"]
+        done = subprocess.run(doctor, env=bare | note, cwd=settings.BASE_DIR, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"127.0.0.1:{port + 1}" in done.stdout
+    finally:
+        up.terminate()
+        up.wait(PATIENCE_SECONDS)
+    assert not Path(note["FACEQUEUE_RUNNING_FILE"]).exists()

@@ -18,6 +18,7 @@ from pymilvus import MilvusClient
 
 from tests import pictures
 from tests.service import EVERYTHING, RunningService
+from tests.waiting import HANG_SECONDS, PATIENCE_SECONDS, eventually
 from tests.web_client import WebClient
 from worker.canary import CANARY_GALLERY_ID
 
@@ -34,8 +35,6 @@ PEOPLE = {
 SIDE_PIXELS = 150
 #: A search is sent each so long after the one before, or as soon as that one is answered.
 SEARCH_INTERVAL_SECONDS = 0.5
-#: Patience for each step, in seconds, and for each photo in it: the machine may be slow.
-PATIENCE_SECONDS, PHOTO_PATIENCE_SECONDS = 250.0, 1.0
 ENVIRONMENT = {
     "INDEX_LEASE_SECONDS": "15",
     "VISIBILITY_TIMEOUT_SECONDS": "20",
@@ -79,7 +78,7 @@ class Searches:
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        self._thread.join(timeout=60)
+        self._thread.join(timeout=PATIENCE_SECONDS)
 
     def _run(self) -> None:
         alice = WebClient(self.url)
@@ -96,7 +95,7 @@ class Searches:
         alice.close()
 
     def _search(self, alice: WebClient, name: str, number: int) -> None:
-        answer = alice.search(self.gallery, photo_of(name, number), wait_seconds=30, limit=20)
+        answer = alice.search(self.gallery, photo_of(name, number), limit=20)
         if answer.status_code != 200:
             self.wrong.append(f"{name}: {answer.status_code} {answer.text}")
             return
@@ -110,9 +109,8 @@ class Searches:
 class Site:
     """The service with workers of both packs, and what stands in its database and in Milvus."""
 
-    def __init__(self, service: RunningService, *, patience_seconds: float) -> None:
+    def __init__(self, service: RunningService) -> None:
         self.service = service
-        self._patience_seconds = patience_seconds
         self.alice = WebClient(service.url)
 
     def reindex(self, *arguments: str) -> Any:
@@ -122,7 +120,7 @@ class Site:
         """Generations by pack, from the database."""
         with self._database() as database:
             columns = "id, pack, state, collection"
-            rows = database.execute(f"SELECT {columns} FROM operations_generation").fetchall()
+            rows = database.execute(f"SELECT {columns} FROM generations_generation").fetchall()
         return {pack: {"id": id_, "state": state, "collection": name} for id_, pack, state, name in rows}
 
     def faces(self, pack: str) -> tuple[set[str], list[str]]:
@@ -160,7 +158,7 @@ class Site:
 
     def names(self) -> dict[str, str]:
         """Return who each named face is, from the database."""
-        query = "SELECT f.id, p.name FROM gallery_face f JOIN gallery_person p ON p.id = f.person_id"
+        query = "SELECT f.id, p.name FROM gallery_face f JOIN people_person p ON p.id = f.person_id"
         with self._database() as database:
             return {str(uuid.UUID(face_id)): name for face_id, name in database.execute(query)}
 
@@ -171,10 +169,7 @@ class Site:
         return self.generations()[pack]["state"] == "ready"
 
     def wait(self, condition: Any, what: str) -> None:
-        deadline = time.monotonic() + self._patience_seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"{what}: not in time\n{self._state()}"
-            time.sleep(0.5)
+        eventually(condition, what, progress=self.service.progress, details=self._state)
 
     def _state(self) -> str:
         status = self.service.manage("reindex", "status", check=False).stdout
@@ -192,7 +187,7 @@ class Site:
 @pytest.mark.parametrize(
     "count",
     [
-        pytest.param(48, id="48 photos", marks=pytest.mark.timeout(600)),
+        pytest.param(48, id="48 photos", marks=pytest.mark.timeout(HANG_SECONDS)),
         pytest.param(1000, id="1000 photos", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
     ],
 )
@@ -200,7 +195,7 @@ def test_another_pack_takes_over(tmp_path: Path, count: int) -> None:
     with RunningService(tmp_path, processes=EVERYTHING, environment=ENVIRONMENT) as service:
         service.create_user()
         service.wait_until_healthy()
-        site = Site(service, patience_seconds=PATIENCE_SECONDS + count * PHOTO_PATIENCE_SECONDS)
+        site = Site(service)
         alice = site.alice
         gallery = alice.create_gallery("everybody")
         uploaded = photos(count)

@@ -46,6 +46,7 @@ def test_an_import_is_bounded_cancelled_and_retried(service: RunningService, tmp
     imported = service.manage("import_photos", str(folder), "--gallery", GALLERY, "--create", "--json")
     job_id = json.loads(imported.stdout)["job_id"]
     total = job(service, "show", job_id)["total"]
+    service.wait_until(lambda: index_messages(queue) == BOUND, "the queue is full")
     time.sleep(3)  # two ticks of the feeder
     assert index_messages(queue) == BOUND, "the rest waits in the database"
 

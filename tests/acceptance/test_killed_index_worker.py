@@ -52,7 +52,7 @@ def test_every_photo_is_indexed_once_a_worker_is_back(service: RunningService, t
         os.killpg(killed, 0)
 
     service.start("worker-index")
-    service.wait_until(lambda: alice.progress(gallery)["pending"] == 0, "no photo is pending", seconds=150)
+    service.wait_until(lambda: alice.progress(gallery)["pending"] == 0, "no photo is pending")
     progress = alice.progress(gallery)
     assert progress["indexed"] == PHOTOS, progress
     face_ids = service.all_face_ids()

@@ -6,17 +6,19 @@ import sys
 
 import pytest
 
+from tests.waiting import HANG_SECONDS
+
 
 @pytest.mark.long
 @pytest.mark.acceptance
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(HANG_SECONDS)
 def test_many_users_are_answered_or_told_when_to_come_again_while_an_import_runs() -> None:
     finished = subprocess.run(
         [sys.executable, "-m", "benchmarks.load", "--users", "150", "--seconds", "20", "--photos", "100", "--json"],
         check=False,
         capture_output=True,
         text=True,
-        timeout=480,
+        timeout=HANG_SECONDS,
     )
     assert finished.stdout, finished.stderr[-3000:]
     found = json.loads(finished.stdout)

@@ -42,7 +42,7 @@ def test_a_photo_uploaded_while_redis_is_down_is_indexed_once_it_is_back(service
     assert "WRONG  redis " in diagnosis.stdout
 
     service.start("redis")
-    service.wait_until(lambda: alice.progress(gallery)["indexed"] == 1, "the photo is indexed", seconds=120)
+    service.wait_until(lambda: alice.progress(gallery)["indexed"] == 1, "the photo is indexed")
     matches = alice.search(gallery, samples.portrait_query()).json()["faces"][0]["matches"]
     assert matches[0]["photo"] == samples.PORTRAIT
     alice.close()

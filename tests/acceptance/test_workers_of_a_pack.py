@@ -15,12 +15,11 @@ import pytest
 from django.conf import settings
 
 from tests.service import RunningService
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.services, pytest.mark.acceptance]
 
 NEW = "starter-compact"
-#: A worker gets so long to finish its task, and its supervisor a little more.
-STOP_SECONDS = 40.0
 
 
 @contextmanager
@@ -39,7 +38,7 @@ def workers_of(service: RunningService, pack: str, log: Path) -> Iterator[subpro
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            process.wait(STOP_SECONDS)
+            process.wait(PATIENCE_SECONDS)
 
 
 def reindex(service: RunningService, *arguments: str) -> Any:
@@ -65,7 +64,7 @@ def test_workers_of_another_pack_open_its_gate_and_leave_nothing_behind(
             queues = {queue for each in started for queue in each.cmdline() if queue.endswith(f".{NEW}")}
             assert queues == {f"{role}.{NEW}" for role in ("search", "index", "reindex")}
             os.kill(process.pid, signal.SIGTERM)
-            assert process.wait(STOP_SECONDS) == 128 + signal.SIGTERM
+            assert process.wait(PATIENCE_SECONDS) == 128 + signal.SIGTERM
         _, alive = psutil.wait_procs(started, timeout=5)
         assert not alive
     finally:

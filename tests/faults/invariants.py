@@ -1,15 +1,16 @@
 """What must hold after every fault, asked of the database, Redis and Milvus themselves, past our own code."""
 
 import sqlite3
-import time
+import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import redis
 from pymilvus import MilvusException
 
 from tests.service import RunningService
+from tests.waiting import eventually
 
 FINAL = frozenset({"indexed", "no_faces", "failed"})
 QUEUES = ("index.starter", "search.starter", "records")
@@ -46,10 +47,13 @@ def unsettled(service: RunningService) -> list[str]:
 
 
 def _queues(service: RunningService) -> list[str]:
+    return [f"{name} holds {length} messages." for name, length in _queue_lengths(service).items() if length]
+
+
+def _queue_lengths(service: RunningService) -> dict[str, int]:
     with redis.Redis.from_url(service.redis_url, socket_timeout=2) as broker:
         lengths = {name: sum(broker.llen(name + priority) for priority in PRIORITIES) for name in QUEUES}
-        lengths |= {"unacked": broker.hlen("unacked"), "unacked_index": broker.zcard("unacked_index")}
-    return [f"{name} holds {length} messages." for name, length in lengths.items() if length]
+        return lengths | {"unacked": broker.hlen("unacked"), "unacked_index": broker.zcard("unacked_index")}
 
 
 def _faces(service: RunningService) -> list[str]:
@@ -63,24 +67,31 @@ def _faces(service: RunningService) -> list[str]:
     return [f"The database has {len(rows)} faces, Milvus {len(vectors)} ({len(set(rows) & set(vectors))} of them)."]
 
 
-def eventually(condition: Callable[[], bool], what: str, *, seconds: float) -> float:
-    """Wait until `condition` holds and return how many seconds that took. Processes may end meanwhile."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() < started + seconds, f"Not within {seconds:g} s: {what}."
-        time.sleep(0.1)
-    return time.monotonic() - started
-
-
-def wait_until_whole(service: RunningService, *, seconds: float = 120) -> float:
+def wait_until_whole(service: RunningService) -> float:
     """Wait until every photo is final, nothing is under way, and faces are the same in both stores; return seconds."""
-    started = time.monotonic()
-    while problems := unsettled(service):
-        if time.monotonic() > started + seconds:
-            logs = "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-2500:]}" for path in _logs(service))
-            raise AssertionError(f"Not whole after {seconds:g} s: {' '.join(problems)}\n{logs}")
-        time.sleep(0.2)
-    return time.monotonic() - started
+    problems: list[str] = []
+    waiting: list[int] = []
+
+    def is_whole() -> bool:
+        problems[:] = unsettled(service)
+        return not problems
+
+    def progress() -> tuple[object, ...]:
+        waiting.append(_waiting_messages(service))
+        return service.progress(), min(waiting)  # canaries come and go: only a new minimum is progress
+
+    def details() -> str:
+        logs = (f"--- {path.name}\n{path.read_text(errors='replace')[-2500:]}" for path in _logs(service))
+        return "\n".join([*problems, *logs])
+
+    return eventually(is_whole, "everything is settled", progress=progress, details=details)
+
+
+def _waiting_messages(service: RunningService) -> int:
+    try:
+        return sum(_queue_lengths(service).values())
+    except redis.RedisError:
+        return sys.maxsize
 
 
 def _logs(service: RunningService) -> list:

@@ -15,9 +15,10 @@ import psutil
 import pytest
 
 from tests.faults.conftest import ENVIRONMENT
-from tests.faults.invariants import database, eventually, wait_until_whole
+from tests.faults.invariants import database, wait_until_whole
 from tests.faults.traffic import Traffic, wait_until_searchable
 from tests.service import EVERYTHING, RunningService
+from tests.waiting import PATIENCE_SECONDS, eventually
 from webapp.jobs.services import OPEN_SECONDS
 from webapp.operations.supervisor import FIRST_START_SECONDS
 
@@ -35,12 +36,10 @@ class Extent:
     #: Longest pause after a fault, and longest time that a process is frozen.
     pause_seconds: float
     frozen_seconds: float
-    #: How long the rest of the import may take on a slow machine.
-    patience_seconds: float
 
 
-SHORT = Extent(photos=90, seconds=30, pause_seconds=5, frozen_seconds=4, patience_seconds=200)
-FULL = Extent(photos=2000, seconds=300, pause_seconds=8, frozen_seconds=12, patience_seconds=2000)
+SHORT = Extent(photos=90, seconds=30, pause_seconds=5, frozen_seconds=4)
+FULL = Extent(photos=2000, seconds=300, pause_seconds=8, frozen_seconds=12)
 
 
 class UpService(RunningService):
@@ -114,11 +113,16 @@ def test_an_import_survives_the_end_of_every_process_at_any_time(tmp_path: Path,
                 done[break_something(service, extent, chance)] += 1
                 time.sleep(chance.uniform(0.5, extent.pause_seconds))
             healed = time.monotonic()
-            traffic.wait_for_every_photo(seconds=extent.patience_seconds)
-        wait_until_whole(service, seconds=200)
+            traffic.wait_for_every_photo()
+        wait_until_whole(service)
         recovery_seconds = time.monotonic() - healed
         print(f"faults {dict(done)}; restarts {dict(service.restarts())}")
         traffic.check(f"chaos with seed {SEED}, {extent.photos} photos", recovery_seconds)
         wait_until_searchable(service, traffic.gallery)
         if extent is FULL:  # a web process that was killed during an upload leaves a job open for as long
-            eventually(lambda: not unfinished_jobs(service), "every job is finished", seconds=OPEN_SECONDS + 60)
+            eventually(
+                lambda: not unfinished_jobs(service),
+                "every job is finished",
+                progress=service.progress,
+                patience_seconds=OPEN_SECONDS + PATIENCE_SECONDS,
+            )

@@ -7,9 +7,10 @@ import pytest
 from tests.faults.invariants import database, wait_until_whole
 from tests.faults.traffic import portraits
 from tests.service import RunningService
+from tests.waiting import HANG_SECONDS
 from tests.web_client import WebClient
 
-pytestmark = [pytest.mark.services, pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.services, pytest.mark.faults, pytest.mark.timeout(HANG_SECONDS)]
 
 PHOTOS = 40
 

@@ -9,12 +9,13 @@ import redis
 
 from tasks.health.reports import KEY_PREFIX, WorkerReport
 from tests.faults.conftest import ENVIRONMENT
-from tests.faults.invariants import eventually, wait_until_whole
+from tests.faults.invariants import wait_until_whole
 from tests.faults.traffic import HONEST, Traffic, portraits, wait_until_searchable
 from tests.service import EVERYTHING, SERVERS, RunningService
+from tests.waiting import HANG_SECONDS, eventually
 from tests.web_client import WebClient
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(HANG_SECONDS)]
 
 PHOTOS = 60
 
@@ -42,7 +43,7 @@ def test_a_rolling_restart_of_every_process_loses_and_fails_nothing(alone: Runni
             alone.start(name)
             alone.wait_until_healthy()
             answered = traffic.searches["answered"]
-            eventually(lambda answered=answered: traffic.searches["answered"] > answered + 1, "searches", seconds=60)
+            eventually(lambda answered=answered: traffic.searches["answered"] > answered + 1, "searches")
             told = set(traffic.searches - before) - {"answered"}
             print(f"restart of {name}: status {status}, searches {dict(traffic.searches - before)}")
             # Of our own processes only the web breaks a connection, which its client makes again.
@@ -119,6 +120,6 @@ def test_a_worker_waits_for_everything_that_it_needs_and_says_so(tmp_path: Path)
 
         for name in ("redis", "milvus"):
             service.kill(name)
-            eventually(lambda: bool(problem_of(service)), f"it misses {name}", seconds=60)
+            eventually(lambda: bool(problem_of(service)), f"it misses {name}")
             service.start(name)
-            eventually(lambda: is_well_again(service), f"it has found {name} again", seconds=60)
+            eventually(lambda: is_well_again(service), f"it has found {name} again")

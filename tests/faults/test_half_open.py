@@ -18,9 +18,10 @@ from tests.faults.traffic import Traffic, wait_until_searchable
 from tests.ports import free_port_block
 from tests.redis_server import redis_server
 from tests.service import RunningService
+from tests.waiting import HANG_SECONDS
 from webapp.operations.ports import LocalPorts
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(HANG_SECONDS)]
 
 #: How long new connections freeze as well, in the second case.
 CUT_SECONDS = 10.0

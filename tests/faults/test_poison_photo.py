@@ -7,12 +7,13 @@ import pytest
 from django.conf import settings
 
 from tests.faults.conftest import ENVIRONMENT, supervised
-from tests.faults.invariants import eventually, photo_states, wait_until_whole
+from tests.faults.invariants import photo_states, wait_until_whole
 from tests.faults.poison.sitecustomize import POISON
 from tests.faults.traffic import portraits
+from tests.waiting import HANG_SECONDS, eventually
 from tests.web_client import WebClient
 
-pytestmark = [pytest.mark.services, pytest.mark.faults, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.services, pytest.mark.faults, pytest.mark.timeout(HANG_SECONDS)]
 
 NEIGHBOURS = 15
 MAX_ATTEMPTS = 7
@@ -28,7 +29,9 @@ def test_it_fails_alone(tmp_path: Path):
         gallery = alice.create_gallery("poison")
         files = portraits(NEIGHBOURS, of="neighbour")
         alice.upload(gallery, {"poison.jpg": files["neighbour-000.jpg"] + POISON} | files)
-        seconds = eventually(lambda: "pending" not in photo_states(service).values(), "all are final", seconds=240)
+        seconds = eventually(
+            lambda: "pending" not in photo_states(service).values(), "all are final", progress=service.progress
+        )
         photos = alice.photos(gallery)
         poison = photos.pop("poison.jpg")
         assert (poison["state"], poison["code"]) == ("failed", "gave_up")

@@ -9,8 +9,9 @@ import pytest
 from tests.faults.invariants import wait_until_whole
 from tests.faults.traffic import Traffic, wait_until_searchable
 from tests.service import EVERYTHING, RunningService
+from tests.waiting import HANG_SECONDS
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(HANG_SECONDS)]
 
 FROZEN_SECONDS = 8.0
 #: What `make test` runs; `make faults` runs all.

@@ -12,10 +12,11 @@ import redis
 from tests.faults.invariants import wait_until_whole
 from tests.faults.traffic import Traffic, wait_until_searchable
 from tests.service import RunningService
+from tests.waiting import HANG_SECONDS
 from tests.web_client import WebClient
 from webapp.operations import samples
 
-pytestmark = [pytest.mark.services, pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.services, pytest.mark.faults, pytest.mark.timeout(HANG_SECONDS)]
 
 FROZEN_SECONDS = 20.0
 FULL_SECONDS = 8.0

@@ -14,12 +14,12 @@ from django.conf import settings
 
 from tasks.web.query_images import KEY_PREFIX
 from tests.faults.conftest import ENVIRONMENT
-from tests.faults.invariants import eventually
 from tests.service import RunningService
+from tests.waiting import HANG_SECONDS, PATIENCE_SECONDS, eventually
 from tests.web_client import WebClient
 from webapp.operations import samples
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(HANG_SECONDS)]
 
 PROCESSES = ("redis", "redis-cache", "milvus", "web", "worker-search")
 BOUND = 6
@@ -45,7 +45,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 def alice(service: RunningService) -> Iterator[WebClient]:
     client = WebClient(service.url)
     client.gallery = client.create_gallery(f"searches {time.monotonic()}")  # type: ignore[attr-defined]
-    eventually(lambda: search(client).status_code == 200, "a search is answered", seconds=60)
+    eventually(lambda: search(client).status_code == 200, "a search is answered")
     for left in images(service):
         cache(service).delete(left)
     yield client
@@ -64,7 +64,7 @@ def search(alice: WebClient, *, wait_seconds: float = 5) -> httpx.Response:
 def answer_of(alice: WebClient, accepted: httpx.Response) -> tuple[int, str]:
     """Poll until the search is answered or refused; return the status and the code, "" for an answer."""
     assert accepted.status_code == 202, accepted.text
-    deadline = time.monotonic() + 3 * TIMEOUT_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     answer = accepted
     while answer.status_code == 202:
         assert time.monotonic() < deadline, "the search was neither answered nor did it expire"
@@ -112,7 +112,7 @@ def test_a_search_whose_redis_cache_restarted_says_so(service: RunningService, a
         accepted = search(alice, wait_seconds=0)
         service.kill("redis-cache")
         service.start("redis-cache")
-        eventually(lambda: _answers(service), "redis-cache answers", seconds=20)
+        eventually(lambda: _answers(service), "redis-cache answers")
     assert answer_of(alice, accepted) == (410, "query_image_gone")
 
 
@@ -141,7 +141,7 @@ def test_a_search_whose_client_went_away_runs_no_model(service: RunningService, 
         with pytest.raises(httpx.ReadTimeout):
             search(alice)
         alice.http.timeout = httpx.Timeout(60)
-        eventually(lambda: not images(service), "the image is gone", seconds=10)
+        eventually(lambda: not images(service), "the image is gone")
     assert search(alice).status_code == 200
     assert decoded(service) == before + 1
 

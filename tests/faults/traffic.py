@@ -12,8 +12,9 @@ import httpx
 from PIL import Image
 
 from tests import pictures
-from tests.faults.invariants import FINAL, eventually, photo_states
+from tests.faults.invariants import FINAL, photo_states
 from tests.service import RunningService
+from tests.waiting import PATIENCE_SECONDS, eventually
 from tests.web_client import WebClient
 from webapp.operations import samples
 
@@ -44,7 +45,7 @@ def wait_until_searchable(service: RunningService, gallery: str) -> None:
     """Wait until a search is answered with matches: after a fault everything works again."""
     alice = WebClient(service.url)
     try:
-        eventually(lambda: _finds(alice, gallery), "a search is answered", seconds=60)
+        eventually(lambda: _finds(alice, gallery), "a search is answered")
     finally:
         alice.close()
 
@@ -82,18 +83,22 @@ class Traffic:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         for thread in self._threads:
-            thread.join(timeout=60)
+            thread.join(timeout=PATIENCE_SECONDS)
         self._alice.close()
 
     def wait_for_the_import(self) -> None:
         """Return when the first photos of many are final."""
-        eventually(lambda: self._failed() or self._final_photos() > self._before, "the import has begun", seconds=60)
+        eventually(lambda: self._failed() or self._final_photos() > self._before, "the import has begun")
         assert not self.surprises, self.surprises
         assert self._final_photos() < self._before + self.photos, "the import was over too soon"
 
-    def wait_for_every_photo(self, *, seconds: float = 120) -> None:
+    def wait_for_every_photo(self) -> None:
         last = self._before + self.photos
-        eventually(lambda: self._failed() or self._final_photos() >= last, "every photo is final", seconds=seconds)
+        eventually(
+            lambda: self._failed() or self._final_photos() >= last,
+            "every photo is final",
+            progress=lambda: (self.accepted, self._final_photos()),
+        )
         assert not self.surprises, self.surprises
 
     def _failed(self) -> bool:
@@ -155,7 +160,7 @@ class Traffic:
         """Search, and poll until the search is answered or has expired. Return what it was told."""
         try:
             answer = self._alice.search(self.gallery, image, wait_seconds=8)
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + PATIENCE_SECONDS
             while answer.status_code == 202:
                 assert time.monotonic() < deadline, "a search was neither answered nor did it expire"
                 answer = self._alice.http.get(f"/api/v1/searches/{answer.json()['job']}", params={"wait": 8})

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(120)]
+from tests.waiting import HANG_SECONDS, PATIENCE_SECONDS, eventually
+
+pytestmark = [pytest.mark.services, pytest.mark.timeout(HANG_SECONDS)]
 
 PROGRAM = """
 import sys
@@ -60,10 +61,7 @@ def log_of(folder: Path) -> str:
 
 
 def wait_for(condition: Callable[[], object], folder: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, log_of(folder)
-        time.sleep(0.05)
+    eventually(condition, "the processes are as expected", details=lambda: log_of(folder))
 
 
 def sleeping(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
@@ -106,12 +104,12 @@ def test_a_signal_stops_all_even_those_that_pause_or_have_been_restarted(tmp_pat
         wait_for(lambda: restarted not in sleeping(process) and len(sleeping(process)) == 2, tmp_path)
         family = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, number)
-        assert process.wait(30) == 128 + number
+        assert process.wait(PATIENCE_SECONDS) == 128 + number
         assert not [each for each in family if is_running(each)]
         assert "SIGKILL" not in log_of(tmp_path)
 
 
 def test_one_that_never_starts_stops_all_with_its_status(tmp_path: Path):
     with supervisor(tmp_path, LASTING, "echo what is wrong; exit 3", first_start_seconds=10) as process:
-        assert process.wait(30) == 3
+        assert process.wait(PATIENCE_SECONDS) == 3
     assert "what is wrong" in log_of(tmp_path)

@@ -13,6 +13,7 @@ from pytest_celery import CeleryTestContainer
 
 import docker
 from tests.service import RunningService
+from tests.waiting import PATIENCE_SECONDS
 from tests.workers.nodes import QUEUES, READY_PROMPTS, redis_config
 from webapp.operations import local
 
@@ -41,7 +42,7 @@ class DockerNode(CeleryTestContainer):
     def ready(self) -> bool:
         # Not the inherited one: it waits for an address, of which a container in the host's network has none.
         self.reload()
-        return self.status == "running" and self._wait_ready(timeout=90)
+        return self.status == "running" and self._wait_ready(timeout=PATIENCE_SECONDS)
 
     def start(self) -> None:
         """Start the container again and do not wait for it."""

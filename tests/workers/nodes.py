@@ -7,10 +7,8 @@ from collections.abc import Iterable
 
 from tasks import roles
 from tasks.dictionaries import pack_name
-from tests.faults.invariants import eventually
 from tests.service import RunningService
-
-START_SECONDS = 90.0
+from tests.waiting import eventually
 
 #: What a process writes once it is ready.
 READY_PROMPTS = {
@@ -48,7 +46,7 @@ class ProcessNode:
 
     def ready(self) -> bool:
         """Wait until the process says that it is ready."""
-        eventually(self._is_ready, f"{self.name} is ready", seconds=START_SECONDS)
+        eventually(self._is_ready, f"{self.name} is ready")
         return True
 
     def kill(self, signal: str = "SIGKILL") -> None:

@@ -19,12 +19,12 @@ from tasks import names, queues
 from tasks.beat.schedule import FEED_INTERVAL_SECONDS
 from tasks.dictionaries import pack_name
 from tasks.health.inspection import beat_answers
-from tests.faults.invariants import eventually
 from tests.servers import free_port
 from tests.service import RunningService
+from tests.waiting import HANG_SECONDS, eventually
 from webapp.operations import health, samples
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(HANG_SECONDS)]
 
 NODES = ("redis", "redis-cache", "beat", "worker-records")
 #: As many as the command adds before it finds that the queue is down.
@@ -37,7 +37,7 @@ def beat(nodes: dict[str, Any]) -> Any:
 
 
 def test_doctor_says_that_a_frozen_beat_does_not_answer(beat: Any) -> None:
-    eventually(beat_answers, "beat answers", seconds=30)
+    eventually(beat_answers, "beat answers")
     assert health._beat().ok
     beat.kill(signal="SIGSTOP")
     try:
@@ -48,7 +48,7 @@ def test_doctor_says_that_a_frozen_beat_does_not_answer(beat: Any) -> None:
         assert finding.remedy
     finally:
         beat.kill(signal="SIGCONT")
-    eventually(beat_answers, "beat answers again", seconds=30)
+    eventually(beat_answers, "beat answers again")
 
 
 @contextmanager
@@ -61,9 +61,7 @@ def another_beat(service: RunningService, folder: Path) -> Iterator[None]:
             [sys.executable, "-m", *beat], cwd=settings.BASE_DIR, env=service.environment, stdout=log, stderr=log
         )
     try:
-        eventually(
-            lambda: "Sending due task feed-index-queue" in (folder / "second.log").read_text(), "it ticks", seconds=60
-        )
+        eventually(lambda: "Sending due task feed-index-queue" in (folder / "second.log").read_text(), "it ticks")
         yield
     finally:
         process.terminate()
@@ -83,7 +81,7 @@ def test_two_beats_send_each_photo_once(service: RunningService, broker: redis.R
     finally:
         del service.environment["REDIS_URL"]
     with another_beat(service, tmp_path):
-        eventually(lambda: len(set(sent_photos(broker))) == PHOTOS, "every photo is sent", seconds=30)
+        eventually(lambda: len(set(sent_photos(broker))) == PHOTOS, "every photo is sent")
         time.sleep(2 * FEED_INTERVAL_SECONDS)
     assert max(Counter(sent_photos(broker)).values()) == 1
 

@@ -11,11 +11,12 @@ import redis
 from pytest_celery import CeleryTestSetup, CeleryTestWorker
 
 from tasks import names, queues
-from tests.faults.invariants import database, eventually
+from tests.faults.invariants import database
 from tests.service import RunningService
+from tests.waiting import HANG_SECONDS, eventually
 from tests.workers.conftest import VISIBILITY_SECONDS, locked_database, reports
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(HANG_SECONDS)]
 
 NODES = ("redis", "redis-cache", "worker-records")
 CONCURRENCY = 2
@@ -27,9 +28,9 @@ def worker(celery_setup: CeleryTestSetup, broker: redis.Redis, cache: redis.Redi
     worker = celery_setup.worker
     if worker.container.status != "running":
         worker.restart()
-    eventually(lambda: "records" in reports(cache), "the worker reports", seconds=60)
+    eventually(lambda: "records" in reports(cache), "the worker reports")
     yield worker
-    eventually(lambda: held(broker) == (0, 0), "nothing is left in the queue", seconds=60)
+    eventually(lambda: held(broker) == (0, 0), "nothing is left in the queue")
 
 
 def add_ended_session(service: RunningService) -> None:
@@ -63,7 +64,7 @@ def test_a_worker_takes_no_more_messages_than_it_runs(
 ) -> None:
     with locked_database(service):
         purge(celery_setup, times=CONCURRENCY + 3)
-        eventually(lambda: held(broker) == (3, CONCURRENCY), "every process has a task", seconds=30)
+        eventually(lambda: held(broker) == (3, CONCURRENCY), "every process has a task")
         time.sleep(1)
         assert held(broker) == (3, CONCURRENCY)
 
@@ -78,13 +79,13 @@ def test_a_worker_told_to_stop_finishes_its_tasks_and_takes_no_other(
     add_ended_session(service)
     with locked_database(service):
         purge(celery_setup, times=CONCURRENCY + 2)
-        eventually(lambda: held(broker) == (2, CONCURRENCY), "every process has a task", seconds=30)
+        eventually(lambda: held(broker) == (2, CONCURRENCY), "every process has a task")
         # Received is not begun: what no process has begun yet goes back to the queue.
-        eventually(lambda: reports(cache)["records"].active_tasks == CONCURRENCY, "both have begun", seconds=60)
+        eventually(lambda: reports(cache)["records"].active_tasks == CONCURRENCY, "both have begun")
         seen = len(worker.logs())
         worker.kill("SIGTERM", reload_container=False)
-        eventually(lambda: "shutdown" in worker.logs()[seen:].lower(), "the worker says that it stops", seconds=30)
-    eventually(lambda: has_ended(worker), "the worker has stopped", seconds=30)
+        eventually(lambda: "shutdown" in worker.logs()[seen:].lower(), "the worker says that it stops")
+    eventually(lambda: has_ended(worker), "the worker has stopped")
     assert sessions(service) == 0
     assert held(broker) == (2, 0)
     assert reports(cache) == {}, "a worker that left on purpose is gone at once"
@@ -97,7 +98,7 @@ def test_a_worker_goes_on_after_its_broker_restarted(
     add_ended_session(service)
     celery_setup.broker.restart()
     purge(celery_setup)
-    eventually(lambda: sessions(service) == 0, "the task ran", seconds=60)
+    eventually(lambda: sessions(service) == 0, "the task ran")
     assert worker.container.status == "running"
 
 
@@ -110,10 +111,10 @@ def test_a_worker_that_starts_before_its_broker_waits_for_it(
     celery_setup.broker.kill()
     seen = len(worker.logs())
     worker.container.start()
-    eventually(lambda: "Trying again in" in worker.logs()[seen:], "the worker says that it waits", seconds=60)
+    eventually(lambda: "Trying again in" in worker.logs()[seen:], "the worker says that it waits")
     celery_setup.broker.restart()
     purge(celery_setup)
-    eventually(lambda: sessions(service) == 0, "the task ran", seconds=90)
+    eventually(lambda: sessions(service) == 0, "the task ran")
 
 
 def test_a_task_whose_worker_was_killed_runs_again_after_the_visibility_timeout(
@@ -126,13 +127,13 @@ def test_a_task_whose_worker_was_killed_runs_again_after_the_visibility_timeout(
     add_ended_session(service)
     with locked_database(service):
         purge(celery_setup)
-        eventually(lambda: held(broker) == (0, 1), "the worker has the task", seconds=30)
-        eventually(lambda: reports(cache)["records"].active_tasks == 1, "it has begun", seconds=60)
+        eventually(lambda: held(broker) == (0, 1), "the worker has the task")
+        eventually(lambda: reports(cache)["records"].active_tasks == 1, "it has begun")
         worker.kill()
         killed_at = time.monotonic()
     assert has_ended(worker)
     assert sessions(service) == 1
     worker.restart()
-    eventually(lambda: sessions(service) == 0, "the task ran again", seconds=60)
+    eventually(lambda: sessions(service) == 0, "the task ran again")
     assert time.monotonic() - killed_at > VISIBILITY_SECONDS - 5
-    eventually(lambda: held(broker) == (0, 0), "the message is acknowledged", seconds=30)
+    eventually(lambda: held(broker) == (0, 0), "the message is acknowledged")

@@ -24,11 +24,11 @@ from tasks.targets import default_target
 from tasks.web.results import KEY_PREFIX
 from tasks.web.search_client import SearchClient
 from tasks.work_queue import work_queue
-from tests.faults.invariants import eventually
 from tests.service import RunningService
+from tests.waiting import HANG_SECONDS, eventually
 from webapp.operations import samples
 
-pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(HANG_SECONDS)]
 
 NODES = ("redis", "redis-cache", "milvus", "worker-search", "worker-index")
 AWAY_SECONDS = 2.0
@@ -40,7 +40,7 @@ def redis_away_at_the_end(setup: CeleryTestSetup, milvus: Any, broker: redis.Red
     milvus.kill(signal="SIGSTOP")
     try:
         yield
-        eventually(lambda: broker.hlen("unacked") == 1, "a worker has the message", seconds=30)
+        eventually(lambda: broker.hlen("unacked") == 1, "a worker has the message")
         time.sleep(1)  # until it stands at Milvus; sooner or later, its end comes after the kill
         setup.broker.kill()
     finally:
@@ -74,7 +74,7 @@ async def test_the_result_of_a_search_is_not_lost_and_a_second_run_does_not_chan
     assert result.error is None
     assert len(result.faces) == 1
     await asyncio.to_thread(
-        eventually, lambda: is_settled(celery_setup, broker), "the message is acknowledged in the end", seconds=60
+        eventually, lambda: is_settled(celery_setup, broker), "the message is acknowledged in the end"
     )
     assert json.loads(broker.get(KEY_PREFIX + job_id) or "")["status"] == "SUCCESS"
 
@@ -92,11 +92,11 @@ def test_a_chunk_that_nobody_acknowledged_is_indexed_again_with_the_same_faces(
         revive(celery_setup)
         return len(outcomes(broker)) == 2
 
-    eventually(ran_twice, "the chunk ran twice", seconds=60)
+    eventually(ran_twice, "the chunk ran twice")
     first, second = outcomes(broker)
     assert first == second
     assert len(first.outcomes[0].faces) == 1
-    eventually(lambda: is_settled(celery_setup, broker), "the message is acknowledged in the end", seconds=60)
+    eventually(lambda: is_settled(celery_setup, broker), "the message is acknowledged in the end")
 
 
 def outcomes(broker: redis.Redis) -> list[Outcomes]:

@@ -20,13 +20,14 @@ from tasks.targets import default_target
 from tasks.web.results import KEY_PREFIX
 from tasks.web.search_client import SearchClient
 from tasks.work_queue import work_queue
-from tests.faults.invariants import database, eventually, photo_states
+from tests.faults.invariants import database, photo_states
 from tests.service import RunningService
+from tests.waiting import HANG_SECONDS, PATIENCE_SECONDS, eventually
 from tests.workers.conftest import VISIBILITY_SECONDS, reports
 from tests.workers.nodes import QUEUES
 from webapp.operations import samples
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(HANG_SECONDS)]
 
 NODES = ("redis", "redis-cache", "milvus", "worker-search", "worker-index", "worker-records")
 CANARIES = dict.fromkeys(queues.gpu_queues(pack_name()), names.CANARY) | {queues.RECORDS: names.RECORDS_CANARY}
@@ -35,7 +36,7 @@ CANARIES = dict.fromkeys(queues.gpu_queues(pack_name()), names.CANARY) | {queues
 @pytest.fixture
 def workers(celery_setup: CeleryTestSetup, cache: redis.Redis) -> dict[str, CeleryTestWorker]:
     """The workers by the queue that they consume, all of them reporting."""
-    eventually(lambda: len(reports(cache)) == len(QUEUES), "every worker reports", seconds=60)
+    eventually(lambda: len(reports(cache)) == len(QUEUES), "every worker reports")
     return {worker.worker_queue: worker for worker in celery_setup.worker_cluster}
 
 
@@ -49,17 +50,20 @@ def send_canary(setup: CeleryTestSetup, cache: redis.Redis, queue: str) -> None:
     """Send a canary and wait until it has come through."""
     cache.delete(canary_key(queue), f"{canary_key(queue)}:claimed")
     setup.app.send_task(CANARIES[queue], args=[queue], queue=queue, ignore_result=True)
-    eventually(lambda: bool(cache.exists(canary_key(queue))), f"a canary came through {queue}", seconds=60)
+    eventually(lambda: bool(cache.exists(canary_key(queue))), f"a canary came through {queue}")
 
 
 def test_every_node_is_ready_and_every_worker_answers_a_ping(
     celery_setup: CeleryTestSetup, workers: dict[str, CeleryTestWorker], cache: redis.Redis
 ) -> None:
     assert celery_setup.ready(control=True)
-    answered = {name for answer in celery_setup.app.control.ping(timeout=5) for name in answer}
-    assert answered == {report.name for report in reports(cache).values()}
+    expected = {report.name for report in reports(cache).values()}
+    eventually(
+        lambda: {name for answer in celery_setup.app.control.ping(timeout=5) for name in answer} == expected,
+        "every worker answers, and nobody else",
+    )
     for worker in workers.values():
-        worker.wait_for_log(" ready.")
+        eventually(lambda worker=worker: " ready." in worker.logs(), "the worker is ready")
         worker.assert_log_does_not_exist("Traceback")
 
 
@@ -76,7 +80,9 @@ def test_a_worker_has_the_settings_of_its_role(
     celery_setup: CeleryTestSetup, workers: dict[str, CeleryTestWorker], cache: redis.Redis, queue: str
 ) -> None:
     report = reports(cache)[queue.partition(".")[0]]
-    conf = celery_setup.app.control.inspect([report.name], timeout=5).conf(with_defaults=True)[report.name]
+    conf = celery_setup.app.control.inspect([report.name], timeout=PATIENCE_SECONDS).conf(with_defaults=True)[
+        report.name
+    ]
     expected: dict[str, Any] = settings.CELERY_WORKER_ROLE | {
         "broker_transport_options": settings.CELERY_WORKER_ROLE["broker_transport_options"]
         | {"visibility_timeout": VISIBILITY_SECONDS},
@@ -130,10 +136,10 @@ def test_a_message_that_could_run_code_does_not_and_kills_nobody(
             content_encoding="binary",
             headers={"task": names.CANARY, "id": str(uuid.uuid4())},
         )
-    workers[queue].wait_for_log("application/x-python-serialize")
+    eventually(lambda: "application/x-python-serialize" in workers[queue].logs(), "the worker has refused it")
     send_canary(celery_setup, cache, queue)
     assert not mark.exists()
-    eventually(lambda: not broker.exists("unacked"), "the message is gone", seconds=30)
+    eventually(lambda: not broker.exists("unacked"), "the message is gone")
 
 
 class _Touch:
@@ -156,7 +162,7 @@ def gallery(workers: dict[str, CeleryTestWorker], service: RunningService, tmp_p
     shutil.copy(picture, tmp_path)
     service.create_user()
     service.manage("import_photos", str(tmp_path), "--gallery", "roles", "--create")
-    eventually(lambda: list(photo_states(service).values()) == ["indexed"], "the photo is indexed", seconds=60)
+    eventually(lambda: list(photo_states(service).values()) == ["indexed"], "the photo is indexed")
     with database(service) as connection:
         (gallery_id,) = connection.execute("SELECT id FROM gallery_gallery").fetchone()
     return str(uuid.UUID(gallery_id))

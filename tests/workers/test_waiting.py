@@ -18,10 +18,11 @@ from tasks.targets import default_target
 from tasks.web.results import KEY_PREFIX
 from tasks.web.search_client import SearchClient
 from tasks.work_queue import work_queue
+from tests.waiting import HANG_SECONDS
 from webapp.indexing.dispatch import REMOVAL_CHUNK_SIZE
 from webapp.operations import samples
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(HANG_SECONDS)]
 
 NODES = ("redis", "redis-cache")
 WAITING = 200

@@ -13,6 +13,7 @@ from webapp.config import variables
 from webapp.config.environment import choice, flag, given, names, number, text, whole
 from webapp.operations.ports import LocalPorts
 from webapp.operations.secret_files import kept_secret
+from worker.errors import ConfigError
 from worker.vector_search.config import LOG_LEVELS
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -108,7 +109,10 @@ TEMPLATES = [
         },
     }
 ]
-DATABASES = {"default": Env.db_url_config(text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}"))}
+DATABASE_URL = text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
+if DATABASE_URL.partition(":")[0] not in Env.DB_SCHEMES:
+    raise ConfigError("DATABASE_URL must be a URL, such as postgres://user:password@host/name.")
+DATABASES = {"default": Env.db_url_config(DATABASE_URL)}
 # Opening a connection costs more than a query. They are kept by the web's few shared threads (webapp/config/asgi.py),
 # so there are as many as threads; without sharing each request would leave one behind.
 DATABASES["default"].setdefault("CONN_MAX_AGE", 60)

@@ -1,26 +1,82 @@
-"""Management commands: sentences instead of tracebacks."""
+"""Management commands: one sentence instead of a traceback."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.core.management.base import CommandError
+import redis
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, execute_from_command_line
 from django.db import DatabaseError
 
+from tasks.dictionaries import check_dictionaries
 from webapp.http.problems import Problem
-from worker.errors import FaceQueueError
+from worker.errors import ConfigError, FaceQueueError
+
+#: Failures that have nothing to do with a bug: each has a sentence for the person at the terminal.
+EXPECTED = (Problem, FaceQueueError, DatabaseError, redis.RedisError, ImproperlyConfigured)
+
+
+def failure_sentence(error: Exception) -> str:
+    """Say in one sentence what failed and what to do. `error` is one of EXPECTED."""
+    match error:
+        case Problem():
+            return error.message
+        case ConfigError() | ImproperlyConfigured():
+            return f"facequeue cannot start: {_one_line(error)}"
+        case FaceQueueError():
+            return str(error) or f"The face search failed ({error.code})."
+        case DatabaseError():
+            remedy = "" if _is_unmigrated(error) else "check that it runs and that DATABASE_URL is right, then "
+            return (
+                f"The database does not answer as expected ({_one_line(error)}): {remedy}run "
+                "`python manage.py migrate`."
+            )
+        case _:
+            return f"Redis does not answer ({_one_line(error)}): start the service with `make up`, or check REDIS_URL."
 
 
 @contextmanager
 def expected_failures() -> Iterator[None]:
-    """Turn expected failures into one sentence and a non-zero exit status."""
+    """Turn an expected failure into a CommandError, which Django prints as one sentence."""
     try:
         yield
-    except Problem as problem:
-        raise CommandError(problem.message) from None
-    except FaceQueueError as error:
-        raise CommandError(str(error) or f"The face search failed ({error.code}).") from None
-    except DatabaseError as error:
-        raise CommandError(
-            f"The database does not answer as expected ({error}). Is it running, and is it migrated "
-            "(`python manage.py migrate`)?"
-        ) from None
+    except EXPECTED as error:
+        raise CommandError(failure_sentence(error)) from None
+
+
+def run_command_line(arguments: list[str]) -> None:
+    """Run any command, Django's own included; exit with a sentence when it fails as expected.
+
+    `--traceback` shows the traceback instead.
+    """
+    try:
+        _read_settings()
+        execute_from_command_line(arguments)
+    except EXPECTED as error:
+        if "--traceback" in arguments:
+            raise
+        sys.exit(failure_sentence(error))
+
+
+def _read_settings() -> None:
+    """Read all settings now: Django would hide a bad value behind "unknown command".
+
+    Raises ConfigError, ImproperlyConfigured.
+    """
+    try:
+        settings.INSTALLED_APPS  # noqa: B018
+        check_dictionaries()
+    except OSError as error:  # the data directory cannot be made
+        raise ImproperlyConfigured(f"{error.filename}: {error.strerror}.") from error
+
+
+def _is_unmigrated(error: DatabaseError) -> bool:
+    """Tell whether a table or a column is missing, in the words of SQLite and of PostgreSQL."""
+    return any(words in str(error) for words in ("no such table", "no such column", "does not exist"))
+
+
+def _one_line(error: Exception) -> str:
+    """Drivers put their hints on further lines."""
+    return " ".join(str(error).split()) or type(error).__name__

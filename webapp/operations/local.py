@@ -1,4 +1,4 @@
-"""The processes of the Procfile on this machine: which ones, with which environment, on which ports."""
+"""The processes of the Procfile on this machine, with their environment and ports."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ FLOWER_USER: Final = "admin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalProcess:
-    """One line of the Procfile; `port` is the one it listens on, None when it listens on none."""
+    """One line of the Procfile. `port` is None when the process listens on none."""
 
     name: str
     command: str
@@ -55,22 +55,22 @@ def _is_elsewhere(process: str) -> bool:
 
 
 def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
-    """Return the environment of the Procfile's processes: this one's, and what their command lines name.
+    """Return the environment of the Procfile's processes: that of this process, and what their command lines use.
 
-    Makes the folders that they need under `data_dir`.
+    Creates the folders that they need under `data_dir`.
     """
     for folder in ("redis", "milvus", "photos", "packs"):
         (data_dir / folder).mkdir(parents=True, exist_ok=True)
-    here = Path(sys.executable).parent  # the virtual environment's programs first, activated or not
+    here = Path(sys.executable).parent  # the programs of the virtual environment first, activated or not
     defaults = {
         "WEB_HOST": "127.0.0.1",
         **{role.concurrency_variable: str(role.concurrency) for role in ROLES},
         "FLOWER_READ_ONLY": "true",
         "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{flower_password(data_dir)}",
         "PYTHONUNBUFFERED": "1",
-        # Each model run and each BLAS call would otherwise start a thread per core in every worker thread.
+        # Otherwise each model run and BLAS call in each worker thread would start a thread per core.
         "OMP_NUM_THREADS": "1",
-        # Freed pictures of many threads stay in as many heaps of the C library: half as much memory again, and growing.
+        # The C library keeps one heap per thread: freed pictures would take half as much memory again, and growing.
         "MALLOC_ARENA_MAX": "2",
     }
     derived = {
@@ -89,7 +89,7 @@ def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
 
 
 def pack_environment(pack: str) -> dict[str, str]:
-    """Return what of the environment makes a GPU worker one of this pack: a name, or the path of a folder."""
+    """Return the variables that give a GPU worker this pack. `pack` is a name, or the path of a folder."""
     return {"FACE_PACK": pack, "PACK_NAME": Path(pack).name}
 
 
@@ -99,17 +99,17 @@ def flower_password(data_dir: Path) -> str:
 
 
 def taken_ports(processes: list[LocalProcess]) -> str:
-    """Say in one sentence which ports something else listens on already; empty when all are free."""
+    """Say in one sentence which ports are in use already; empty when all are free."""
     taken = [process for process in processes if process.port is not None and _is_taken(process.port)]
     if not taken:
         return ""
     ports = ", ".join(f"{process.port} ({process.name})" for process in taken)
-    return f"Already in use: port {ports}. Stop what listens there, or set another PORT."
+    return f"Already in use: port {ports}. Stop the program that listens there, or set another PORT."
 
 
 def _is_taken(port: int) -> bool:
     with socket.socket() as probe:
-        # A port in TIME_WAIT after a restart is free for a server; one that somebody listens on is not.
+        # A port in TIME_WAIT after a restart is free for a server; one with a listener is not.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

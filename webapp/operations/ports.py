@@ -1,4 +1,4 @@
-"""Local ports: `PORT` is the pages' own and every other one follows, so a second checkout needs only another PORT."""
+"""Local ports: `PORT` is the port of the pages, and the others follow it. A second checkout needs only another PORT."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
-"""The sample gallery: real pictures that come with installed packages, found without importing those packages.
+"""The sample gallery: real pictures that installed packages contain, found without importing those packages.
 
-Only `manage.py demo` uses this module; a web process never opens a picture.
+Only `manage.py demo` and tests use this module; a web process never opens a picture.
 """
 
 import io
@@ -10,7 +10,7 @@ from typing import Final
 
 from PIL import Image, ImageEnhance
 
-#: Package and path inside it. Portraits, groups, and three pictures without a face.
+#: Package, and path inside it: portraits, groups, and pictures without a face.
 PICTURES: Final = (
     ("skimage", "data/astronaut.png"),
     ("insightface", "data/images/t1.jpg"),
@@ -24,19 +24,19 @@ PICTURES: Final = (
     ("skimage", "data/coffee.png"),
     ("skimage", "data/rocket.jpg"),
 )
-#: The picture that the demo looks for again, and the part of it that holds the portrait, in pixels.
+#: The picture that the demo searches for, and the region with the portrait, in pixels.
 PORTRAIT: Final = "astronaut.png"
 PORTRAIT_REGION: Final = (120, 0, 360, 260)  # left, top, right, bottom
 
 
 def sample_pictures() -> list[Path]:
-    """Return the pictures that are there; a package that moved a file costs the sample only that file."""
+    """Return the pictures that exist: when a package moves a file, only that file is missing."""
     paths = [_package_folder(package) / name for package, name in PICTURES]
     return [path for path in paths if path.is_file()]
 
 
 def portrait_query() -> bytes:
-    """Return the portrait as a JPEG that was cropped again, rotated a little, re-lit and recompressed."""
+    """Return the portrait as a JPEG: cropped, rotated a little, darkened, with more contrast, and recompressed."""
     source = next(path for path in sample_pictures() if path.name == PORTRAIT)
     with Image.open(source) as opened:
         picture = opened.convert("RGB").rotate(4, resample=Image.Resampling.BICUBIC, center=(225, 120))

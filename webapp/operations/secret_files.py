@@ -1,11 +1,11 @@
-"""Secrets that this machine makes for itself and keeps in the data directory."""
+"""Secrets that this machine generates and keeps in the data directory."""
 
 import secrets
 from pathlib import Path
 
 
 def kept_secret(path: Path, *, length_bytes: int) -> str:
-    """Return the secret kept at `path`, made at the first start and readable by its owner only."""
+    """Return the secret kept at `path`. The first call generates it; only its owner may read it."""
     try:
         return path.read_text()
     except FileNotFoundError:

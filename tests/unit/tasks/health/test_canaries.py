@@ -1,47 +1,16 @@
-"""Canaries: what they leave behind, that two do no harm, and when their silence is a problem."""
+"""Canaries: when they are sent, and when their silence is a problem."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import redis
 
 from tasks import names
 from tasks.beat.schedule import BEAT_SCHEDULE, beat_schedule
-from tasks.health.canaries import CanaryLog, CanaryReport, canary_key, canary_problem
+from tasks.health.canaries import CanaryReport, canary_problem
 from tasks.health.checks import judge
 from tasks.health.reports import WorkerReport
 from tasks.messages.base import Target
-from tests.redis_server import redis_server
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[redis.Redis]:
-    with redis_server(tmp_path) as (url, _process), redis.Redis.from_url(url) as client:
-        yield client
-
-
-@pytest.mark.services
-def test_of_two_beats_canaries_one_runs(cache: redis.Redis, settings: Any) -> None:
-    settings.CANARY_INTERVAL_SECONDS = 60.0
-    log = CanaryLog(cache)
-    assert log.claim("records")
-    assert not log.claim("records")
-    assert log.claim("index.starter")
-    assert 0 < cache.pttl(f"{canary_key('records')}:claimed") <= 30_000
-
-
-@pytest.mark.services
-def test_a_success_is_written_down_for_a_day(cache: redis.Redis) -> None:
-    CanaryLog(cache).passed("records", SimpleNamespace(sent_at=time.time() - 2))
-    report = CanaryReport.model_validate_json(cache.get(canary_key("records")))  # type: ignore[arg-type]
-    assert report.queue == "records"
-    assert 2 <= report.seconds < 60
-    assert report.age_seconds < 60
-    assert 80_000 < cache.ttl(canary_key("records")) <= 86_400
 
 
 def worker(*, uptime_seconds: float, queues: tuple[str, ...] = ("records",)) -> WorkerReport:

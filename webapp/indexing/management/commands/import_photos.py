@@ -15,11 +15,14 @@ from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from tasks import queues
+from tasks.health.reports import published_reports
 from webapp.gallery import services
 from webapp.gallery.chunks import chunks
 from webapp.gallery.command_support import gallery_named, only_user, user_named
 from webapp.gallery.models import Gallery, Photo
 from webapp.gallery.selectors import IDS_PER_QUERY
+from webapp.generations.selectors import live_targets
 from webapp.http.commands import expected_failures
 from webapp.http.problems import QUEUE_DOWN
 from webapp.indexing import adding
@@ -48,7 +51,7 @@ class Command(BaseCommand):
             metavar="SECONDS",
             type=float,
             default=120.0,
-            help="stop waiting when nothing changes for so long (120)",
+            help="stop waiting when no photo has settled for this long and no worker is busy (120)",
         )
         parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
@@ -87,14 +90,16 @@ class Command(BaseCommand):
         return adding.PhotosAdded(files=tuple(files), job=job)
 
     def _wait(self, photo_ids: Sequence[UUID], timeout_seconds: float) -> bool:
-        """Wait until no photo is pending; return False if nothing changes for `timeout_seconds`."""
+        """Wait until no photo is pending; return False after `timeout_seconds` without an outcome or a busy worker."""
         waiting = _pending(photo_ids)
         with _bar(self.stderr, len(photo_ids), "indexing") as bar:
             bar.update(len(photo_ids) - len(waiting))
             deadline = time.monotonic() + timeout_seconds
             while waiting:
                 if time.monotonic() > deadline:
-                    return False
+                    if not _is_a_worker_busy():
+                        return False
+                    deadline = time.monotonic() + timeout_seconds
                 time.sleep(POLL_SECONDS)
                 left = _pending(waiting)
                 if len(left) < len(waiting):
@@ -148,6 +153,15 @@ def _opened(paths: Sequence[Path], refused: list[adding.AddedFile]) -> Iterator[
             continue
         with file:
             yield File(file, name=path.name)
+
+
+def _is_a_worker_busy() -> bool:
+    """Tell whether a worker that settles photos is at work now, be it on photos that were queued before ours."""
+    settling = (*(queues.index_queue(pack) for pack in live_targets().packs), queues.RECORDS)
+    return any(
+        worker.is_healthy and worker.active_tasks and not set(worker.queues).isdisjoint(settling)
+        for worker in published_reports()
+    )
 
 
 def _pending(photo_ids: Sequence[UUID]) -> list[UUID]:

@@ -1,4 +1,4 @@
-"""`manage.py demo`: the whole service with a sample gallery, searched once, in front of your eyes."""
+"""`manage.py demo`: start the whole service, index a sample gallery, and search it once."""
 
 import asyncio
 import secrets
@@ -16,17 +16,16 @@ from django.contrib.auth import get_user_model
 from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tasks.health.checks import HealthReport
 from tasks.messages.search import SearchResult
 from tasks.web.search_client import open_search_client
 from webapp.gallery import selectors, services
 from webapp.gallery.models import Gallery, Photo
 from webapp.generations.selectors import ActiveTarget
 from webapp.indexing import adding
-from webapp.operations import local, samples
+from webapp.operations import local, samples, starting
 
-START_TIMEOUT_SECONDS: Final = 120.0
-INDEX_TIMEOUT_SECONDS: Final = 120.0
+#: The demo gives up when nothing has changed for so long, however long everything takes.
+PATIENCE_SECONDS: Final = 120.0
 STOP_TIMEOUT_SECONDS: Final = 40.0
 USERNAME: Final = "demo"
 GALLERY: Final = "Samples"
@@ -34,18 +33,20 @@ GALLERY: Final = "Samples"
 
 class Command(BaseCommand):
     help = (
-        "Start every process, index a sample gallery of pictures that come with installed packages, search it with "
-        "a changed portrait, print the matches, and stay up until Ctrl-C."
+        "Start every process, index a sample gallery of pictures from installed packages, search it with an edited "
+        "portrait, print the matches, and keep running until Ctrl-C."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--once", action="store_true", help="stop everything after the table; exit 0 only if the search was right"
+            "--once",
+            action="store_true",
+            help="stop after the table; exit with 0 only if the right photo came first",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         log_path: Path = settings.DATA_DIR / "demo.log"
-        # A kill of this command must stop the service as Ctrl-C does.
+        # Terminating this command must stop the service, as Ctrl-C does.
         signal.signal(signal.SIGTERM, _interrupt)
         service = _start_service(log_path)
         try:
@@ -54,7 +55,7 @@ class Command(BaseCommand):
                 self.stdout.write("Everything is running. Ctrl-C stops it.")
                 self.stdout.flush()
                 service.wait()
-                raise CommandError(f"The service stopped by itself; {log_path} says why.")
+                raise CommandError(f"The service has stopped; {log_path} says why.")
         except KeyboardInterrupt:
             self.stdout.write("Stopping.")
             found = True
@@ -67,24 +68,37 @@ class Command(BaseCommand):
 
     def _show(self, service: subprocess.Popen[bytes], log_path: Path) -> bool:
         """Index, search and print; return whether the expected photo came first."""
-        self.stdout.write(f"Starting Redis, Milvus, web and workers (log: {log_path}) ...")
-        self.stdout.flush()
-        report = _wait_until_healthy(service, log_path)
+        self._say(f"Starting Redis, Milvus, web and workers (log: {log_path}) ...")
+        self._wait(starting.missing, service, log_path)
         gallery, password = _sample_gallery()
-        self.stdout.write("Indexing the sample pictures ...")
-        self.stdout.flush()
-        _wait_until_indexed(gallery, service, log_path)
+        self._say("Indexing the sample pictures ...")
+        self._wait(lambda: _pending(gallery), service, log_path)
         result = asyncio.run(_search(gallery))
         found = self._print_matches(gallery, result)
-        warning = next((worker.warning for worker in report.workers if worker.warning), "")
-        self.stdout.write(
+        warning = next((worker.warning for worker in starting.health_report().workers if worker.warning), "")
+        self._say(
             f"\nPages:  http://127.0.0.1:{settings.PORTS.web}/   log in as {USERNAME!r} with password {password!r}\n"
             f"Flower: http://127.0.0.1:{settings.PORTS.flower}/   log in as {local.FLOWER_USER!r} with password "
             f"{local.flower_password(settings.DATA_DIR)!r}\n"
             f"{'Note:   ' + warning if warning else ''}"
         )
-        self.stdout.flush()
         return found
+
+    def _wait(self, missing: Callable[[], str], service: subprocess.Popen[bytes], log_path: Path) -> None:
+        """Wait until nothing is missing, with a line for each change; give up when nothing changes any more."""
+        patience = starting.Patience(PATIENCE_SECONDS)
+        while sentence := missing():
+            if service.poll() is not None:
+                raise CommandError(f"The service stopped while starting; {log_path} says why.")
+            if patience.saw(sentence):
+                self._say(f"  {sentence}")
+            elif patience.is_exhausted:
+                raise CommandError(f"No change for {PATIENCE_SECONDS:.0f} s: {sentence} {log_path} says more.")
+            time.sleep(starting.POLL_SECONDS)
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
 
     def _print_matches(self, gallery: Gallery, result: SearchResult) -> bool:
         if result.error is not None:
@@ -107,7 +121,7 @@ def _interrupt(*_: Any) -> None:
 
 
 def _start_service(log_path: Path) -> subprocess.Popen[bytes]:
-    """Start `manage.py up` as a process group of its own, with its output in a file."""
+    """Start `manage.py up` in its own process group, with its output in a file."""
     if problem := local.taken_ports(local.local_processes(settings.PORTS)):
         raise CommandError(problem)
     with log_path.open("wb") as log:
@@ -120,7 +134,7 @@ def _start_service(log_path: Path) -> subprocess.Popen[bytes]:
 
 
 def _stop_service(service: subprocess.Popen[bytes]) -> list[str]:
-    """Stop the service and all that it started; return the names of processes that would not go."""
+    """Stop the service and everything it started; return the names of processes that had to be killed."""
     try:
         family = psutil.Process(service.pid).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -136,37 +150,8 @@ def _stop_service(service: subprocess.Popen[bytes]) -> list[str]:
     return [f"{process.name()} ({process.pid})" for process in alive]
 
 
-def _wait_for(ready: Callable[[], bool], service: subprocess.Popen[bytes], log_path: Path, seconds: float) -> bool:
-    """Ask until `ready` says yes; False when the time is up. A service that ended is an error at once."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if service.poll() is not None:
-            raise CommandError(f"The service stopped while starting; {log_path} says why.")
-        if ready():
-            return True
-        time.sleep(0.5)
-    return False
-
-
-def _wait_until_healthy(service: subprocess.Popen[bytes], log_path: Path) -> HealthReport:
-    reports: list[HealthReport] = []
-
-    def healthy() -> bool:
-        reports.append(asyncio.run(_health()))
-        return reports[-1].is_healthy
-
-    if not _wait_for(healthy, service, log_path, START_TIMEOUT_SECONDS):
-        raise CommandError(f"The service is not healthy: {' '.join(reports[-1].problems)} {log_path} says more.")
-    return reports[-1]
-
-
-async def _health() -> HealthReport:
-    async with open_search_client(active_target=ActiveTarget()) as service:
-        return await service.health_check()
-
-
 def _sample_gallery() -> tuple[Gallery, str]:
-    """Make the demo user with a fresh password, and its gallery with the sample pictures."""
+    """Create the demo user with a new password, and its gallery with the sample pictures."""
     password = secrets.token_urlsafe(9)
     user, _ = get_user_model().objects.get_or_create(
         username=USERNAME, defaults={"is_staff": True, "is_superuser": True}
@@ -185,12 +170,11 @@ def _sample_gallery() -> tuple[Gallery, str]:
     return gallery, password
 
 
-def _wait_until_indexed(gallery: Gallery, service: subprocess.Popen[bytes], log_path: Path) -> None:
-    def indexed() -> bool:
-        return not Photo.objects.filter(gallery=gallery, state=Photo.State.PENDING).exists()
-
-    if not _wait_for(indexed, service, log_path, INDEX_TIMEOUT_SECONDS):
-        raise CommandError(f"The sample pictures were not indexed in time; {log_path} says why.")
+def _pending(gallery: Gallery) -> str:
+    """Say how many pictures are not indexed yet; empty when all are."""
+    photos = Photo.objects.filter(gallery=gallery)
+    pending = photos.filter(state=Photo.State.PENDING).count()
+    return f"{photos.count() - pending} of {photos.count()} pictures are indexed." if pending else ""
 
 
 async def _search(gallery: Gallery) -> SearchResult:

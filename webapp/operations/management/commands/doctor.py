@@ -1,4 +1,4 @@
-"""`manage.py doctor`: one line per dependency, what is wrong, and what to do."""
+"""`manage.py doctor`: check each dependency, and say what to do about what is wrong."""
 
 import asyncio
 import json
@@ -15,8 +15,8 @@ from webapp.operations.health import thorough_findings
 
 
 class Command(BaseCommand):
-    help = "Check every dependency of the running service: one line each, with what to do about what is wrong."
-    # A database that is down is one of the findings, not a traceback before the first line.
+    help = "Check every dependency of the running service. Prints one line each, and what to do if it is wrong."
+    # A database that is down is one of the findings, so nothing may need it before the first line.
     requires_system_checks = []
     requires_migrations_checks = False
 

@@ -1,4 +1,4 @@
-"""`manage.py packs`: the face packs there are, what each may be used for, and how one gets onto this machine."""
+"""`manage.py packs`: list the face packs and their licences, show one, or install one."""
 
 import argparse
 import json
@@ -21,8 +21,8 @@ from worker.recognition.packs.inventory import PackEntry, pack_entries, pack_ent
 
 class Command(BaseCommand):
     help = (
-        "List the face packs with their licences and what is installed, show one of them, or fetch one. FACE_PACK "
-        "chooses the pack that is used; docs/models.md says more."
+        "List the face packs with their licences and whether they are installed, show one, or install one. FACE_PACK "
+        "selects the pack that is used; docs/models.md explains them."
     )
     # A pack can be fetched before there is a database.
     requires_system_checks = []
@@ -31,19 +31,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON")
         actions = parser.add_subparsers(dest="action", metavar="list | show | fetch")
-        listing = actions.add_parser("list", help="list the packs (what the command does by itself)")
-        show = actions.add_parser("show", help="show a pack's licence and files, and check them")
+        listing = actions.add_parser("list", help="list the packs (the default)")
+        show = actions.add_parser("show", help="show a pack's licence and files, and verify the files")
         show.add_argument("name", metavar="NAME")
-        fetch = actions.add_parser("fetch", help="install a pack: download, verify, and put in place")
+        fetch = actions.add_parser("fetch", help="install a pack: download it and verify it")
         fetch.add_argument("name", metavar="NAME")
         fetch.add_argument(
             "--from",
             dest="source",
             metavar="DIR_OR_URL",
             default="",
-            help="a folder, a zip archive, the https address of one, or the address below which the files are",
+            help="a folder, a zip archive, the https URL of an archive, or the URL of the directory with the files",
         )
-        fetch.add_argument("--force", action="store_true", help="replace the pack if it is installed already")
+        fetch.add_argument("--force", action="store_true", help="replace the pack if it is already installed")
         for action in (listing, show, fetch):
             # Suppressed, so that `packs --json list` means the same as `packs list --json`.
             action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
@@ -77,19 +77,19 @@ class Command(BaseCommand):
                     entry.folder if entry.is_here else "-",
                 ).rstrip()
             )
-        self.stdout.write("* the pack that FACE_PACK chooses. `manage.py packs fetch NAME` installs one.")
+        self.stdout.write("* selected by FACE_PACK. `manage.py packs fetch NAME` installs a pack.")
 
     def _show(self, name: str, *, as_json: bool) -> None:
         entry = pack_entry(_packs_dir(), _active(), name)
         if entry is None:
-            raise CommandError(f"Nothing is known of a pack {name!r}, and there is no such folder in {_packs_dir()}.")
-        with _failures_said():
+            raise CommandError(f"Nothing is known of a pack {name!r}, and {_packs_dir()} has no such folder.")
+        with _one_sentence():
             digests = _digests(entry)
         if as_json:
             self.stdout.write(json.dumps(_described(entry) | {"sha256": digests}, indent=2))
             return
         write = self.stdout.write
-        write(f"{entry.name}: {entry.known.description if entry.known else 'a folder of its own'}")
+        write(f"{entry.name}: {entry.known.description if entry.known else 'a pack that is not in the catalogue'}")
         write(f"  state       {entry.state}{', FACE_PACK' if entry.is_active else ''}")
         if entry.folder:
             write(f"  folder      {entry.folder}")
@@ -98,7 +98,7 @@ class Command(BaseCommand):
         for file, digest in digests.items():
             write(f"  sha256      {digest}  {file}")
         if entry.known and len(digests) == len(entry.known.files) > 0:
-            write("  The files are those that were published.")
+            write("  The files match the published checksums.")
 
     def _write_known(self, known: KnownPack) -> None:
         write = self.stdout.write
@@ -112,21 +112,21 @@ class Command(BaseCommand):
     def _fetch(self, name: str, source: str, *, replace: bool, as_json: bool) -> None:
         known = known_pack(name)
         if known and not known.licence.allows_commercial_use:
-            # Not on stdout, which may be read by a program.
+            # Not on stdout: a program may read that.
             self.stderr.write(known.licence.sentence, self.style.WARNING)
         total_bytes = sum(download.size_bytes for download in known.downloads) if known and not source else None
-        with _failures_said(), _bar(self.stderr, total_bytes, name) as bar:
+        with _one_sentence(), _bar(self.stderr, total_bytes, name) as bar:
             folder = install(name, _packs_dir(), source=source, replace=replace, advance=bar.update)
             digests = _digests_in(folder)
         if as_json:
             self.stdout.write(json.dumps({"name": name, "folder": str(folder), "sha256": digests}, indent=2))
         else:
             change = f"`manage.py reindex start --pack {name}`"
-            self.stdout.write(f"Installed in {folder}. Start with FACE_PACK={name}, or change to it with {change}.")
+            self.stdout.write(f"Installed in {folder}. Start with FACE_PACK={name}, or switch to it with {change}.")
 
 
 @contextmanager
-def _failures_said() -> Iterator[None]:
+def _one_sentence() -> Iterator[None]:
     try:
         yield
     except PackError as error:
@@ -146,7 +146,7 @@ def _described(entry: PackEntry) -> dict[str, Any]:
 
 
 def _digests(entry: PackEntry) -> dict[str, str]:
-    """Return the SHA-256 of the pack's files; raises PackDamaged when one is not what was published."""
+    """Return the SHA-256 of each file of the pack. Raises PackDamaged when one differs from the published file."""
     if entry.folder is None or not entry.is_here:
         return {}
     if entry.known is None:
@@ -164,7 +164,7 @@ def _megabytes(size_bytes: int) -> str:
 
 
 def _bar(stderr: Any, total_bytes: int | None, title: str) -> "tqdm[Any]":
-    """A progress bar where somebody can see it move."""
+    """Return a progress bar; it shows on a terminal only."""
     is_terminal = False
     with suppress(AttributeError):
         is_terminal = stderr.isatty()

@@ -40,7 +40,7 @@ SHA256 = {
     "Health": "90a07a91b071462edb1f2ade9bd92b79a139d9ef98db0e91bf28359023e9cb4f",
     "Metrics": "47c0d129fbea57a5b420460664eeddfd0307db8425bebc72a31139a733eab087",
 }
-PROCESSES = ("redis", "redis-cache", "milvus", "web", "worker-search", "worker-index", "worker-records", "beat")
+PROCESSES = ("redis", "redis-cache", "milvus", "web", "worker-search", "worker-index", "worker-records")
 #: Searches held at once: enough to fill every pool of the web process, and then many more.
 FEW, MANY = 30, 100
 

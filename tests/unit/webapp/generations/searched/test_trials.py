@@ -172,11 +172,10 @@ def test_a_second_change_is_compared_with_what_was_proved_last(measurements: Mea
 def test_a_trial_outlives_a_queue_that_is_down(measurements: Measurements) -> None:
     measured_before(measurements, 1.0)
     change()
-    measurements.queue.is_down = True
+    measurements.queue.sends_until_down = 0
     with pytest.raises(QueueUnavailable):
         tick()
-    measurements.queue.is_down = False
-    Generation.objects.update(measured_at=timezone.now() - timedelta(seconds=measuring.UNANSWERED_SECONDS + 1))
+    measurements.queue.is_down, measurements.queue.sends_until_down = False, None
     tick()
     measurements.answer(0.5)
     assert tick().search_params == OLD

@@ -55,7 +55,7 @@ def add_and_search_twice(state: WorkerState) -> list[str]:
     photo_id = str(uuid.uuid4())
     index = state.indexes.index(default_target())
     index.add([PhotoToIndex(photo_id=photo_id, gallery_id=GALLERY, read=lambda: TOM)])
-    answers = [index.search(TOM, gallery_id=GALLERY, limit=5, min_similarity=None) for _ in range(2)]
+    answers = [index.search(TOM, gallery_ids=(GALLERY,), limit=5, min_similarity=None) for _ in range(2)]
     assert answers[0].faces[0].matches == answers[1].faces[0].matches
     return [match.photo_id for answer in answers for match in answer.faces[0].matches]
 
@@ -111,7 +111,7 @@ def test_other_search_parameters_are_used_for_the_next_search_without_opening_th
         after = before.model_copy(update={"index": before.index.model_copy(update={"search_params": {"nprobe": 3}})})
         assert len(add_and_search_twice(state)) == 2
         opened = connections_to(milvus_uri)
-        answer = state.indexes.index(after).search(TOM, gallery_id=GALLERY, limit=5, min_similarity=None)
+        answer = state.indexes.index(after).search(TOM, gallery_ids=(GALLERY,), limit=5, min_similarity=None)
         assert len(answer.faces[0].matches) >= 1
         assert state.indexes.index(after) is state.indexes.index(after)
         assert state.indexes.index(after) is not state.indexes.index(before), "older messages still have theirs"

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from tasks.errors import QueueUnavailable
 from tasks.messages.generations import MeasureRequest
 from tasks.queues import index_queue
 from tasks.work_queue import work_queue
@@ -56,4 +57,9 @@ def _measurement_start(generation: Generation) -> None:
         found = Generation.objects.select_for_update().get(pk=generation.pk)
         found.measuring, found.measured_at = str(uuid4()), timezone.now()
         found.save(update_fields=["measuring", "measured_at"])
-    work_queue().send(MeasureRequest(target=found.target, ticket=found.measuring), queue=index_queue(found.pack))
+    request = MeasureRequest(target=found.target, ticket=found.measuring)
+    try:
+        work_queue().send(request, queue=index_queue(found.pack))
+    except QueueUnavailable:
+        Generation.objects.filter(measuring=request.ticket).update(measured_at=None)  # the next tick asks again
+        raise

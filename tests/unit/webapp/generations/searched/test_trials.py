@@ -176,7 +176,6 @@ def test_a_trial_outlives_a_queue_that_is_down(measurements: Measurements) -> No
     with pytest.raises(QueueUnavailable):
         tick()
     measurements.queue.is_down, measurements.queue.sends_until_down = False, None
-    Generation.objects.update(measured_at=timezone.now() - timedelta(seconds=measuring.UNANSWERED_SECONDS + 1))
     tick()
     measurements.answer(0.5)
     assert tick().search_params == OLD

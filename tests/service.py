@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import redis
 from django.conf import settings
 from pymilvus import MilvusClient
 
+from tasks.health.reports import KEY_PREFIX, WorkerReport
 from tests.ports import free_port_block
 from tests.waiting import eventually
 from tests.web_client import PASSWORD, USERNAME
@@ -188,6 +190,16 @@ class RunningService:
         except sqlite3.OperationalError:  # no tables yet
             return ()
 
+    def is_working(self) -> bool:
+        """Tell whether a worker runs a task that takes long: on a busy machine, a chunk of photos takes minutes."""
+        try:
+            with redis.Redis.from_url(self.redis_cache_url, socket_timeout=2) as cache:
+                values = cache.mget(list(cache.scan_iter(match=KEY_PREFIX + "*")) or ["none"])
+        except redis.RedisError:
+            return False
+        reports = [WorkerReport.model_validate_json(value) for value in values if value]
+        return any(report.is_healthy and report.active_tasks and "index" in report.role for report in reports)
+
     def wait_until(
         self, condition: Callable[[], object], what: str, *, progress: Callable[[], object] | None = None
     ) -> None:
@@ -203,7 +215,9 @@ class RunningService:
             assert not ended, f"{ended[0]} ended while waiting until {what}: {self.log(ended[0])[-2000:]}"
             return False
 
-        eventually(holds, what, progress=progress or self.progress, details=self._last_lines)
+        eventually(
+            holds, what, progress=progress or self.progress, is_working=self.is_working, details=self._last_lines
+        )
 
     def _last_lines(self) -> str:
         return "\n".join(f"--- {name}\n{self.log(name)[-1500:]}" for name in self._running)

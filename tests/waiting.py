@@ -20,13 +20,14 @@ def eventually(
     what: str,
     *,
     progress: Callable[[], object] = nothing_moves,
+    is_working: Callable[[], bool] = bool,
     details: Callable[[], str] = str,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> float:
     """Wait until `condition` holds; return how many seconds that took.
 
-    Fails, with `what` and `details()`, when `progress()` has returned the same value for `patience_seconds`. What it
-    returns should only go forward: photos by state, messages left. Something that flickers would never run out.
+    Fails, with `what` and `details()`, when `progress()` has returned the same value for `patience_seconds` and nobody
+    `is_working()`. What `progress` returns should only go forward, such as photos by state: what flickers never ends.
     """
     started = moved_at = time.monotonic()
     seen = progress()
@@ -34,6 +35,9 @@ def eventually(
         if (now := progress()) != seen:
             seen, moved_at = now, time.monotonic()
         standstill_seconds = time.monotonic() - moved_at
+        if standstill_seconds >= patience_seconds and is_working():
+            moved_at = time.monotonic()
+            continue
         assert standstill_seconds < patience_seconds, (
             f"Nothing has moved for {standstill_seconds:.0f} s while waiting: {what} ({seen}).\n{details()}"
         )

@@ -169,7 +169,9 @@ class Site:
         return self.generations()[pack]["state"] == "ready"
 
     def wait(self, condition: Any, what: str) -> None:
-        eventually(condition, what, progress=self.service.progress, details=self._state)
+        eventually(
+            condition, what, progress=self.service.progress, is_working=self.service.is_working, details=self._state
+        )
 
     def _state(self) -> str:
         status = self.service.manage("reindex", "status", check=False).stdout

@@ -84,7 +84,9 @@ def wait_until_whole(service: RunningService) -> float:
         logs = (f"--- {path.name}\n{path.read_text(errors='replace')[-2500:]}" for path in _logs(service))
         return "\n".join([*problems, *logs])
 
-    return eventually(is_whole, "everything is settled", progress=progress, details=details)
+    return eventually(
+        is_whole, "everything is settled", progress=progress, is_working=service.is_working, details=details
+    )
 
 
 def _waiting_messages(service: RunningService) -> int:

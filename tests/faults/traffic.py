@@ -98,6 +98,7 @@ class Traffic:
             lambda: self._failed() or self._final_photos() >= last,
             "every photo is final",
             progress=lambda: (self.accepted, self._final_photos()),
+            is_working=self.service.is_working,
         )
         assert not self.surprises, self.surprises
 

@@ -21,3 +21,10 @@ def test_something_that_stands_still_fails_with_what_was_waited_for() -> None:
             details=lambda: "the log",
             patience_seconds=0.2,
         )
+
+
+def test_somebody_who_works_is_waited_for() -> None:
+    asked = itertools.count()
+    with pytest.raises(AssertionError):
+        eventually(lambda: False, "x", is_working=lambda: next(asked) < 2, patience_seconds=0.05)
+    assert next(asked) == 3

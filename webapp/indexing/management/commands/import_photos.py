@@ -15,17 +15,15 @@ from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from tasks import queues
-from tasks.health.reports import published_reports
 from webapp.gallery import services
 from webapp.gallery.chunks import chunks
 from webapp.gallery.command_support import gallery_named, only_user, user_named
 from webapp.gallery.models import Gallery, Photo
 from webapp.gallery.selectors import IDS_PER_QUERY
-from webapp.generations.selectors import live_targets
 from webapp.http.commands import expected_failures
 from webapp.http.problems import QUEUE_DOWN
 from webapp.indexing import adding
+from webapp.indexing.activity import is_a_worker_busy
 from webapp.indexing.folders import FolderContent, folder_content
 from webapp.jobs.models import Job
 from webapp.jobs.services import import_close, import_prepare
@@ -97,7 +95,7 @@ class Command(BaseCommand):
             deadline = time.monotonic() + timeout_seconds
             while waiting:
                 if time.monotonic() > deadline:
-                    if not _is_a_worker_busy():
+                    if not is_a_worker_busy():
                         return False
                     deadline = time.monotonic() + timeout_seconds
                 time.sleep(POLL_SECONDS)
@@ -153,15 +151,6 @@ def _opened(paths: Sequence[Path], refused: list[adding.AddedFile]) -> Iterator[
             continue
         with file:
             yield File(file, name=path.name)
-
-
-def _is_a_worker_busy() -> bool:
-    """Tell whether a worker that settles photos is at work now, be it on photos that were queued before ours."""
-    settling = (*(queues.index_queue(pack) for pack in live_targets().packs), queues.RECORDS)
-    return any(
-        worker.is_healthy and worker.active_tasks and not set(worker.queues).isdisjoint(settling)
-        for worker in published_reports()
-    )
 
 
 def _pending(photo_ids: Sequence[UUID]) -> list[UUID]:

@@ -22,9 +22,10 @@ from webapp.gallery import selectors, services
 from webapp.gallery.models import Gallery, Photo
 from webapp.generations.selectors import ActiveTarget
 from webapp.indexing import adding
+from webapp.indexing.activity import is_a_worker_busy
 from webapp.operations import local, samples, starting
 
-#: The demo gives up when nothing has changed for so long, however long everything takes.
+#: The demo gives up when nothing has changed for so long and no worker is busy, however long everything takes.
 PATIENCE_SECONDS: Final = 120.0
 STOP_TIMEOUT_SECONDS: Final = 40.0
 USERNAME: Final = "demo"
@@ -92,7 +93,7 @@ class Command(BaseCommand):
                 raise CommandError(f"The service stopped while starting; {log_path} says why.")
             if patience.saw(sentence):
                 self._say(f"  {sentence}")
-            elif patience.is_exhausted:
+            elif patience.is_exhausted and not is_a_worker_busy():
                 raise CommandError(f"No change for {PATIENCE_SECONDS:.0f} s: {sentence} {log_path} says more.")
             time.sleep(starting.POLL_SECONDS)
 

@@ -11,7 +11,6 @@
 #   python3-venv              all       Debian ships Python's venv module separately
 #   redis-server              all
 #   chromium                  tests     the browser tests; skipped without it
-#   util-linux, iproute2      tests     `unshare` and `ip`: the tests that run without a network
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -81,8 +80,6 @@ has redis-server || install_packages redis-server || {
 if [ "$LEVEL" = tests ]; then
     has chromium chromium-browser google-chrome || install_packages chromium ||
         echo "No Chromium found: the browser tests will be skipped."
-    { has unshare && has ip; } || install_packages util-linux iproute2 ||
-        echo "No unshare or no ip found: the tests in a network namespace will be skipped."
 fi
 
 if [ ! -x .venv/bin/pip ]; then

@@ -1,14 +1,14 @@
-"""Is somebody at work on photos? What waits for them asks before it gives up."""
+"""Whether workers are busy with photos: what waits for photos asks before it gives up."""
 
 from tasks import queues
-from tasks.health.reports import published_reports
+from tasks.work_queue import work_queue
 from webapp.generations.selectors import live_targets
 
 
 def is_a_worker_busy() -> bool:
-    """Tell whether a healthy worker that settles photos runs a task now, be it for photos that were queued earlier."""
+    """Return whether a healthy index or records worker is running a task, even for photos queued earlier."""
     settling = {*(queues.index_queue(pack) for pack in live_targets().packs), queues.RECORDS}
     return any(
         worker.is_healthy and worker.active_tasks and not settling.isdisjoint(worker.queues)
-        for worker in published_reports()
+        for worker in work_queue().worker_reports()
     )

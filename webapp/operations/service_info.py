@@ -5,8 +5,8 @@ from functools import cached_property
 from django.http import HttpRequest
 
 from tasks.health.checks import HealthReport, judge
-from tasks.health.reports import published_reports
 from tasks.targets import collection_config
+from tasks.work_queue import work_queue
 from webapp.generations.models import Generation
 from webapp.generations.selectors import active_generation, face_count
 
@@ -23,7 +23,7 @@ class VectorDatabaseInfo:
 
     @cached_property
     def _health(self) -> HealthReport:
-        return judge(published_reports(), self._generation.target)
+        return judge(work_queue().worker_reports(), self._generation.target)
 
     @property
     def pack(self) -> str:

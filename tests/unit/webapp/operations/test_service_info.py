@@ -11,7 +11,7 @@ from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from tasks.health.reports import WorkerReport
-from tests.unit.webapp.conftest import add_indexed_photo, face_info
+from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, face_info
 from webapp.gallery.models import Gallery
 from webapp.generations.selectors import active_generation
 
@@ -47,7 +47,7 @@ def test_visitors_who_are_not_logged_in_are_told_nothing(gallery: Gallery) -> No
     assert render("[{{ service_info.vector_database.total_vectors }}]", AnonymousUser()) == "[]"
 
 
-def test_the_collection_is_described(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_collection_is_described(user: User, queue: WatchedQueue) -> None:
     generation = active_generation()
     report = WorkerReport(
         name="w",
@@ -59,7 +59,7 @@ def test_the_collection_is_described(user: User, monkeypatch: pytest.MonkeyPatch
         connection_status="connected",
         collection_status="loaded",
     )
-    monkeypatch.setattr("webapp.operations.service_info.published_reports", lambda: (report,))
+    queue.reports.append(report)
     names = ("pack", "collection", "index_type", "connection_status", "collection_status")
     template = " ".join(f"{{{{ service_info.vector_database.{name} }}}}" for name in names)
     assert render(template, user) == f"{generation.pack} {generation.collection} FLAT connected loaded"

@@ -17,8 +17,8 @@ class Command(BaseCommand):
     help = (
         "Run every process of the Procfile on this machine: Redis, redis-cache, Milvus Lite, the web, the workers, "
         "beat and Flower. A process that ends is started again. REDIS_URL, REDIS_CACHE_URL, and MILVUS_URI or "
-        "MILVUS_HOST name services elsewhere; the local process is then not started. PORT is the port of the pages; the "
-        "other ports follow from it. Commands in another terminal find this service."
+        "MILVUS_HOST name services elsewhere; the local process is then not started. PORT is the port of the pages; "
+        "the other ports follow from it. Commands in another terminal find this service."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

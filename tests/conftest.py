@@ -4,10 +4,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
     from tests.service import RunningService
+
+# A busy machine is no reason to fail: no deadline, and generating examples may be slow.
+settings.register_profile("facequeue", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("facequeue")
 
 #: Folders whose tests share what is dear to start, or start whole services: one process runs them, one by one. More
 #: services at a time than there are cores, and everything waits for everything.

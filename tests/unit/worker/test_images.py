@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import psutil
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL import ImageCms, ImageFile, PngImagePlugin
@@ -475,7 +475,7 @@ SEEDS = [pictures.saved(PICTURE, name) for name in ("JPEG", "PNG", "WEBP", "GIF"
 SEEDS.append(pictures.heic(Pillow.new("RGB", (64, 64), RED_RGB)))
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250)
 @given(data=st.data())
 def test_whatever_happened_to_a_file_the_answer_is_a_picture_or_an_image_error(data: st.DataObject) -> None:
     damaged = bytearray(data.draw(st.sampled_from(SEEDS)))
@@ -500,7 +500,7 @@ def test_whatever_happened_to_a_file_the_answer_is_a_picture_or_an_image_error(d
         assert image.pixels.shape[0] * image.pixels.shape[1] <= LIMITS.max_pixels
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=400))
 def test_random_bytes_are_no_picture(data: bytes) -> None:
     refused(data)

@@ -375,7 +375,7 @@ STEPS = st.tuples(st.sampled_from(["upsert", "delete", "search", "restart"]), st
 
 
 @pytest.mark.parametrize("gallery_ids", [(GALLERY,), (GALLERY, OTHER_GALLERY)], ids=["one gallery", "two galleries"])
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(
         st.tuples(STEPS, st.lists(STEPS, max_size=3), st.lists(STEPS, max_size=3)),

@@ -92,7 +92,7 @@ def attempts(store: VectorSearchService, text: Any) -> dict[str, Callable[[], An
     }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=ANYTHING)
 @example(text=f'{MINE}" or gallery_id == "{THEIRS}')
 @example(text='" or face_id != "')
@@ -114,7 +114,7 @@ def test_no_text_reaches_a_row_of_another_gallery(store: VectorSearchService, te
     assert len(refused) in (0, 13 if text is not None else 11)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=HOSTILE | MANGLED | st.text(max_size=60) | OTHER_KINDS)
 def test_no_text_gets_into_a_row(store: VectorSearchService, text: Any) -> None:
     for part in ("face_id", "photo_id", "gallery_id"):

@@ -44,7 +44,7 @@ class Searcher(FastHttpUser):
         )
         kind = self._note(answer, expected, started)
         while kind == PENDING:
-            answer = self.client.get(f"/api/v1/searches/{answer.json()['job']}?wait=30", name="poll")
+            answer = self.client.get(f"/api/v1/searches/{answer.json()['ticket']}?wait=30", name="poll")
             kind = self._note(answer, expected, started)
         if kind == REFUSED:
             time.sleep(float(answer.headers["Retry-After"]))

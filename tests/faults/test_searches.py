@@ -68,7 +68,7 @@ def answer_of(alice: WebClient, accepted: httpx.Response) -> tuple[int, str]:
     answer = accepted
     while answer.status_code == 202:
         assert time.monotonic() < deadline, "the search was neither answered nor did it expire"
-        answer = alice.http.get(f"/api/v1/searches/{accepted.json()['job']}", params={"wait": 2})
+        answer = alice.http.get(f"/api/v1/searches/{accepted.json()['ticket']}", params={"wait": 2})
     return answer.status_code, answer.json().get("code", "")
 
 
@@ -127,7 +127,7 @@ def test_a_cancelled_search_runs_no_model(service: RunningService, alice: WebCli
     with stopped(service, "worker-search"):
         accepted = search(alice, wait_seconds=0)
         before = decoded(service)
-        gone = alice.http.delete(f"/api/v1/searches/{accepted.json()['job']}", headers=alice.headers)
+        gone = alice.http.delete(f"/api/v1/searches/{accepted.json()['ticket']}", headers=alice.headers)
         assert gone.status_code == 204
         assert not images(service)
     assert answer_of(alice, accepted) == (410, "query_image_gone")

@@ -164,7 +164,7 @@ class Traffic:
             deadline = time.monotonic() + PATIENCE_SECONDS
             while answer.status_code == 202:
                 assert time.monotonic() < deadline, "a search was neither answered nor did it expire"
-                answer = self._alice.http.get(f"/api/v1/searches/{answer.json()['job']}", params={"wait": 8})
+                answer = self._alice.http.get(f"/api/v1/searches/{answer.json()['ticket']}", params={"wait": 8})
         except httpx.TransportError:
             if not self.web_may_break:
                 raise

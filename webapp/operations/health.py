@@ -26,6 +26,7 @@ from tasks.health.findings import Finding
 from tasks.health.inspection import QueueStatus
 from tasks.web.search_client import search_client
 from tasks.work_queue import work_queue
+from webapp.generations.searched.findings import generation_findings
 from webapp.generations.selectors import live_targets
 from worker.errors import FaceQueueError
 
@@ -132,6 +133,7 @@ def _observed(report: HealthReport | None) -> Iterator[Finding]:
         url = settings.REDIS_CACHE_URL
         yield _redis("redis-cache", url, "volatile-ttl", "a full cache would refuse query images")
     yield from _queues(report)
+    yield from _active_generation()
 
 
 def _redis(name: str, url: str, wanted_policy: str, why: str) -> Finding:
@@ -160,6 +162,13 @@ def _queues(report: HealthReport | None) -> Iterator[Finding]:
         stuck = inspection.stuck_problem(queue, workers)
         detail = f"{queue.waiting} waiting{oldest}"
         yield Finding(name=f"queue {queue.name}", ok=not stuck, detail=detail, remedy=stuck, value=queue.waiting)
+
+
+def _active_generation() -> Iterator[Finding]:
+    try:
+        yield from generation_findings()
+    except DatabaseError:
+        return  # the finding of the database says so
 
 
 # -- what takes seconds, or writes ----------------------------------------------------------------------------

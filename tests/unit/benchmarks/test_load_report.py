@@ -30,7 +30,7 @@ def imported(**changes: Any) -> Import:
         pytest.param(
             200, {}, {"faces": [{"matches": [{"photo": "bob.jpg"}]}]}, "wrong match: ['bob.jpg']", id="another photo"
         ),
-        pytest.param(202, {}, {"job": "x"}, "pending", id="not yet"),
+        pytest.param(202, {}, {"ticket": "x"}, "pending", id="not yet"),
         pytest.param(503, {"Retry-After": "7"}, {"code": "busy"}, "refused", id="honest"),
         pytest.param(503, {}, {"code": "busy"}, "503 busy", id="does not say when to come again"),
         pytest.param(504, {}, {"code": "search_expired"}, "504 search_expired", id="taken and not answered"),

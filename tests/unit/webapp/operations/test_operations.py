@@ -16,6 +16,8 @@ from django.utils import timezone
 
 from tasks.web.memory import MemorySearchClient
 from tests.unit.webapp.conftest import WatchedQueue
+from webapp.generations.models import Generation
+from webapp.generations.selectors import active_generation
 from webapp.operations import tasks
 
 
@@ -166,6 +168,27 @@ def test_doctor_prints_the_same_findings_and_more(db: None, face_search: MemoryS
     found = {finding["name"]: finding for finding in json.loads(out.getvalue())}
     assert {"database", "redis", "queue records", "workers records", "migrations", "storage", "beat"} <= set(found)
     assert set(found["workers records"]) == {"name", "ok", "detail", "remedy", "value", "is_critical"}
+
+
+def test_what_is_wrong_with_the_active_generation_is_in_the_list(
+    user: User, face_search: MemorySearchClient, seen: None, settings: Any
+) -> None:
+    user.is_staff = True
+    user.save()
+    client = Client()
+    client.force_login(user)
+    active_generation()
+    Generation.objects.update(measurements={"searched": {"match_recall": 0.9}})
+    settings.COLLECTION_CONFIG = {"INDEX_TYPE": "HNSW"}
+    page, metrics = client.get("/status/").content.decode(), client.get("/metrics").content.decode()
+    assert "searches find 90.00% of the matches" in page
+    assert 'facequeue_finding_value{finding="measured recall"} 0.9' in metrics
+    assert 'facequeue_finding_ok{finding="index settings"} 0.0' in metrics
+    assert client.get("/health/ready").json()["is_ready"]
+    out = StringIO()
+    with pytest.raises(CommandError, match="checks failed"):
+        call_command("doctor", stdout=out)
+    assert "The settings describe the first generation only." in out.getvalue()
 
 
 # -- upkeep -------------------------------------------------------------------------------------------------------

@@ -5,13 +5,14 @@ from urllib.parse import quote
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from ninja import File, Query, Router, Schema, Status
+from ninja import File, Query, Router, Status
 from ninja.files import UploadedFile
 
 from tasks.messages.search import SearchedFaces
 from webapp.accounts.authentication import SessionAuth
-from webapp.http.schemas import BoxOut, ErrorOut
-from webapp.search.selectors import SearchAnswer, answer_as_json
+from webapp.http.schemas import ErrorOut
+from webapp.search.schemas import AnswerOut, TicketOut
+from webapp.search.selectors import SearchAnswer
 from webapp.search.services import search_cancel, search_held, search_start, search_wait
 from webapp.search.tickets import Ticket, ticket_from
 from webapp.search.uploads import query_image, use_memory
@@ -35,40 +36,6 @@ class QuerySessionAuth(SessionAuth):
     async def __call__(self, request: HttpRequest) -> Any:
         await use_memory(request)
         return await super().__call__(request)
-
-
-class MatchOut(Schema):
-    """A match. `person` is the name of the face's person, null while it has none."""
-
-    photo: str
-    photo_id: UUID
-    gallery_id: UUID
-    face_id: UUID
-    similarity: float
-    person: str | None
-    person_id: UUID | None
-
-
-class QueryFaceOut(Schema):
-    """A face of the query image with its matches, best first."""
-
-    box: BoxOut
-    score: float
-    quality: float
-    matches: list[MatchOut]
-
-
-class AnswerOut(Schema):
-    """The answer: the faces of the query image with their matches, or a reason why there are none."""
-
-    faces: list[QueryFaceOut]
-    reason: ErrorOut | None
-
-
-class TicketOut(Schema):
-    """The search has no answer yet: ask again with its ticket."""
-
-    ticket: str
 
 
 ANSWERS: Any = {
@@ -148,7 +115,7 @@ async def cancel_search(request: HttpRequest, ticket: str) -> Status[None]:
 
 def _status(response: HttpResponse, ticket: Ticket, answer: SearchAnswer | None) -> Status[Any]:
     if answer is not None:
-        return Status(200, answer_as_json(answer))
+        return Status(200, answer)
     token = ticket.to_token()
     response["Location"] = f"/api/v1/searches/{quote(token)}"
     return Status(202, {"ticket": token})

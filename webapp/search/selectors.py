@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from tasks.messages.base import BoxInfo, ErrorInfo
 from tasks.messages.search import FaceMatches, SearchResult
@@ -83,30 +82,3 @@ def _face_row(face: FaceMatches, photos: dict[str, Photo], faces: dict[str, Face
             if match.photo_id in photos
         ),
     )
-
-
-def answer_as_json(answer: SearchAnswer) -> dict[str, Any]:
-    """Return the answer as the API and the command write it."""
-    return {
-        "faces": [
-            {
-                "box": face.box.model_dump(),
-                "score": face.score,
-                "quality": face.quality,
-                "matches": [
-                    {
-                        "photo": match.photo.filename,
-                        "photo_id": str(match.photo.id),
-                        "gallery_id": str(match.photo.gallery_id),
-                        "face_id": match.face_id,
-                        "similarity": match.similarity,
-                        "person": match.person.name if match.person else None,
-                        "person_id": str(match.person.id) if match.person else None,
-                    }
-                    for match in face.matches
-                ],
-            }
-            for face in answer.faces
-        ],
-        "reason": None if answer.reason is None else answer.reason.model_dump(),
-    }

@@ -16,7 +16,8 @@ from webapp.gallery.command_support import gallery_named
 from webapp.gallery.models import Gallery
 from webapp.generations.selectors import ActiveTarget
 from webapp.http.commands import expected_failures
-from webapp.search.selectors import SearchAnswer, answer_as_json, search_answer
+from webapp.search.schemas import AnswerOut
+from webapp.search.selectors import SearchAnswer, search_answer
 
 
 class Command(BaseCommand):
@@ -62,7 +63,8 @@ class Command(BaseCommand):
                 raise CommandError(result.error.message)
             answer = search_answer(result, galleries=[gallery])
         if options["json"]:
-            self.stdout.write(json.dumps(answer_as_json(answer), ensure_ascii=False))
+            shown = AnswerOut.from_orm(answer).model_dump(mode="json")
+            self.stdout.write(json.dumps(shown, ensure_ascii=False))
         else:
             self._print(answer)
 

@@ -12,7 +12,7 @@ from tasks.errors import QueueUnavailable
 from tasks.messages.generations import MeasureRequest
 from tasks.queues import index_queue
 from tasks.work_queue import work_queue
-from webapp.generations.measuring import PAUSE_FACTOR, UNANSWERED_SECONDS
+from webapp.generations.measuring import AGAIN_SECONDS, PAUSE_FACTOR, UNANSWERED_SECONDS
 from webapp.generations.models import Generation, Trial
 from webapp.generations.searched import trials
 
@@ -40,9 +40,10 @@ def _is_due(generation: Generation) -> bool:
     if generation.measured_at is None:
         return True
     age = timezone.now() - generation.measured_at
-    if generation.searched_answer is not None:
-        seconds = PAUSE_FACTOR * generation.searched_answer["seconds"]
-        return age > timedelta(seconds=max(RENEWED_SECONDS, seconds))
+    if (answer := generation.searched_answer) is not None:
+        # There may be faces by now where there were none.
+        patience_seconds = AGAIN_SECONDS if answer["match_recall"] is None else RENEWED_SECONDS
+        return age > timedelta(seconds=max(patience_seconds, PAUSE_FACTOR * answer["seconds"]))
     # The request may wait behind an import for longer than that; another one would wait behind it.
     queue = index_queue(generation.pack)
     return age > timedelta(seconds=UNANSWERED_SECONDS) and (

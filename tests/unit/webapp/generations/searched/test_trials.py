@@ -221,6 +221,13 @@ def test_the_active_generation_is_measured_and_then_once_an_hour(measurements: M
         assert len(measurements.requests) == count
 
 
+def test_a_collection_without_faces_is_measured_again_soon(measurements: Measurements) -> None:
+    measured_before(measurements, None)
+    Generation.objects.update(measured_at=timezone.now() - timedelta(seconds=measuring.AGAIN_SECONDS + 1))
+    tick()
+    assert len(measurements.requests) == 2
+
+
 def test_a_measurement_takes_no_more_than_a_tenth_of_a_workers_time(measurements: Measurements) -> None:
     tick()
     measurements.answer(1.0, seconds=1000.0)

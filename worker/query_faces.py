@@ -1,4 +1,4 @@
-"""The faces of a query image, kept in redis-cache so that the same image need not be looked at again."""
+"""The faces of a query image, kept in redis-cache so that the same image is not run through the models twice."""
 
 import hashlib
 import json

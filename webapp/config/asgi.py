@@ -69,7 +69,7 @@ async def _lifespan(receive: Any, send: Any) -> None:
 def _spare_the_collector() -> None:
     """Leave what was imported out of every later garbage collection: it is never garbage.
 
-    A full collection would look at all of it, 100,000 objects, and hold up every request for a tenth of a second.
+    A full collection would examine all of it, 100,000 objects, and hold up every request for a tenth of a second.
     """
     gc.collect()
     gc.freeze()

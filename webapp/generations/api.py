@@ -66,7 +66,7 @@ def resume_generation(request: HttpRequest, number: int) -> GenerationOut:
 
 @router.post("/generations/{int:number}/rate", response={200: GenerationOut, 404: ErrorOut})
 def set_rate(request: HttpRequest, number: int, data: RateIn) -> GenerationOut:
-    """Bound the photos per second; none: as many as searches bear."""
+    """Limit the photos per second; without a limit, as fast as searches allow."""
     generation = overview.generation_numbered(number)
     services.rate_set(generation=generation, actor=actor_of(request), rate_limit=data.rate_limit)
     return _shown(number)

@@ -89,7 +89,7 @@ class GenerationOut(Schema):
     dimension: int | None
     collection: str
     index: IndexSettings
-    #: Photos per second at most; none: as many as searches bear.
+    #: Photos per second at most; none: as fast as searches allow.
     rate_limit: float | None
     chosen_rate: float | None
     counts: GenerationCountsOut

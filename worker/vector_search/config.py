@@ -226,7 +226,7 @@ class PerformanceConfig(Settings):
 class MonitoringConfig(Settings):
     """What is logged, traced and measured, and how often (seconds). Never an embedding, an image or a secret.
 
-    `health_check_interval_seconds` is how often a worker looks at the vector store.
+    `health_check_interval_seconds` is how often a worker checks the vector store.
     """
 
     dictionary: ClassVar[str] = "MONITORING_CONFIG"

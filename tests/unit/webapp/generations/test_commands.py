@@ -85,10 +85,10 @@ def test_what_cannot_be_is_told_in_a_sentence(gallery: Gallery, arguments: tuple
         run(*arguments)
 
 
-def test_a_gallery_is_looked_at_again(gallery: Gallery, their_gallery: Gallery) -> None:
+def test_a_gallery_is_indexed_again(gallery: Gallery, their_gallery: Gallery) -> None:
     add_indexed_photo(gallery)
     theirs = add_indexed_photo(their_gallery)
-    assert "1 photos of Friends are looked at again." in run("start", "--gallery", "Friends", "--owner", "ada")
+    assert "1 photo of Friends will be indexed again." in run("start", "--gallery", "Friends", "--owner", "ada")
     assert [entry.photo for entry in Entry.objects.all()] == [theirs]
 
 
@@ -103,7 +103,7 @@ def test_status_shows_progress_workers_and_gates(gallery: Gallery, reports: list
     assert f"Generation {first}: active" in printed
     assert "pack other (0123456789ab), collection faces_other_" in printed
     assert "0 of 1 photos done" in printed
-    assert "as many a second as searches bear, lately 2.5" in printed
+    assert "as fast as searches allow, lately 2.5" in printed
     assert "workers: search.other 1, index.other none, reindex.other none" in printed
     assert "gate recall is CLOSED: Match recall has not been measured yet." in printed
     assert printed.count("gate ") == len(GATES)
@@ -152,6 +152,13 @@ def test_search_parameters_are_changed_while_it_is_searched(settings: Any, monke
 
     monkeypatch.setattr(reindex.time, "sleep", settle)
     assert "Kept nprobe=8: searches find 99.50%" in run("set", "--search-params", '{"nprobe": 8}', "--wait")
+
+
+def test_waiting_for_parameters_that_are_undone_fails(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.COLLECTION_CONFIG = {"INDEX_TYPE": "IVF_FLAT"}
+    monkeypatch.setattr(reindex.time, "sleep", lambda seconds: Trial.objects.update(state=Trial.State.UNDONE))
+    with pytest.raises(CommandError, match="--confirm keeps the new ones"):
+        run("set", "--search-params", '{"nprobe": 8}', "--wait")
 
 
 def test_a_drop_while_the_queue_is_down_says_when(queue: WatchedQueue) -> None:

@@ -17,6 +17,7 @@ from webapp.generations.overview import Overview
 from webapp.generations.schemas import CheckOut, generation_out
 from webapp.generations.searched import trials
 from webapp.http.commands import expected_failures
+from webapp.http.page_messages import photos_text
 from webapp.indexing import consistency
 
 #: How often `status --watch` looks, in seconds.
@@ -46,7 +47,9 @@ class Command(BaseCommand):
         rollback = actions.add_parser("rollback", help="search the generation again that was active before")
         drop = actions.add_parser("drop", help="delete a generation with its collection; not the active one")
         rate = actions.add_parser("rate", help="bound the photos per second of a generation")
-        rate.add_argument("rate_limit", metavar="N|auto", type=_rate, help="auto: as many as searches bear")
+        rate.add_argument(
+            "rate_limit", metavar="N|auto", type=_rate, help="photos per second; auto: as fast as searches allow"
+        )
         setting = actions.add_parser("set", help="search a generation with other parameters, if these find enough")
         _set_arguments(setting)
         drop.add_argument("number", metavar="NUMBER", type=int)
@@ -124,7 +127,7 @@ class Command(BaseCommand):
             self._dump({"gallery_id": str(gallery.id), "photos": count})
         else:
             waits = _next(overview.overview(selectors.active_generation()))
-            self.stdout.write(f"{count} photos of {gallery.name} are looked at again.\n{waits}".rstrip())
+            self.stdout.write(f"{photos_text(count)} of {gallery.name} will be indexed again.\n{waits}".rstrip())
 
     def _drop(self, actor: str, number: int) -> None:
         warning = services.generation_drop(generation=overview.generation_numbered(number), actor=actor)
@@ -146,6 +149,8 @@ class Command(BaseCommand):
         trials.search_params_set(
             generation=generation, actor=actor, search_params=params, is_confirmed=options["confirm"]
         )
+        if options["wait"] and (missing := _next(overview.overview(generation))):
+            self.stderr.write(missing.rstrip())
         while True:
             trial = trials.trial_summary(generation)
             if trial is None or trial["state"] != Trial.State.RUNNING or not options["wait"]:
@@ -153,6 +158,8 @@ class Command(BaseCommand):
             time.sleep(WATCH_SECONDS)
         sentence = trial["detail"] if trial else "Its gates are measured again."
         self._done(generation, f"{_name(generation)}: {sentence}")
+        if options["wait"] and trial and trial["state"] == Trial.State.UNDONE:
+            raise CommandError("The search parameters are what they were before; --confirm keeps the new ones.")
 
     def _check(self, actor: str, options: dict[str, Any]) -> None:
         generation = overview.generation_numbered(options["number"])
@@ -201,7 +208,11 @@ def _start_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--index-params", metavar="JSON", type=_parameters, default={}, help='such as {"nlist": 1024}')
     parser.add_argument("--search-params", metavar="JSON", type=_parameters, default={}, help='such as {"nprobe": 512}')
     parser.add_argument(
-        "--rate", dest="rate_limit", metavar="N", type=_rate, help="photos a second at most; else as searches bear"
+        "--rate",
+        dest="rate_limit",
+        metavar="N",
+        type=_rate,
+        help="photos per second at most (as fast as searches allow)",
     )
     parser.add_argument("--gallery", metavar="NAME", help="build nothing new: look at this gallery's photos again")
     parser.add_argument("--owner", metavar="USER", help="whose gallery, when several users have one of the name")
@@ -269,7 +280,7 @@ def _check_text(check: CheckOut) -> str:
 
 
 def _speed(shown: Overview) -> str:
-    rate = f"; {shown.rate:.1f} a second now" if shown.rate else ""
+    rate = f"; {shown.rate:.1f} photos per second now" if shown.rate else ""
     left = f", about {shown.seconds_left:.0f} s left" if shown.seconds_left is not None else ""
     return rate + left
 
@@ -288,9 +299,9 @@ def _name(generation: Generation) -> str:
 
 def _rate_text(rate_limit: float | None, chosen_rate: float | None = None) -> str:
     if rate_limit is not None:
-        return f"at most {rate_limit:g} a second"
+        return f"at most {rate_limit:g} photos per second"
     found = f", lately {chosen_rate:.1f}" if chosen_rate is not None else ""
-    return f"as many a second as searches bear{found}"
+    return f"as fast as searches allow{found}"
 
 
 def _rate(text: str) -> float | None:

@@ -48,7 +48,7 @@ class Command(BaseCommand):
         drop = actions.add_parser("drop", help="delete a generation with its collection; not the active one")
         rate = actions.add_parser("rate", help="bound the photos per second of a generation")
         rate.add_argument(
-            "rate_limit", metavar="N|auto", type=_rate, help="photos per second; auto: as fast as searches allow"
+            "rate_limit", metavar="N|auto", type=_rate, help="photos per second, or auto (depends on searches)"
         )
         setting = actions.add_parser("set", help="search a generation with other parameters, if these find enough")
         _set_arguments(setting)
@@ -212,9 +212,9 @@ def _start_arguments(parser: argparse.ArgumentParser) -> None:
         dest="rate_limit",
         metavar="N",
         type=_rate,
-        help="photos per second at most (as fast as searches allow)",
+        help="photos per second at most (depends on searches)",
     )
-    parser.add_argument("--gallery", metavar="NAME", help="build nothing new: look at this gallery's photos again")
+    parser.add_argument("--gallery", metavar="NAME", help="build nothing new: index this gallery's photos again")
     parser.add_argument("--owner", metavar="USER", help="whose gallery, when several users have one of the name")
 
 

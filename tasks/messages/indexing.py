@@ -82,8 +82,8 @@ class Outcomes(Message):
 
     gallery_id: str
     outcomes: tuple[PhotoOutcomeInfo, ...]
-    #: The collection that the faces were written to; empty in messages of releases that had only one.
-    collection: str = ""
+    #: The collection that the faces were written to.
+    collection: str
 
 
 class IndexFailure(Message):
@@ -93,7 +93,7 @@ class IndexFailure(Message):
 
     photo_ids: tuple[str, ...]
     error: ErrorInfo
-    collection: str = ""
+    collection: str
 
 
 class RemoveRequest(Message):
@@ -101,15 +101,9 @@ class RemoveRequest(Message):
 
     task_name: ClassVar[str] = names.REMOVE_PHOTOS
 
-    #: The collection of releases that had only one.
-    target: Target | None = None
-    targets: tuple[Target, ...] = ()
+    targets: tuple[Target, ...]
     gallery_id: str
     photo_ids: tuple[str, ...]
-
-    @property
-    def all_targets(self) -> tuple[Target, ...]:
-        return self.targets or ((self.target,) if self.target else ())
 
 
 class Removals(Message):

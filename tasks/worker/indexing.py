@@ -75,7 +75,7 @@ def remove_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
     """
     try:
         request = parse(RemoveRequest, message)
-        for target in request.all_targets:
+        for target in request.targets:
             state.indexes.remove(target, gallery_id=request.gallery_id, photo_ids=request.photo_ids)
         report = Removals(photo_ids=request.photo_ids)
         work_queue().send(report, queue=queues.RECORDS)

@@ -69,9 +69,7 @@ def live_generations() -> list[Generation]:
 
 
 def generation_of(collection: str) -> Generation | None:
-    """Return the live generation that has the collection; None if there is none. An empty name: the active one."""
-    if not collection:
-        return active_generation()
+    """Return the live generation that has the collection; None if there is none."""
     return next((each for each in live_generations() if each.collection == collection), None)
 
 

@@ -19,7 +19,7 @@ from webapp.jobs.services import jobs_finish
 State = Photo.State
 
 
-def outcomes_record(*, gallery_id: UUID, outcomes: Sequence[PhotoOutcomeInfo], collection: str = "") -> None:
+def outcomes_record(*, gallery_id: UUID, outcomes: Sequence[PhotoOutcomeInfo], collection: str) -> None:
     """Record outcomes of one gallery's photos in the generation that has this collection. May run twice, and late.
 
     The outcome of a photo that was deleted or cancelled meanwhile is ignored, but if the worker indexed faces, their
@@ -72,7 +72,7 @@ def _picture_describe(photo: Photo, outcome: PhotoOutcomeInfo) -> tuple[str, ...
     return changed
 
 
-def index_failure_record(*, photo_ids: Sequence[UUID | str], error: ErrorInfo, collection: str = "") -> None:
+def index_failure_record(*, photo_ids: Sequence[UUID | str], error: ErrorInfo, collection: str) -> None:
     """Note why a worker could not finish these photos. They stay pending and are sent again once they are stale."""
     generation = generation_of(collection)
     if generation is None:

@@ -19,6 +19,7 @@ from tasks.web.search_client import set_search_client
 from tasks.work_queue import use_work_queue
 from webapp.gallery import services
 from webapp.gallery.models import Gallery, Photo
+from webapp.generations.selectors import active_generation
 from webapp.indexing import adding, recording
 
 
@@ -186,8 +187,14 @@ def failed(photo: Photo, code: str = "not_an_image") -> PhotoOutcomeInfo:
     return PhotoOutcomeInfo(photo_id=str(photo.id), state="failed", code=code, message="This file is not a picture.")
 
 
+def record(gallery: Gallery, *outcomes: PhotoOutcomeInfo) -> None:
+    """Record outcomes in the active generation."""
+    collection = active_generation().collection
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=outcomes, collection=collection)
+
+
 def add_indexed_photo(gallery: Gallery, *faces: FaceInfo, content: bytes = b"picture", name: str = "ada.jpg") -> Photo:
     photo = add_photo(gallery, content, name)
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, *(faces or (face_info(),)))])
+    record(gallery, indexed(photo, *(faces or (face_info(),))))
     photo.refresh_from_db()
     return photo

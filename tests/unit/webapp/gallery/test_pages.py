@@ -19,12 +19,12 @@ from tests.unit.webapp.conftest import (
     add_photo,
     face_info,
     failed,
+    record,
     upload,
 )
 from tests.unit.webapp.search.test_api import answer_with
 from webapp.gallery.models import Gallery, Photo
 from webapp.generations.models import Generation
-from webapp.indexing import recording
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_the_grid_is_polled_until_nothing_is_pending(page: Client, gallery: Gall
     assert 'hx-trigger="every 2s"' in text(page.get(address))
     assert '<noscript><meta http-equiv="refresh"' in text(page.get(address))
     assert page.get(address + "grid/").status_code == 200
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[failed(photo)])
+    record(gallery, failed(photo))
     settled = page.get(address + "grid/")
     assert settled.status_code == 286
     assert "This file is not a picture." in text(settled)
@@ -193,7 +193,7 @@ def test_the_grid_has_pages_and_states(page: Client, gallery: Gallery, monkeypat
 
 def test_failed_photos_are_sent_again(page: Client, gallery: Gallery, queue: WatchedQueue) -> None:
     photos = [add_photo(gallery, b"1"), add_photo(gallery, b"2")]
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[failed(photo) for photo in photos])
+    record(gallery, *[failed(photo) for photo in photos])
     queue.forget()
     page.post(f"/photos/{photos[0].id}/retry/")
     assert queue.indexed_ids == [str(photos[0].id)]

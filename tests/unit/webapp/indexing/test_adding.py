@@ -8,10 +8,10 @@ import pytest
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import connection
 
-from tests.unit.webapp.conftest import WatchedQueue, add_photo, face_info, indexed, upload
+from tests.unit.webapp.conftest import WatchedQueue, add_photo, face_info, indexed, record, upload
 from webapp.gallery.models import Gallery, Photo
 from webapp.http.problems import Problem
-from webapp.indexing import adding, deleting, recording, retrying
+from webapp.indexing import adding, deleting, retrying
 from webapp.indexing.adding import display_name
 
 
@@ -106,7 +106,7 @@ def test_a_queue_that_is_down_is_a_warning_and_loses_nothing(gallery: Gallery, q
 
 def test_known_faces_travel_with_a_photo_that_is_sent_again(gallery: Gallery, queue: WatchedQueue) -> None:
     photo, face = add_photo(gallery), face_info()
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, face)])
+    record(gallery, indexed(photo, face))
     Photo.objects.update(state=Photo.State.FAILED)
     retrying.failed_photos_retry(gallery=gallery)
     known = queue.indexed[-1][1][0].known_faces

@@ -8,9 +8,9 @@ from django.db import connection
 from tasks.messages.base import Message
 from tasks.web.memory import MemoryWorkQueue
 from tasks.work_queue import use_work_queue
-from tests.unit.webapp.conftest import add_indexed_photo, add_photo, face_info, failed, indexed
+from tests.unit.webapp.conftest import add_indexed_photo, add_photo, face_info, failed, indexed, record
 from webapp.gallery.models import Gallery, Photo
-from webapp.indexing import deleting, recording, retrying
+from webapp.indexing import deleting, retrying
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -19,12 +19,12 @@ def send_late_outcome(gallery: Gallery) -> None:
     photo = add_photo(gallery)
     outcome = indexed(photo, face_info())
     Photo.objects.filter(id=photo.id).delete()
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[outcome])
+    record(gallery, outcome)
 
 
 def retry_failed(gallery: Gallery) -> None:
     photo = add_photo(gallery)
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[failed(photo)])
+    record(gallery, failed(photo))
     retrying.failed_photos_retry(gallery=gallery)
 
 

@@ -13,11 +13,10 @@ from django.db import OperationalError
 from tasks.messages.base import ErrorInfo
 from tasks.messages.search import SearchResult
 from tasks.web.memory import MemorySearchClient
-from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, face_info, failed, indexed
+from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, face_info, failed, indexed, record
 from tests.unit.webapp.search.test_api import answer_with
 from webapp.gallery import services
 from webapp.gallery.models import Gallery, Photo
-from webapp.indexing import recording
 from webapp.indexing.management.commands import import_photos
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_cancel
@@ -72,7 +71,7 @@ def test_waiting_ends_with_the_outcomes(
     def answer(_: float) -> None:
         for photo in Photo.objects.filter(state="pending")[:1]:
             outcome = failed(photo) if photo.filename == "c.svg" else indexed(photo, face_info())
-            recording.outcomes_record(gallery_id=gallery.id, outcomes=[outcome])
+            record(gallery, outcome)
 
     monkeypatch.setattr(import_photos.time, "sleep", answer)
     printed = run("import_photos", folder, "--gallery", "Friends", "--wait")

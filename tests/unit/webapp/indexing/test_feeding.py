@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from tasks.messages.base import ErrorInfo
-from tests.unit.webapp.conftest import WatchedQueue, add_photo, failed, upload
+from tests.unit.webapp.conftest import WatchedQueue, add_photo, failed, record, upload
 from tests.unit.webapp.indexing.test_services import age
 from webapp.gallery.models import Gallery, Photo
+from webapp.generations.selectors import active_generation
 from webapp.indexing import adding, feeding, recording, sweeping
 
 
@@ -101,7 +102,7 @@ def test_a_photo_that_is_given_up_says_what_the_last_attempt_died_of(
 ) -> None:
     photo = add_photo(gallery)
     error = ErrorInfo(code="store_unavailable", message="Milvus does not answer.")
-    recording.index_failure_record(photo_ids=[str(photo.id)], error=error)
+    recording.index_failure_record(photo_ids=[photo.id], error=error, collection=active_generation().collection)
     photo.refresh_from_db()
     assert (photo.state, photo.code) == ("pending", "store_unavailable")
     age(photo, attempts=settings.INDEX_MAX_ATTEMPTS)
@@ -113,7 +114,8 @@ def test_a_photo_that_is_given_up_says_what_the_last_attempt_died_of(
 
 def test_a_late_cause_does_not_change_a_final_photo(gallery: Gallery) -> None:
     photo = add_photo(gallery)
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[failed(photo)])
-    recording.index_failure_record(photo_ids=[str(photo.id)], error=ErrorInfo(code="busy", message="Busy."))
+    record(gallery, failed(photo))
+    error = ErrorInfo(code="busy", message="Busy.")
+    recording.index_failure_record(photo_ids=[photo.id], error=error, collection=active_generation().collection)
     photo.refresh_from_db()
     assert photo.code == "not_an_image"

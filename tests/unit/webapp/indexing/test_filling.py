@@ -18,6 +18,7 @@ from webapp.gallery.models import Face, Gallery, Photo, Tombstone
 from webapp.generations import gates, measuring, selectors
 from webapp.generations import services as generation_services
 from webapp.generations.models import Entry, Generation
+from webapp.generations.selectors import active_generation
 from webapp.http.problems import Problem
 from webapp.indexing import deleting, feeding, filling
 from webapp.indexing import recording as indexing_outcomes
@@ -158,7 +159,7 @@ def test_where_only_the_recognizer_differs_photos_are_sent_with_what_was_found(
 ) -> None:
     photo = add_photo(gallery)
     outcome = indexed(photo, face_info()).model_copy(update={"detector": "d" * 64})
-    indexing_outcomes.outcomes_record(gallery_id=gallery.id, outcomes=[outcome])
+    record(active_generation(), outcome)
     workers.reports[:] = [each.model_copy(update={"detector": "d" * 64}) for each in workers.reports]
     workers.add("other", detector=detector)
     generation = start(workers, pack="other")
@@ -355,7 +356,7 @@ def test_a_photo_that_was_indexed_anew_follows_in_the_other_generations(
     generation = advance(start(workers))
     record(generation, indexed(photo, face_info()))
     queue.forget()
-    indexing_outcomes.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, face_info(left=300))])
+    record(active_generation(), indexed(photo, face_info(left=300)))
     advance(generation)
     assert queue.indexed_ids == [str(photo.id)]
 
@@ -410,7 +411,7 @@ def copy_all(workers: Workers, generation: Generation, *, face_count: int) -> No
 
 def test_with_the_same_pack_embeddings_are_copied(gallery: Gallery, queue: WatchedQueue, workers: Workers) -> None:
     one, two = add_indexed_photo(gallery, face_info(), face_info(left=90)), add_photo(gallery, b"2")
-    indexing_outcomes.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(two)])
+    record(active_generation(), indexed(two))
     generation = start(workers, "", index_type="HNSW")
     queue.forget()
     advance(generation)
@@ -655,7 +656,7 @@ def test_a_gallery_is_rebuilt_in_place(gallery: Gallery, queue: WatchedQueue, wo
 def test_photos_show_what_the_active_generation_makes_of_them(gallery: Gallery, workers: Workers) -> None:
     generation, found = ready_generation(gallery, workers)
     empty = add_photo(gallery, b"empty")
-    indexing_outcomes.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(empty)])
+    record(active_generation(), indexed(empty))
     record(generation, indexed(empty, face_info()))
     record(generation, indexed(found))
     generation_services.generation_activate(generation=generation, actor="ada")

@@ -10,11 +10,11 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from tasks.errors import QueueUnavailable
-from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, face_info, failed, indexed
+from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, face_info, failed, indexed, record
 from webapp.gallery import services
 from webapp.gallery.models import Face, Gallery, Photo
 from webapp.http.problems import Problem
-from webapp.indexing import deleting, recording, retrying, sweeping
+from webapp.indexing import deleting, retrying, sweeping
 
 State = Photo.State
 
@@ -64,7 +64,7 @@ def test_a_gallery_goes_with_its_last_photo(gallery: Gallery, queue: WatchedQueu
 
 def test_an_outcome_is_written_with_its_faces(gallery: Gallery) -> None:
     photo, face = add_photo(gallery), face_info()
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, face)])
+    record(gallery, indexed(photo, face))
     photo.refresh_from_db()
     assert (photo.state, photo.width, photo.height, photo.image_format) == ("indexed", 640, 480, "JPEG")
     row = photo.faces.get()
@@ -74,21 +74,21 @@ def test_an_outcome_is_written_with_its_faces(gallery: Gallery) -> None:
 def test_an_outcome_may_come_twice(gallery: Gallery) -> None:
     photo = add_photo(gallery)
     outcome = indexed(photo, face_info(), face_info(left=100))
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[outcome])
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[outcome])
+    record(gallery, outcome)
+    record(gallery, outcome)
     assert photo.faces.count() == 2
 
 
 def test_a_later_outcome_replaces_the_faces_and_keeps_ids(gallery: Gallery) -> None:
     photo, kept, gone, new = add_photo(gallery), face_info(), face_info(left=100), face_info(left=200)
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, kept, gone)])
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, face_info(kept.face_id, left=11), new)])
+    record(gallery, indexed(photo, kept, gone))
+    record(gallery, indexed(photo, face_info(kept.face_id, left=11), new))
     assert {str(face.id): face.left for face in photo.faces.all()} == {kept.face_id: 11, new.face_id: 200}
 
 
 def test_a_failure_has_its_code_and_sentence(gallery: Gallery) -> None:
     bad, good = add_photo(gallery, b"1"), add_photo(gallery, b"2")
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[failed(bad), indexed(good, face_info())])
+    record(gallery, failed(bad), indexed(good, face_info()))
     bad.refresh_from_db()
     assert (bad.state, bad.code, bad.message) == ("failed", "not_an_image", "This file is not a picture.")
     assert state_of(good) == State.INDEXED
@@ -96,7 +96,7 @@ def test_a_failure_has_its_code_and_sentence(gallery: Gallery) -> None:
 
 def test_a_late_failure_does_not_undo_a_success(gallery: Gallery) -> None:
     photo = add_indexed_photo(gallery)
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[failed(photo)])
+    record(gallery, failed(photo))
     assert state_of(photo) == State.INDEXED
     assert photo.faces.count() == 1
 
@@ -104,7 +104,7 @@ def test_a_late_failure_does_not_undo_a_success(gallery: Gallery) -> None:
 def test_an_outcome_does_not_bring_a_deleted_photo_back(gallery: Gallery, queue: WatchedQueue) -> None:
     photo = add_photo(gallery)
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, face_info())])
+    record(gallery, indexed(photo, face_info()))
     assert state_of(photo) == State.DELETING
     assert Face.objects.count() == 0
     assert queue.removed_ids == [str(photo.id)] * 2, "faces indexed after the removal are removed again"
@@ -114,7 +114,7 @@ def test_faces_of_a_photo_that_is_gone_are_removed_again(gallery: Gallery, queue
     photo = add_photo(gallery)
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
     deleting.removals_record(photo_ids=[photo.id])
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, face_info())])
+    record(gallery, indexed(photo, face_info()))
     assert queue.removed[-1] == (str(gallery.id), [str(photo.id)])
 
 
@@ -244,7 +244,7 @@ def test_a_queue_that_is_down_costs_no_attempt(gallery: Gallery, queue: WatchedQ
 
 def test_failed_photos_are_sent_again(gallery: Gallery, queue: WatchedQueue) -> None:
     bad, good = add_photo(gallery, b"1"), add_indexed_photo(gallery, content=b"2")
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[failed(bad)])
+    record(gallery, failed(bad))
     queue.forget()
     assert retrying.failed_photos_retry(gallery=gallery) == (1, "")
     bad.refresh_from_db()
@@ -273,16 +273,18 @@ def test_the_database_tasks_only_call_services(monkeypatch: pytest.MonkeyPatch, 
     for name, room in written.items():
         monkeypatch.setattr(room, name, lambda name=name, **arguments: calls.append((name, arguments)))
     outcome = indexed(photo, face_info())
-    tasks.record_outcomes(message=Outcomes(gallery_id=str(gallery.id), outcomes=(outcome,)).to_json())
+    outcomes = Outcomes(gallery_id=str(gallery.id), outcomes=(outcome,), collection="c")
+    tasks.record_outcomes(message=outcomes.to_json())
     tasks.record_removals(message=Removals(photo_ids=(str(photo.id),)).to_json())
     error = ErrorInfo(code="busy", message="Busy.")
-    tasks.record_index_failure(message=IndexFailure(photo_ids=(str(photo.id),), error=error).to_json())
+    failure = IndexFailure(photo_ids=(str(photo.id),), error=error, collection="c")
+    tasks.record_index_failure(message=failure.to_json())
     tasks.requeue_stale_photos()
     tasks.feed_index_queue()
     assert calls == [
-        ("outcomes_record", {"gallery_id": gallery.id, "outcomes": (outcome,), "collection": ""}),
+        ("outcomes_record", {"gallery_id": gallery.id, "outcomes": (outcome,), "collection": "c"}),
         ("removals_record", {"photo_ids": (str(photo.id),)}),
-        ("index_failure_record", {"photo_ids": (str(photo.id),), "error": error, "collection": ""}),
+        ("index_failure_record", {"photo_ids": (str(photo.id),), "error": error, "collection": "c"}),
         ("stale_photos_requeue", {}),
         ("index_queue_feed", {}),
     ]

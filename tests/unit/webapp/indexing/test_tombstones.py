@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from tests.unit.webapp.conftest import WatchedQueue, add_photo, face_info, indexed, upload
+from tests.unit.webapp.conftest import WatchedQueue, add_photo, face_info, indexed, record, upload
 from webapp.gallery.models import Gallery, Photo, Tombstone
-from webapp.indexing import adding, deleting, recording, retrying, sweeping
+from webapp.indexing import adding, deleting, retrying, sweeping
 from webapp.jobs import services as jobs
 
 
@@ -66,7 +66,7 @@ def test_a_late_outcome_is_removed_at_once_and_renews_the_tombstone(
 ) -> None:
     age(settings)
     sweeping.stale_photos_requeue()
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(deleted, face_info())])
+    record(gallery, indexed(deleted, face_info()))
     assert queue.removed_ids == [str(deleted.id)] * 2
     deleting.removals_record(photo_ids=[str(deleted.id)])
     tombstone = Tombstone.objects.get()
@@ -106,7 +106,7 @@ def test_a_cancelled_photo_that_is_retried_loses_its_tombstone(gallery: Gallery)
     photo = add_photo(gallery)
     assert photo.job is not None
     jobs.job_cancel(job=photo.job)
-    recording.outcomes_record(gallery_id=gallery.id, outcomes=[indexed(photo, face_info())])
+    record(gallery, indexed(photo, face_info()))
     assert Tombstone.objects.exists()
     retrying.job_retry(job=photo.job)
     assert not Tombstone.objects.exists()

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from tests.unit.webapp.conftest import WatchedQueue, add_photo, face_info, failed, indexed, upload
 from webapp.gallery.models import Face, Gallery, Photo
+from webapp.generations.selectors import active_generation
 from webapp.http.problems import Problem
 from webapp.indexing import adding, deleting, feeding, retrying, sweeping
 from webapp.indexing import recording as indexing_outcomes
@@ -30,7 +31,9 @@ def add_photos(gallery: Gallery, count: int) -> tuple[Job, list[Photo]]:
 
 def record(photo: Photo, *outcomes: Any) -> None:
     indexing_outcomes.outcomes_record(
-        gallery_id=photo.gallery_id, outcomes=list(outcomes) or [indexed(photo, face_info())]
+        gallery_id=photo.gallery_id,
+        outcomes=list(outcomes) or [indexed(photo, face_info())],
+        collection=active_generation().collection,
     )
 
 

@@ -21,7 +21,9 @@ _IFF_UP = 1
 def own_network() -> Iterator[None]:
     """Run the block in a network namespace that has only a loopback interface; processes it starts are in it too.
 
-    Only the calling thread moves. Skips the test where the system does not permit namespaces.
+    Only the calling thread moves. So open no gRPC client in the block, but in a process that it starts: the threads of
+    gRPC serve all clients of a process, and stay in the network in which the first one was opened.
+    Skips the test where the system does not permit namespaces.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)

@@ -5,6 +5,7 @@ Port 19530 is part of the snippets, so the service runs in a network namespace.
 
 import asyncio
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -19,7 +21,6 @@ import psutil
 import pytest
 import redis
 from django.conf import settings
-from pymilvus import MilvusClient
 
 from tests.network import own_network
 from tests.pictures import saved
@@ -224,26 +225,31 @@ def test_health_and_metrics_are_printed_by_a_script(
     assert float(found["Avg response time"].removesuffix("ms")) > 0
 
 
-def test_the_dictionaries_reach_milvus() -> None:
-    client = MilvusClient("http://localhost:19530")
-    try:
-        fields = client.describe_collection("face_embeddings")["fields"]
-        assert [field["params"]["dim"] for field in fields if "dim" in field["params"]] == [DIMENSION]
-        [index] = client.list_indexes("face_embeddings")
-        assert client.describe_index("face_embeddings", index)["index_type"] == "IVF_FLAT"
-    finally:
-        client.close()
+def test_the_dictionaries_reach_milvus(service: RunningService) -> None:
+    index = "client.list_indexes('face_embeddings')[0]"
+    fields, index_type = in_milvus(
+        f"[client.describe_collection('face_embeddings')['fields'], "
+        f"client.describe_index('face_embeddings', {index})['index_type']]"
+    )
+    assert [field["params"]["dim"] for field in fields if "dim" in field["params"]] == [DIMENSION]
+    assert index_type == "IVF_FLAT"
 
 
 def stored_faces() -> list[str]:
-    client = MilvusClient("http://localhost:19530")
-    try:
-        rows = client.query(
-            "face_embeddings", filter=f'gallery_id != "{CANARY_GALLERY_ID}"', output_fields=["face_id"], limit=100
-        )
-        return [row["face_id"] for row in rows]
-    finally:
-        client.close()
+    others = f"gallery_id != '{CANARY_GALLERY_ID}'"
+    rows = in_milvus(f'client.query("face_embeddings", filter="{others}", output_fields=["face_id"], limit=100)')
+    return [row["face_id"] for row in rows]
+
+
+def in_milvus(expression: str) -> Any:
+    """Evaluate the expression, in which `client` is connected to the snippet's Milvus, in a process of its own."""
+    program = (
+        "import json; from pymilvus import MilvusClient; client = MilvusClient('http://localhost:19530'); "
+        f"print(json.dumps({expression}, default=str))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def test_many_views_at_once_open_no_thread_connection_or_subscription(

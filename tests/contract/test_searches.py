@@ -132,11 +132,20 @@ async def redis_down(settings: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
 
 def healthy_worker() -> WorkerReport:
     names = (*queues.gpu_queues(TARGET.pack), queues.RECORDS)
-    return WorkerReport(name="a@here", pid=1, queues=names, is_healthy=True, pack=TARGET.pack)
+    return WorkerReport(
+        name="a@here",
+        pid=1,
+        queues=names,
+        is_healthy=True,
+        pack=TARGET.pack,
+        connection_status="connected",
+        collection=TARGET.collection,
+        collection_status="loaded",
+    )
 
 
 async def start(client: Searches) -> str:
-    return await client.start_search(b"picture", gallery_id=GALLERY)
+    return await client.start_search(b"picture", gallery_ids=(GALLERY,))
 
 
 # -- answers -----------------------------------------------------------------------------------
@@ -168,7 +177,7 @@ async def test_two_searches_have_different_ids(client: Searches) -> None:
 
 async def test_a_search_in_one_call_raises_when_no_worker_answers(client: Searches) -> None:
     with pytest.raises(NoAnswer, match=r"No search worker answered within 0\.01 seconds"):
-        await client.search_faces_in_image(b"picture", gallery_id=GALLERY, timeout_seconds=0.01)
+        await client.search_faces_in_image(b"picture", gallery_ids=(GALLERY,), timeout_seconds=0.01)
 
 
 # -- cancelling -----------------------------------------------------------------------------------
@@ -198,7 +207,7 @@ async def test_a_full_queue_refuses_searches(sides: Sides) -> None:
     with pytest.raises(Busy):
         await start(sides.client)
     with pytest.raises(Busy):
-        await sides.client.search_faces_in_image(b"picture", gallery_id=GALLERY)
+        await sides.client.search_faces_in_image(b"picture", gallery_ids=(GALLERY,))
     with pytest.raises(Busy):
         await sides.client.check_room()
     with pytest.raises(Busy):
@@ -216,7 +225,7 @@ async def test_a_service_that_is_down_raises_and_its_health_report_says_why(down
     with pytest.raises(QueueUnavailable):
         await start(down)
     with pytest.raises(QueueUnavailable):
-        await down.search_faces_in_image(b"picture", gallery_id=GALLERY)
+        await down.search_faces_in_image(b"picture", gallery_ids=(GALLERY,))
     with pytest.raises(QueueUnavailable):
         await down.wait_for_search("s", timeout_seconds=1)
     with pytest.raises(QueueUnavailable):
@@ -232,7 +241,7 @@ async def test_a_service_that_is_down_raises_and_its_health_report_says_why(down
 async def test_without_workers_the_service_is_not_healthy(client: Searches) -> None:
     report = await client.health_check()
     assert not report.is_healthy
-    assert "No healthy worker consumes the queue search.starter." in report.problems
+    assert any("No healthy worker consumes the queue search.starter." in problem for problem in report.problems)
 
 
 async def test_with_a_healthy_worker_for_each_queue_the_service_is_healthy(sides: Sides) -> None:

@@ -91,7 +91,7 @@ def test_what_a_killed_process_leaves_behind_is_killed_before_its_next_start(tmp
         wait_for(lambda: sleeping(process), tmp_path)
         [orphan] = sleeping(process)
         orphan.parent().kill()
-        wait_for(lambda: sleeping(process) and orphan not in sleeping(process), tmp_path)
+        wait_for(lambda: [each for each in sleeping(process) if each != orphan], tmp_path)
         assert not is_running(orphan)
 
 

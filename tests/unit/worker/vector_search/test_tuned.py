@@ -17,7 +17,7 @@ GALLERY, PHOTO = str(uuid.uuid4()), str(uuid.uuid4())
 ROW = FaceRecord(
     face_id=str(uuid.uuid4()), photo_id=PHOTO, gallery_id=GALLERY, embedding=np.eye(DIMENSION, dtype=np.float32)[0]
 )
-QUERY = SearchQuery(gallery_id=GALLERY, embeddings=ROW.embedding[np.newaxis])
+QUERY = SearchQuery(gallery_ids=(GALLERY,), embeddings=ROW.embedding[np.newaxis])
 
 
 class ListeningStore(InMemoryVectorStore):

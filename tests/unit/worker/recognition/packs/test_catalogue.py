@@ -129,7 +129,7 @@ def search_with_a_face_that_is_alike_by(cosine: float, config: FaceConfig, pictu
         index.open()
         face_id, photo_id, gallery_id = (str(uuid4()) for _ in range(3))
         store.upsert([FaceRecord(face_id=face_id, photo_id=photo_id, gallery_id=gallery_id, embedding=other)])
-        answer = index.search(pictures.saved(picture, "PNG"), gallery_id=gallery_id, limit=5, min_similarity=None)
+        answer = index.search(pictures.saved(picture, "PNG"), gallery_ids=(gallery_id,), limit=5, min_similarity=None)
         return list(answer.faces[0].matches)
     finally:
         engine.close()

@@ -54,7 +54,7 @@ class Searches(Protocol):
         ...
 
     async def check_room(self) -> None:
-        """Raises Busy when too many searches wait already, and QueueUnavailable."""
+        """Raise Busy when too many searches wait already, and QueueUnavailable."""
         ...
 
     def place(self) -> AbstractAsyncContextManager[None]:

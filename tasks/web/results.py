@@ -117,7 +117,7 @@ class ResultListener:
                 del self._waiters[task_id]
 
     async def _deliver_stored(self, task_ids: Iterable[str]) -> None:
-        """Ask Redis for these results and hand out those that are there."""
+        """Ask Redis for these results and hand out those that exist."""
         keys = [KEY_PREFIX + task_id for task_id in task_ids]
         if not keys:
             return

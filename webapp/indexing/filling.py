@@ -106,7 +106,7 @@ def _has_worker(generation: Generation, reports: Sequence[WorkerReport]) -> bool
 
 
 def _send_stale_again(generation: Generation, now: datetime) -> None:
-    """Send photos again that got no outcome in time, or give up on them. Nothing may be waiting in the queue."""
+    """Send again the photos that got no outcome in time, or give up on them. Nothing may be waiting in the queue."""
     lease = timedelta(seconds=settings.INDEX_LEASE_SECONDS)
     again, given_up = generation.entries.send_again_if_stale(sent_before=now - lease)
     if given_up and generation.state == Generation.State.ACTIVE:

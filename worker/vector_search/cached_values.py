@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 KEY_PREFIX: Final = "facequeue:cache:2:"
 #: The list of values, by the time at which they expire.
 LIST_KEY: Final = f"{KEY_PREFIX}list"
-#: Larger values are not kept: some 30 faces, or 600 matches. This bounds the memory that `max_values` may take.
+#: Larger values are not kept: some 30 faces, or 600 matches. This limits the memory that `max_values` may take.
 MAX_VALUE_BYTES: Final = 64 * 1024
 #: Redis answers in less than a millisecond. A search does not wait longer than this for it.
 TIMEOUT_SECONDS: Final = 0.5

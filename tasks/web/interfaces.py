@@ -23,8 +23,8 @@ class Searches(Protocol):
     ) -> str:
         """Hand the image to the search workers and return the search's id at once.
 
-        A search that no worker has started within `timeout_seconds` is dropped. Raises Busy when too many searches
-        wait already, and QueueUnavailable.
+        A search that no worker has started within `timeout_seconds` expires. Raises Busy when too many searches wait
+        already, and QueueUnavailable.
         """
         ...
 

@@ -39,7 +39,7 @@ class QueryImageWriter:
         return key
 
     async def discard(self, search_id: str) -> None:
-        """Forget the search's image: a worker that has not read it yet drops the search. A missing one is no error.
+        """Forget the search's image: a worker that has not read it yet skips the search. A missing one is no error.
 
         Raises QueueUnavailable.
         """

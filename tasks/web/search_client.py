@@ -135,7 +135,7 @@ class SearchClient(Searches):
     ) -> str:
         """Hand the image to the search workers and return the search's id at once.
 
-        A search that no worker has started within `timeout_seconds` is dropped. Raises Busy when too many wait already,
+        A search that no worker has started within `timeout_seconds` expires. Raises Busy when too many wait already,
         and QueueUnavailable.
         """
         if not self._is_open:

@@ -128,7 +128,7 @@ def _database() -> Finding:
 
 
 def _observed(report: HealthReport | None) -> Iterator[Finding]:
-    yield _redis("redis", settings.REDIS_URL, "noeviction", "Redis would silently drop queued work")
+    yield _redis("redis", settings.REDIS_URL, "noeviction", "Redis would silently evict queued work")
     if not report or all(each.name != "redis-cache" for each in report.findings):
         url = settings.REDIS_CACHE_URL
         yield _redis("redis-cache", url, "volatile-ttl", "a full cache would refuse query images")

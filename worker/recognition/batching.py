@@ -142,7 +142,7 @@ class Batcher(Generic[Item, Result]):
             self._changed.notify(len(call.items))
 
     def _forget(self, call: _Call[Item, Result]) -> None:
-        """Remove a call that failed or whose caller was interrupted."""
+        """Forget a call that failed or whose caller was interrupted."""
         with self._lock:
             call.answer.cancel()
             if call in self._waiting:

@@ -239,7 +239,7 @@ def _work_folder(folder: Path) -> Iterator[Path]:
 
 
 def _clear_leftovers(packs_dir: Path) -> None:
-    """Remove what a killed fetch left, and restore a pack that it had moved away but not replaced yet."""
+    """Delete what a killed fetch left, and restore a pack that it had moved away but not replaced yet."""
     for work in packs_dir.glob(f"{_WORK_PREFIX}*"):
         _remove(work)
     for replaced in packs_dir.glob(f"{_REPLACED_PREFIX}*"):
@@ -266,7 +266,7 @@ def _put_in_place(pack: Path, folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder with its contents, or a link to one."""
+    """Delete a folder with its contents, or a link to one."""
     if folder.is_symlink():
         folder.unlink()
     else:

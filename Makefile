@@ -30,7 +30,7 @@ test-long: setup-dev  ## run the tests that take minutes
 faults: setup-dev  ## break each process, Redis, Milvus and the database under load; nothing may be lost (half an hour)
 	$(PY) -m pytest -s -m "" tests/faults
 
-load: setup-dev  ## 1,000 users search at once while an import runs: only refusals, nothing lost, pages stay fast
+load: setup-dev  ## 1,000 users search at once while an import runs: some are refused, nothing is lost, pages stay fast
 	$(PY) -m benchmarks.load
 
 check: setup-dev  ## check format, lint, types and import contracts; run the fast tests

@@ -24,7 +24,7 @@ class QueueConfig:
     search_queue_bound: int = 64
     #: How often a canary is sent through each queue; 0 sends none.
     canary_interval_seconds: float = 0.0
-    #: A gallery whose searches find less of their matches (0..1) is worth a sentence.
+    #: A gallery whose searches find a smaller share of their matches (0..1) is reported.
     recall_min: float = 0.0
 
     @classmethod
@@ -40,7 +40,7 @@ class QueueConfig:
 
 
 def worker_cache() -> redis.Redis:
-    """Return a worker's client of redis-cache: it outlasts a pause that would cost the web a request."""
+    """Return a worker's client of redis-cache, which rides out a pause that would fail a request of the web."""
     return redis.Redis.from_url(
         settings.REDIS_CACHE_URL, socket_timeout=5.0, socket_connect_timeout=3.0, health_check_interval=10
     )

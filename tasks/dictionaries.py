@@ -1,8 +1,8 @@
 """The settings dictionaries, checked and frozen: what every process reads instead of the dictionaries themselves.
 
-Each function raises ConfigError, whose sentence names the dictionary, the key, the value and what is allowed. What
-follows from a dictionary is derived here and not in the settings module, so that it also follows a dictionary that a
-site writes in a settings module of its own. Imports no model and no Milvus client.
+Each function raises ConfigError, whose sentence names the dictionary, the key, the value and what is allowed. Values
+derived from a dictionary are computed here and not in the settings module, so that they also follow from a dictionary
+in a site's own settings module. Imports no model and no Milvus client.
 """
 
 import re
@@ -22,7 +22,7 @@ FORM_BYTES = 64 * 1024
 
 Config = TypeVar("Config", bound=Settings)
 
-#: Of each class, the dictionary that was checked last and what it has become.
+#: By class: the dictionary that was checked last, and the configuration made from it.
 _checked: dict[type[Settings], tuple[dict[str, Any], Settings]] = {}
 
 

@@ -34,7 +34,7 @@ class NoAnswer(FaceQueueError):
 
 
 class SearchExpired(FaceQueueError):
-    """Its ticket never gets an answer; a new search may, so this is no reason to ask again with the same one."""
+    """The search will never be answered, so asking again with its ticket does not help; a new search may."""
 
     code = "search_expired"
     status = 504

@@ -12,7 +12,7 @@ from tasks.messages.base import Message
 
 
 def check_sendable(message: Message, queue: str) -> None:
-    """Raises ValueError for a message without a task and for a queue that no role consumes."""
+    """Raise ValueError for a message without a task and for a queue that no role consumes."""
     if not message.task_name:
         raise ValueError(f"No task takes a {type(message).__name__}: it is an answer.")
     if not queues.is_known(queue):

@@ -31,7 +31,7 @@ def collection_config(target: Target, *, may_create: bool = True) -> CollectionC
 
 
 def default_target() -> Target:
-    """Return the target that the settings describe: the first generation's. Its index is what they set, no default."""
+    """Return the target that the settings describe: the first generation's. Its index holds no filled-in defaults."""
     given = settings.COLLECTION_CONFIG
     index = {name: given[name.upper()] for name in IndexSettings.model_fields if given.get(name.upper())}
     return Target(

@@ -26,17 +26,17 @@ class WorkQueue(Protocol):
     def send(self, message: Message, *, queue: str, expires_seconds: float | None = None) -> None:
         """Send the message to a worker that consumes `queue`. Does not wait for the worker; there is no result.
 
-        A message that no worker has started within `expires_seconds` is dropped. A worker may get a message twice.
-        Raises QueueUnavailable: the message may or may not have been sent, so send it again. Raises ValueError for a
-        message without a task and for a queue that no role consumes.
+        A message that no worker has started within `expires_seconds` expires. A worker may get a message twice. Raises
+        QueueUnavailable: the message may or may not have been sent, so send it again. Raises ValueError for a message
+        without a task and for a queue that no role consumes.
         """
         ...
 
     def statuses(self, queues: Iterable[str]) -> list[QueueStatus]:
         """Return what waits in each of these queues, in the same order. Raises QueueUnavailable.
 
-        A message that a worker has taken no longer waits, even if its task still runs. An expired message waits until
-        a worker drops it.
+        A message that a worker has taken no longer waits, even if its task still runs. An expired message waits until a
+        worker discards it.
         """
         ...
 

@@ -1,8 +1,8 @@
 """The bulk path: many photos in, one outcome each, as fast as the machine allows and in bounded memory.
 
-A few threads read and decode photos and detect their faces, some photos ahead, each holding one picture; the detector
-runs for several of them together where that pays. Only the aligned faces of a picture are kept. As soon as there are
-enough of them, across photos, they are embedded together and released.
+A few threads work some photos ahead: each reads and decodes one photo at a time and detects its faces. The detector
+runs for several of them together where that pays. Only the aligned faces of a picture are kept. Once there are enough
+of them, across photos, they are embedded together and released.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from worker.recognition.interfaces import Box, DetectedFaces, Detection, Engine,
 
 PhotoState = Literal["indexed", "no_faces", "failed"]
 
-#: Crops that are embedded together: enough for full runs of any model, and 2.4 MB.
+#: How many crops are embedded together: enough for full runs of any model, and only 2.4 MB.
 CROPS_AT_ONCE = 64
 
 _REJECTED = {"low_score": "too unclear", "too_small": "too small", "low_quality": "of too low quality"}
@@ -32,7 +32,7 @@ class PhotoToIndex:
     It raises FileNotFoundError when the file is gone, and any other OSError when the storage is in trouble; it may be
     called from any thread. `known_faces` are the faces that the database already has for it: a face that is detected
     again keeps its id. `located` are those that this pack's own detector found in it before, best score first: they are
-    embedded without detecting again. When it is empty the detector runs, because a photo without faces looks the same.
+    embedded without detecting again. An empty `located` may also mean "not known", so then the detector runs.
     """
 
     photo_id: str
@@ -103,7 +103,7 @@ def outcomes(
 
 
 def _detect(engine: Engine, photo: PhotoToIndex, limits: ImageLimits, stages: Stages) -> _Detected:
-    """Read and decode one photo and detect its faces; what is the photo's own fault becomes a failed outcome."""
+    """Read and decode one photo and detect its faces; an error of the photo itself becomes a failed outcome."""
     engine.pack  # noqa: B018  raises NotOpen, for which no photo is to blame
     failed = PhotoOutcome(photo_id=photo.photo_id, state="failed")
     try:
@@ -151,7 +151,7 @@ def _embed(engine: Engine, batch: Sequence[_Detected], stages: Stages) -> list[_
 
 
 def _failed_by_the_model(detected: _Detected, error: Exception) -> _Detected:
-    message = "The face model could not work on this picture."
+    message = "The face model could not process this picture."
     outcome = replace(detected.outcome, code=ImageError.code, message=message)
     return replace(detected, outcome=outcome, faces=_NO_FACES, model_error=error)
 

@@ -25,12 +25,12 @@ CANARY_GALLERY_ID: Final = "ca0a0000-0000-5000-8000-000000000001"
 CANARY_PHOTO_ID: Final = "ca0a0000-0000-5000-8000-000000000002"
 CANARY_FACE_ID: Final = "ca0a0000-0000-5000-8000-000000000003"
 
-#: How far below QUERY_COSINE a hit may be: stored embeddings and the model's sums are rounded.
+#: How far below QUERY_COSINE a match may be: stored embeddings and the model's arithmetic are rounded.
 ROUNDING: Final = 0.02
 
 
 def count_users_faces(store: VectorStore) -> int:
-    """Return the number of faces in the whole collection without the canary's. Raises what the store raises."""
+    """Return the number of faces in the whole collection, leaving out the canary's. Raises what the store raises."""
     return store.count() - store.count(gallery_id=CANARY_GALLERY_ID)
 
 
@@ -38,7 +38,7 @@ def find_known_face(engine: Engine, store: VectorStore, *, limits: ImageLimits) 
     """Embed the face in a picture that scikit-image ships, and find it in the store; write it first if it is missing.
 
     Running it twice changes nothing. Raises CanaryLost when the store does not find the face after it was written, and
-    what models and store raise.
+    what the models and the store raise.
     """
     embedding = _known_embedding(engine, limits)
     if _is_found(store, embedding):
@@ -53,7 +53,7 @@ def find_known_face(engine: Engine, store: VectorStore, *, limits: ImageLimits) 
 
 
 def _known_embedding(engine: Engine, limits: ImageLimits) -> NDArray[np.float32]:
-    """Return the embedding of the picture's best face, or some unit vector if the pack detects no face in it."""
+    """Return the embedding of the picture's best face, or a fixed unit vector if the pack detects no face in it."""
     picture = decode((files("skimage") / "data" / "astronaut.png").read_bytes(), limits=limits)
     [faces] = engine.embed([engine.detect(picture.pixels).faces[:1]])
     if faces:

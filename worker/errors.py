@@ -132,11 +132,11 @@ class PackDamaged(PackError):
 
 
 class ModelMismatch(PackError):
-    """A message or a collection belongs to another pack than this worker's."""
+    """A message or a collection belongs to a pack other than this worker's."""
 
     code = "model_mismatch"
     status = 503
-    sentence = "The worker runs another face model than was asked for."
+    sentence = "The worker runs a different face model from the one requested."
 
 
 class NotOpen(FaceQueueError):

@@ -14,8 +14,8 @@ _FACE_IDS = uuid.UUID("5b0f4b62-2f5e-5d0a-9d0c-6f5c3f7f2a11")
 def face_ids(photo_id: str, boxes: Sequence[Box], known: Mapping[str, Box]) -> list[str]:
     """Return one id per box, all different, and the same each time the same boxes are detected.
 
-    Boxes are matched with known faces by falling overlap; each known id is used once. The id of a box without a match
-    derives from the photo and the box in whole pixels.
+    Boxes are matched with known faces, largest overlap first; each known id is used once. The id of a box without a
+    match derives from the photo and the box in whole pixels.
     """
     pairs = sorted(
         (-box.overlap(known_box), index, face_id)

@@ -148,7 +148,7 @@ class FaceIndex:
         return SearchAnswer(faces=searched, rejected=seen.rejected, width=seen.width, height=seen.height)
 
     def verify(self, one: bytes, other: bytes, *, min_similarity: float | None = None) -> Verification:
-        """Compare the largest faces of two images; they match from `min_similarity` on (None for the pack's default).
+        """Compare the largest faces of two images; they match at `min_similarity` or above (None: the pack's default).
 
         Raises NotOpen, Busy, ImageError, NoFaceFound.
         """

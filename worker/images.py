@@ -38,7 +38,7 @@ from worker.recognition.interfaces import Image
 
 __all__ = ["DecodedImage", "ImageLimits", "decode"]
 
-#: Pillow's plugin for HEIC, of the extra "heic"; None without it. It is not registered: only we open HEIC with it.
+#: Pillow's plugin for HEIC, from the extra "heic"; None without it. It is not registered with Pillow: only we use it.
 HeifImageFile: Any = import_module("pillow_heif").HeifImageFile if find_spec("pillow_heif") else None
 
 #: The formats that Pillow may open. It could open others (EPS starts Ghostscript), which stay closed.
@@ -61,7 +61,7 @@ MAX_SIDE_PIXELS = 65_535
 # a few dozen.
 #: Reads per file: a header is read part by part, and Pillow reads a run-length encoded BMP byte by byte.
 _MAX_READS = 200_000
-#: EXIF blocks: Pillow joins them, and copies everything before for each.
+#: EXIF blocks: Pillow joins them, and for each one copies all those before it.
 _MAX_EXIF_BLOCKS = 64
 #: Scans of a progressive JPEG: each covers the whole picture, even an empty one of ten bytes.
 _MAX_SCANS = 64

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from statistics import fmean, quantiles
 from typing import Final, Literal, Protocol
 
-#: Percentiles are over the latest searches, this many.
+#: Percentiles cover this many of the latest searches.
 WINDOW: Final = 1000
 
 
-#: What is done with an image: it is decoded, faces are detected and embedded, and matches are searched.
+#: The stages of work on an image: decode it, detect and embed its faces, search for matches.
 Stage = Literal["decode", "detect", "embed", "search"]
 
 
@@ -89,7 +89,7 @@ class SearchMetrics:
         with self._lock:
             total, failed, times_ms = self._total, self._failed, list(self._times_ms)
             lookups, lookups_hit = self._lookups, self._lookups_hit
-        # quantiles() needs two points; a single time is each of its percentiles.
+        # quantiles() needs two points; a single time equals all its percentiles.
         cuts = quantiles(times_ms * 2 if len(times_ms) == 1 else times_ms, n=100) if times_ms else [0.0] * 99
         return MetricsSummary(
             total_searches=total,

@@ -38,7 +38,7 @@ _FIRST_ROW_LAST = (3, 4, 6, 7)
 
 
 def mirrored_axes(orientation: int) -> tuple[bool, bool]:
-    """Return whether x and y of the upright picture run opposite to the stored picture's axes that they come from."""
+    """Return whether x and y of the upright picture run opposite to the axes they come from in the stored picture."""
     return orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
 
 

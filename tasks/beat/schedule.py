@@ -14,7 +14,7 @@ SWEEP_INTERVAL_SECONDS: Final = 10.0
 FEED_INTERVAL_SECONDS: Final = 2.0
 #: Seconds between steps of filling and measuring generations.
 ADVANCE_INTERVAL_SECONDS: Final = 2.0
-#: Seconds between looks whether the match recall of what is searched is to be measured, or has been.
+#: Seconds between checks of whether the match recall of searched generations is due to be measured, or has been.
 WATCH_INTERVAL_SECONDS: Final = 5.0
 #: Seconds between deletions of people whose last face is gone. They are hidden at once.
 TIDY_INTERVAL_SECONDS: Final = 60.0

@@ -16,7 +16,7 @@ LOG_INTERVAL_SECONDS: Final = 300.0
 
 
 class BoundedScheduler(PersistentScheduler):
-    """Skips a tick when the oldest message in its queue has waited longer than the tick may live.
+    """Skips a tick when the oldest message in its queue has waited longer than the tick may wait.
 
     Nothing removes expired messages from a queue without a worker: ticks would pile up in Redis until one comes back.
     A skipped tick would have expired before its turn.
@@ -36,7 +36,7 @@ class BoundedScheduler(PersistentScheduler):
         try:
             [status] = queue_statuses([options["queue"]])
         except QueueUnavailable:
-            return False  # sending the tick reports it
+            return False  # sending the tick will report this
         oldest_seconds = status.oldest_seconds or 0.0
         if oldest_seconds <= options["expires"]:
             return False

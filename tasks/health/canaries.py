@@ -4,7 +4,7 @@ A worker may answer a ping and consume nothing. So a canary takes the path of re
 it arrived and how long that took; the status page, `doctor` and the metrics show the age of that note. In a search
 queue it finds a known face with the model and in the vector store; in `records` it reads the database.
 
-Two beats, or a canary delivered twice, do no harm: of several within half an interval only one runs, and running it
+Two beats, or a canary delivered twice, do no harm: of several within half an interval, only one runs, and running it
 twice changes nothing.
 """
 
@@ -54,8 +54,8 @@ def canary_problem(
 ) -> str:
     """Return a sentence when the queue's canary is overdue, else an empty string.
 
-    Workers that have just started get the same time for their first one. A queue without workers is another finding's
-    business; without canaries (`interval_seconds` is 0) there is nothing to say.
+    Workers that have just started get the same time for their first canary. A queue without workers is left to another
+    finding; without canaries (`interval_seconds` is 0) there is nothing to say.
     """
     patience_seconds = LATE_INTERVALS * interval_seconds
     uptimes = [worker.uptime_seconds for worker in workers if queue in worker.queues]

@@ -1,4 +1,4 @@
-"""What the workers' reports say about the service as a whole: one finding for each thing that they can tell of."""
+"""What the workers' reports say about the service as a whole: one finding for each thing they report on."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ class HealthReport(BaseModel):
     collection_status: str = "unknown"  # "loaded" | "released" | "missing" | "unknown"
     workers: tuple[WorkerReport, ...] = ()
     canaries: tuple[CanaryReport, ...] = ()
-    #: Of the galleries searched lately, in the active collection.
+    #: The match recall of galleries searched lately, in the active collection.
     recalls: tuple[GalleryRecall, ...] = ()
     findings: tuple[Finding, ...]
 
@@ -101,7 +101,7 @@ def _queue(queue: str, workers: tuple[WorkerReport, ...]) -> Finding:
 
 
 def _troubled_workers(workers: tuple[WorkerReport, ...]) -> Iterator[Finding]:
-    """Yield a finding for each worker with a problem; one that serves all the same leaves the service ready."""
+    """Yield a finding for each worker with a problem; it is not critical if the worker still serves."""
     for worker in workers:
         if worker.problem or not worker.is_healthy:
             detail = worker.problem or "not healthy"

@@ -12,16 +12,16 @@ from tasks.health.reports import WorkerReport
 
 #: What `observed` shows: read from Redis on request, not counted by this process.
 OBSERVED: Final = {
-    "facequeue_queue_depth": "Messages that wait for a worker.",
-    "facequeue_queue_oldest_seconds": "Age of the oldest message that waits.",
-    "facequeue_canary_age_seconds": "Since a canary last arrived through this queue.",
+    "facequeue_queue_depth": "Messages waiting for a worker.",
+    "facequeue_queue_oldest_seconds": "Age of the oldest waiting message.",
+    "facequeue_canary_age_seconds": "Seconds since a canary last arrived through this queue.",
     "facequeue_canary_seconds": "How long the latest canary took, from publishing to its end.",
-    "facequeue_worker_report_age_seconds": "Since the worker described itself.",
+    "facequeue_worker_report_age_seconds": "Seconds since the worker's latest report.",
     "facequeue_worker_healthy": "1 when the worker reports that it is healthy.",
     "facequeue_worker_active_tasks": "Tasks that the worker is running.",
     "facequeue_worker_memory_bytes": "Resident memory of the worker and its child processes.",
     "facequeue_worker_breaker_open": "1 while the worker's circuit breaker blocks calls to Milvus.",
-    "facequeue_match_recall": "Of the matches that exact search finds, the share that searches found in the last hour.",
+    "facequeue_match_recall": "Share of the matches of exact search that searches found in the last hour.",
     "facequeue_finding_ok": "1 when the check finds nothing wrong; `doctor` says what it means.",
     "facequeue_finding_value": "The number behind the check, where it has one.",
 }

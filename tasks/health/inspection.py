@@ -56,7 +56,7 @@ class QueueStatus:
 def stuck_problem(queue: QueueStatus, workers: Iterable[WorkerReport]) -> str:
     """Return a sentence when messages wait although the queue's workers are idle: they have stopped consuming it.
 
-    A queue without workers is another finding's business.
+    A queue without workers is left to another finding.
     """
     consumers = [worker for worker in workers if queue.name in worker.queues]
     youngest_seconds = min((worker.uptime_seconds for worker in consumers), default=0.0)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from tasks import names
 from tasks.context import SENT_AT
 
-#: Older searches are ignored, in seconds.
+#: Searches older than this many seconds are ignored.
 WINDOW_SECONDS: Final = 20.0
 #: Fewer searches say nothing about a 95th percentile.
 ENOUGH_SEARCHES: Final = 5
@@ -52,7 +52,7 @@ class RecentSearches:
         return SearchLatency(count=len(took), p95_ms=round(quantiles(took, n=20, method="inclusive")[-1] * 1000, 2))
 
 
-#: Those of this process.
+#: The searches of this process.
 recent_searches = RecentSearches()
 
 

@@ -23,14 +23,14 @@ REGISTRY: Final = CollectorRegistry()
 
 QUEUE_WAIT = Histogram(
     "facequeue_queue_wait_seconds",
-    "From publishing a message to the start of its task.",
+    "Time from publishing a message to the start of its task.",
     ["task"],
     buckets=BUCKETS_SECONDS,
     registry=REGISTRY,
 )
 TASK = Histogram(
     "facequeue_task_seconds",
-    "From a task's start to its end.",
+    "Time from a task's start to its end.",
     ["task"],
     buckets=BUCKETS_SECONDS,
     registry=REGISTRY,

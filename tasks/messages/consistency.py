@@ -11,7 +11,7 @@ from tasks.messages.base import Message, Target
 class CheckRequest(Message):
     """Compare the faces of a gallery's photos, from `first` to `last` in the order of their ids, with the database's.
 
-    With `repairs`, a known face that has several rows is written once.
+    With `repairs`, a known face that has several rows is rewritten as one.
     """
 
     task_name: ClassVar[str] = names.CHECK_FACES

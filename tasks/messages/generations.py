@@ -50,7 +50,7 @@ class MeasureRequest(Message):
 
 
 class Measured(Message):
-    """What a collection holds, and what its index loses."""
+    """What a collection holds, and what its index misses."""
 
     task_name: ClassVar[str] = names.RECORD_MEASUREMENT
 

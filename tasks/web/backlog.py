@@ -1,8 +1,8 @@
-"""How many searches wait for a worker: a queue that is longer than its bound takes no more.
+"""How many searches wait for a worker: a queue that has reached its limit takes no more.
 
-A search that would wait longer than its deadline is better refused at once, before its image is uploaded. The queue is
-asked once in FRESH_SECONDS for all callers of the process. What this process has let in and not sent yet is counted on
-top: a thousand requests that come at once find a short queue, all of them.
+A search that would wait longer than its deadline is better refused at once, before its image is uploaded. Redis is
+asked once in FRESH_SECONDS for all callers of the process. Searches that the process has let in and not sent yet are
+added: otherwise a thousand requests at once would all see a short queue.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class Place:
         self.give_back()
 
     def give_back(self) -> None:
-        """The search is on its way no more. Safe to call twice."""
+        """The search is no longer on its way. Safe to call twice."""
         if self.is_kept:
             self._backlog.coming -= 1
         self.is_kept = False
@@ -60,18 +60,18 @@ class Backlog:
         self.coming = 0
 
     async def check_room(self) -> None:
-        """Raises Busy when as many searches wait, or are on their way, as may; and QueueUnavailable."""
+        """Raise Busy when as many searches as allowed wait or are on their way, and QueueUnavailable."""
         if time.monotonic() - self._asked_at > FRESH_SECONDS:
-            # Whoever comes while Redis is being asked gets the same answer, or the same error.
+            # Callers that arrive while Redis is being asked get the same answer, or the same error.
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask())
             await asyncio.shield(self._asking)
         if self.length + self.coming >= self._bound:
-            raise Busy("More searches wait than the workers can answer soon. Please try again in a moment.")
+            raise Busy("More searches are waiting than the workers can answer soon. Please try again in a moment.")
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[Place]:
-        """Keep a place for one search, or go on with the one that this request has. Raises what check_room raises."""
+        """Keep a place for one search, or use the one that this request already has. Raises what check_room raises."""
         kept = _place.get()
         if kept is not None and kept.is_kept:
             yield kept

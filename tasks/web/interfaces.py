@@ -23,8 +23,8 @@ class Searches(Protocol):
     ) -> str:
         """Hand the image to the search workers and return the search's id at once.
 
-        A search that no worker has started within `timeout_seconds` is dropped. Raises Busy when too many searches
-        wait already, and QueueUnavailable.
+        A search that no worker has started within `timeout_seconds` expires. Raises Busy when too many searches wait
+        already, and QueueUnavailable.
         """
         ...
 
@@ -54,7 +54,7 @@ class Searches(Protocol):
         ...
 
     async def check_room(self) -> None:
-        """Raises Busy when too many searches wait already, and QueueUnavailable."""
+        """Raise Busy when too many searches wait already, and QueueUnavailable."""
         ...
 
     def place(self) -> AbstractAsyncContextManager[None]:

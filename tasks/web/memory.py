@@ -45,7 +45,7 @@ class MemoryWorkQueue(WorkQueue):
     def __init__(self, *, are_workers_idle: bool = False, clock: Callable[[], float] = time.time) -> None:
         self._lock = threading.Lock()
         self.clock = clock
-        #: Idle workers take each message as it is sent, so that none waits. Those that wait already stay.
+        #: Idle workers take each message as it is sent, so that none waits. Messages that are already waiting stay.
         self.are_workers_idle = are_workers_idle
         #: Every message that was sent, oldest first, whether or not it waits. The caller may clear it.
         self.sent: list[SentMessage] = []
@@ -84,7 +84,7 @@ class MemoryWorkQueue(WorkQueue):
         now = self.clock()
         if not self._waiting(queue):
             return now - seconds
-        # A message that left a moment ago did not leave `seconds` ago.
+        # Messages that left more recently do not count.
         not_long_gone = [
             each.sent_at
             for each in self.sent
@@ -156,7 +156,7 @@ class MemorySearchClient(Searches):
         self.started: list[StartedSearch] = []
         #: The timeout of each wait.
         self.waited: list[float] = []
-        #: Ids of searches.
+        #: The ids of cancelled searches.
         self.cancelled: list[str] = []
 
     async def start_search(
@@ -219,7 +219,7 @@ class MemorySearchClient(Searches):
     async def check_room(self) -> None:
         self._check()
         if self.is_full:
-            raise Busy("More searches wait than the workers can answer soon. Please try again in a moment.")
+            raise Busy("More searches are waiting than the workers can answer soon. Please try again in a moment.")
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""Query images on their way to a worker: in redis-cache, under their job's random id, for seconds, never on a disk.
+"""Query images on their way to a worker: in redis-cache, under their search's random id, for seconds, never on a disk.
 
 redis-cache keeps no files and may evict. An image that is gone is a coded answer (`query_image_gone`), not a crash.
 """
@@ -29,7 +29,7 @@ class QueryImageWriter:
     async def put(self, search_id: str, image: bytes, *, ttl_seconds: float) -> str:
         """Keep the search's image for `ttl_seconds` and return the key to give to the worker.
 
-        Raises QueueUnavailable when redis-cache does not take them.
+        Raises QueueUnavailable when redis-cache does not accept it.
         """
         key = image_key(search_id)
         try:
@@ -39,7 +39,7 @@ class QueryImageWriter:
         return key
 
     async def discard(self, search_id: str) -> None:
-        """Forget the search's image: a worker that has not read it yet drops the search. One that is gone is no error.
+        """Forget the search's image: a worker that has not read it yet skips the search. A missing one is no error.
 
         Raises QueueUnavailable.
         """

@@ -1,4 +1,4 @@
-"""Which messages have certainly left a queue, and for how long: this tells a lost message from one that still waits.
+"""Which messages have certainly left a queue, and since when: this tells a lost message from one that still waits.
 
 A queue is first in, first out. So every message sent before the oldest waiting one has left the queue: a worker has it,
 or it is done, or it was lost. The queue does not record *when* it left; so each observation is kept as a mark in

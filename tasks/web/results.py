@@ -25,12 +25,12 @@ from tasks.errors import QueueUnavailable
 logger = logging.getLogger(__name__)
 
 KEY_PREFIX: Final = "celery-task-meta-"
-#: States after which Celery changes a result no more.
+#: States after which Celery no longer changes a result.
 FINAL_STATES: Final = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 #: The safety net: how often the keys of all waiters are asked for, in seconds.
 POLL_INTERVAL_SECONDS: Final = 5.0
 RECONNECT_DELAY_SECONDS: Final = 0.5
-#: A subscription that is silent for so long is asked for a sign of life, and given up when it is silent again.
+#: A subscription that is silent for this many seconds is pinged, and given up if it stays silent.
 SILENCE_SECONDS: Final = 5.0
 
 #: What Celery stores: `status`, `result` and more.
@@ -51,7 +51,7 @@ class ResultListener:
         self._poll_interval_seconds = poll_interval_seconds
         self._silence_seconds = silence_seconds
         # Two connections for reading keys, whatever the number of waiters, and one for the subscription.
-        # Each asks once and answers: the caller's own deadline is the retry.
+        # None of them retries: callers have their own deadlines.
         no_retry = Retry(ExponentialBackoff(), 0)
         self._reader = redis.asyncio.Redis(
             connection_pool=redis.asyncio.BlockingConnectionPool.from_url(
@@ -87,7 +87,7 @@ class ResultListener:
     async def close(self) -> None:
         """Stop listening; everyone who still waits gets None. Safe to call twice."""
         while running := [task for task in self._background if not task.done()]:
-            # redis-py 8.1 swallows a cancellation that reaches it while it connects: ask until it is heard.
+            # redis-py 8.1 swallows a cancellation that reaches it while it connects: cancel until it takes effect.
             for task in running:
                 task.cancel()
             await asyncio.wait(running, timeout=0.2)
@@ -106,7 +106,7 @@ class ResultListener:
         future: asyncio.Future[Meta | None] = asyncio.get_running_loop().create_future()
         self._waiters[task_id].add(future)
         try:
-            # Registered first, asked second: a result that comes in between is seen by one or the other.
+            # Register first, then ask: a result that arrives in between is seen one way or the other.
             await self._deliver_stored([task_id])
             return await asyncio.wait_for(future, timeout_seconds)
         except TimeoutError:
@@ -117,7 +117,7 @@ class ResultListener:
                 del self._waiters[task_id]
 
     async def _deliver_stored(self, task_ids: Iterable[str]) -> None:
-        """Ask Redis for these results and hand out those that are there."""
+        """Ask Redis for these results and hand out those that exist."""
         keys = [KEY_PREFIX + task_id for task_id in task_ids]
         if not keys:
             return
@@ -150,7 +150,7 @@ class ResultListener:
             await asyncio.sleep(RECONNECT_DELAY_SECONDS)
 
     async def _receive(self, subscription: PubSub) -> None:
-        """Hand out what comes, until the connection breaks or is dead without saying so. Raises RedisError, OSError."""
+        """Hand out what arrives, until the connection breaks or is silently dead. Raises RedisError, OSError."""
         is_asked = False
         while True:
             message = await subscription.get_message(timeout=self._silence_seconds)

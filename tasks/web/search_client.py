@@ -103,8 +103,8 @@ class SearchClient(Searches):
     ) -> SearchResult:
         """Search these galleries for every face of the image, or for its largest, and wait for the answer.
 
-        `min_similarity` None asks for the pack's own threshold. A picture that is none comes back as
-        `SearchResult.error`; what the service itself cannot do is raised: QueueUnavailable, NoAnswer.
+        `min_similarity` None asks for the pack's own threshold. An image that cannot be searched comes back as
+        `SearchResult.error`; failures of the service are raised: QueueUnavailable, NoAnswer.
         """
         search_id = await self.start_search(
             image,
@@ -135,8 +135,8 @@ class SearchClient(Searches):
     ) -> str:
         """Hand the image to the search workers and return the search's id at once.
 
-        A search that no worker began within `timeout_seconds` is dropped. Raises Busy when too many wait already, and
-        QueueUnavailable.
+        A search that no worker has started within `timeout_seconds` expires. Raises Busy when too many wait already,
+        and QueueUnavailable.
         """
         if not self._is_open:
             raise NotOpen("Write `async with SearchClient() as service:` around the call.")
@@ -164,7 +164,7 @@ class SearchClient(Searches):
         return search_id
 
     async def check_room(self) -> None:
-        """Raises Busy when too many searches wait already, and QueueUnavailable."""
+        """Raise Busy when too many searches wait already, and QueueUnavailable."""
         await (await self._active_backlog()).check_room()
 
     @asynccontextmanager
@@ -182,7 +182,7 @@ class SearchClient(Searches):
         return result
 
     async def cancel_search(self, search_id: str) -> None:
-        """Let nobody begin this search any more: a worker that finds no image runs no model. Safe to call twice.
+        """Keep workers from starting this search: one that finds no image runs no model. Safe to call twice.
 
         A redis-cache that does not answer is no error: the search then ends at its deadline.
         """
@@ -217,7 +217,7 @@ class SearchClient(Searches):
         return self._listener.waiting
 
     async def health_check(self) -> HealthReport:
-        """Read what the workers say of themselves. Never raises for a service that is down: it says so."""
+        """Read what the workers report. Never raises: the report of a service that is down says so."""
         target = await self._active_target()
         try:
             keys = [key async for key in self._cache.scan_iter(match=reports.KEY_PREFIX + "*", count=1000)]

@@ -12,10 +12,10 @@ from tasks.worker.state import state
 from worker.errors import FaceQueueError
 
 
-# What it is there to find out is no surprise: a line in the log, no traceback.
+# Failures are what it looks for, so they get one log line and no traceback.
 @shared_task(name=names.CANARY, bind=True, ignore_result=True, throws=(FaceQueueError, redis.RedisError))
 def canary(self: "Task[Any, Any]", queue: str) -> None:
-    """Come through `queue`; in a search queue, find the known face."""
+    """Arrive through `queue`; in a search queue, find the known face."""
     log = CanaryLog.from_django()
     if not log.claim(queue):
         return

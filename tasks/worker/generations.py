@@ -21,7 +21,7 @@ NEIGHBOURS = 10
 
 @shared_task(name=names.COPY_FACES, bind=True, ignore_result=True)
 def copy_faces(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
-    """Copy the embeddings of a CopyRequest's photos; report to the records worker how many there are now."""
+    """Copy the embeddings of a CopyRequest's photos; report to the records worker how many faces there are now."""
     # Imported here: beat and Flower import every task module, and must not load a model library.
     from worker.vector_search import copying
 

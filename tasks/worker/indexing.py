@@ -47,7 +47,7 @@ def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         index = state.indexes.index(request.target)
         with state.starts.running(str(self.request.id), [photo.photo_id for photo in request.photos]) as is_new:
             if not is_new:
-                logger.warning("Started before and never finished: not run again; the sweep sends its photos.")
+                logger.warning("Not run again: started before and never finished. The sweep sends its photos.")
                 return
             detector = index.pack.detector_fingerprint
             outcomes = index.add([_photo(request.gallery_id, photo, detector) for photo in request.photos])

@@ -1,6 +1,6 @@
-"""A bound on a worker's memory: beyond it the worker shuts down as on SIGTERM, and its supervisor starts it again.
+"""A limit on a worker's memory: above it the worker shuts down as on SIGTERM, and its supervisor starts it again.
 
-Celery's own bound (`worker_max_memory_per_child`) is for the children of a prefork pool; the workers that hold models
+Celery's own limit (`worker_max_memory_per_child`) is for the children of a prefork pool; the workers that hold models
 have threads. SIGTERM is the warm shutdown of every pool: the worker takes no more messages, finishes what is running,
 and returns to the queue what it has taken and not started.
 """

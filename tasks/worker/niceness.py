@@ -21,7 +21,8 @@ AUTOGROUP: Final = Path("/proc/self/autogroup")
 def lower_priority(queues: Iterable[str]) -> int:
     """Lower this process' priority as far as its most urgent queue allows; return its niceness.
 
-    Call before threads start: they inherit it. It needs no privileges and is no promise: containers share by weights.
+    Call before threads start: they inherit it. It needs no privileges and guarantees nothing: containers share by
+    weights.
     """
     roles = [role_of(queue) for queue in queues]
     steps = min((role.niceness if role else 0 for role in roles), default=0)

@@ -26,7 +26,7 @@ from worker.vector_search.monitoring import MetricsCollector, MonitoredVectorSto
 from worker.vector_search.recall.live import SAMPLED_SHARE, LiveQueries
 from worker.vector_search.tuned import TunedVectorStore
 
-#: A collection that is no longer live and was not used for so long is let go, in seconds.
+#: A collection that is no longer live is closed when it has not been used for this many seconds.
 UNUSED_SECONDS = 60.0
 
 
@@ -55,7 +55,7 @@ class _Opened:
     used_at: float = field(default_factory=time.monotonic)
 
     def close(self) -> None:
-        self.store.close()  # not the index: the engine is everybody's
+        self.store.close()  # not the index: the engine is shared
 
 
 class OpenIndexes:
@@ -76,7 +76,7 @@ class OpenIndexes:
         self._engine.open()
 
     def close(self) -> None:
-        """Give everything back. Safe to call twice, and before open()."""
+        """Release everything. Safe to call twice, and before open()."""
         with self._lock:
             opened, self._opened = list(self._opened.values()), {}
         for each in opened:
@@ -101,13 +101,13 @@ class OpenIndexes:
         return self._tuned(target).index
 
     def store(self, target: Target) -> VectorStore:
-        """Return the store of the target's collection, opened. Raises as `index`."""
+        """Return the store of the target's collection, opened. Raises what `index` raises."""
         return self._tuned(target).store
 
     def measure_live(self, target: Target) -> dict[str, float]:
         """Return the match recall by gallery of searches that this process has answered lately, and forget them.
 
-        Nothing when it has not searched the target's collection. Raises what the store raises.
+        Empty when it has not searched the target's collection. Raises what the store raises.
         """
         with self._lock:
             opened = self._opened.get(target.collection)
@@ -115,9 +115,9 @@ class OpenIndexes:
         return {} if tuned is None else tuned.live.measure()
 
     def remove(self, target: Target, *, gallery_id: str, photo_ids: Sequence[str]) -> None:
-        """Delete the photos' faces from the target's collection, also when another pack fills it.
+        """Delete the photos' faces from the target's collection, even when another pack fills it.
 
-        A collection that is not there, or that no worker has opened yet, holds none. Raises what the store raises.
+        A collection that does not exist, or that no worker has opened yet, holds none. Raises what the store raises.
         """
         if target.pack == self._engine.pack.name:
             self.index(target).remove(gallery_id=gallery_id, photo_ids=photo_ids)
@@ -136,7 +136,7 @@ class OpenIndexes:
         self._service(target, dimension=dimension, fingerprint=target.fingerprint).drop()
 
     def close_unused(self, live: Collection[str]) -> None:
-        """Let go of collections that are not live any more and that nobody has used for UNUSED_SECONDS."""
+        """Close the collections that are no longer live and have not been used for UNUSED_SECONDS."""
         since = time.monotonic() - UNUSED_SECONDS
         with self._lock:
             names = [name for name, each in self._opened.items() if name not in live and each.used_at < since]
@@ -160,7 +160,7 @@ class OpenIndexes:
 
     def _tune(self, opened: _Opened, search_params: Mapping[str, int]) -> _Tuned:
         store = TunedVectorStore(opened.store, search_params)
-        # Where nobody measures them, no query is kept.
+        # No query is kept when live recall is not measured.
         share = SAMPLED_SHARE if settings.RECALL_INTERVAL_SECONDS else 0.0
         live = LiveQueries(
             TunedVectorStore(opened.service, search_params),
@@ -198,7 +198,7 @@ class OpenIndexes:
         )
 
     def _built(self, target: Target, service: VectorSearchService, fingerprint: str) -> _Opened:
-        """Lay the cache and the measuring around the service, and open it all."""
+        """Wrap the service in the cache and the metrics, and open it all."""
         store: VectorStore = service
         query_faces = None
         if self._performance.enable_caching:

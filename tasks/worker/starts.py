@@ -1,12 +1,12 @@
-"""Index tasks that started and never finished: the photo killed its worker, or was inside when it died.
+"""Index tasks that started and never finished: a photo killed its worker, or was in it when it died.
 
 Redis delivers an unacknowledged message again and again. A photo that kills every worker that opens it would do so once
 in each visibility timeout, for ever, even after its row has failed for good. So a message that never finished does not
 run a second time: the sweep sends its photos again, counts, and gives up.
 
 Nor may such a photo take its neighbours with it each time. It is not known which photo in the worker killed it, so each
-of them waits before it is opened again: a random time, longer the more often it was there. Sooner or later a neighbour
-is done before the worker dies.
+of them waits before it is opened again: for a random time, longer after each death. Sooner or later a neighbour is done
+before the worker dies.
 """
 
 import logging
@@ -37,7 +37,7 @@ class Starts:
 
     @contextmanager
     def running(self, task_id: str, photo_ids: Collection[str]) -> Iterator[bool]:
-        """Mark the message and its photos as started until the block ends, well or badly.
+        """Mark the message and its photos as started until the block ends, however it ends.
 
         Yields False when an earlier run of the message never finished: it must not run. First waits, for seconds, when
         one of the photos was in a worker that died.

@@ -49,7 +49,7 @@ class WorkerState:
     def __init__(self, *, report_interval_seconds: float = REPORT_INTERVAL_SECONDS) -> None:
         self._report_interval_seconds = report_interval_seconds
         self._indexes: OpenIndexes | None = None
-        #: What this worker is there for first of all; its report tells of this collection.
+        #: What this worker mainly serves; its report describes this collection.
         self.target = default_target()
         self._query_images: QueryImageReader | None = None
         self._starts: Starts | None = None
@@ -91,7 +91,7 @@ class WorkerState:
         monitoring = monitoring_config()
         self._store_health = StoreHealthCheck(monitoring.health_check_interval_seconds)
         self._reporter = HealthReporter(cache, name, self.describe, interval_seconds=self._report_interval_seconds)
-        self._reporter.open()  # first: who waits for Milvus says so
+        self._reporter.open()  # first, so that a worker that waits for Milvus says so
         if set(queues) & set(gpu_queues(pack_name())):
             self._metrics = _metrics(monitoring)
             indexes = open_indexes(self._metrics, role=self.role)
@@ -134,7 +134,7 @@ class WorkerState:
         return "+".join(sorted(queue.partition(".")[0] for queue in self.queues))
 
     def describe(self) -> WorkerReport:
-        """Say what this worker is and how it is."""
+        """Describe this worker and its health."""
         problem = self._not_open or (self._broker.problem() if self._broker else "")
         if self._not_open or self._indexes is None or self._metrics is None or self._store_health is None:
             return WorkerReport(is_healthy=not problem, problem=problem, **self._describe_process())
@@ -161,7 +161,7 @@ class WorkerState:
         )
 
     def _followed(self, indexes: "OpenIndexes") -> "FaceIndex":
-        """Return the index of what is active now, if this worker can serve that; close what nobody needs any more."""
+        """Return the index of what is active now, if this worker can serve it; close collections no longer needed."""
         live = targets.published()
         wanted = live.for_pack(indexes.pack.name) or self.target
         try:
@@ -233,9 +233,9 @@ def _first_target() -> Target:
 
 
 def _open_when_reachable(indexes: "OpenIndexes", target: Target, waits: Callable[[str], None]) -> None:
-    """Open the collection; until Milvus can be reached, `waits` is told why it cannot.
+    """Open the collection; until Milvus can be reached, call `waits` with the reason.
 
-    Raises at once what waiting does not help.
+    Errors that waiting does not help are raised at once.
     """
     while True:
         try:

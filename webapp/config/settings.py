@@ -28,7 +28,7 @@ PORTS = LocalPorts(web=whole("PORT", 8000, lowest=1, highest=65535 - 4))  # four
 
 REDIS_URL = text("REDIS_URL", f"redis://127.0.0.1:{PORTS.redis}/0")
 REDIS_CACHE_URL = text("REDIS_CACHE_URL", f"redis://127.0.0.1:{PORTS.redis_cache}/0")
-#: The Redis servers that are elsewhere; `manage.py up` starts none for these.
+#: The Redis servers that run elsewhere; `manage.py up` does not start these.
 EXTERNAL_REDIS = frozenset(name for name in ("REDIS_URL", "REDIS_CACHE_URL") if text(name, ""))
 #: Where Milvus is unless MILVUS_CONFIG says so.
 LOCAL_MILVUS_URI = f"http://127.0.0.1:{PORTS.milvus}"
@@ -46,10 +46,10 @@ MONITORING_CONFIG = given(variables.MONITORING)
 CANARY_INTERVAL_SECONDS = number("CANARY_INTERVAL", 30.0)
 #: How often the match recall of live searches is measured, in seconds; 0 never.
 RECALL_INTERVAL_SECONDS = number("RECALL_INTERVAL", 300.0)
-#: Where a worker shows its metrics; port 0 is a free one, told in the worker's report.
+#: Where a worker serves its metrics; port 0 takes a free one, which the worker's report names.
 METRICS_HOST = text("METRICS_HOST", "127.0.0.1")
 METRICS_PORT = whole("METRICS_PORT", 0, highest=65535)
-#: Whoever sends it as a bearer token may read the web's `/metrics`; without it, only this machine may.
+#: The bearer token for reading the web's `/metrics`; if it is not set, only this machine may read them.
 METRICS_TOKEN = text("METRICS_TOKEN", "")
 
 # -- Django -----------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ X_FRAME_OPTIONS = "DENY"
 SEARCH_TIMEOUT_SECONDS = number("SEARCH_TIMEOUT_SECONDS", 30.0)
 #: The longest `?wait=` that a request may ask for.
 SEARCH_MAX_WAIT_SECONDS = number("SEARCH_MAX_WAIT_SECONDS", 30.0)
-#: A search is refused (`busy`) while so many wait for a worker.
+#: A search is refused (`busy`) while this many wait for a worker.
 SEARCH_QUEUE_BOUND = whole("SEARCH_QUEUE_BOUND", 64, lowest=1)
 #: How many photos one index message carries.
 INDEX_CHUNK_SIZE = whole("INDEX_CHUNK_SIZE", 8)
@@ -173,7 +173,7 @@ JOB_RETENTION_DAYS = number("JOB_RETENTION_DAYS", 90.0)
 
 # -- generations -------------------------------------------------------------------------------------------
 
-#: The match recall that a generation must have before it is searched, and of the active one before there is an alert.
+#: The match recall that a generation needs to be activated, and below which the active one is reported.
 RECALL_MIN = number("RECALL_MIN", 0.99, highest=1)
 #: The share of sampled faces whose nearest neighbour must be the same as before.
 AGREEMENT_MIN = number("AGREEMENT_MIN", 0.5, highest=1)
@@ -218,7 +218,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # with late acks a worker reserves only w
 CELERY_WORKER_SEND_TASK_EVENTS = True  # Flower shows what the workers do
 CELERY_WORKER_POOL_START_METHOD = "spawn"  # Django, gRPC and onnxruntime do not survive a fork
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = number("WORKER_SOFT_SHUTDOWN_SECONDS", 20.0)
-#: A worker that uses more, its children included, finishes what it runs and ends, to be started again; 0: no bound.
+#: A worker that uses more, its children included, finishes what it runs and ends, to be started again; 0: no limit.
 WORKER_MAX_MEMORY_MB = whole("WORKER_MAX_MEMORY_MB", 0)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True
 CELERY_BEAT_SCHEDULER = "tasks.beat.scheduler:BoundedScheduler"  # sends nothing to a queue that nobody consumes
@@ -229,8 +229,8 @@ CELERY_WORKER_ROLE = {
         "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
         "unacked_restore_interval": 5,  # look for abandoned messages every 5 s, not every 100 s
         "unacked_restore_throttle": 1,
-        # Who looks holds a lock. A full Redis lets nobody give it back, and for kombu's five minutes nothing would come
-        # back to any queue (tests/faults/test_redis.py, fill_up). A look takes milliseconds.
+        # The worker that looks holds a lock. It cannot release it while Redis is full, and for kombu's five minutes
+        # nothing would return to any queue (tests/faults/test_redis.py, fill_up). Looking takes milliseconds.
         "unacked_mutex_expire": 10,
         "socket_timeout": 5.0,  # without it a half-open connection silences the worker for ever
         "socket_connect_timeout": 3.0,

@@ -29,7 +29,7 @@ class PhotoAdmin(ReadOnly):
 
 @admin.register(FailedPhoto)
 class FailedPhotoAdmin(ReadOnly):
-    """The dead-letter list: photos that another attempt may help, once what stopped them is put right."""
+    """The dead-letter list: failed photos that may succeed if they are retried once the cause is fixed."""
 
     list_display = ["filename", "gallery", "code", "message", "attempts", "settled_at"]
     list_filter = ["code"]
@@ -46,7 +46,7 @@ class FailedPhotoAdmin(ReadOnly):
 
     @admin.action(description="Send the selected photos again", permissions=["replay"])
     def replay(self, request: HttpRequest, photos: QuerySet[FailedPhoto]) -> None:
-        """A job for each gallery, of its owner."""
+        """Start one job per gallery, owned by the gallery's owner."""
         count = 0
         for gallery in Gallery.objects.filter(id__in=photos.order_by().values("gallery_id")):
             photo_ids = photos.filter(gallery=gallery).values_list("id", flat=True)

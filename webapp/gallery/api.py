@@ -20,7 +20,7 @@ from webapp.indexing import deleting as indexing_deleting
 #: Photos on a page of the list.
 PAGE_SIZE = 100
 
-# The session's authentication in its synchronous form: these operations run in a thread as a whole.
+# Session authentication in its synchronous form: each operation runs in a thread from start to end.
 router = Router(auth=django_auth, tags=["galleries"])
 
 
@@ -110,7 +110,7 @@ def list_galleries(request: HttpRequest) -> list[Gallery]:
 
 @router.post("/galleries/{uuid:gallery_id}/photos", response={202: UploadOut, 404: ErrorOut})
 def add_photos(request: HttpRequest, gallery_id: UUID, files: File[list[UploadedFile]]) -> Status[UploadOut]:
-    """Add photos. They are indexed afterwards: see the progress. The same content is added once."""
+    """Add photos. They are indexed afterwards; `progress` counts them. Identical content is added once."""
     gallery = selectors.gallery_for(request.user, gallery_id)
     added = adding.photos_add(gallery=gallery, files=files)
     return Status(
@@ -125,7 +125,7 @@ def add_photos(request: HttpRequest, gallery_id: UUID, files: File[list[Uploaded
 
 @router.get("/galleries/{uuid:gallery_id}/photos", response={200: PhotoPage, 404: ErrorOut})
 def list_photos(request: HttpRequest, gallery_id: UUID, state: Photo.State | None = None, page: Page = 1) -> PhotoPage:
-    """List the gallery's photos, newest first; `state` leaves out the others."""
+    """List the gallery's photos, newest first; with `state`, only those in that state."""
     gallery = selectors.gallery_for(request.user, gallery_id)
     paginator = Paginator(generations_faces.photos_of(gallery, state=state or ""), PAGE_SIZE)
     photos = paginator.page(page).object_list if page <= paginator.num_pages else []
@@ -152,7 +152,7 @@ def progress(request: HttpRequest, gallery_id: UUID) -> dict[str, int]:
 
 @router.delete("/photos/{uuid:photo_id}", response={202: DeletionOut, 404: ErrorOut})
 def delete_photo(request: HttpRequest, photo_id: UUID) -> Status[DeletionOut]:
-    """Delete a photo. It is out of sight at once and gone when its faces are gone."""
+    """Delete a photo. It is hidden at once, and deleted once its vectors are removed."""
     photo = selectors.photo_for(request.user, photo_id)
     warning = indexing_deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
     return Status(202, DeletionOut(photo_id=photo_id, state=Photo.State.DELETING, warning=warning))

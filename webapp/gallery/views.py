@@ -21,9 +21,9 @@ from webapp.people.selectors import people_of
 
 #: Photos on a page of the grid.
 PAGE_SIZE = 60
-#: At most this many refused files are told one by one.
+#: The most refused files that are listed individually.
 REFUSALS_SHOWN = 10
-#: Names that the form of a face suggests.
+#: The most names that a face's form suggests.
 NAMES_SHOWN = 500
 
 
@@ -97,7 +97,7 @@ def _tell(request: HttpRequest, outcome: adding.PhotosAdded) -> None:
     for file in outcome.refused[:REFUSALS_SHOWN]:
         messages.error(request, f"{file.filename}: {file.message}")
     if len(outcome.refused) > REFUSALS_SHOWN:
-        messages.error(request, f"{len(outcome.refused) - REFUSALS_SHOWN} further files were refused as well.")
+        messages.error(request, f"{len(outcome.refused) - REFUSALS_SHOWN} more files were refused.")
     warn(request, outcome.warning)
 
 
@@ -141,9 +141,9 @@ def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
 @login_required
 @require_GET
 def photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponse:
-    """The photo's bytes, as they came, for those who may see it and only as the picture that a worker found in them.
+    """Serve the photo's bytes unchanged to those who may see it, as the kind of picture that a worker found in them.
 
-    The file is a stranger's: the browser is told to take it as that picture or not at all.
+    The file comes from outside: the browser must treat it as that kind of picture or not at all.
     """
     photo = selectors.photo_for(request.user, photo_id)
     content_type = selectors.content_type_of(photo)

@@ -1,4 +1,4 @@
-"""The API of generations, for staff; for anybody else there is none."""
+"""The API of generations, for staff; for anybody else it does not exist."""
 
 from django.http import HttpRequest
 from ninja import Router, Status
@@ -32,14 +32,14 @@ def list_generations(request: HttpRequest) -> list[GenerationOut]:
 
 @router.post("/generations", response={201: GenerationOut, (400, 409): ErrorOut})
 def start_generation(request: HttpRequest, data: StartIn) -> Status[GenerationOut]:
-    """Begin a generation beside the active one."""
+    """Start building a generation beside the active one."""
     generation = services.generation_start(actor=actor_of(request), **data.model_dump())
     return Status(201, _shown(generation.pk))
 
 
 @router.post("/generations/rollback", response={200: GenerationOut, (400, 409): ErrorOut})
 def roll_back(request: HttpRequest, data: SwitchIn) -> GenerationOut:
-    """Search the generation again that was active before."""
+    """Return to the previously active generation."""
     return _shown(services.generation_rollback(actor=actor_of(request), override=data.override).pk)
 
 
@@ -54,13 +54,13 @@ def show_generation(request: HttpRequest, number: int) -> GenerationDetailOut:
 
 @router.post("/generations/{int:number}/pause", response={200: GenerationOut, 404: ErrorOut})
 def pause_generation(request: HttpRequest, number: int) -> GenerationOut:
-    """Send no more photos to it. What was sent is still done."""
+    """Send it no more photos. Those already sent are still indexed."""
     return _paused(request, number, is_paused=True)
 
 
 @router.post("/generations/{int:number}/resume", response={200: GenerationOut, 404: ErrorOut})
 def resume_generation(request: HttpRequest, number: int) -> GenerationOut:
-    """Send photos to it again."""
+    """Resume sending photos to it."""
     return _paused(request, number, is_paused=False)
 
 
@@ -74,7 +74,7 @@ def set_rate(request: HttpRequest, number: int, data: RateIn) -> GenerationOut:
 
 @router.post("/generations/{int:number}/search-params", response={202: GenerationOut, (400, 404, 409): ErrorOut})
 def set_search_params(request: HttpRequest, number: int, data: SearchParamsIn) -> Status[GenerationOut]:
-    """Search it with other parameters from now on. If it then finds fewer matches, `trial` says that it was undone."""
+    """Search it with other parameters. A change that finds fewer matches is undone, and `trial` says so."""
     generation = overview.generation_numbered(number)
     trials.search_params_set(
         generation=generation,
@@ -87,7 +87,7 @@ def set_search_params(request: HttpRequest, number: int, data: SearchParamsIn) -
 
 @router.post("/generations/{int:number}/activate", response={200: GenerationOut, (400, 404, 409): ErrorOut})
 def activate_generation(request: HttpRequest, number: int, data: SwitchIn) -> GenerationOut:
-    """Search it from now on. A closed gate refuses, unless it is overridden by its name."""
+    """Search it from now on. A closed gate prevents that, unless it is overridden by name."""
     generation = overview.generation_numbered(number)
     services.generation_activate(generation=generation, actor=actor_of(request), override=data.override)
     return _shown(number)
@@ -95,7 +95,7 @@ def activate_generation(request: HttpRequest, number: int, data: SwitchIn) -> Ge
 
 @router.post("/generations/{int:number}/check", response={202: GenerationOut, (404, 409): ErrorOut})
 def check_generation(request: HttpRequest, number: int, data: CheckIn) -> Status[GenerationOut]:
-    """Compare its collection with the database, and put right what differs when that is asked for."""
+    """Compare its collection with the database, and repair the differences if requested."""
     generation = overview.generation_numbered(number)
     consistency.check_start(generation=generation, actor=actor_of(request), is_repair=data.is_repair)
     return Status(202, _shown(number))
@@ -103,7 +103,7 @@ def check_generation(request: HttpRequest, number: int, data: CheckIn) -> Status
 
 @router.delete("/generations/{int:number}", response={202: DropOut, (404, 409): ErrorOut})
 def drop_generation(request: HttpRequest, number: int) -> Status[DropOut]:
-    """Delete a generation with its collection; not the active one."""
+    """Drop a generation and its collection. The active one cannot be dropped."""
     generation = overview.generation_numbered(number)
     warning = services.generation_drop(generation=generation, actor=actor_of(request))
     return Status(202, DropOut(number=number, warning=warning))

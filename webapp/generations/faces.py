@@ -1,4 +1,4 @@
-"""Photos and faces as the active generation finds them. Every read starts at what the user may see."""
+"""Photos and faces as the active generation finds them. Every read starts from what the user may see."""
 
 from uuid import UUID
 
@@ -26,7 +26,7 @@ def faces_of(photo: Photo) -> QuerySet[Face]:
 
 
 def face_for(user: Viewer, face_id: UUID) -> Face:
-    """Raises not_found for a face in another user's photo as for none."""
+    """Return the face. Raises not_found if there is none or it is in another user's photo."""
     face = _shown_faces().filter(id=face_id, photo__in=photos_for(user)).select_related("photo").first()
     if face is None:
         raise not_found("face")
@@ -34,10 +34,10 @@ def face_for(user: Viewer, face_id: UUID) -> Face:
 
 
 def _shown_faces() -> QuerySet[Face]:
-    """Faces with `is_found`: whether the active generation's pack finds them, so that searches do.
+    """Return faces with `is_found`: whether the active generation's pack finds them, so that searches do.
 
-    What it does not find is kept and shown, for it may have a name. Left out is what only generations have found that
-    were never searched yet.
+    Faces that it does not find are still shown, because they may have a name. Faces found only by generations that were
+    never searched are left out.
     """
     memberships = Face.generations.through.objects.filter(face=OuterRef("id"))
     found = Exists(memberships.filter(generation__state=Generation.State.ACTIVE))

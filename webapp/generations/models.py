@@ -83,7 +83,7 @@ class Generation(models.Model):
     def match_recall(self) -> float | None:
         """The share (0..1) of true matches that searches find, as measured last; None: not measured, or no faces.
 
-        Just activated it is what its gates have seen.
+        Just after its activation, it is what its gates saw.
         """
         recall: float | None = self.measurements.get("searched", self.measurements.get("own", {})).get("match_recall")
         return recall
@@ -166,7 +166,7 @@ class Check(models.Model):
 
 
 class Trial(models.Model):
-    """A change of the search parameters of a generation that is searched; the latest.
+    """The latest change of the search parameters of a generation that is searched.
 
     The generation has the new parameters at once. When their match recall is known they are kept or undone.
     """

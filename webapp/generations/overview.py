@@ -47,7 +47,7 @@ class Overview:
 
     generation: Generation
     progress: GenerationProgress
-    #: Photos per second in the last minute; None while none was settled in it.
+    #: Photos per second in the last minute; None if none settled.
     rate: float | None
     #: None unless there are photos to do and the rate is known.
     seconds_left: float | None
@@ -80,7 +80,7 @@ class Portrait:
 class Change:
     """A sampled face whose nearest neighbour is another one in the new generation.
 
-    A portrait is None where the answer is: nobody, or a face that has gone since.
+    A portrait is None if there is no neighbour, or the face is gone by now.
     """
 
     face: Portrait
@@ -108,7 +108,7 @@ def overview(generation: Generation) -> Overview:
 
 
 def pack_workers(packs: Iterable[str], reports: Sequence[WorkerReport]) -> list[PackWorkers]:
-    """Count who consumes the GPU queues of each of these packs."""
+    """Count the workers that consume the GPU queues of each of these packs."""
     healthy = [report for report in reports if report.is_healthy]
     return [
         PackWorkers(
@@ -143,7 +143,7 @@ def _overviews(generations: Sequence[Generation]) -> list[Overview]:
 
 
 def _rates(generations: Sequence[Generation], now: datetime) -> dict[int, float]:
-    """Return photos per second for those that had any settled lately; a young one's time is its age."""
+    """Return the photos per second of those where photos settled lately; for a young one, since its start."""
     since = now - timedelta(seconds=RATE_WINDOW_SECONDS)
     lately = Entry.objects.filter(generation__in=[each.pk for each in generations], settled_at__gte=since)
     counts = dict(lately.order_by().values_list("generation_id").annotate(Count("id")))
@@ -162,7 +162,7 @@ def _gates(generation: Generation, reports: Sequence[WorkerReport]) -> tuple[gat
 
 
 def changes(generation: Generation, viewer: Viewer) -> tuple[int, list[Change]]:
-    """Return how many sampled faces were compared, and those whose answer differs; pictures for who may see them."""
+    """Return the number of sampled faces compared, and those whose answer differs, with pictures the viewer may see."""
     compared, changed = gates.changed_answers(generation)
     portraits = _portraits({face_id for each in changed for face_id in (each.face_id, each.old, each.new)}, viewer)
     found = [

@@ -11,13 +11,13 @@ from webapp.generations.overview import Change, Overview, Portrait
 
 
 class GenerationCountsOut(Schema):
-    """Photos by what became of them in this generation; without `total` they add up to it."""
+    """Photos by their outcome in this generation; the other counts add up to `total`."""
 
     total: int
     indexed: int
     no_faces: int
     failed: int
-    #: Photos that should have an outcome by now, and those that were added or indexed only just.
+    #: Photos that should have an outcome by now, and those that were only just added or indexed.
     missing: int
     following: int
 
@@ -30,16 +30,16 @@ class GateOut(Schema):
 
 
 class CheckOut(Schema):
-    """The latest comparison of the collection with the database: how many faces differ, and ids of the first."""
+    """The latest comparison of the collection with the database: how many faces differ, and some of their ids."""
 
     is_repair: bool
     is_finished: bool
-    #: So far, when it is not finished.
+    #: So far, if it is not finished.
     is_consistent: bool
     started_at: datetime
     finished_at: datetime | None
     face_count: int
-    #: The database has them, the collection has not; the other way round; more than once in the collection.
+    #: Only in the database; only in the collection; more than once in the collection.
     missing_count: int
     orphaned_count: int
     duplicated_count: int
@@ -70,7 +70,7 @@ class TrialOut(Schema):
 
 
 class SearchParamsIn(Schema):
-    """What searches of a live generation use from now on; empty: its index's own."""
+    """What searches of a live generation use from now on; empty: the defaults of its index."""
 
     search_params: dict[str, int]
     #: Keep them even when they find fewer matches than the present ones.
@@ -84,7 +84,7 @@ class GenerationOut(Schema):
     #: Its collection is being deleted.
     is_dropping: bool
     pack: str
-    #: SHA-256 of the pack's files; empty until one of its workers has told.
+    #: SHA-256 of the pack's files; empty until one of its workers has reported it.
     fingerprint: str
     dimension: int | None
     collection: str
@@ -98,7 +98,7 @@ class GenerationOut(Schema):
     seconds_left: float | None
     #: The queues of its pack, each with the number of healthy workers that consume it.
     workers: dict[str, int]
-    #: What must hold before it is searched; none of the active one.
+    #: What must hold before it is searched; empty for the active one.
     gates: list[GateOut]
     check: CheckOut | None
     trial: TrialOut | None
@@ -110,7 +110,7 @@ class GenerationOut(Schema):
 
 
 class SampledFaceOut(Schema):
-    """A face by its ids: who may see its photo finds it under them."""
+    """A face, given by ids that work only for those who may see its photo."""
 
     face_id: UUID
     photo_id: UUID
@@ -119,7 +119,7 @@ class SampledFaceOut(Schema):
 
 
 class ChangeOut(Schema):
-    """A sampled face whose nearest neighbour is another one in this generation; none for nobody."""
+    """A sampled face whose nearest neighbour differs in this generation; null: no neighbour."""
 
     face: SampledFaceOut
     old: SampledFaceOut | None
@@ -135,7 +135,7 @@ class GenerationDetailOut(GenerationOut):
 
 
 class StartIn(Schema):
-    """Everything is optional: the active generation's pack, and the pack's own index, searched as usual."""
+    """Everything is optional: by default the active generation's pack, and the default index and search parameters."""
 
     pack: str = Field(default="", max_length=100)
     index_type: str = Field(default="", max_length=20)

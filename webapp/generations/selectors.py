@@ -49,7 +49,7 @@ class GenerationProgress:
 
 
 def active_generation() -> Generation:
-    """Return the generation that is searched. The first call of all creates it from the settings."""
+    """Return the generation that is searched. The very first call creates it from the settings."""
     found = Generation.objects.filter(state=Generation.State.ACTIVE).first()
     if found is not None:
         return found

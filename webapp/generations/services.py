@@ -42,8 +42,8 @@ def generation_start(
 ) -> Generation:
     """Start a generation beside the active one, with another pack, another index or the same ones.
 
-    Without a pack it is the active one's, and embeddings are copied; otherwise the pack's workers look at the photos.
-    Raises Problem: another one is being built already; there is no such index.
+    Without a pack it has the active one's, and embeddings are copied; otherwise the pack's workers index the photos.
+    Raises Problem when another one is being built already, or there is no such index.
     """
     active = selectors.active_generation()
     generation = Generation(
@@ -100,7 +100,7 @@ def rate_set(*, generation: Generation, actor: str, rate_limit: float | None) ->
 def generation_activate(*, generation: Generation, actor: str, override: Collection[str] = ()) -> None:
     """Make this generation the active one; the previous one is retired and kept up to date.
 
-    Raises Problem when a gate is closed that is not overridden by its name; what is overridden is written down.
+    Raises Problem when a gate is closed and not overridden by name; overrides go into the audit log.
     """
     _switch(generation, actor=actor, override=override, expected=(State.BUILDING, State.READY), wanted=gates.GATES)
 
@@ -171,14 +171,14 @@ def generation_drop(*, generation: Generation, actor: str) -> str:
 
 
 def drop_send(generation: Generation) -> None:
-    """Request that a worker drops the collection. Raises QueueUnavailable."""
+    """Ask a worker to drop the collection. Raises QueueUnavailable."""
     Generation.objects.filter(pk=generation.pk).update(fed_at=timezone.now())
     queue = index_queue(selectors.active_generation().pack)
     work_queue().send(DropRequest(target=generation.target), queue=queue)
 
 
 def drops_send_again() -> None:
-    """Send the requests again that no worker has answered in time. Raises QueueUnavailable."""
+    """Send again the requests that no worker has answered in time. Raises QueueUnavailable."""
     since = timezone.now() - timedelta(seconds=settings.INDEX_LEASE_SECONDS)
     for generation in Generation.objects.filter(is_dropping=True, fed_at__lt=since):
         drop_send(generation)
@@ -197,7 +197,7 @@ def _live(generation: Generation) -> QuerySet[Generation]:
     """Return the generation's row for an update. Raises Problem when the generation is not live."""
     found = Generation.objects.filter(pk=generation.pk, state__in=LIVE_STATES, is_dropping=False)
     if not found.exists():
-        raise Problem("not_live", f"{generation} is not live any more.", status=409)
+        raise Problem("not_live", f"{generation} is no longer live.", status=409)
     return found
 
 

@@ -27,14 +27,14 @@ Form = TypeVar("Form", bound=Schema)
 
 
 class StartForm(StartIn):
-    """The same as a form sends it: parameters are JSON in a field."""
+    """StartIn as a form sends it: parameters are JSON in a field."""
 
     index_params: Json[dict[str, int]] = Field(default_factory=dict)
     search_params: Json[dict[str, int]] = Field(default_factory=dict)
 
 
 class SearchParamsForm(SearchParamsIn):
-    """The same as a form sends it."""
+    """SearchParamsIn as a form sends it."""
 
     search_params: Json[dict[str, int]] = Field(default_factory=dict)
 
@@ -116,7 +116,7 @@ def generation_start(request: HttpRequest) -> HttpResponse:
 @staff_only
 @require_POST
 def generation_pause(request: HttpRequest, number: int) -> HttpResponse:
-    """Pause, or go on with `is_paused` empty."""
+    """Pause, or resume if `is_paused` is empty."""
     generation = overview.generation_numbered(number)
     is_paused = bool(request.POST.get("is_paused"))
     services.generation_pause(generation=generation, actor=actor_of(request), is_paused=is_paused)

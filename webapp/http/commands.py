@@ -14,7 +14,7 @@ from tasks.dictionaries import check_dictionaries
 from webapp.http.problems import Problem
 from worker.errors import ConfigError, FaceQueueError
 
-#: Failures that have nothing to do with a bug: each has a sentence for the person at the terminal.
+#: Failures that are not bugs: each has a sentence for the person at the terminal.
 EXPECTED = (Problem, FaceQueueError, DatabaseError, redis.RedisError, ImproperlyConfigured)
 
 

@@ -29,7 +29,7 @@ class Admission(Protocol):
     """Decides whether one more search may come in."""
 
     async def check_room(self) -> None:
-        """Raises Busy when too many searches wait already, and QueueUnavailable."""
+        """Raise Busy when too many searches wait already, and QueueUnavailable."""
         ...
 
     def place(self) -> AbstractAsyncContextManager[object]:

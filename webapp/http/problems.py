@@ -7,7 +7,7 @@ from tasks.messages.base import ErrorInfo
 from worker.errors import FaceQueueError, error_class
 from worker.vector_search import exceptions as _  # noqa: F401  so that the store's codes are known here
 
-#: Seconds after which a client may ask again, from and to: those who were refused together do not come back together.
+#: The range of seconds after which a client may ask again: clients refused together must not return together.
 RETRY_AFTER_SECONDS = (5, 15)
 
 
@@ -43,13 +43,13 @@ class Problem(Exception):
 
 
 def not_found(what: str) -> Problem:
-    """Somebody else's thing and a thing that is not there answer alike."""
+    """The answer is the same for what does not exist and for what belongs to somebody else."""
     return Problem("not_found", f"There is no such {what}.", status=404)
 
 
 def query_image_too_large() -> Problem:
     limit = face_config().max_image_bytes / 2**20
-    return Problem("image_too_large", f"The picture is too large; at most {limit:.0f} MiB are taken.")
+    return Problem("image_too_large", f"The picture is too large; at most {limit:.0f} MiB are accepted.")
 
 
 QUEUE_DOWN = "The queue does not answer; the work is saved and continues once the queue is back."

@@ -1,4 +1,4 @@
-"""Whether workers are busy with photos: what waits for photos asks before it gives up."""
+"""Whether workers are busy with photos: code that waits for photos asks before it gives up."""
 
 from tasks import queues
 from tasks.work_queue import work_queue

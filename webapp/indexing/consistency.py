@@ -2,7 +2,7 @@
 
 A check visits the galleries by id, and each gallery in ranges of photo ids without gaps, so that faces of deleted
 photos are found too. A re-index worker checks one range at a time; recording its answer sends the next range, and the
-tick sends a range again that nobody has answered. Finally, the check looks for faces that belong to no gallery.
+tick sends again a range that nobody has answered. Finally, the check looks for faces that belong to no gallery.
 
 Photos that are being written at the same time would seem to differ. So the check only judges photos that had settled
 well before the database was read and have not changed when the answer arrives; the others are left to the next check.
@@ -228,7 +228,7 @@ def _steady(generation: Generation, photo_ids: Collection[UUID], known_at: float
 
 
 def _repair(generation: Generation, found: _Differences) -> None:
-    """Index photos again whose faces differ; remove faces whose photo no longer exists. Raises QueueUnavailable."""
+    """Index again the photos whose faces differ; remove faces whose photo no longer exists. Raises QueueUnavailable."""
     lost: defaultdict[str, set[UUID]] = defaultdict(set)
     for face in found.lost:
         lost[face.gallery_id].add(UUID(face.photo_id))

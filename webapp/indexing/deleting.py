@@ -65,7 +65,7 @@ def removals_record(*, photo_ids: Sequence[UUID | str]) -> None:
 
 
 def _index_again(photo_ids: Sequence[UUID | str]) -> None:
-    """Index photos again, in every generation, that somebody wants although their vectors were removed.
+    """Index again, in every generation, photos that somebody wants although their vectors were removed.
 
     This happens to a cancelled photo that somebody retried while the removal of its late vectors was under way. It is
     sent now rather than by the next feed, so that it is indexed after that removal whatever else is being sent.

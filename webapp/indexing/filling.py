@@ -1,9 +1,9 @@
 """Filling generations: a beat tick that starts from what the database says, so that a crash costs nothing.
 
 A settled photo without an entry in a live generation must be sent to it. This one rule covers building a generation,
-dual writing, catching up after a rollback, and rebuilding a gallery. Searching all photos for such ones takes seconds
-when there are a million, so each search finds thousands and gives them pending entries. Once a search finds no more,
-the ticks of the next minutes only search the photos that were settled since.
+dual writing, catching up after a rollback, and rebuilding a gallery. Scanning all photos for such ones takes seconds
+when there are a million, so each scan finds thousands and gives them pending entries. Once a scan finds no more, the
+ticks of the next minutes only scan the photos that were settled since.
 
 If the active generation has the same pack, embeddings are copied; otherwise workers of the pack index the photos.
 Photos that are not settled yet come later, because faces take over the ids that the active generation gives them.
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 QUEUE_BOUND = 4
 #: How many photos are given an entry at a time, or more when more can be sent at once.
 PLAN_SIZE = 10_000
-#: How often all photos are searched for ones without an entry, in seconds.
+#: How often all photos are scanned for ones without an entry, in seconds.
 FULL_LOOK_SECONDS = 300.0
 #: The most seconds between an outcome's `settled_at` and the moment others see it: a transaction, and differing clocks.
 UNSEEN_SECONDS = 60.0
@@ -106,7 +106,7 @@ def _has_worker(generation: Generation, reports: Sequence[WorkerReport]) -> bool
 
 
 def _send_stale_again(generation: Generation, now: datetime) -> None:
-    """Send photos again that got no outcome in time, or give up on them. Nothing may be waiting in the queue."""
+    """Send again the photos that got no outcome in time, or give up on them. Nothing may be waiting in the queue."""
     lease = timedelta(seconds=settings.INDEX_LEASE_SECONDS)
     again, given_up = generation.entries.send_again_if_stale(sent_before=now - lease)
     if given_up and generation.state == Generation.State.ACTIVE:

@@ -4,7 +4,7 @@ An operator may set a limit. Otherwise, there is none while nobody searches. Whe
 while in order to measure their latency without re-indexing (the baseline). After that the rate rises while the latency
 stays close to the baseline, and falls when it does not. This resembles TCP's congestion control (Chiu and Jain, 1989),
 except that the rate rises by a factor, because rates of different work are orders of magnitude apart. Each step is
-judged only by searches sent after the previous step; otherwise one slow minute would lower the rate several times.
+judged only by searches sent after the previous one; otherwise one slow minute would lower the rate several times.
 
 In a simulation of 40 minutes, the constants below kept the 95th percentile of search latency at 1.13 to 1.28 times the
 baseline on average, and at most at 1.44 times. It had 1 to 10 searches a second, whose times varied by a third, and by
@@ -53,7 +53,7 @@ def photos_allowed(
     since = generation.fed_at or generation.created
     longest_seconds = (
         max(LONGEST_BREAK_SECONDS, 1 / rate) if rate else 0.0
-    )  # however low the rate, one photo in the end
+    )  # however low the rate, it allows one photo at some point
     return int(rate * min((now - since).total_seconds(), longest_seconds))
 
 

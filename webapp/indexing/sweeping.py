@@ -23,7 +23,7 @@ SWEEP_SIZE = 2000
 
 
 def stale_photos_requeue() -> None:
-    """Send photos again that got no outcome in time; give up on those that were sent too often.
+    """Send again the photos that got no outcome in time; give up on those that were sent too often.
 
     A photo whose message is still in the index queue is not stale: the workers are merely busy.
     Raises QueueUnavailable when the queue cannot be read.
@@ -41,7 +41,7 @@ def stale_photos_requeue() -> None:
 
 
 def _removals_send_again(sent_before: datetime) -> int:
-    """Send the removals again that nobody has confirmed in time; return how many."""
+    """Send again the removals that nobody has confirmed in time; return how many."""
     stale = Photo.objects.filter(state=Photo.State.DELETING, enqueued_at__lt=sent_before)
     with transaction.atomic(durable=True):
         deleting = list(stale.select_for_update()[:SWEEP_SIZE])
@@ -53,8 +53,8 @@ def _removals_send_again(sent_before: datetime) -> int:
 def _tombstones_clear(sent_before: datetime) -> None:
     """Remove the vectors of each tombstone once more when no message about its photo can come back.
 
-    None can once the visibility timeout has passed: by then the queue has delivered again what a dead worker held. A
-    removal that is never confirmed is sent again, as for a stale photo.
+    None can after the visibility timeout: by then the queue has delivered again what a dead worker held. A removal that
+    is never confirmed is sent again, as for a stale photo.
     """
     now = timezone.now()
     silent_since = now - timedelta(seconds=settings.VISIBILITY_TIMEOUT_SECONDS)

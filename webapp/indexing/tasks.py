@@ -41,7 +41,7 @@ def record_index_failure(message: dict[str, Any]) -> None:
 # Not retried: beat soon sends the next one.
 @shared_task(name=names.REQUEUE_STALE_PHOTOS, ignore_result=True)
 def requeue_stale_photos() -> None:
-    """Send photos again that got no outcome in time."""
+    """Send again the photos that got no outcome in time."""
     sweeping.stale_photos_requeue()
 
 

@@ -57,7 +57,7 @@ class Health:
 
 
 async def readiness() -> Health:
-    """Look at what a page request and a search need. Never raises for a service that is down."""
+    """Check what a page request and a search need. Never raises for a service that is down."""
     try:
         report = await search_client().health_check()
     except FaceQueueError:
@@ -128,7 +128,7 @@ def _database() -> Finding:
 
 
 def _observed(report: HealthReport | None) -> Iterator[Finding]:
-    yield _redis("redis", settings.REDIS_URL, "noeviction", "Redis would silently drop queued work")
+    yield _redis("redis", settings.REDIS_URL, "noeviction", "Redis would silently evict queued work")
     if not report or all(each.name != "redis-cache" for each in report.findings):
         url = settings.REDIS_CACHE_URL
         yield _redis("redis-cache", url, "volatile-ttl", "a full cache would refuse query images")
@@ -185,7 +185,7 @@ def _migrations() -> Finding:
 
 
 def _storage() -> Finding:
-    """Write a small file and delete it: only that shows that photos can be kept."""
+    """Write a small file and delete it: nothing less shows that photos can be stored."""
     kind = type(storages["default"]).__name__
     try:
         name = default_storage.save(f"doctor/{uuid.uuid4()}", ContentFile(b"facequeue"))
@@ -209,7 +209,7 @@ def _beat() -> Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
-    """A queue with its canary, for the status page. Ages are in seconds; None where nothing waits or none came yet."""
+    """A queue with its canary, for the status page. Ages are in seconds; None: nothing waits, or no canary has come."""
 
     name: str
     waiting: int

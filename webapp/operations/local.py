@@ -70,7 +70,7 @@ def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         # Otherwise each model run and BLAS call in each worker thread would start a thread per core.
         "OMP_NUM_THREADS": "1",
-        # The C library keeps one heap per thread: freed pictures would take half as much memory again, and growing.
+        # The C library keeps one heap per thread: freed pictures would take half as much memory again, and ever more.
         "MALLOC_ARENA_MAX": "2",
     }
     derived = {

@@ -23,7 +23,7 @@ POLL_SECONDS: Final = 0.5
 def missing() -> str:
     """Say in one sentence what the service still waits for; empty when it is healthy and every server listens."""
     for name, url in (("redis", settings.REDIS_URL), ("redis-cache", settings.REDIS_CACHE_URL)):
-        # Asked first: a search client would log that it cannot reach them.
+        # Checked first: a search client would log that it cannot reach them.
         try:
             redis_status(url)
         except QueueUnavailable:
@@ -61,7 +61,7 @@ def announce_when_ready(announce: Callable[[str], None]) -> None:
 
 
 class Patience:
-    """Runs out when nothing has changed for so many seconds."""
+    """Runs out when nothing has changed for a number of seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

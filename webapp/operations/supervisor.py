@@ -65,7 +65,7 @@ class RestartedProcess(process.Process):  # type: ignore[misc]
         self._stopping = stopping
 
     def run(self, events: Any = None, ignore_signals: bool = False) -> None:
-        # Caught where honcho ignores them: a child inherits that a signal is ignored.
+        # Caught where honcho ignores them: a child would inherit ignored signals.
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, lambda *_: None)
         self._events = events

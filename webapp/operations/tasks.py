@@ -1,4 +1,4 @@
-"""What beat asks of the records worker for the service itself: its canary, and forgetting what has expired.
+"""What beat asks of the records worker for the service itself: its canary, and deleting what has expired.
 
 Results, query images, reports and cached entries expire in Redis by themselves.
 """
@@ -17,7 +17,7 @@ from webapp.jobs.services import jobs_purge
 
 @shared_task(name=names.RECORDS_CANARY, bind=True, ignore_result=True, throws=(DatabaseError, redis.RedisError))
 def records_canary(self: "Task[Any, Any]", queue: str) -> None:
-    """Come through the queue and read the database. See `tasks/health/canaries.py`."""
+    """Arrive through the queue and read the database. See `tasks/health/canaries.py`."""
     log = CanaryLog.from_django()
     if not log.claim(queue):
         return

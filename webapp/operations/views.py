@@ -23,14 +23,14 @@ from webapp.operations.health import Health, exposition, observed_health, queue_
 @never_cache
 @require_safe
 async def live(request: HttpRequest) -> HttpResponse:
-    """This process answers. Depends on nothing else, so that a broken neighbour does not restart it."""
+    """This process answers. Depends on nothing else, so that a broken neighbour does not cause a restart."""
     return JsonResponse({"is_live": True})
 
 
 @never_cache
 @require_safe
 async def ready(request: HttpRequest) -> HttpResponse:
-    """Requests can be served: 200 or 503. Open to everybody, so it says what is wrong, and where to staff only."""
+    """Requests can be served: 200 or 503. Open to everybody, so only staff get the details."""
     health = await readiness()
     report = health.report
     body = {
@@ -81,7 +81,7 @@ async def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _may_read_metrics(request: HttpRequest) -> bool:
-    """Whoever has METRICS_TOKEN may; without a token set, whoever asks from this machine and through no proxy."""
+    """A request with METRICS_TOKEN may; if no token is set, one from this machine and through no proxy."""
     if settings.METRICS_TOKEN:
         given = request.headers.get("Authorization", "")
         return compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())

@@ -8,7 +8,7 @@ from webapp.people.models import Person
 
 @admin.register(Person)
 class PersonAdmin(ReadOnly):
-    """Their names are given on the photos' pages."""
+    """People are named on the photos' pages."""
 
     list_display = ["name", "gallery", "created"]
     search_fields = ["id", "name", "gallery__name"]

@@ -14,7 +14,7 @@ from webapp.http.schemas import ErrorOut
 from webapp.people import selectors, services
 from webapp.people.models import Person
 
-# The session's authentication in its synchronous form: these operations run in a thread as a whole.
+# Session authentication in its synchronous form: each operation runs in a thread from start to end.
 router = Router(auth=django_auth, tags=["people"])
 
 
@@ -25,7 +25,7 @@ class PersonOut(Schema):
 
 
 class NameIn(Schema):
-    """For a face, an empty name takes its name away."""
+    """For a face, an empty name clears its name."""
 
     name: str
 
@@ -46,7 +46,7 @@ def rename_person(request: HttpRequest, person_id: UUID, data: NameIn) -> Person
 
 @router.put("/faces/{uuid:face_id}/person", response={200: FaceOut, (400, 404): ErrorOut})
 def name_face(request: HttpRequest, face_id: UUID, data: NameIn) -> Face:
-    """Say whose the face is, by name; an empty name takes it away."""
+    """Name the person whose face it is; an empty name clears it."""
     face = faces.face_for(request.user, face_id)
     face.person = services.face_name(face=face, name=data.name)
     return face

@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Person(models.Model):
-    """A named identity in a gallery, with the faces enrolled for it."""
+    """A named identity in a gallery, with its faces."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     gallery = models.ForeignKey("gallery.Gallery", on_delete=models.CASCADE, related_name="people")

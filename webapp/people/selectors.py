@@ -1,4 +1,4 @@
-"""Reads of people. Every one starts at what the user may see."""
+"""Reads of people. Every one starts from what the user may see."""
 
 from uuid import UUID
 
@@ -11,12 +11,12 @@ from webapp.people.models import Person
 
 
 def people_of(gallery: Gallery) -> QuerySet[Person]:
-    """The gallery's people by name, with their number of faces as `face_count`; none without a face."""
+    """Return the gallery's people who have a face, by name, with their number of faces as `face_count`."""
     return gallery.people.annotate(face_count=Count("faces")).filter(face_count__gt=0).order_by("name")
 
 
 def person_for(user: Viewer, person_id: UUID) -> Person:
-    """Raises not_found for another user's person as for none."""
+    """Return the person. Raises not_found if there is none or it belongs to another user."""
     person = Person.objects.filter(id=person_id, gallery__in=visible_galleries(user)).first()
     if person is None:
         raise not_found("person")

@@ -1,4 +1,4 @@
-"""Writes to people: whose a face is. A person has faces; one without any goes, and its name with it."""
+"""Writes to people: which person a face belongs to. A person without faces is deleted, and the name with it."""
 
 from collections.abc import Iterable
 
@@ -10,13 +10,13 @@ from webapp.people.models import Person
 
 
 def face_name(*, face: Face, name: str) -> Person | None:
-    """Say whose the face is: the person of that name in its gallery, made when it is new; "" takes the name away.
+    """Give the face to the person of that name in its gallery, created if new; "" clears the name.
 
-    Raises Problem for a name that is too long, and when the face is gone.
+    Raises Problem for a name that is too long, or if the face is gone.
     """
     name = _cleaned(name)
     with transaction.atomic(durable=True):
-        # Namings in a gallery take turns, so that nobody deletes the person that another is just given.
+        # Namings in a gallery take turns, so that none deletes the person that another is just giving a face to.
         gallery = Gallery.objects.select_for_update().get(id=face.photo.gallery_id)
         person = Person.objects.get_or_create(gallery=gallery, name=name)[0] if name else None
         if not Face.objects.filter(id=face.id).update(person=person):
@@ -26,7 +26,7 @@ def face_name(*, face: Face, name: str) -> Person | None:
 
 
 def person_rename(*, person: Person, name: str) -> None:
-    """Give a person another name. Raises Problem for no name, a long one, or one that is taken in the gallery."""
+    """Give a person another name. Raises Problem if the name is empty, too long or taken in the gallery."""
     name = _cleaned(name)
     if not name:
         raise Problem("person_name", "A person needs a name.", status=400)
@@ -45,7 +45,7 @@ def people_tidy(galleries: Iterable[Gallery]) -> None:
 
 
 def faceless_people_delete() -> None:
-    """Delete people whose last face is gone: photos are deleted below, where nothing is known of people."""
+    """Delete people whose last face is gone: the code that deletes photos knows nothing of people."""
     for gallery in Gallery.objects.filter(people__in=Person.objects.filter(faces=None)).distinct():
         with transaction.atomic(durable=True):
             Gallery.objects.select_for_update().get(id=gallery.id)  # namings take turns here, too

@@ -21,12 +21,14 @@ router = Router(tags=["searches"])
 
 Wait = Annotated[float, Query(ge=0, description="Seconds to hold the request while there is no answer yet.")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Most matches per face.")]
-Similarity = Annotated[float | None, Query(ge=-1, le=1, description="Weakest match; left out, the pack's threshold.")]
+Similarity = Annotated[
+    float | None, Query(ge=-1, le=1, description="Lowest similarity; by default the pack's threshold.")
+]
 #: Each id makes the ticket, which is part of a URL, some 40 characters longer.
 GALLERIES_NAMED = 100
 Galleries = Annotated[
     list[UUID],
-    Query(max_length=GALLERIES_NAMED, description="Galleries to search; left out, all that you may see."),
+    Query(max_length=GALLERIES_NAMED, description="Galleries to search; by default all that you may see."),
 ]
 
 
@@ -99,7 +101,7 @@ async def start_gallery_search(
 
 @router.get("/searches/{str:ticket}", response=ANSWERS)
 async def get_search(request: HttpRequest, response: HttpResponse, ticket: str, wait: Wait = 0) -> Status[Any]:
-    """Ask for the answer of a search."""
+    """Get the answer to a search."""
     user = await request.auser()
     search = ticket_from(ticket, user_id=user.pk)
     return _status(response, search, await search_wait(ticket=search, user=user, wait_seconds=wait))

@@ -21,7 +21,7 @@ class MatchRow:
 
     @property
     def person(self) -> Person | None:
-        """The person the face belongs to; None while nobody has said."""
+        """The person the face belongs to; None while unknown."""
         return self.face.person if self.face else None
 
 
@@ -54,7 +54,7 @@ class SearchAnswer:
 
 
 def search_answer(result: SearchResult, *, galleries: Iterable[Gallery]) -> SearchAnswer:
-    """Join the result with the photos of these galleries; drop what was deleted since or is in another gallery."""
+    """Join the result with the photos of these galleries; leave out what was deleted since or is in another gallery."""
     matches = [match for face in result.faces for match in face.matches]
     photos = photos_by_id(galleries, {match.photo_id for match in matches})
     faces = faces_by_id({match.face_id for match in matches if match.photo_id in photos})

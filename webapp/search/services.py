@@ -97,7 +97,7 @@ async def search_finish(*, ticket: Ticket, user: Viewer, client: Searches) -> Se
 
 
 async def search_cancel(*, ticket: Ticket, client: Searches | None = None) -> None:
-    """Drop a search that no worker has begun. A search that has been answered stays answered."""
+    """Cancel a search that no worker has begun. A search that has been answered stays answered."""
     await (client or search_client()).cancel_search(ticket.search_id)
 
 

@@ -33,7 +33,7 @@ class Ticket:
 
 
 def ticket_from(token: str, *, user_id: object) -> Ticket:
-    """Read a signed ticket. Raises not_found if it is forged, and if it is another user's, as if it did not exist."""
+    """Read a signed ticket. Raises not_found if it is forged or another user's."""
     try:
         values = signing.loads(token, salt=_SALT)
         # JSON has no tuples.

@@ -22,8 +22,8 @@ def similarity_transform(source: Landmarks, target: Landmarks) -> NDArray[np.flo
 
     Least squares over the points, in closed form: S. Umeyama, "Least-squares estimation of transformation
     parameters between two point patterns", IEEE TPAMI 13(4), 1991. In two dimensions a rotation with scale is
-    one complex number, so the singular value decomposition of the paper becomes a division. Points that all
-    coincide give a matrix of no scale around their place.
+    one complex number, so the singular value decomposition of the paper becomes a division. If all points coincide, the
+    scale is 0.
     """
     source_points = np.asarray(source, np.float64) @ (1, 1j)
     target_points = np.asarray(target, np.float64) @ (1, 1j)

@@ -76,7 +76,7 @@ class Batcher(Generic[Item, Result]):
         self._changed = threading.Condition(self._lock)
         self._waiting: deque[_Call[Item, Result]] = deque()
         self._free_runners = 0
-        #: Why no more work is accepted: an error's class and its sentence; None while it is.
+        #: Why no more work is accepted: an error's class and its sentence; None while work is accepted.
         self._end: tuple[type[FaceQueueError], str] | None = None
         self._threads = [
             threading.Thread(target=self._serve, name=f"{name} runner {number}", daemon=True)
@@ -142,7 +142,7 @@ class Batcher(Generic[Item, Result]):
             self._changed.notify(len(call.items))
 
     def _forget(self, call: _Call[Item, Result]) -> None:
-        """Remove a call that failed or whose caller was interrupted."""
+        """Forget a call that failed or whose caller was interrupted."""
         with self._lock:
             call.answer.cancel()
             if call in self._waiting:
@@ -165,7 +165,7 @@ class Batcher(Generic[Item, Result]):
             )
 
     def _take(self) -> list[_Taken[Item, Result]]:
-        """Wait for items and take a share of them, one item of each caller in turn; an empty list once it has ended."""
+        """Wait for items and take a share of them, one item of each caller in turn; an empty list once stopped."""
         with self._changed:
             self._free_runners += 1
             try:

@@ -63,7 +63,7 @@ class Detection:
 class Reduction:
     """How a picture was reduced when it was decoded.
 
-    Its point (x, y) is the point origin + (x, y) / scale of the whole picture, whose size is `width` and `height`.
+    Point (x, y) of the reduced picture is origin + (x, y) / scale in the whole one, whose size is `width` and `height`.
     `whole()` decodes the whole picture, once, however often it is called.
     """
 
@@ -163,7 +163,7 @@ class Pack:
     licence: str
     detector: Detector
     recognizer: Recognizer
-    #: From this similarity (cosine) on, two faces are shown as a match unless the caller sets another threshold.
+    #: Two faces at least this similar (cosine) are shown as a match, unless the caller sets another threshold.
     match_similarity: float
     #: The execution providers that are active, e.g. ("CPUExecutionProvider",).
     providers: tuple[str, ...]

@@ -27,7 +27,7 @@ class _Runs:
         self._count = 0
 
     def __enter__(self) -> int:
-        """Return how many others there are."""
+        """Return how many other runs there are."""
         with self._lock:
             self._count += 1
             return self._count - 1

@@ -32,7 +32,7 @@ _LARGEST_FP16_ERROR, _LARGEST_FP16_DIFFERENCE = 0.02, 0.001
 #: The side of the trial picture for a model that accepts any size: that of the detectors.
 _TRIAL_SIDE_PIXELS = 640
 
-#: More simultaneous runs gain nothing, because they share the memory bandwidth. Further cores widen the runs.
+#: More simultaneous runs gain nothing, because they share the memory bandwidth. Further cores go into wider runs.
 _MOST_RUNS_AT_ONCE = 16
 
 #: Of onnxruntime's log levels (0 verbose .. 4 fatal): errors. They also arrive as exceptions.
@@ -197,7 +197,7 @@ def check_active(session: Any, config: FaceConfig) -> None:
         return
     sentence = (
         f"FACE_CONFIG PROVIDERS asks for {', '.join(map(repr, idle))}, which could not be started; "
-        f"active are {', '.join(active)}. See the worker's log for onnxruntime's reason."
+        f"only {', '.join(active)} started. See the worker's log for onnxruntime's reason."
     )
     if not config.allow_provider_fallback:
         raise ConfigError(sentence)
@@ -238,8 +238,8 @@ def check_fp16(session: Any, reference: Any, *, name: str) -> None:
         # Written so that NaN does not pass either.
         if not (error <= _LARGEST_FP16_ERROR or np.abs(difference).max() <= _LARGEST_FP16_DIFFERENCE):
             raise ConfigError(
-                f"FACE_CONFIG FP16 is True, but {name} answers otherwise in float16: off by {error:.1%}, allowed is "
-                f"{_LARGEST_FP16_ERROR:.0%}. Set FP16 to False for this pack."
+                f"FACE_CONFIG FP16 is True, but {name} gives different results in float16: off by {error:.1%}, at most "
+                f"{_LARGEST_FP16_ERROR:.0%} is allowed. Set FP16 to False for this pack."
             )
 
 

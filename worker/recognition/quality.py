@@ -14,7 +14,7 @@ from worker.recognition.interfaces import CROP_SIZE_PIXELS, Box, Crop, Landmarks
 HALF_SHARP_VARIANCE = 100.0
 #: Between these mean grey levels a face of any skin colour counts as well exposed.
 WELL_EXPOSED_GREY = (50.0, 205.0)
-#: Where a frontal face has its nose between the line of the eyes and that of the mouth: in ArcFace's template.
+#: Where a frontal face's nose is between the lines of the eyes and of the mouth, in ArcFace's template.
 _FRONTAL_NOSE_HEIGHT = 0.495
 
 #: A crop in one channel: uint8, shape (112, 112).
@@ -28,7 +28,7 @@ def quality(*, box: Box, landmarks: Landmarks, crop: Crop) -> float:
 
 
 def sharpness(grey: Grey) -> float:
-    """Return 0 for a crop of one colour, 0.5 at HALF_SHARP_VARIANCE, and up to 1 for ever finer detail."""
+    """Return 0 for a crop of one colour, 0.5 at HALF_SHARP_VARIANCE, approaching 1 as detail gets finer."""
     _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S, ksize=1)[1:-1, 1:-1])
     variance = float(deviation[0, 0]) ** 2
     return variance / (variance + HALF_SHARP_VARIANCE)

@@ -11,8 +11,8 @@ delete, by any process) replaces its epoch before the write begins and again aft
    has ended, nobody can read that combination of epochs again. So whatever was kept under it, even by a search that
    took longer than the write, is never read again.
 2. A search that reads the newest epochs asks the store after the last write. The store may still return old rows:
-   Milvus reads with bounded staleness, some seconds. Therefore nothing is kept or used until each of the epochs is
-   SETTLE_SECONDS old. Until then every search asks the store, so the cache is never staler than the store itself.
+   Milvus reads may be some seconds stale. Therefore nothing is kept or used until each of the epochs is SETTLE_SECONDS
+   old. Until then every search asks the store, so the cache is never staler than the store itself.
 3. If the epoch cannot be replaced before a write, the write is refused (StoreUnavailable: retry later) and nothing is
    written. If it cannot be replaced afterwards, the write is refused as well: it has happened but is not reported as
    done, and must be repeated, which changes nothing but the epoch. So no write *succeeds* without a new epoch.
@@ -28,8 +28,8 @@ delete, by any process) replaces its epoch before the write begins and again aft
 This relies on each face staying in its gallery. It does: its id derives from its photo's id, and a photo belongs to one
 gallery. (An upsert that moves a face replaces only the epoch of the gallery it enters.) The rest is up to the operator.
 Every writer must replace epochs: switch caching on or off for all workers together, and after dropping or restoring a
-collection by other means, wait for the TTL or empty redis-cache. A redis-cache must not come back with old data, or an
-epoch would return together with what was kept under it: it has no file and no replica. Setting Redis' clock forward
+collection by other means, wait for the TTL or empty redis-cache. redis-cache must not come back with old data, or an
+epoch would return together with what was kept under it; so it has no file and no replica. Setting Redis' clock forward
 shortens one settling period by as much.
 
 **Erasure.** After an erasure the matches of the gallery are never used again, but their bytes (face ids, photo ids and
@@ -117,7 +117,7 @@ class CacheManager:
         settle_seconds: float = SETTLE_SECONDS,
         recorder: Recorder | None = None,
     ) -> None:
-        #: Where the matches are kept. Others may keep values here too; all of them share the bounds.
+        #: Where the matches are kept. Other caches may keep values here too; all share its limits.
         self.values: Final = CachedValues(redis_url, ttl_seconds=ttl_seconds, max_values=max_values, recorder=recorder)
         self._collection = collection
         self._settle_ms = round(settle_seconds * 1000)

@@ -17,16 +17,16 @@ from worker.vector_search.monitoring import NullRecorder, Recorder
 
 logger = logging.getLogger(__name__)
 
-#: Increase the number when the content of values changes, or how faces are detected or embedded, in a way that the
-#: pack's fingerprint does not reflect: values kept by an earlier release are then no longer found.
+#: Increase the number when the content of values, or the way faces are detected or embedded, changes without changing
+#: the pack's fingerprint: values kept by an earlier release are then no longer found.
 KEY_PREFIX: Final = "facequeue:cache:2:"
 #: The list of values, by the time at which they expire.
 LIST_KEY: Final = f"{KEY_PREFIX}list"
-#: Larger values are not kept: some 30 faces, or 600 matches. This bounds the memory that `max_values` may take.
+#: Larger values are not kept: some 30 faces, or 600 matches. This limits the memory that `max_values` may take.
 MAX_VALUE_BYTES: Final = 64 * 1024
 #: Redis answers in less than a millisecond. A search does not wait longer than this for it.
 TIMEOUT_SECONDS: Final = 0.5
-#: When Redis has not answered, searches do without it for this long: only one of them pays for the timeout.
+#: When Redis has not answered, searches do without it for this long, so that only one of them pays for the timeout.
 PAUSE_SECONDS: Final = 1.0
 
 #: Starts a script: sets `ms` to the time on Redis' clock in milliseconds, which Lua's numbers hold exactly.

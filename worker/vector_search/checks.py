@@ -1,4 +1,4 @@
-"""What every store refuses before it sends anything, and how hits are ordered.
+"""What every store refuses before it sends anything, and how matches are ordered.
 
 Both implementations use these checks, so that the in-memory store refuses and orders exactly as Milvus does.
 """
@@ -13,7 +13,7 @@ from worker.errors import NotOpen
 from worker.vector_search.exceptions import CapacityReached, InvalidEmbedding, InvalidId, StoreRejected
 from worker.vector_search.interfaces import Embedding, FaceHit, FaceRecord, SearchQuery
 
-#: The most hits per embedding: a bound of this contract, well under the 16384 of Milvus.
+#: The most matches per embedding: a limit of this contract, well under Milvus' 16384.
 MAX_LIMIT = 1000
 
 #: How far an embedding's length may be from 1. Float32 rounding stays under 1e-6; anything further off was never
@@ -67,7 +67,7 @@ def checked_records(records: Sequence[FaceRecord], *, dimension: int) -> list[Fa
 def checked_galleries(query: SearchQuery) -> list[str]:
     """Return the ids of the query's galleries, sorted and without repeats.
 
-    Raises InvalidId, and StoreRejected if there is none: a search that covers nothing is a mistake of its caller.
+    Raises InvalidId, and StoreRejected if there is none: a search that covers nothing is the caller's mistake.
     """
     gallery_ids = checked_ids(query.gallery_ids)
     if not gallery_ids:
@@ -91,13 +91,13 @@ def checked_query(query: SearchQuery, *, dimension: int) -> NDArray[np.float32]:
 
 
 def ranked(hits: Iterable[FaceHit], query: SearchQuery) -> list[FaceHit]:
-    """Return the hits that the caller gets: similar enough, most similar first, ties by face id, up to the limit."""
+    """Return the matches that the caller gets: similar enough, most similar first, ties by face id, up to the limit."""
     similar_enough = (hit for hit in hits if hit.similarity >= query.min_similarity)
     return sorted(similar_enough, key=lambda hit: (-hit.similarity, hit.face_id))[: query.limit]
 
 
 def rounded_similarity(cosine: float) -> float:
-    """Return the similarity as it appears in hits: -1..1, six decimals."""
+    """Return the similarity as it appears in matches: -1..1, six decimals."""
     return round(min(1.0, max(-1.0, float(cosine))), SIMILARITY_DECIMALS)
 
 

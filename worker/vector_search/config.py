@@ -32,9 +32,9 @@ class MilvusConfig(Settings):
     server shows one; mutual TLS takes `ca_pem_path`, `client_pem_path` and `client_key_path`. `server_name` is the name
     in the server's certificate when it differs from the address.
 
-    `connection_alias` names this server in log lines and health reports. `timeout_seconds` bounds connecting and every
+    `connection_alias` names this server in log lines and health reports. `timeout_seconds` limits connecting and every
     call that has no timeout of its own. A call that could not reach the server is repeated up to `max_retries` times
-    within its timeout: first after `retry_delay_seconds`, then each time after twice as long, with random jitter.
+    within its timeout: first after `retry_delay_seconds`, then after twice as long each time, with random jitter.
     """
 
     dictionary: ClassVar[str] = "MILVUS_CONFIG"
@@ -132,13 +132,13 @@ class MilvusConfig(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionConfig(Settings):
-    """Which collection, how it is indexed, and how much it may hold (rows; None for no bound).
+    """Which collection, how it is indexed, and how much it may hold (rows; None for no limit).
 
-    FLAT, exact search, is the default: it loses no match, neither right after a write nor later, and answers in 0.13 s
-    for 100,000 faces on Milvus Lite. Only far larger galleries need an approximate index.
+    FLAT, exact search, is the default: it never misses a match, not even right after a write, and answers in 0.13 s for
+    100,000 faces on Milvus Lite. Only far larger galleries need an approximate index.
 
-    Similarity is the cosine with each metric. Only COSINE keeps embeddings as they were given; for the others they are
-    brought to exactly unit length. `dimension` is what the operator expects of the pack; the pack decides.
+    Similarity is the cosine whatever the metric. Only COSINE keeps embeddings as they were given; for the others they
+    are scaled to exactly unit length. `dimension` is what the operator expects of the pack; the pack decides.
     """
 
     dictionary: ClassVar[str] = "COLLECTION_CONFIG"
@@ -198,7 +198,7 @@ class CollectionConfig(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerformanceConfig(Settings):
-    """How much at once (connections, calls, rows), how long (seconds), and how much is cached (entries).
+    """Limits: how much at once (connections, calls, rows), how long (seconds), and how much is cached (entries).
 
     Each process keeps up to `connection_pool_size` connections and makes up to `max_connections` calls at a time. With
     as many connections as calls, the default, each call has a connection to itself: gRPC has crashed when a connection

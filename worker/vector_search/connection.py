@@ -149,7 +149,7 @@ class ConnectionManager:
         """Return `operation(client, seconds left)`; the operation must pass the seconds on as `timeout=`.
 
         If the server has released the collection named by `reload`, it is loaded and the operation repeated. Raises
-        NotOpen, Busy (MAX_CONNECTIONS calls were in flight all the time), and the errors in `exceptions.py`.
+        NotOpen, Busy (MAX_CONNECTIONS calls were in flight the whole time), and the errors in `exceptions.py`.
         """
         deadline = time.monotonic() + timeout_seconds
         process = self._process()

@@ -37,7 +37,7 @@ def compare_faces(
 
 
 def write_once(store: VectorStore, *, gallery_id: str, faces: Collection[StoredFace]) -> None:
-    """Rewrite each of these faces so that only one row remains. Raises what the store raises; call it again then."""
+    """Rewrite each of these faces so that only one row remains. Raises what the store raises; then call it again."""
     embeddings = store.fetch([face.face_id for face in faces])
     store.upsert(
         [

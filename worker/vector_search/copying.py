@@ -36,7 +36,7 @@ def copy_faces(source: VectorStore, target: VectorStore, *, gallery_id: str, fir
     """Copy the faces on the gallery's photos from `first` to `last`, delete others there; return how many were copied.
 
     Uses bounded memory; rows are read while earlier ones are written. When it returns, searches of the target find the
-    faces. Raises what the stores raise; copy the chunk again then.
+    faces. Raises what the stores raise; then copy the chunk again.
     """
     photo_ids = (first, last)
 
@@ -45,7 +45,7 @@ def copy_faces(source: VectorStore, target: VectorStore, *, gallery_id: str, fir
 
     for _ in range(COPY_TRIES):
         copied = _copy_once(source, target, gallery_id, photo_ids)
-        # At the same time: most of a listing is waiting until the server has caught up.
+        # Concurrently: a listing mostly waits for the server to catch up.
         in_source, in_target = prefetched(listed, (source, target), threads=2)
         if seems_stale := in_target - in_source:
             stale = seems_stale - source.fetch(seems_stale).keys()

@@ -41,7 +41,7 @@ from worker.vector_search.recall.exact import exact_hits
 
 logger = logging.getLogger(__name__)
 
-#: Embeddings per search call: with 1000 hits each, an answer of some 10 MB.
+#: Embeddings per search call: with 1000 matches each, an answer of some 10 MB.
 EMBEDDINGS_PER_SEARCH = 100
 
 
@@ -239,7 +239,7 @@ class VectorSearchService:
         return [[_hit(each, metric) for each in hits] for hits in found]
 
     def _measurable(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the embeddings such that the metric yields the cosine: COSINE itself divides by the lengths."""
+        """Return the embeddings scaled so that the metric yields the cosine; COSINE divides by the lengths itself."""
         return embeddings if self._config.metric_type == "COSINE" else unit(embeddings)
 
 

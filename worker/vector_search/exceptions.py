@@ -63,4 +63,4 @@ class InvalidEmbedding(VectorSearchError):
 
 class InvalidId(VectorSearchError):
     code = "invalid_id"
-    sentence = "The id is not one that facequeue made."
+    sentence = "The id is not one that facequeue generated."

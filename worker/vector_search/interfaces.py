@@ -54,11 +54,11 @@ class FaceHit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchQuery:
-    """Many embeddings (float32, shape (n, dimension), unit length) against a set of galleries, at least one.
+    """Embeddings (float32, shape (n, dimension), unit length) to search for in a set of galleries, at least one.
 
-    The hits are the best of all these galleries together. Order and repeats in `gallery_ids` make no difference.
-    `limit` is the most hits per embedding, 1..1000; hits below `min_similarity` are left out.
-    `search_params` are those of the index; None for the collection's own. Exact search takes none.
+    The matches are the best of all these galleries together. Order and repeats in `gallery_ids` make no difference.
+    `limit` is the most matches per embedding, 1..1000; those below `min_similarity` are left out. `search_params` are
+    those of the index; None for the collection's own. Exact search takes none.
     """
 
     gallery_ids: tuple[str, ...]
@@ -137,8 +137,8 @@ class VectorStore(Protocol):
     def search(self, query: SearchQuery) -> list[list[FaceHit]]:
         """Return one list per embedding, in the order given: most similar first, ties by face id.
 
-        An approximate index may miss some of the best, and any index may miss rows written in the last moment.
-        Raises InvalidId, InvalidEmbedding, StoreRejected (the limit is out of range, or there is no gallery).
+        An approximate index may miss some of the best, and any index may miss rows written a moment ago. Raises
+        InvalidId, InvalidEmbedding, StoreRejected (the limit is out of range, or there is no gallery).
         """
         ...
 

@@ -10,7 +10,7 @@ from worker.vector_search.wrapped import WrappedVectorStore
 class TunedVectorStore(WrappedVectorStore):
     """A VectorStore that searches `inner` with the given search parameters, whatever the collection's own are.
 
-    Any number of these may share an inner store, which is opened and closed by whoever holds it.
+    Any number of these may share an inner store, which its owner opens and closes.
     """
 
     def __init__(self, inner: VectorStore, search_params: Mapping[str, int]) -> None:

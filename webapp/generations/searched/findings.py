@@ -29,7 +29,7 @@ def recall_finding(active: Generation) -> Finding:
     name, recall, least = "measured recall", active.match_recall, settings.RECALL_MIN
     if recall is None:
         return Finding(name=name, ok=True, detail="not measured yet, or nothing to measure")
-    detail = f"searches find {recall:.2%} of the matches that exact search finds, at least {least:.2%} are wanted"
+    detail = f"searches find {recall:.2%} of the matches that exact search finds, at least {least:.2%} are required"
     remedy = (
         "Search with larger parameters, `python manage.py reindex set --search-params ...`, or build another index, "
         "`python manage.py reindex start --index-type ...`."
@@ -54,7 +54,7 @@ def index_finding(active: Generation) -> Finding:
     command = "set --search-params" if differing == [SEARCH_PARAMS] else "start --index-type"
     remedy = (
         "The settings describe the first generation only. To change the active one, use `python manage.py reindex "
-        f"{command} ...`; to keep it, set its values or none."
+        f"{command} ...`; to keep it, set its values or leave them out."
     )
     return Finding(name=name, ok=False, detail=detail, remedy=remedy)
 

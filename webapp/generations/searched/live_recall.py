@@ -9,7 +9,7 @@ from webapp.generations import selectors
 
 
 def recall_ask() -> None:
-    """Ask the search workers of every live collection what their searches have lost. Raises QueueUnavailable."""
+    """Ask the search workers of every live collection what their searches have missed. Raises QueueUnavailable."""
     served = {queue for report in work_queue().worker_reports() for queue in report.queues}
     for generation in selectors.live_generations():
         queue = search_queue(generation.pack)

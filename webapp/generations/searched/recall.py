@@ -24,7 +24,7 @@ RENEWED_SECONDS: Final = 3600.0
 def searched_recall_tick() -> None:
     """Settle the trials whose recall is known, and ask for the measurements that are due. Raises QueueUnavailable.
 
-    While no worker consumes the index queue of a pack, none is asked for.
+    None is requested while no worker consumes the pack's index queue.
     """
     trials.trials_settle()
     is_on_trial = Q(latest_trial__state=Trial.State.RUNNING)

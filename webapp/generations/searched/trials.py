@@ -26,14 +26,14 @@ def search_params_set(
 ) -> None:
     """Search a live generation with these parameters from now on; nothing is copied or built.
 
-    A generation that has been activated is on trial until the match recall is measured: one that has become worse is
-    undone, unless it `is_confirmed`. One that is still being built is measured again for its gates.
-    Raises Problem: it is not live any more; its index takes no such parameters.
+    If the generation has been activated, the change is on trial until the match recall is measured: a worse one is
+    undone, unless it `is_confirmed`. A generation that is still being built is measured again for its gates. Raises
+    Problem when it is no longer live, or its index takes no such parameters.
     """
     with transaction.atomic(durable=True):
         found = Generation.objects.select_for_update().filter(pk=generation.pk, state__in=LIVE_STATES).first()
         if found is None or found.is_dropping:
-            raise Problem("not_live", f"{generation} is not live any more.", status=409)
+            raise Problem("not_live", f"{generation} is no longer live.", status=409)
         before, found.search_params = found.search_params, dict(search_params)
         try:
             collection_config(found.target)
@@ -79,7 +79,7 @@ def _trial_start(generation: Generation, before: dict[str, int], *, actor: str, 
         generation=generation,
         defaults={
             "search_params": generation.search_params,
-            # What a running trial has not proved is nothing to go back to.
+            # Do not go back to parameters that a running trial has not proved.
             "previous": running.previous if running else before,
             "recall_before": running.recall_before if running else generation.match_recall,
             "recall_after": None,
@@ -112,7 +112,7 @@ def _trial_settle(generation_id: int) -> None:
 
 
 def _forget_measurement(generation: Generation) -> None:
-    """Have the generation measured anew; an answer that is on its way is for other parameters."""
+    """Have the generation measured again; an answer that is on its way is for other parameters."""
     generation.measuring, generation.measured_at = "", None
     if generation.measurements:
         generation.measurements = {**generation.measurements, "searched": {}}
@@ -131,12 +131,12 @@ def _detail(trial: Trial) -> str:
     """Say in one sentence what the trial has found and what has become of it."""
     new, old = (_text(params) for params in (trial.search_params, trial.previous))
     if trial.state == Trial.State.RUNNING:
-        return f"Searched with {new}, until it is known how many matches that finds; before with {old}."
+        return f"Searching with {new} until its match recall is measured; before, with {old}."
     if trial.recall_after is None:
         return f"Kept {new}: there was nothing to measure."
     before = "" if trial.recall_before is None else f" ({trial.recall_before:.2%} with {old})"
     found = f"searches find {trial.recall_after:.2%} of the matches that exact search finds{before}"
-    least = f"at least {settings.RECALL_MIN:.2%} are wanted"
+    least = f"at least {settings.RECALL_MIN:.2%} are required"
     if trial.state == Trial.State.UNDONE:
         return f"Undone, back to {old}: with {new} {found}; {least}."
     worse = ", which is worse but was confirmed" if _is_worse(trial) else ""

@@ -1,8 +1,8 @@
 """What detectors with anchors share: one square input, and outputs with a row per anchor of each level.
 
 An architecture's own file says how pixels become input, what an anchor's score is, how its box and landmarks are
-decoded, and which of two overlapping boxes stays. Scores are compared first: of many thousand anchors some dozens are
-decoded.
+decoded, and which of two overlapping boxes stays. Scores are filtered first: of many thousands of anchors only a few
+dozen are decoded.
 """
 
 from abc import ABC, abstractmethod
@@ -25,7 +25,7 @@ Heads = Sequence[Floats]
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """The levels of a feature pyramid: `strides` are the pixels between its places, `anchors` how many each has."""
+    """The levels of a feature pyramid: the pixels between a level's places (`strides`), and the anchors per place."""
 
     strides: tuple[int, ...]
     anchors: int = 1
@@ -45,7 +45,7 @@ class AnchorDetector(ABC):
     ) -> None:
         """Every picture is letterboxed to a square of `side_pixels`. Faces under `faintest_score` are not returned.
 
-        `output_indices` are the places of the heads among the model's outputs: each head for all levels, then the next.
+        `output_indices` say where the heads are among the model's outputs: each head for all levels, then the next.
         """
         self._model = model
         self._side_pixels = side_pixels
@@ -94,7 +94,7 @@ class AnchorDetector(ABC):
         return detections(image, scale, scores[kept], boxes[kept], landmarks[kept])
 
     def _above(self, stride: int, heads: Heads) -> tuple[Floats, Floats, Floats]:
-        """Return scores (n), boxes (n, 4) and landmarks (n, 5, 2) of a level's anchors from `faintest_score` on."""
+        """Return scores (n), boxes (n, 4) and landmarks (n, 5, 2) of a level's anchors that reach `faintest_score`."""
         scores = self._scores(heads)
         rows = np.flatnonzero(scores >= self._faintest_score)
         places = _places(self._side_pixels // stride, self._levels.anchors)[rows]

@@ -21,7 +21,7 @@ def letterboxed(image: Image, side_pixels: int) -> Letterboxed | None:
     """Return the picture enlarged or shrunk to fit into the square's upper left corner, on black.
 
     None when its short side would shrink to nothing. The arithmetic is that of InsightFace's `SCRFD.detect` (MIT), to
-    the pixel: boxes are compared with it.
+    the pixel, so that boxes can be compared.
     """
     height, width = image.shape[:2]
     ratio = height / width
@@ -39,7 +39,7 @@ def letterboxed(image: Image, side_pixels: int) -> Letterboxed | None:
 def detections(
     image: Image, scale: float, scores: NDArray[np.float32], boxes: NDArray[np.float32], landmarks: NDArray[np.float32]
 ) -> list[Detection]:
-    """Return the faces in pixels of the image, cut off at its edges; boxes outside of it are dropped.
+    """Return the faces in pixels of the image, cut off at its edges; boxes outside it are left out.
 
     Boxes (n, 4) and landmarks (n, 5, 2) are in pixels of the square, which has `scale` of them per pixel of the image.
     """

@@ -39,7 +39,7 @@ class ScrfdDetector(AnchorDetector):
         deviation: float = DEVIATION,
         faintest_score: float,
     ) -> None:
-        """`takes_pixels`: the graph normalises uint8 (h, w, 3) itself. Fainter faces are not returned."""
+        """`takes_pixels`: the graph normalises uint8 (h, w, 3) itself. Faces under `faintest_score` are left out."""
         heads = ("scores", "boxes", "landmarks")
         super().__init__(
             model,
@@ -60,7 +60,7 @@ class ScrfdDetector(AnchorDetector):
         return heads[0].ravel()
 
     def _faces(self, heads: Heads, rows: NDArray[np.intp], places: Floats, stride: int) -> tuple[Floats, Floats]:
-        """A box comes as the distances of its edges from its anchor, landmarks as theirs; all in strides."""
+        """The model gives the distances of a box's edges and of landmarks from the anchor, in strides."""
         _, distances, offsets = heads
         anchors, reach = places * stride, distances[rows] * stride
         boxes = np.concatenate([anchors - reach[:, :2], anchors + reach[:, 2:]], axis=1)
@@ -74,7 +74,7 @@ class ScrfdDetector(AnchorDetector):
 
 
 def without_overlaps(boxes: Floats, overlap: float) -> list[int]:
-    """Return the indices of the boxes to keep, of boxes sorted by falling score (greedy non-maximum suppression).
+    """Return the indices of the boxes to keep, of boxes sorted by descending score (greedy non-maximum suppression).
 
     Boxes are rows of left, top, right, bottom. A side counts one pixel more than the difference of its ends, as in
     InsightFace.

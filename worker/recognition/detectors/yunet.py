@@ -31,7 +31,7 @@ class YuNetDetector(AnchorDetector):
     """Detects faces with one YuNet model. Safe to share between threads."""
 
     def __init__(self, model: OnnxModel, *, output_indices: Sequence[int], faintest_score: float) -> None:
-        """`output_indices` are what the function below returns for the file. Fainter faces are not returned."""
+        """`output_indices` come from the function below. Faces under `faintest_score` are not returned."""
         side = model.input_shape[2]
         super().__init__(
             model,
@@ -49,10 +49,7 @@ class YuNetDetector(AnchorDetector):
         return np.asarray(np.sqrt(np.clip(classes.ravel(), 0, 1) * np.clip(objects.ravel(), 0, 1)), np.float32)
 
     def _faces(self, heads: Heads, rows: NDArray[np.intp], places: Floats, stride: int) -> tuple[Floats, Floats]:
-        """A box comes as its centre's distance from its anchor and the logarithms of its sides, landmarks as distances.
-
-        All are in strides.
-        """
+        """The model gives centre and landmarks as distances from the anchor, sides as logarithms; all in strides."""
         *_, boxes, landmarks = heads
         values = boxes.reshape(-1, 4)[rows]
         centres, half_sides = places + values[:, :2], np.exp(values[:, 2:]) / 2
@@ -62,7 +59,7 @@ class YuNetDetector(AnchorDetector):
         return corners * stride, points * stride
 
     def _kept(self, scores: Floats, boxes: Floats, scale: float) -> Sequence[int]:
-        """As OpenCV, which compares boxes in whole pixels of the square."""
+        """Like OpenCV, compare boxes in whole pixels of the square."""
         rectangles = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).astype(np.int64)
         kept = cv2.dnn.NMSBoxes(rectangles.tolist(), scores.tolist(), 0.0, _SAME_FACE_OVERLAP)
         return [int(index) for index in kept]
@@ -79,7 +76,7 @@ def output_indices(file: Path) -> list[int]:
     is_square = len(sides) == 1 and not any(side % _LEVELS.strides[-1] for side in sides)  # 0 stands for any
     if not is_square or any(name not in names for name in _OUTPUTS):
         raise PackDamaged(
-            f"{file} is not a model that facequeue knows: it must be YuNet in the form of 2023 (2023mar), with the "
+            f"{file} is not a model that facequeue knows: it must be YuNet in its 2023 version (2023mar), with the "
             f"outputs {', '.join(_OUTPUTS)}."
         )
     return [names.index(name) for name in _OUTPUTS]

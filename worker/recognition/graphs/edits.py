@@ -1,7 +1,7 @@
 """Rewrites of ONNX graphs that do not change what a graph computes.
 
 Each edit changes the model in place and returns whether it did; it leaves alone what it does not understand. Edits
-replace constants instead of changing them, because graphs may share them; `pruned` drops the old ones.
+replace constants instead of changing them, because graphs may share them; `pruned` deletes the old ones.
 """
 
 from collections import defaultdict
@@ -83,7 +83,7 @@ def fix_size(model: onnx.ModelProto, side_pixels: int, factors: Mapping[str, NDA
 
 
 def merge_siblings(model: onnx.ModelProto) -> bool:
-    """Merge convolutions of the same input where that wastes fewer channels by rounding up to a block.
+    """Merge convolutions of the same input where rounding up to a block then wastes fewer channels.
 
     A SCRFD head has three with 2, 8 and 20 channels: 64 channels of work, 32 when merged.
     """
@@ -137,7 +137,7 @@ def _merge(
 
 
 def spread_prelu(model: onnx.ModelProto) -> bool:
-    """Write PRelu as operations that onnxruntime's CPU provider has in its blocked layout, which PRelu is not.
+    """Replace PRelu, which onnxruntime's CPU provider lacks in its blocked layout, by operations that it has there.
 
     prelu(x) = x + (1 - slope) * relu(-x), where the two products are convolutions of one channel each, into which the
     ReLU and the sum are fused. One slope for all channels is a LeakyRelu.
@@ -209,7 +209,7 @@ def _takes_colours(node: onnx.NodeProto, constants: Mapping[str, NDArray[np.gene
 
 
 def pruned(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop what the outputs do not need, and the recorded shapes in between."""
+    """Delete what the outputs do not need, and the recorded shapes in between."""
     graph = model.graph
     needed = {given.name for given in graph.output}
     nodes: list[onnx.NodeProto] = []

@@ -19,7 +19,7 @@ FOLDER = ".facequeue"
 
 
 class KeptGraph:
-    """Where one repaired graph is kept: of this original file, by this version of the repairs, for this use."""
+    """Where the repaired graph is kept for one original file, version of the repairs, and use."""
 
     def __init__(self, original: Path, *, version: int, use: str) -> None:
         with original.open("rb") as file:
@@ -40,7 +40,7 @@ class KeptGraph:
         return note if isinstance(note, dict) and note.get("sha256") == digest else None
 
     def write(self, graph: bytes, note: dict[str, Any]) -> bool:
-        """Keep the graph, and drop those of other versions. Returns False when the folder cannot be written."""
+        """Keep the graph, and delete those of other versions. Returns False when the folder cannot be written."""
         try:
             self._folder.mkdir(exist_ok=True)
             self._replace(self.graph, graph)

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 #: Increase it when a repair changes: graphs kept by another version are repaired again.
 REPAIRS_VERSION = 1
-#: The largest difference allowed of a repaired detector: in a score, or in a distance in strides.
+#: The largest difference allowed in a repaired detector's scores, and in its distances in strides.
 MOST_DIFFERENCE = 1e-3
 #: The smallest cosine allowed between an embedding and that of the original graph.
 LEAST_COSINE = 0.99999
@@ -43,13 +43,13 @@ Outputs = list[NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """A graph to open a session on, and how it is called."""
+    """A graph to open a session on, and the inputs it expects."""
 
     #: The ONNX file, or its content where it could not be kept.
     model: Path | bytes
     #: Axis 0 of input and outputs is a batch of any size, whose items do not affect each other.
     has_batch: bool
-    #: The input is uint8 (n, h, w, 3), BGR; else float32 (n, 3, h, w), RGB less the mean over the deviation.
+    #: The input is uint8 (n, h, w, 3), BGR; else float32 (n, 3, h, w), (RGB - mean) / deviation.
     takes_pixels: bool
     #: The names of the repairs; empty for the original file.
     repairs: tuple[str, ...]

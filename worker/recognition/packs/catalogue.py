@@ -51,7 +51,7 @@ class KnownPack:
     licence: Licence
     #: Values of an embedding; None where the model decides.
     dimension: int | None
-    #: From this similarity (cosine) on, two faces are shown as a match unless the caller sets another threshold.
+    #: Two faces at least this similar (cosine) are shown as a match, unless the caller sets another threshold.
     match_similarity: float
     #: One sentence shown wherever the pack is active; empty when there is nothing to warn of.
     warning: str = ""
@@ -92,7 +92,7 @@ _OPENCV_ZOO_MODELS = "https://github.com/opencv/opencv_zoo/raw/4.10.0/models"
 # detector stay above 0.9. Strangers in real photos are under 0.6, but up to 0.8 when both are blurred beyond
 # recognition (faces of 25 pixels, magnified): so the threshold is at the upper end of the gap.
 #
-# opencv_zoo: what OpenCV's tutorial "DNN-based Face Detection And Recognition" gives for the cosine of SFace, found on
+# opencv_zoo: the cosine that OpenCV's tutorial "DNN-based Face Detection And Recognition" gives for SFace, found on
 # LFW.
 #
 # insightface: ArcFace embeddings of one person mostly have similarities of 0.4 to 0.8, those of two people around 0.
@@ -233,7 +233,7 @@ KNOWN_PACKS: tuple[KnownPack, ...] = (
     ),
     _insightface(
         "buffalo_m",
-        "SCRFD-2.5G and ResNet-50; as buffalo_l with a quicker detector",
+        "SCRFD-2.5G and ResNet-50; like buffalo_l, with a faster detector",
         (_DET_2_5G, _W600K_R50),
         275_951_529,
         "d98264bd8f2dc75cbc2ddce2a14e636e02bb857b3051c234b737bf3b614edca9",
@@ -268,7 +268,7 @@ KNOWN_PACKS: tuple[KnownPack, ...] = (
     ),
 )
 _BY_NAME = {pack.name: pack for pack in KNOWN_PACKS}
-#: What holds for a folder that has no entry of its own.
+#: The entries for folders that have none of their own.
 _BY_KIND: Mapping[PackKind, KnownPack] = {pack.kind: pack for pack in (_STARTER, _ANY_OPENCV_ZOO, _ANY_INSIGHTFACE)}
 
 

@@ -11,7 +11,7 @@ from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Re
 
 from worker.errors import PackDamaged, PackError
 
-#: How long a server may send nothing.
+#: How long a server may stay silent.
 TIMEOUT_SECONDS: Final = 30.0
 _CHUNK_BYTES: Final = 1024 * 1024
 
@@ -37,7 +37,7 @@ def download(url: str, target: Path, *, max_bytes: int, advance: Advance) -> Non
     except (OSError, HTTPException) as error:
         raise PackError(f"{url} cannot be fetched: {getattr(error, 'reason', error)}.") from error
     if promised and int(promised) != size_bytes:
-        raise PackError(f"{url} was cut short on its way: {size_bytes} of {promised} bytes arrived.")
+        raise PackError(f"{url} was cut short in transit: {size_bytes} of {promised} bytes arrived.")
 
 
 def copy(source: IO[bytes], target: IO[bytes], *, max_bytes: int, advance: Advance) -> int:
@@ -46,7 +46,7 @@ def copy(source: IO[bytes], target: IO[bytes], *, max_bytes: int, advance: Advan
     while chunk := source.read(_CHUNK_BYTES):
         size_bytes += len(chunk)
         if size_bytes > max_bytes:
-            raise PackDamaged(f"There is more than the {max_bytes:,} bytes that a pack or its file may have here.")
+            raise PackDamaged(f"There are more than the {max_bytes:,} bytes allowed for this pack or file.")
         target.write(chunk)
         advance(len(chunk))
     return size_bytes
@@ -70,7 +70,7 @@ def _opener(url: str) -> OpenerDirector:
 def _check_address(url: str) -> None:
     scheme = urlsplit(url).scheme
     if scheme != "https" and not (scheme == "http" and _is_this_machine(url)):
-        raise PackError(f"{url} is not taken: a pack is fetched by https, by http only from this machine.")
+        raise PackError(f"{url} is not allowed: packs are fetched by https, or by http from this machine only.")
 
 
 def _is_this_machine(url: str) -> bool:

@@ -20,7 +20,7 @@ from worker.recognition.recognizers.arcface import ArcFaceRecognizer
 
 #: Crops per run of the recognizer on the CPU: a few gain 7 % on the large model; more do not fit into the cache.
 CPU_BATCH_SIZES = (1, 2, 4)
-#: InsightFace takes a recognizer whose first nodes have these names to normalise its input itself.
+#: InsightFace assumes that a recognizer whose first nodes have these names normalises its input itself.
 _NODES_LOOKED_AT, _SUBTRACTING, _MULTIPLYING = 8, ("Sub", "_minus"), ("Mul", "_mul")
 
 
@@ -94,7 +94,7 @@ def _pack_files(folder: Path) -> _PackFiles:
 def _check_dimension(files: _PackFiles, recognizer: ArcFaceRecognizer) -> None:
     if files.dimension not in (None, recognizer.dimension):
         raise PackDamaged(
-            f"{files.recognizer.file} makes {recognizer.dimension} values per face, not the {files.dimension} that "
+            f"{files.recognizer.file} produces {recognizer.dimension} values per face, not the {files.dimension} that "
             "its manifest states."
         )
 
@@ -141,7 +141,7 @@ def _detector(stated: ManifestModel, config: FaceConfig) -> tuple[OnnxModel, scr
 
 
 def _detector_parts(stated: ManifestModel) -> dict[str, bytes | Path]:
-    """Return what `detector_fingerprint` takes. The same file has several names: buffalo_l's is also antelopev2's."""
+    """Return what `detector_fingerprint` takes. File names are left out: buffalo_l and antelopev2 share a file."""
     return {"scrfd": stated.file, "input": repr((scrfd.SIDE_PIXELS, stated.mean, stated.deviation)).encode()}
 
 

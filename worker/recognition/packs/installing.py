@@ -54,7 +54,7 @@ def install(
         with _alone_in(packs_dir):
             _clear_leftovers(packs_dir)
             if folder.exists() and not replace:
-                raise PackError(f"{folder} is there already; --force replaces it.")
+                raise PackError(f"{folder} exists already; --force replaces it.")
             with _work_folder(packs_dir / f"{_WORK_PREFIX}{name}") as work:
                 pack = work / name
                 pack.mkdir()
@@ -75,7 +75,7 @@ def _known(name: str, source: str) -> KnownPack | None:
     if not name or name != Path(name).name or name.startswith("."):
         raise PackError(f"{name!r} cannot be the name of a pack: it must be that of a plain folder.")
     if not known and not source:
-        raise PackMissing(f"Nothing is known of a pack {name!r}; --from says where it is.")
+        raise PackMissing(f"There is no known pack {name!r}; say where it is with --from.")
     return known
 
 
@@ -90,7 +90,7 @@ def _arrived(work: Path, name: str, known: KnownPack | None, source: str, advanc
         try:
             download(wanted.url, target, max_bytes=wanted.size_bytes, advance=advance)
         except PackError as error:
-            by_hand = f"Or download it by hand and say `manage.py packs fetch {name} --from` its folder or archive."
+            by_hand = f"Or download it by hand and run `manage.py packs fetch {name} --from` its folder or archive."
             raise type(error)(f"{error} {by_hand}") from error
         if wanted.sha256 and file_digests([target])[target.name] != wanted.sha256:
             raise PackDamaged(f"{wanted.url} did not send what was published: its SHA-256 differs.")
@@ -102,10 +102,10 @@ def _downloads(name: str, known: KnownPack | None, source: str) -> tuple[KnownFi
     if known and not source:
         return known.downloads
     if urlsplit(source).path.endswith(".zip"):
-        # Another archive has another size and checksum. Its contents are checked all the same.
+        # An archive from elsewhere has another size and checksum. Its contents are checked all the same.
         return (KnownFile(name=f"{name}.zip", size_bytes=MAX_PACK_BYTES, sha256=None, url=source),)
     if not known:
-        raise PackMissing(f"Nothing is known of a pack {name!r}: an address must be that of a .zip archive of it.")
+        raise PackMissing(f"There is no known pack {name!r}: its address must be that of a .zip archive.")
     base = source.rstrip("/")
     return tuple(
         KnownFile(name=file.name, size_bytes=file.size_bytes, sha256=file.sha256, url=f"{base}/{file.name}")
@@ -150,7 +150,7 @@ def _members(archive: zipfile.ZipFile) -> Files:
         if path.is_absolute() or ".." in path.parts or any(sign in member.filename for sign in "\\:") or is_link:
             raise PackDamaged(f"The archive is not unpacked: {member.filename!r} in it would lead out of its folder.")
         if path in files:
-            raise PackDamaged(f"The archive is not unpacked: it has two files {member.filename!r}.")
+            raise PackDamaged(f"The archive is not unpacked: it has two files named {member.filename!r}.")
         if not member.is_dir():
             files[path] = partial(archive.open, member)
     return files
@@ -189,9 +189,9 @@ def _check(pack: Path, known: KnownPack | None) -> None:
     if known:
         missing = [file.name for file in known.files if not (pack / file.name).is_file()]
         if missing:
-            raise PackMissing(f"The pack {known.name!r} is incomplete: {' and '.join(missing)} is missing.")
+            raise PackMissing(f"The pack {known.name!r} is incomplete: it lacks {' and '.join(missing)}.")
     elif len(models) < 2:
-        raise PackMissing(f"There is no pack at that place. It needs {WANTED_FILES}.")
+        raise PackMissing(f"There is no pack at that source. A pack needs {WANTED_FILES}.")
     checksums = {file.name: file.sha256 for file in known.files} if known else {}
     for model in models:
         if not checksums.get(model.name):
@@ -223,7 +223,7 @@ def _alone_in(packs_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise PackError(f"Another fetch is at work in {packs_dir}; wait until it is done.") from error
+            raise PackError(f"Another fetch is running in {packs_dir}; wait until it is done.") from error
         yield
     finally:
         os.close(handle)
@@ -239,7 +239,7 @@ def _work_folder(folder: Path) -> Iterator[Path]:
 
 
 def _clear_leftovers(packs_dir: Path) -> None:
-    """Remove what a killed fetch left, and restore a pack that it had moved away but not replaced yet."""
+    """Delete what a killed fetch left, and restore a pack that it had moved away but not replaced yet."""
     for work in packs_dir.glob(f"{_WORK_PREFIX}*"):
         _remove(work)
     for replaced in packs_dir.glob(f"{_REPLACED_PREFIX}*"):
@@ -266,7 +266,7 @@ def _put_in_place(pack: Path, folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder with its contents, or a link to one."""
+    """Delete a folder with its contents, or a link to one."""
     if folder.is_symlink():
         folder.unlink()
     else:

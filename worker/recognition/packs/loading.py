@@ -55,8 +55,8 @@ def _checked(pack: Pack, known: KnownPack) -> Pack:
     for model in pack.models:
         model.close()
     raise PackDamaged(
-        f"The pack {pack.name!r} makes {pack.dimension} values per face, not the {known.dimension} that the catalogue "
-        "states."
+        f"The pack {pack.name!r} produces {pack.dimension} values per face, not the {known.dimension} that the "
+        "catalogue states."
     )
 
 

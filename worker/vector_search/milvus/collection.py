@@ -171,7 +171,7 @@ class MilvusCollection:
             )
 
     def _check_index(self) -> None:
-        """Refuse an existing index that differs from the settings, which would otherwise silently have no effect."""
+        """Refuse an existing index that differs from the settings: they would otherwise silently have no effect."""
         found = self._described_index()
         wanted: dict[str, Any] = {
             "INDEX_TYPE": ("index_type", self._config.index_type),

@@ -28,17 +28,17 @@ def after_face(face_id: str) -> str:
 
 
 def any_of_galleries(gallery_ids: Iterable[str]) -> Iterator[str]:
-    """Yield as many filters as it takes to name all the galleries; none for none."""
+    """Yield as many filters as it takes to name all the galleries; none if there are none."""
     return _any_of("gallery_id", gallery_ids)
 
 
 def any_of_faces(face_ids: Iterable[str]) -> Iterator[str]:
-    """Yield as many filters as it takes to name all the faces; none for none."""
+    """Yield as many filters as it takes to name all the faces; none if there are none."""
     return _any_of("face_id", face_ids)
 
 
 def any_of_photos(photo_ids: Iterable[str]) -> Iterator[str]:
-    """Yield as many filters as it takes to name all the photos; none for none."""
+    """Yield as many filters as it takes to name all the photos; none if there are none."""
     return _any_of("photo_id", photo_ids)
 
 

@@ -12,7 +12,7 @@ from worker.vector_search.interfaces import Embedding, FaceRecord, StoredFace
 from worker.vector_search.milvus import filters
 from worker.vector_search.milvus.collection import STRONG
 
-#: The most rows per page: under Milvus' bound of 16384. Without embeddings that is 2 MB.
+#: The most rows per page: under Milvus' limit of 16384. Without embeddings that is 2 MB.
 MOST_ROWS_PER_PAGE = 16_000
 
 #: A page of whole rows holds this many write batches: twice as fast on Milvus Lite, which scans the whole collection
@@ -22,7 +22,7 @@ PAGE_BATCHES = 2
 #: When fewer faces are read than were just counted, some have been deleted meanwhile: they are listed again.
 LISTING_TRIES = 4
 
-#: Makes Milvus return a page of rows in the order of their primary key, also when it merges segments.
+#: Makes Milvus return a page of rows in the order of their primary key, even when it merges segments.
 _IN_ID_ORDER = {"iterator": "True", "reduce_stop_for_best": "True"}
 
 

@@ -14,9 +14,9 @@ ROWS_PER_STEP = 1000
 
 
 def exact_hits(rows: Iterable[FaceRecord], embeddings: NDArray[np.float32], query: SearchQuery) -> list[list[FaceHit]]:
-    """Return, for each of the query's embeddings (float32, shape (n, dimension)), its hits among the rows.
+    """Return, for each of the query's embeddings (float32, shape (n, dimension)), its matches among the rows.
 
-    Memory is bounded by ROWS_PER_STEP rows and the hits, however many rows there are.
+    At most ROWS_PER_STEP rows and the matches are in memory, however many rows there are.
     """
     queries = unit(embeddings)
     best: list[list[FaceHit]] = [[] for _ in queries]
@@ -30,7 +30,7 @@ def exact_hits(rows: Iterable[FaceRecord], embeddings: NDArray[np.float32], quer
 
 
 def _candidates(rows: list[FaceRecord], cosines: NDArray[np.float32], query: SearchQuery) -> Iterator[FaceHit]:
-    """Yield the hits that may be among the best, including all that tie with the last: face ids break the ties."""
+    """Yield the matches that may be among the best, including all that tie with the last: face ids break the ties."""
     last = min(query.limit, len(rows))
     least = np.partition(cosines, -last)[-last] - 2 * 10.0**-SIMILARITY_DECIMALS
     for index in np.flatnonzero(cosines >= least):

@@ -35,9 +35,9 @@ class LiveQueries:
         self._lock = threading.Lock()
 
     def offer(self, query: SearchQuery) -> None:
-        """Maybe keep one embedding of an answered query, for one of its galleries. Takes microseconds.
+        """Keep one embedding of an answered query, for one of its galleries, if it is sampled. Takes microseconds.
 
-        One gallery, drawn at random, so that each figure stays that of a single gallery and a search of many galleries
+        Only one gallery, drawn at random, so that each figure describes a single gallery and a search of many galleries
         takes no more room than any other. The latest embeddings of a gallery replace its older ones. Once there are
         MOST_GALLERIES, further galleries wait for the next measurement.
         """

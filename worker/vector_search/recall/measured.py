@@ -95,7 +95,7 @@ def nearby(
 
 
 def _missing(hits: Sequence[FaceHit], exact: Sequence[FaceHit], query: SearchQuery) -> list[FaceHit]:
-    """Return the exact hits that should be among the hits and are not."""
+    """Return the matches of exact search that should be among `hits` and are not."""
     returned = {hit.face_id for hit in hits}
     # When the page is full, faces written since the exact search may rightly have displaced others.
     least = hits[-1].similarity if len(hits) == query.limit else query.min_similarity

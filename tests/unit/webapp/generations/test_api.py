@@ -299,7 +299,7 @@ def test_search_parameters_are_changed_on_the_page_until_it_is_known_what_they_f
     address = f"/generations/{active_generation().pk}/"
     form = {"search_params": '{"nprobe": 9}', "confirm": "true"}
     shown = text(staff.post(address + "search-params/", form, follow=True))
-    assert "Searched with nprobe=9" in shown
+    assert "Searching with nprobe=9" in shown
     assert "hx-get" in shown
     Trial.objects.update(state=Trial.State.UNDONE, recall_after=0.5)
     Generation.objects.update(measurements={"searched": {"match_recall": 0.75}})

@@ -46,7 +46,7 @@ def test_start_says_who_is_missing_and_how_to_follow(reports: list[WorkerReport]
     printed = run("start", "--pack", "other", "--rate", 5)
     generation = Generation.objects.get(pack="other")
     assert f"Generation {generation.pk} (other) is being built in {generation.collection}." in printed
-    assert "Nobody consumes reindex.other yet: `python manage.py workers other` does." in printed
+    assert "No worker consumes reindex.other yet: run `python manage.py workers other`." in printed
     assert "reindex status --watch" in printed
     assert (generation.rate_limit, generation.state) == (5.0, State.BUILDING)
     assert AuditEntry.objects.get().actor == f"manage.py ({getpass.getuser()})"
@@ -69,7 +69,7 @@ def test_start_takes_an_index_and_its_parameters() -> None:
         (("start", "--rate", "nan"), "must be a number above 0"),
         (("start", "--index-type", "NONSENSE"), "NONSENSE"),
         (("start", "--gallery", "Nobody's"), "There is no gallery"),
-        (("start", "--gallery", "Friends", "--pack", "other"), "goes with no other pack"),
+        (("start", "--gallery", "Friends", "--pack", "other"), "do not combine it with another pack"),
         (("activate",), "No generation is being built"),
         (("pause", "7"), "There is no such generation."),
         (("rollback",), "no retired generation"),
@@ -141,8 +141,8 @@ def test_from_start_to_drop() -> None:
 
 def test_search_parameters_are_changed_while_it_is_searched(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.COLLECTION_CONFIG = {"INDEX_TYPE": "IVF_FLAT"}
-    assert "Searched with nprobe=9, until it is known" in run("set", "--search-params", '{"nprobe": 9}')
-    assert "search parameters: Searched with nprobe=9" in run("status")
+    assert "Searching with nprobe=9 until its match recall" in run("set", "--search-params", '{"nprobe": 9}')
+    assert "search parameters: Searching with nprobe=9" in run("status")
     assert active_generation().search_params == {"nprobe": 9}
     found = run_json("set", active_generation().pk, "--search-params", "{}", "--confirm")
     assert (found["trial"]["state"], found["trial"]["is_confirmed"]) == ("running", True)

@@ -241,5 +241,5 @@ def test_files_that_cannot_be_searched(gallery: Gallery, tmp_path: Path, picture
     with pytest.raises(CommandError, match="cannot be read: Is a directory"):
         run("search_photo", tmp_path, "--gallery", "Friends")
     settings.FACE_CONFIG = settings.FACE_CONFIG | {"MAX_IMAGE_BYTES": 1}
-    with pytest.raises(CommandError, match="are taken"):
+    with pytest.raises(CommandError, match="are accepted"):
         run("search_photo", picture, "--gallery", "Friends")

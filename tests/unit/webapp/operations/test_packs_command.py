@@ -90,7 +90,7 @@ def test_a_damaged_pack_is_a_sentence_when_it_is_shown(packs_dir: Path) -> None:
 
 
 def test_a_pack_of_which_nothing_is_known_is_a_sentence() -> None:
-    with pytest.raises(CommandError, match="Nothing is known of a pack 'nobody'"):
+    with pytest.raises(CommandError, match="There is no known pack 'nobody'"):
         packs("show", "nobody")
 
 

@@ -30,33 +30,33 @@ State = Generation.State
 
 class Command(BaseCommand):
     help = (
-        "Build a generation - another pack, another index - beside the one that is searched, and switch to it. "
-        "Nothing is searched in it before `activate`, whose gates must be open; `rollback` goes back."
+        "Build a generation with another pack or index beside the active one, and switch to it. It is not searched "
+        "before `activate`, for which its gates must be open; `rollback` goes back."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON")
         actions = parser.add_subparsers(dest="action", metavar="ACTION")
-        start = actions.add_parser("start", help="build a generation, or look at a gallery's photos again")
+        start = actions.add_parser("start", help="build a generation, or index a gallery's photos again")
         _start_arguments(start)
-        status = actions.add_parser("status", help="show every live generation (what the command does by itself)")
+        status = actions.add_parser("status", help="show every live generation (the default)")
         status.add_argument("--watch", action="store_true", help="repeat until none is being built")
         pause = actions.add_parser("pause", help="send no more photos to a generation")
-        resume = actions.add_parser("resume", help="go on sending them")
-        activate = actions.add_parser("activate", help="search a generation from now on")
-        rollback = actions.add_parser("rollback", help="search the generation again that was active before")
-        drop = actions.add_parser("drop", help="delete a generation with its collection; not the active one")
-        rate = actions.add_parser("rate", help="bound the photos per second of a generation")
+        resume = actions.add_parser("resume", help="resume sending photos to a generation")
+        activate = actions.add_parser("activate", help="make a generation the active one")
+        rollback = actions.add_parser("rollback", help="return to the previously active generation")
+        drop = actions.add_parser("drop", help="drop a generation and its collection (not the active one)")
+        rate = actions.add_parser("rate", help="limit the photos per second of a generation")
         rate.add_argument(
-            "rate_limit", metavar="N|auto", type=_rate, help="photos per second, or auto (depends on searches)"
+            "rate_limit", metavar="N|auto", type=_rate, help="photos per second, or auto (slows down when searches do)"
         )
-        setting = actions.add_parser("set", help="search a generation with other parameters, if these find enough")
+        setting = actions.add_parser("set", help="change a generation's search parameters, if the new ones find enough")
         _set_arguments(setting)
         drop.add_argument("number", metavar="NUMBER", type=int)
         check = actions.add_parser("check", help="compare a generation's collection with the database")
         check.add_argument("number", metavar="NUMBER", type=int)
-        check.add_argument("--repair", action="store_true", help="put right what differs")
-        check.add_argument("--wait", action="store_true", help="until it is done, and show what differs")
+        check.add_argument("--repair", action="store_true", help="repair the differences")
+        check.add_argument("--wait", action="store_true", help="wait until it is done, and show the differences")
         for action in (pause, resume, activate, rate):
             action.add_argument(
                 "number", metavar="NUMBER", type=int, nargs="?", help="by default the one that is being built"
@@ -85,7 +85,7 @@ class Command(BaseCommand):
                 case "pause" | "resume" as action:
                     generation = _chosen(options["number"])
                     services.generation_pause(generation=generation, actor=actor, is_paused=action == "pause")
-                    self._done(generation, f"{_name(generation)} is {'paused' if action == 'pause' else 'filled'}.")
+                    self._done(generation, f"{_name(generation)} is {'paused' if action == 'pause' else 'resumed'}.")
                 case "rate":
                     generation = _chosen(options["number"])
                     services.rate_set(generation=generation, actor=actor, rate_limit=options["rate_limit"])
@@ -120,7 +120,9 @@ class Command(BaseCommand):
             options[name]
             for name in ("pack", "index_type", "metric_type", "index_params", "search_params", "rate_limit")
         ):
-            raise CommandError("--gallery has the active generation look again; it goes with no other pack or index.")
+            raise CommandError(
+                "--gallery indexes again in the active generation; do not combine it with another pack or index."
+            )
         gallery = gallery_named(options["gallery"], options["owner"])
         count = services.gallery_rebuild(actor=actor, gallery=gallery)
         if self._as_json:
@@ -139,7 +141,7 @@ class Command(BaseCommand):
     def _set(self, actor: str, options: dict[str, Any]) -> None:
         if options["index_params"] is not None:
             raise CommandError(
-                "Index parameters cannot be changed in a collection that is built: `python manage.py reindex start "
+                "Index parameters of an existing collection cannot be changed: `python manage.py reindex start "
                 "--index-params ...` builds another one beside it."
             )
         number, params = options["number"], options["search_params"]
@@ -159,7 +161,7 @@ class Command(BaseCommand):
         sentence = trial["detail"] if trial else "Its gates are measured again."
         self._done(generation, f"{_name(generation)}: {sentence}")
         if options["wait"] and trial and trial["state"] == Trial.State.UNDONE:
-            raise CommandError("The search parameters are what they were before; --confirm keeps the new ones.")
+            raise CommandError("The previous search parameters are in use again; --confirm keeps the new ones.")
 
     def _check(self, actor: str, options: dict[str, Any]) -> None:
         generation = overview.generation_numbered(options["number"])
@@ -212,10 +214,10 @@ def _start_arguments(parser: argparse.ArgumentParser) -> None:
         dest="rate_limit",
         metavar="N",
         type=_rate,
-        help="photos per second at most (depends on searches)",
+        help="most photos per second (by default, it slows down when searches do)",
     )
-    parser.add_argument("--gallery", metavar="NAME", help="build nothing new: index this gallery's photos again")
-    parser.add_argument("--owner", metavar="USER", help="whose gallery, when several users have one of the name")
+    parser.add_argument("--gallery", metavar="NAME", help="only index this gallery's photos again")
+    parser.add_argument("--owner", metavar="USER", help="the gallery's owner, if several users have one of that name")
 
 
 def _set_arguments(parser: argparse.ArgumentParser) -> None:
@@ -225,7 +227,9 @@ def _set_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--index-params", metavar="JSON", type=_parameters, help=argparse.SUPPRESS)
     parser.add_argument("--confirm", action="store_true", help="keep them even if they find fewer matches")
-    parser.add_argument("--wait", action="store_true", help="until the match recall is measured, and show the result")
+    parser.add_argument(
+        "--wait", action="store_true", help="wait until the match recall is measured, and show the result"
+    )
 
 
 def _chosen(number: int | None) -> Generation:
@@ -270,7 +274,7 @@ def _generation_lines(shown: Overview) -> list[str]:
 def _check_text(check: CheckOut) -> str:
     state = "compared with the database" if check.is_finished else "being compared with the database"
     counts = f"{check.missing_count} missing, {check.orphaned_count} orphaned, {check.duplicated_count} duplicated"
-    mended = ", to be put right" if check.is_repair and not check.is_consistent else ""
+    mended = ", to be repaired" if check.is_repair and not check.is_consistent else ""
     shown = [
         f"{kind} {', '.join(map(str, getattr(check, kind)))}"
         for kind in ("missing", "orphaned", "duplicated")
@@ -290,7 +294,7 @@ def _next(shown: Overview) -> str:
     if not shown.workers.missing:
         return ""
     pack = shown.generation.pack
-    return f"Nobody consumes {', '.join(shown.workers.missing)} yet: `python manage.py workers {pack}` does.\n"
+    return f"No worker consumes {', '.join(shown.workers.missing)} yet: run `python manage.py workers {pack}`.\n"
 
 
 def _name(generation: Generation) -> str:

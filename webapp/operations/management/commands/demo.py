@@ -25,7 +25,7 @@ from webapp.indexing import adding
 from webapp.indexing.activity import is_a_worker_busy
 from webapp.operations import local, samples, starting
 
-#: The demo gives up when nothing has changed for so long and no worker is busy, however long everything takes.
+#: The demo gives up when nothing has changed for this long and no worker is busy, however long everything takes.
 PATIENCE_SECONDS: Final = 120.0
 STOP_TIMEOUT_SECONDS: Final = 40.0
 USERNAME: Final = "demo"

@@ -82,7 +82,7 @@ class Command(BaseCommand):
     def _show(self, name: str, *, as_json: bool) -> None:
         entry = pack_entry(_packs_dir(), _active(), name)
         if entry is None:
-            raise CommandError(f"Nothing is known of a pack {name!r}, and {_packs_dir()} has no such folder.")
+            raise CommandError(f"There is no known pack {name!r}, and {_packs_dir()} has no such folder.")
         with _one_sentence():
             digests = _digests(entry)
         if as_json:
@@ -103,7 +103,7 @@ class Command(BaseCommand):
     def _write_known(self, known: KnownPack) -> None:
         write = self.stdout.write
         write(f"  licence     {known.licence.sentence}")
-        write(f"  embeddings  {known.dimension} values; a match from a similarity of {known.match_similarity:g}")
+        write(f"  embeddings  {known.dimension} values; a match at a similarity of {known.match_similarity:g} or more")
         for file in known.files:
             write(f"  file        {file.name} ({file.size_bytes:,} bytes)")
         for download in known.downloads:

@@ -27,11 +27,11 @@ class Command(BaseCommand):
         parser.add_argument("file", metavar="FILE", type=Path)
         parser.add_argument("--gallery", metavar="NAME", required=True, help="the gallery's name")
         parser.add_argument(
-            "--owner", metavar="USERNAME", help="whose gallery, when several users have one of the name"
+            "--owner", metavar="USERNAME", help="the gallery's owner, if several users have one of that name"
         )
         parser.add_argument("--limit", metavar="N", type=_limit, default=10, help="most matches per face (10)")
         parser.add_argument(
-            "--min-similarity", metavar="S", type=_similarity, help="weakest match, -1 to 1 (the pack's own)"
+            "--min-similarity", metavar="S", type=_similarity, help="lowest similarity, -1 to 1 (the pack's threshold)"
         )
         parser.add_argument(
             "--faces", choices=get_args(SearchedFaces), default="all", help="which faces of the picture (all)"
@@ -104,12 +104,12 @@ async def _search(
 
 
 def _read(path: Path) -> bytes:
-    """Return the file's bytes; whether they are a picture the worker says."""
+    """Return the file's bytes; whether they are a picture is for the worker to say."""
     limit = face_config().max_image_bytes
     try:
         size = path.stat().st_size
         if size > limit:
-            raise CommandError(f"“{path}” has {size / 2**20:.1f} MiB; at most {limit / 2**20:.0f} MiB are taken.")
+            raise CommandError(f"“{path}” has {size / 2**20:.1f} MiB; at most {limit / 2**20:.0f} MiB are accepted.")
         return path.read_bytes()
     except OSError as error:
         raise CommandError(f"“{path}” cannot be read: {error.strerror}.") from None

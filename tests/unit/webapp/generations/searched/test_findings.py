@@ -25,7 +25,7 @@ def test_a_recall_below_the_bound_names_both_remedies() -> None:
     measured(0.9)
     found = finding("measured recall")
     assert (found.ok, found.value) == (False, 0.9)
-    assert found.detail == "searches find 90.00% of the matches that exact search finds, at least 99.00% are wanted"
+    assert found.detail == "searches find 90.00% of the matches that exact search finds, at least 99.00% are required"
     assert "reindex set --search-params" in found.remedy
     assert "reindex start --index-type" in found.remedy
 

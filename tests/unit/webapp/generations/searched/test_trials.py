@@ -87,7 +87,7 @@ def test_new_parameters_are_used_at_once_and_measured(measurements: Measurements
     assert change().target.index.search_params == NEW
     tick()
     assert measurements.requests[-1].target.index.search_params == NEW
-    assert "Searched with nprobe=8, until it is known" in trials.trial_summary(active_generation())["detail"]  # type: ignore[index]
+    assert "Searching with nprobe=8 until its match recall" in trials.trial_summary(active_generation())["detail"]  # type: ignore[index]
 
 
 def test_a_change_that_finds_as_much_is_kept(measurements: Measurements) -> None:
@@ -112,7 +112,7 @@ def test_a_change_that_finds_less_is_undone_and_says_so(measurements: Measuremen
     assert summary is not None
     assert summary["detail"] == (
         "Undone, back to nprobe=64: with nprobe=8 searches find 90.00% of the matches that exact search finds "
-        "(100.00% with nprobe=64); at least 99.00% are wanted."
+        "(100.00% with nprobe=64); at least 99.00% are required."
     )
 
 
@@ -206,7 +206,7 @@ def test_one_that_is_being_built_is_measured_again_for_its_gates(measurements: M
 def test_one_that_is_being_dropped_takes_none(measurements: Measurements) -> None:
     generation = services.generation_start(actor="ada", index_type="IVF_FLAT")
     Generation.objects.filter(pk=generation.pk).update(is_dropping=True)
-    with pytest.raises(Problem, match="is not live any more"):
+    with pytest.raises(Problem, match="is no longer live"):
         trials.search_params_set(generation=generation, actor="ada", search_params=NEW)
 
 

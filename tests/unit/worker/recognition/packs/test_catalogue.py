@@ -145,7 +145,7 @@ def test_a_pack_of_another_dimension_than_its_entry_states_is_damaged(
     files = tuple(replace(file, sha256=None) for file in known.files)
     monkeypatch.setitem(catalogue._BY_NAME, name, replace(known, dimension=7, files=files))
 
-    with pytest.raises(PackDamaged, match=f"'{name}' makes {known.dimension} values per face, not the 7"):
+    with pytest.raises(PackDamaged, match=f"'{name}' produces {known.dimension} values per face, not the 7"):
         load_pack(FaceConfig(packs_dir=tmp_path, pack=name))
 
 

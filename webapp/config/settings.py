@@ -154,19 +154,19 @@ X_FRAME_OPTIONS = "DENY"
 # -- search in the web --------------------------------------------------------------------------------------
 
 #: A search nobody has answered after this many seconds has expired.
-SEARCH_TIMEOUT_SECONDS = number("SEARCH_TIMEOUT_SECONDS", 30.0)
+SEARCH_TIMEOUT_SECONDS = number("SEARCH_TIMEOUT_SECONDS", 30.0, lowest=1)
 #: The longest `?wait=` that a request may ask for.
 SEARCH_MAX_WAIT_SECONDS = number("SEARCH_MAX_WAIT_SECONDS", 30.0)
 #: A search is refused (`busy`) while so many wait for a worker.
 SEARCH_QUEUE_BOUND = whole("SEARCH_QUEUE_BOUND", 64, lowest=1)
 #: How many photos one index message carries.
-INDEX_CHUNK_SIZE = whole("INDEX_CHUNK_SIZE", 8)
+INDEX_CHUNK_SIZE = whole("INDEX_CHUNK_SIZE", 8, lowest=1)
 #: How many index messages wait in Redis at most; the photos of further ones wait in the database.
 INDEX_QUEUE_BOUND = whole("INDEX_QUEUE_BOUND", 200, lowest=1)
 #: A photo that is still pending this many seconds after it has left the index queue is sent again.
-INDEX_LEASE_SECONDS = number("INDEX_LEASE_SECONDS", 120.0)
+INDEX_LEASE_SECONDS = number("INDEX_LEASE_SECONDS", 120.0, lowest=1)
 #: A photo that was sent this often without an outcome has failed.
-INDEX_MAX_ATTEMPTS = whole("INDEX_MAX_ATTEMPTS", 10)
+INDEX_MAX_ATTEMPTS = whole("INDEX_MAX_ATTEMPTS", 10, lowest=1)
 
 #: Jobs that ended more than this many days ago are forgotten; their photos stay.
 JOB_RETENTION_DAYS = number("JOB_RETENTION_DAYS", 90.0)
@@ -185,7 +185,7 @@ AGREEMENT_MIN = number("AGREEMENT_MIN", 0.5, highest=1)
 
 #: A message that a dead worker held is delivered again after this long. The same for every role: the
 #: shortest value of any consumer would win. Every task must end well within it.
-VISIBILITY_TIMEOUT_SECONDS = whole("VISIBILITY_TIMEOUT_SECONDS", 600)
+VISIBILITY_TIMEOUT_SECONDS = whole("VISIBILITY_TIMEOUT_SECONDS", 600, lowest=1)
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_RESULT_BACKEND = REDIS_URL

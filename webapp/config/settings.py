@@ -10,7 +10,7 @@ from environ import Env
 from tasks.dictionaries import max_request_bytes
 from tasks.logs import LogFormat
 from webapp.config import variables
-from webapp.config.environment import choice, flag, given, names, number, text, whole
+from webapp.config.environment import choice, flag, given, names, number, redis_url, text, whole
 from webapp.operations.ports import LocalPorts
 from webapp.operations.secret_files import kept_secret
 from worker.errors import ConfigError
@@ -26,8 +26,8 @@ DATA_DIR = Path(text("FACEQUEUE_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 PORTS = LocalPorts(web=whole("PORT", 8000, lowest=1, highest=65535 - 4))  # four more follow
 
-REDIS_URL = text("REDIS_URL", f"redis://127.0.0.1:{PORTS.redis}/0")
-REDIS_CACHE_URL = text("REDIS_CACHE_URL", f"redis://127.0.0.1:{PORTS.redis_cache}/0")
+REDIS_URL = redis_url("REDIS_URL", f"redis://127.0.0.1:{PORTS.redis}/0")
+REDIS_CACHE_URL = redis_url("REDIS_CACHE_URL", f"redis://127.0.0.1:{PORTS.redis_cache}/0")
 #: The Redis servers that are elsewhere; `manage.py up` starts none for these.
 EXTERNAL_REDIS = frozenset(name for name in ("REDIS_URL", "REDIS_CACHE_URL") if text(name, ""))
 #: Where Milvus is unless MILVUS_CONFIG says so.
@@ -110,9 +110,12 @@ TEMPLATES = [
     }
 ]
 DATABASE_URL = text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
-if DATABASE_URL.partition(":")[0] not in Env.DB_SCHEMES:
-    raise ConfigError("DATABASE_URL must be a URL, such as postgres://user:password@host/name.")
-DATABASES = {"default": Env.db_url_config(DATABASE_URL)}
+try:
+    if DATABASE_URL.partition(":")[0] not in Env.DB_SCHEMES:
+        raise ValueError
+    DATABASES = {"default": Env.db_url_config(DATABASE_URL)}
+except ValueError:  # without the value: it may contain a password
+    raise ConfigError("DATABASE_URL must be a URL, such as postgres://user:password@host/name.") from None
 # Opening a connection costs more than a query. They are kept by the web's few shared threads (webapp/config/asgi.py),
 # so there are as many as threads; without sharing each request would leave one behind.
 DATABASES["default"].setdefault("CONN_MAX_AGE", 60)

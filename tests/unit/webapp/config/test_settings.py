@@ -119,6 +119,22 @@ def test_what_cannot_be_read_stops_the_start_with_a_sentence(variable: str, valu
     assert sentence in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        pytest.param("DATABASE_URL", "postgres://user:geheim/2@host/name", id="slash in the database's password"),
+        pytest.param("REDIS_URL", "redis://:geheim/2@host:6379/0", id="slash in Redis' password"),
+        pytest.param("REDIS_CACHE_URL", "user:geheim@host:6379", id="no scheme"),
+    ],
+)
+def test_a_url_that_cannot_be_read_is_refused_without_its_password(variable: str, value: str) -> None:
+    done = read(**{variable: value})
+
+    assert done.returncode != 0
+    assert f"ConfigError: {variable} must be a URL, such as" in done.stderr
+    assert "geheim" not in done.stderr
+
+
 def test_what_follows_from_a_dictionary_follows_a_sites_own(settings: Any) -> None:
     settings.FACE_CONFIG = {"PACK": "/packs/my-pack", "MAX_IMAGE_BYTES": 1000}
     settings.MILVUS_CONFIG = {"HOST": "milvus", "PORT": 19531, "USER": None}

@@ -16,8 +16,9 @@ def people_of(gallery: Gallery) -> QuerySet[Person]:
 
 
 def person_for(user: Viewer, person_id: UUID) -> Person:
-    """Raises not_found for another user's person as for none."""
-    person = Person.objects.filter(id=person_id, gallery__in=visible_galleries(user)).first()
+    """Raises not_found for another user's person, and for one without a face, as for none."""
+    visible = Person.objects.filter(gallery__in=visible_galleries(user), faces__isnull=False)
+    person = visible.filter(id=person_id).first()
     if person is None:
         raise not_found("person")
     return person

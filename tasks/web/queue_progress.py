@@ -46,7 +46,8 @@ def left_queue(queue: str, seconds: float) -> float:
 
 def _left_before(queue: str, seen: Mark, seconds: float) -> float:
     """Return what follows from the last mark, if it is old enough; then, or if there is none, set a new one."""
-    key = KEY_PREFIX + queue
+    # One mark for each patience: a shorter one would replace the mark before it is old enough for a longer one.
+    key = f"{KEY_PREFIX}{queue}:{seconds:g}"
     cache = worker_cache()
     try:
         kept: bytes | None = cache.get(key)  # type: ignore[assignment]

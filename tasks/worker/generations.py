@@ -51,7 +51,7 @@ def measure_collection(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
 
     try:
         request = parse(MeasureRequest, message)
-        index, store = state.indexes.index(request.target), state.indexes.store(request.target)
+        index, store = state.indexes.index(request.target), state.indexes.bare_store(request.target)
         similarity = state.indexes.pack.match_similarity
         began = time.monotonic()
         measured = Measured(

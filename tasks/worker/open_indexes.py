@@ -35,6 +35,8 @@ class _Tuned:
     """An opened collection as it is searched with one set of search parameters."""
 
     store: VectorStore
+    #: Without the cache and the metrics: what measurements search.
+    bare_store: VectorStore
     live: LiveQueries
     index: FaceIndex
 
@@ -47,7 +49,7 @@ class _Opened:
     _Tuned for each set that a message has asked for; all of them share the store.
     """
 
-    #: Without the cache and the metrics: what measurements search.
+    #: Without the cache and the metrics.
     service: VectorSearchService
     store: VectorStore
     query_faces: QueryFaceCache | None
@@ -103,6 +105,13 @@ class OpenIndexes:
     def store(self, target: Target) -> VectorStore:
         """Return the store of the target's collection, opened. Raises what `index` raises."""
         return self._tuned(target).store
+
+    def bare_store(self, target: Target) -> VectorStore:
+        """Return the store of the target's collection without the cache and the metrics. Raises as `index`.
+
+        For measurements: they search for the same again and again, and are no searches of users.
+        """
+        return self._tuned(target).bare_store
 
     def measure_live(self, target: Target) -> dict[str, float]:
         """Return the match recall by gallery of searches that this process has answered lately, and forget them.
@@ -162,8 +171,9 @@ class OpenIndexes:
         store = TunedVectorStore(opened.store, search_params)
         # No query is kept when live recall is not measured.
         share = SAMPLED_SHARE if settings.RECALL_INTERVAL_SECONDS else 0.0
+        bare_store = TunedVectorStore(opened.service, search_params)
         live = LiveQueries(
-            TunedVectorStore(opened.service, search_params),
+            bare_store,
             min_similarity=self._engine.pack.match_similarity,
             sampled_share=share,
         )
@@ -175,7 +185,7 @@ class OpenIndexes:
             live=live,
             stages=self._stages,
         )
-        return _Tuned(store=store, live=live, index=index)
+        return _Tuned(store=store, bare_store=bare_store, live=live, index=index)
 
     def _open(self, target: Target, *, dimension: int, fingerprint: str, is_foreign: bool = False) -> _Opened:
         with self._lock:

@@ -208,6 +208,19 @@ def test_a_queue_that_is_never_empty_shows_in_time_what_left_it(sides: Sides) ->
     assert left <= time.time() - seconds
 
 
+def test_a_patient_caller_is_not_disturbed_by_an_impatient_one(sides: Sides) -> None:
+    patient, impatient = 0.5, 0.01
+    sides.queue.send(a_request("first"), queue=INDEX)
+    between = time.time()
+    sides.queue.send(a_request("second"), queue=INDEX)
+    sides.take(INDEX)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while sides.queue.left_before(INDEX, patient) < between - patient:
+        assert time.monotonic() < deadline, "the first message never counts as left"
+        sides.queue.left_before(INDEX, impatient)
+        time.sleep(0.02)
+
+
 # -- workers -----------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from worker.errors import ConfigError
 
@@ -60,6 +61,19 @@ def choice(name: str, default: Choice, choices: Sequence[Choice]) -> Choice:
         if each == value:
             return each
     raise refused(name, value, f"one of {', '.join(choices)}")
+
+
+def redis_url(name: str, default: str) -> str:
+    """Return the URL of a Redis server. Raises ConfigError, without the value: it may contain a password."""
+    value = text(name, default)
+    try:
+        parts = urlsplit(value)
+        is_url = parts.scheme in ("redis", "rediss") and parts.port != 0
+    except ValueError:  # the port is no number
+        is_url = False
+    if not is_url:
+        raise ConfigError(f"{name} must be a URL, such as redis://:password@host:6379/0.")
+    return value
 
 
 # -- kinds: what becomes of the text of a variable that is set ---------------------------------------------

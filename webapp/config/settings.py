@@ -10,7 +10,7 @@ from environ import Env
 from tasks.dictionaries import max_request_bytes
 from tasks.logs import LogFormat
 from webapp.config import variables
-from webapp.config.environment import choice, flag, given, names, number, text, whole
+from webapp.config.environment import choice, flag, given, names, number, redis_url, text, whole
 from webapp.operations.ports import LocalPorts
 from webapp.operations.secret_files import kept_secret
 from worker.errors import ConfigError
@@ -26,8 +26,8 @@ DATA_DIR = Path(text("FACEQUEUE_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 PORTS = LocalPorts(web=whole("PORT", 8000, lowest=1, highest=65535 - 4))  # four more follow
 
-REDIS_URL = text("REDIS_URL", f"redis://127.0.0.1:{PORTS.redis}/0")
-REDIS_CACHE_URL = text("REDIS_CACHE_URL", f"redis://127.0.0.1:{PORTS.redis_cache}/0")
+REDIS_URL = redis_url("REDIS_URL", f"redis://127.0.0.1:{PORTS.redis}/0")
+REDIS_CACHE_URL = redis_url("REDIS_CACHE_URL", f"redis://127.0.0.1:{PORTS.redis_cache}/0")
 #: The Redis servers that run elsewhere; `manage.py up` does not start these.
 EXTERNAL_REDIS = frozenset(name for name in ("REDIS_URL", "REDIS_CACHE_URL") if text(name, ""))
 #: Where Milvus is unless MILVUS_CONFIG says so.
@@ -110,9 +110,12 @@ TEMPLATES = [
     }
 ]
 DATABASE_URL = text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
-if DATABASE_URL.partition(":")[0] not in Env.DB_SCHEMES:
-    raise ConfigError("DATABASE_URL must be a URL, such as postgres://user:password@host/name.")
-DATABASES = {"default": Env.db_url_config(DATABASE_URL)}
+try:
+    if DATABASE_URL.partition(":")[0] not in Env.DB_SCHEMES:
+        raise ValueError
+    DATABASES = {"default": Env.db_url_config(DATABASE_URL)}
+except ValueError:  # without the value: it may contain a password
+    raise ConfigError("DATABASE_URL must be a URL, such as postgres://user:password@host/name.") from None
 # Opening a connection costs more than a query. They are kept by the web's few shared threads (webapp/config/asgi.py),
 # so there are as many as threads; without sharing each request would leave one behind.
 DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
@@ -154,19 +157,19 @@ X_FRAME_OPTIONS = "DENY"
 # -- search in the web --------------------------------------------------------------------------------------
 
 #: A search nobody has answered after this many seconds has expired.
-SEARCH_TIMEOUT_SECONDS = number("SEARCH_TIMEOUT_SECONDS", 30.0)
+SEARCH_TIMEOUT_SECONDS = number("SEARCH_TIMEOUT_SECONDS", 30.0, lowest=1)
 #: The longest `?wait=` that a request may ask for.
 SEARCH_MAX_WAIT_SECONDS = number("SEARCH_MAX_WAIT_SECONDS", 30.0)
 #: A search is refused (`busy`) while this many wait for a worker.
 SEARCH_QUEUE_BOUND = whole("SEARCH_QUEUE_BOUND", 64, lowest=1)
 #: How many photos one index message carries.
-INDEX_CHUNK_SIZE = whole("INDEX_CHUNK_SIZE", 8)
+INDEX_CHUNK_SIZE = whole("INDEX_CHUNK_SIZE", 8, lowest=1)
 #: How many index messages wait in Redis at most; the photos of further ones wait in the database.
 INDEX_QUEUE_BOUND = whole("INDEX_QUEUE_BOUND", 200, lowest=1)
 #: A photo that is still pending this many seconds after it has left the index queue is sent again.
-INDEX_LEASE_SECONDS = number("INDEX_LEASE_SECONDS", 120.0)
+INDEX_LEASE_SECONDS = number("INDEX_LEASE_SECONDS", 120.0, lowest=1)
 #: A photo that was sent this often without an outcome has failed.
-INDEX_MAX_ATTEMPTS = whole("INDEX_MAX_ATTEMPTS", 10)
+INDEX_MAX_ATTEMPTS = whole("INDEX_MAX_ATTEMPTS", 10, lowest=1)
 
 #: Jobs that ended more than this many days ago are forgotten; their photos stay.
 JOB_RETENTION_DAYS = number("JOB_RETENTION_DAYS", 90.0)
@@ -185,7 +188,7 @@ AGREEMENT_MIN = number("AGREEMENT_MIN", 0.5, highest=1)
 
 #: A message that a dead worker held is delivered again after this long. The same for every role: the
 #: shortest value of any consumer would win. Every task must end well within it.
-VISIBILITY_TIMEOUT_SECONDS = whole("VISIBILITY_TIMEOUT_SECONDS", 600)
+VISIBILITY_TIMEOUT_SECONDS = whole("VISIBILITY_TIMEOUT_SECONDS", 600, lowest=1)
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_RESULT_BACKEND = REDIS_URL

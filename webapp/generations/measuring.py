@@ -62,6 +62,8 @@ def measurement_start(generation: Generation) -> None:
     face_ids = _sample(generation, active)
     generation.measuring, generation.measured_at = str(uuid.uuid4()), timezone.now()
     generation.save(update_fields=["measuring", "measured_at"])
+    # Whoever changes them from now on also forgets the ticket; until now they may have changed.
+    generation.refresh_from_db(fields=["search_params"])
     for each, queue in ((generation, reindex_queue(generation.pack)), (active, index_queue(active.pack))):
         request = MeasureRequest(target=each.target, ticket=generation.measuring, face_ids=face_ids)
         work_queue().send(request, queue=queue)

@@ -137,6 +137,9 @@ def _switch(
         chosen = live.get(generation.pk)
         if chosen is None or chosen.state not in expected or chosen.is_dropping:
             raise Problem("not_ready", f"{generation} cannot be activated in its present state.", status=409)
+        if chosen.search_params != generation.search_params:
+            # The gates were measured with the others.
+            raise Problem("not_ready", f"The search parameters of {generation} have just been changed.", status=409)
         Generation.objects.filter(state=State.ACTIVE).update(state=State.RETIRED, retired_at=now)
         Generation.objects.filter(pk=chosen.pk).update(
             state=State.ACTIVE, activated_at=now, is_paused=False, measuring="", measured_at=None

@@ -103,10 +103,14 @@ class ProblemMiddleware(MiddlewareMixin):
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, OperationalError):
             logger.error("The database does not answer: %s", exception)
-            return HttpResponse(DatabaseUnavailable.sentence, status=503, content_type="text/plain; charset=utf-8")
-        if not isinstance(exception, Problem):
+            problem = Problem.from_error(DatabaseUnavailable())
+            # Not our page, which reads the database.
+            response = HttpResponse(str(problem), status=problem.status, content_type="text/plain; charset=utf-8")
+        elif isinstance(exception, Problem):
+            problem = exception
+            response = render(request, "problem.html", {"problem": problem}, status=problem.status)
+        else:
             return None
-        response = render(request, "problem.html", {"problem": exception}, status=exception.status)
-        if exception.retry_after_seconds is not None:
-            response["Retry-After"] = str(exception.retry_after_seconds)
+        if problem.retry_after_seconds is not None:
+            response["Retry-After"] = str(problem.retry_after_seconds)
         return response

@@ -85,7 +85,9 @@ def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
         "MILVUS_LITE_PORT": str(ports.milvus),
         "FLOWER_PORT": str(ports.flower),
     }
-    return defaults | dict(os.environ) | derived
+    # A variable that is empty is not set.
+    given = {name: value for name, value in os.environ.items() if value or name not in defaults}
+    return defaults | given | derived
 
 
 def pack_environment(pack: str) -> dict[str, str]:

@@ -28,9 +28,10 @@ def remembered_environment(environment: Mapping[str, str]) -> dict[str, str]:
     if note is None:
         return {}
     port, data_dir = note["port"], Path(note["data_dir"])
-    if environment.get("PORT", port) != port:
+    # A variable that is empty is not set.
+    if (environment.get("PORT") or port) != port:
         return {}
-    if Path(environment.get("FACEQUEUE_DATA_DIR", data_dir)).resolve() != data_dir:
+    if Path(environment.get("FACEQUEUE_DATA_DIR") or data_dir).resolve() != data_dir:
         return {}
     return {"PORT": port, "FACEQUEUE_DATA_DIR": str(data_dir)}
 

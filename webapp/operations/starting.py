@@ -83,7 +83,7 @@ class Patience:
 def _listens(process: LocalProcess) -> bool:
     if process.port is None:
         return True
-    host = os.environ.get("WEB_HOST", "127.0.0.1") if process.name == "web" else "127.0.0.1"
+    host = (os.environ.get("WEB_HOST") or "127.0.0.1") if process.name == "web" else "127.0.0.1"
     try:
         socket.create_connection((host, process.port), timeout=1.0).close()
     except OSError:

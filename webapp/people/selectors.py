@@ -16,8 +16,9 @@ def people_of(gallery: Gallery) -> QuerySet[Person]:
 
 
 def person_for(user: Viewer, person_id: UUID) -> Person:
-    """Return the person. Raises not_found if there is none or it belongs to another user."""
-    person = Person.objects.filter(id=person_id, gallery__in=visible_galleries(user)).first()
+    """Return the person. Raises not_found if there is none with a face, or it belongs to another user."""
+    visible = Person.objects.filter(gallery__in=visible_galleries(user), faces__isnull=False)
+    person = visible.filter(id=person_id).first()
     if person is None:
         raise not_found("person")
     return person

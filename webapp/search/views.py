@@ -110,4 +110,8 @@ def _starter_pack() -> str:
 async def _render(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     """Render in a thread: the templates read the session and the user."""
     context = context | {"starter_pack": _starter_pack}
-    return await sync_to_async(render)(request, template, context, status=status)
+    response: HttpResponse = await sync_to_async(render)(request, template, context, status=status)
+    problem: Problem | None = context.get("problem")
+    if problem is not None and problem.retry_after_seconds is not None:
+        response["Retry-After"] = str(problem.retry_after_seconds)
+    return response

@@ -79,6 +79,10 @@ class MilvusConfig(Settings):
         self._check_tls()
 
     def _check_address(self) -> None:
+        for key, value in (("URI", self.uri), ("HOST", self.host)):
+            if "@" in value:  # before anything else shows the value
+                allowed = "an address without a login: use TOKEN, or USER and PASSWORD"
+                raise refused(self.dictionary, key, HIDDEN, allowed)
         if self.uri:
             self._check_uri()
         elif not self.host:
@@ -91,9 +95,6 @@ class MilvusConfig(Settings):
         # pymilvus would take a file name, and start an unguarded Milvus Lite inside this process.
         if parts is None or parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.hostname or ""):
             self._refuse("uri", _AN_ADDRESS)
-        if parts.username is not None:
-            allowed = "an address without a login: use TOKEN, or USER and PASSWORD"
-            raise refused(self.dictionary, "URI", HIDDEN, allowed)
         if parts.path.strip("/") or parts.query or parts.fragment:
             self._refuse("uri", "an address without a path: DATABASE is for that")
         host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else DEFAULT_PORT)

@@ -69,7 +69,7 @@ def test_what_was_given_back_counts_as_waiting(broker: redis.Redis):
 def test_nothing_is_concluded_from_a_message_without_a_time_or_without_redis_cache(broker: redis.Redis, settings: Any):
     broker.lpush(QUEUE, json.dumps({"headers": {}}))
     assert left_queue(QUEUE, SECONDS) == 0
-    assert not broker.exists(KEY_PREFIX + QUEUE)
+    assert not broker.keys(KEY_PREFIX + "*")
     send(broker, time.time(), name="another")
     settings.REDIS_CACHE_URL = "redis://127.0.0.1:1/0"
     assert left_queue("another", SECONDS) == 0

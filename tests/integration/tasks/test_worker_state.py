@@ -14,7 +14,11 @@ import redis
 
 from tasks.health.reports import WorkerReport, report_key
 from tasks.messages.base import Target
+from tasks.messages.generations import Measured, MeasureRequest
 from tasks.targets import default_target
+from tasks.web.memory import MemoryWorkQueue
+from tasks.work_queue import use_work_queue
+from tasks.worker import generations
 from tasks.worker.lifecycle import open_worker
 from tasks.worker.state import WorkerState
 from tests import pictures
@@ -91,6 +95,21 @@ def test_a_worker_measures_what_its_searches_lose_when_somebody_asks(
         assert state.indexes.measure_live(default_target()) == measured
         assert state.indexes.measure_live(default_target()) == {}
         assert state.indexes.measure_live(Target(pack="starter", collection="never_opened")) == {}
+    finally:
+        state.close()
+
+
+def test_a_measurement_of_the_collection_is_no_search(configured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    state, queue = WorkerState(), MemoryWorkQueue()
+    monkeypatch.setattr(generations, "state", state)
+    state.open("index@a", QUEUES)
+    try:
+        add_and_search_twice(state)
+        with use_work_queue(queue):
+            generations.measure_collection(MeasureRequest(target=default_target(), ticket="t").to_json())
+        [measured] = queue.messages(Measured)
+        assert (measured.face_count, measured.match_recall) == (1, 1.0)
+        assert state.describe().metrics.total_searches == 2  # type: ignore[union-attr]
     finally:
         state.close()
 

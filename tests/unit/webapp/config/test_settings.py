@@ -101,6 +101,13 @@ def test_an_empty_variable_is_not_set() -> None:
         pytest.param("MILVUS_MAX_CAPACITY", "many", "MILVUS_MAX_CAPACITY must be a whole number", id="no number"),
         pytest.param("MILVUS_PORT", "1.5", "MILVUS_PORT must be a whole number, not '1.5'", id="no whole number"),
         pytest.param("PORT", "70000", "PORT must be a whole number from 1 to 65531, not '70000'", id="out of bounds"),
+        pytest.param("INDEX_CHUNK_SIZE", "0", "INDEX_CHUNK_SIZE must be a whole number from 1", id="no photos"),
+        pytest.param("INDEX_MAX_ATTEMPTS", "0", "INDEX_MAX_ATTEMPTS must be a whole number from 1", id="no attempt"),
+        pytest.param("INDEX_LEASE_SECONDS", "0", "INDEX_LEASE_SECONDS must be a number from 1", id="no lease"),
+        pytest.param("SEARCH_TIMEOUT_SECONDS", "0", "SEARCH_TIMEOUT_SECONDS must be a number from 1", id="no time"),
+        pytest.param(
+            "VISIBILITY_TIMEOUT_SECONDS", "0", "VISIBILITY_TIMEOUT_SECONDS must be a whole number from 1", id="at once"
+        ),
         pytest.param("LOG_FORMAT", "xml", "LOG_FORMAT must be one of json, line, not 'xml'", id="no such choice"),
         pytest.param("LOG_LEVEL", "loud", "LOG_LEVEL must be one of DEBUG, INFO", id="no such level"),
     ],
@@ -110,6 +117,22 @@ def test_what_cannot_be_read_stops_the_start_with_a_sentence(variable: str, valu
 
     assert done.returncode != 0
     assert sentence in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        pytest.param("DATABASE_URL", "postgres://user:geheim/2@host/name", id="slash in the database's password"),
+        pytest.param("REDIS_URL", "redis://:geheim/2@host:6379/0", id="slash in Redis' password"),
+        pytest.param("REDIS_CACHE_URL", "user:geheim@host:6379", id="no scheme"),
+    ],
+)
+def test_a_url_that_cannot_be_read_is_refused_without_its_password(variable: str, value: str) -> None:
+    done = read(**{variable: value})
+
+    assert done.returncode != 0
+    assert f"ConfigError: {variable} must be a URL, such as" in done.stderr
+    assert "geheim" not in done.stderr
 
 
 def test_what_follows_from_a_dictionary_follows_a_sites_own(settings: Any) -> None:

@@ -296,6 +296,7 @@ def test_a_search_while_the_queue_is_down(page: Client, gallery: Gallery, face_s
     face_search.is_down = True
     response = search(page, gallery)
     assert response.status_code == 503
+    assert response.has_header("Retry-After")
     assert "The queue does not answer." in text(response)
 
 

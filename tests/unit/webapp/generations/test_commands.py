@@ -161,6 +161,15 @@ def test_waiting_for_parameters_that_are_undone_fails(settings: Any, monkeypatch
         run("set", "--search-params", '{"nprobe": 8}', "--wait")
 
 
+def test_waiting_for_the_parameters_of_a_generation_that_is_dropped_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = active_generation().pk
+    run("start", "--pack", "other")
+    run("activate", "--override", *GATES)
+    monkeypatch.setattr(reindex.time, "sleep", lambda seconds: Generation.objects.filter(pk=first).delete())
+    with pytest.raises(CommandError, match="was dropped"):
+        run("set", first, "--search-params", "{}", "--wait")
+
+
 def test_a_drop_while_the_queue_is_down_says_when(queue: WatchedQueue) -> None:
     queue.is_down = True
     number = run_json("start", "--pack", "other")["number"]

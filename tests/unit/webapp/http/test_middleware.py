@@ -39,6 +39,7 @@ def test_a_database_that_is_down_is_a_sentence(user: User, monkeypatch: pytest.M
     response = client.get("/")
     assert response.status_code == 503
     assert "The database does not answer" in response.content.decode()
+    assert response.has_header("Retry-After")
 
 
 def test_the_admin_shows_rows_and_deletes_none(user: User, gallery: Gallery) -> None:

@@ -50,6 +50,7 @@ def test_a_running_one_is_found_until_it_ends(environment: dict[str, str], tmp_p
         found = {"PORT": "9000", "FACEQUEUE_DATA_DIR": str(tmp_path)}
         assert remembered_environment(environment) == found
         assert remembered_environment(environment | found) == found
+        assert remembered_environment(environment | {"PORT": "", "FACEQUEUE_DATA_DIR": ""}) == found
     assert remembered_environment(environment) == {}
     assert not Path(environment[NOTE_VARIABLE]).exists()
 

@@ -73,6 +73,14 @@ def test_a_name_goes_with_the_last_photo_of_its_person(gallery: Gallery) -> None
     assert not Person.objects.exists()
 
 
+def test_a_person_whose_last_face_is_gone_cannot_be_renamed(page: Client, gallery: Gallery) -> None:
+    face = named(gallery)
+    deleting.photos_delete(gallery=gallery, photo_ids=[face.photo_id])
+    deleting.removals_record(photo_ids=[face.photo_id])
+    address = f"/api/v1/people/{face.person_id}"
+    assert page.patch(address, {"name": "Grace"}, content_type="application/json").status_code == 404
+
+
 def test_a_name_whose_last_face_is_gone_may_be_given_at_once(gallery: Gallery) -> None:
     gone, grace = named(gallery), named(gallery, "Grace", b"2").person
     deleting.photos_delete(gallery=gallery, photo_ids=[gone.photo_id])

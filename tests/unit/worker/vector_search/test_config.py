@@ -207,6 +207,13 @@ def test_an_unknown_key_is_named_without_its_value_which_may_be_a_password() -> 
         pytest.param(MilvusConfig, {"URI": "http://x:99999"}, "URI is 'http://x:99999'", id="port in URI"),
         pytest.param(MilvusConfig, {"URI": "http://[::1]:5"}, "URI is", id="IPv6, which pymilvus garbles"),
         pytest.param(MilvusConfig, {"URI": "http://a:geheim@x"}, r"URI is '\(hidden\)'; .*TOKEN", id="login in URI"),
+        pytest.param(
+            MilvusConfig, {"URI": "tcp://a:geheim@x"}, r"URI is '\(hidden\)'; .*TOKEN", id="login in URI, other scheme"
+        ),
+        pytest.param(
+            MilvusConfig, {"URI": "http://a:ge/heim@x"}, r"URI is '\(hidden\)'; .*TOKEN", id="login in URI, no port"
+        ),
+        pytest.param(MilvusConfig, {"HOST": "a:geheim@x"}, r"HOST is '\(hidden\)'; .*TOKEN", id="login in HOST"),
         pytest.param(MilvusConfig, {"URI": "http://x:1/db"}, "without a path: DATABASE", id="database in URI"),
         pytest.param(MilvusConfig, {**MILVUS, "USER": "root"}, "PASSWORD is ''; .* USER is", id="user alone"),
         pytest.param(MilvusConfig, {**MILVUS, "PASSWORD": "x"}, "USER is ''; .* PASSWORD is", id="password alone"),

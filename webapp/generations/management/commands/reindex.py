@@ -155,6 +155,8 @@ class Command(BaseCommand):
             self.stderr.write(missing.rstrip())
         while True:
             trial = trials.trial_summary(generation)
+            if not Generation.objects.filter(pk=generation.pk).exists():
+                raise CommandError(f"{_name(generation)} was dropped.")
             if trial is None or trial["state"] != Trial.State.RUNNING or not options["wait"]:
                 break
             time.sleep(WATCH_SECONDS)

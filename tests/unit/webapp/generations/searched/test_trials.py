@@ -203,6 +203,26 @@ def test_one_that_is_being_built_is_measured_again_for_its_gates(measurements: M
     assert not Trial.objects.exists()
 
 
+def test_a_tick_that_read_one_before_its_change_measures_the_new_parameters(
+    measurements: Measurements, queue: WatchedQueue
+) -> None:
+    generation = services.generation_start(actor="ada", index_type="IVF_FLAT", search_params=OLD)
+    as_read = Generation.objects.get(pk=generation.pk)
+    trials.search_params_set(generation=generation, actor="ada", search_params=NEW)
+    measuring.measurement_start(as_read)
+    own = next(each for each in queue.messages(MeasureRequest) if each.target.collection == generation.collection)
+    assert own.target.index.search_params == NEW
+
+
+def test_one_is_not_activated_with_parameters_that_its_gates_have_not_seen(measurements: Measurements) -> None:
+    generation = services.generation_start(actor="ada", index_type="IVF_FLAT", search_params=OLD)
+    as_read = Generation.objects.get(pk=generation.pk)
+    trials.search_params_set(generation=generation, actor="ada", search_params=NEW)
+    with pytest.raises(Problem, match="have just been changed"):
+        services.generation_activate(generation=as_read, actor="ada", override=gates.GATES)
+    assert active_generation().pk != generation.pk
+
+
 def test_one_that_is_being_dropped_takes_none(measurements: Measurements) -> None:
     generation = services.generation_start(actor="ada", index_type="IVF_FLAT")
     Generation.objects.filter(pk=generation.pk).update(is_dropping=True)

@@ -24,7 +24,7 @@ class Searches(Protocol):
         """Hand the image to the search workers and return the search's id at once.
 
         A search that no worker has started within `timeout_seconds` expires. Raises Busy when too many searches wait
-        already, and QueueUnavailable.
+        already, QueueUnavailable, and ValueError for no gallery, or a limit or similarity out of range.
         """
         ...
 

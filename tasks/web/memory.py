@@ -17,7 +17,7 @@ from tasks.health.checks import HealthReport, judge, unreachable
 from tasks.health.inspection import QueueStatus
 from tasks.health.reports import WorkerReport
 from tasks.messages.base import Message, Target
-from tasks.messages.search import SearchedFaces, SearchResult
+from tasks.messages.search import SearchedFaces, SearchRequest, SearchResult
 from tasks.sending import check_sendable
 from tasks.targets import LiveTargets, default_target
 from tasks.web.interfaces import Searches
@@ -170,6 +170,14 @@ class MemorySearchClient(Searches):
         timeout_seconds: float = 30.0,
     ) -> str:
         await self.check_room()
+        SearchRequest(
+            target=self._target,
+            gallery_ids=gallery_ids,
+            image_key="",
+            limit=limit,
+            min_similarity=min_similarity,
+            faces=faces,
+        )  # refuses what no worker would understand
         search = StartedSearch(
             image=image,
             gallery_ids=gallery_ids,

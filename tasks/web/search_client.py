@@ -136,7 +136,7 @@ class SearchClient(Searches):
         """Hand the image to the search workers and return the search's id at once.
 
         A search that no worker has started within `timeout_seconds` expires. Raises Busy when too many wait already,
-        and QueueUnavailable.
+        QueueUnavailable, and ValueError for no gallery, or a limit or similarity out of range.
         """
         if not self._is_open:
             raise NotOpen("Write `async with SearchClient() as service:` around the call.")

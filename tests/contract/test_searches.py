@@ -235,6 +235,16 @@ async def test_a_service_that_is_down_raises_and_its_health_report_says_why(down
     assert (report.is_healthy, report.workers, len(report.problems)) == (False, (), 1)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"limit": 0}, {"limit": 1001}, {"min_similarity": 1.5}, {"gallery_ids": ()}],
+    ids=str,
+)
+async def test_a_search_that_no_worker_would_understand_is_refused(sides: Sides, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        await sides.client.start_search(b"picture", **{"gallery_ids": (GALLERY,), **wrong})
+
+
 # -- health -----------------------------------------------------------------------------------
 
 

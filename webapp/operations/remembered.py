@@ -15,6 +15,8 @@ from typing import Any, Final
 import psutil
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent.parent
+#: A process's time of start is derived from the wall clock, which may be set meanwhile.
+CLOCK_SHIFT_SECONDS: Final = 1.0
 #: Names another file for the note. The test suite sets it, to keep out of the way of a service in the same checkout.
 NOTE_VARIABLE: Final = "FACEQUEUE_RUNNING_FILE"
 
@@ -48,7 +50,9 @@ def remember(*, port: int, data_dir: Path) -> Iterator[bool]:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps({"pid": os.getpid(), "port": str(port), "data_dir": str(data_dir)}))
+    this = psutil.Process()
+    note = {"pid": this.pid, "started": this.create_time(), "port": str(port), "data_dir": str(data_dir)}
+    draft.write_text(json.dumps(note))
     draft.replace(path)
     try:
         yield True
@@ -61,10 +65,10 @@ def _note_path(environment: Mapping[str, str]) -> Path:
 
 
 def _living_note(path: Path) -> dict[str, Any] | None:
-    """Return the note unless its process has ended. A process id is used again, so its command line counts too."""
+    """Return the note unless its process has ended. A process id is used again, so its time of start counts too."""
     try:
         note: dict[str, Any] = json.loads(path.read_text())
-        command = psutil.Process(note["pid"]).cmdline()
+        started = psutil.Process(note["pid"]).create_time()
     except (OSError, ValueError, psutil.Error):
         return None
-    return note if "up" in command else None
+    return note if abs(started - note["started"]) <= CLOCK_SHIFT_SECONDS else None

@@ -51,7 +51,7 @@ class FaceSearchService:
 
         Raises PermissionDenied when nobody is logged in (outside a request, see `acting_as`), and Problem:
         image_missing, image_too_large, the worker's objection to the image, not_found (a gallery that the user may not
-        see), busy, queue_unavailable, search_expired.
+        see), busy, queue_unavailable, search_expired; and ValueError for a limit or similarity out of range.
         """
         user = await current_user()
         if gallery_id is not None:

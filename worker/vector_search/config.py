@@ -96,7 +96,7 @@ class MilvusConfig(Settings):
         if parts is None or parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.hostname or ""):
             self._refuse("uri", _AN_ADDRESS)
         if parts.path.strip("/") or parts.query or parts.fragment:
-            self._refuse("uri", "an address without a path: DATABASE is for that")
+            raise refused(self.dictionary, "URI", HIDDEN, "an address without a path: DATABASE is for that")
         host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else DEFAULT_PORT)
         if self.host and (self.host.lower(), self.port) != (host, port):
             self._refuse("host", f"left out, or the same as URI with PORT: {host}, {port}")

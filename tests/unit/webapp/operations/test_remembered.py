@@ -1,5 +1,6 @@
 """A running `up` is found by commands in another terminal, and nothing is left of one that has ended."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from webapp.operations.remembered import NOTE_VARIABLE, remember, remembered_environment
+from webapp.operations.remembered import NOTE_VARIABLE, remembered_environment
 
 UP = """
 import sys
@@ -73,11 +74,11 @@ def test_one_that_was_killed_is_forgotten(environment: dict[str, str], tmp_path:
         assert remembered_environment(environment)["PORT"] == "9100"
 
 
-def test_a_process_that_only_has_the_same_id_is_not_taken_for_it(
-    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(NOTE_VARIABLE, environment[NOTE_VARIABLE])
-    with remember(port=9000, data_dir=tmp_path):  # by this process, which is no `up`
+def test_a_process_that_only_has_the_same_id_is_not_taken_for_it(environment: dict[str, str], tmp_path: Path) -> None:
+    path = Path(environment[NOTE_VARIABLE])
+    with up(environment, tmp_path):
+        note = json.loads(path.read_text())
+        path.write_text(json.dumps(note | {"started": note["started"] - 60}))
         assert remembered_environment(environment) == {}
 
 

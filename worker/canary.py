@@ -71,5 +71,5 @@ def _is_found(store: VectorStore, embedding: NDArray[np.float32]) -> bool:
         limit=1,
         min_similarity=QUERY_COSINE - ROUNDING,
     )
-    [hits] = store.search(query)
-    return bool(hits)
+    [matches] = store.search(query)
+    return bool(matches)

@@ -17,7 +17,7 @@ from worker.query_faces import QueryFaceCache, QueryFaces
 from worker.recognition.interfaces import Engine, Face, Pack, RejectedFace
 from worker.vector_search.checks import rounded_similarity
 from worker.vector_search.exceptions import CapacityReached
-from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery, StoreHealth, VectorStore
+from worker.vector_search.interfaces import FaceRecord, Match, SearchQuery, StoreHealth, VectorStore
 from worker.vector_search.recall.live import LiveQueries
 
 
@@ -26,7 +26,7 @@ class SearchedFace:
     """A face of a query image and its matches, best first."""
 
     face: Face
-    matches: tuple[FaceHit, ...]
+    matches: tuple[Match, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ class FaceIndex:
         if self._live is not None:
             self._live.offer(query)
         searched = tuple(
-            SearchedFace(face=face, matches=tuple(hits)) for face, hits in zip(seen.faces, found, strict=True)
+            SearchedFace(face=face, matches=tuple(matches)) for face, matches in zip(seen.faces, found, strict=True)
         )
         return SearchAnswer(faces=searched, rejected=seen.rejected, width=seen.width, height=seen.height)
 
@@ -171,7 +171,7 @@ class FaceIndex:
         """Delete every face on these photos; unknown photos are not an error. Raises what the store raises."""
         self._store.delete_photos(gallery_id=gallery_id, photo_ids=photo_ids)
 
-    def neighbours(self, *, gallery_id: str, face_ids: Collection[str], limit: int) -> dict[str, list[FaceHit]]:
+    def neighbours(self, *, gallery_id: str, face_ids: Collection[str], limit: int) -> dict[str, list[Match]]:
         """Return, for each of these faces that is in the store, the most similar others in the gallery, best first.
 
         Those below the pack's match similarity are left out. Runs no model. Raises what the store raises.
@@ -186,7 +186,7 @@ class FaceIndex:
             min_similarity=self._engine.pack.match_similarity,
         )
         found = zip(embeddings, self._store.search(query), strict=True)
-        return {face_id: [hit for hit in hits if hit.face_id != face_id][:limit] for face_id, hits in found}
+        return {face_id: [match for match in matches if match.face_id != face_id][:limit] for face_id, matches in found}
 
     def find_known_face(self) -> None:
         """Run a known face through the model and find it in the store, bypassing every cache. See `canary.py`."""

@@ -18,7 +18,7 @@ class CheckRequest(Message):
 
     target: Target
     #: Identifies this check; answers to earlier ones are ignored.
-    ticket: str
+    run_id: str
     gallery_id: str
     first: str
     last: str
@@ -34,7 +34,7 @@ class StrayRequest(Message):
     task_name: ClassVar[str] = names.FIND_STRAYS
 
     target: Target
-    ticket: str
+    run_id: str
     gallery_ids: tuple[str, ...]
     #: How many faces those galleries have.
     face_count: int
@@ -57,7 +57,7 @@ class Checked(Message):
     task_name: ClassVar[str] = names.RECORD_CHECK
 
     collection: str
-    ticket: str
+    run_id: str
     known_at: float
     gallery_id: str = ""
     first: str = ""

@@ -45,7 +45,7 @@ class MeasureRequest(Message):
 
     target: Target
     #: Identifies this measurement; answers to earlier requests are ignored.
-    ticket: str
+    run_id: str
     face_ids: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
@@ -55,7 +55,7 @@ class Measured(Message):
     task_name: ClassVar[str] = names.RECORD_MEASUREMENT
 
     collection: str
-    ticket: str
+    run_id: str
     #: Faces of users: the canary's is left out.
     face_count: int
     #: None when there was nothing to measure it with.

@@ -16,7 +16,7 @@ import redis
 from tasks.config import worker_cache
 from tasks.health.inspection import queue_statuses
 
-KEY_PREFIX: Final = "facequeue:passage:"
+KEY_PREFIX: Final = "facequeue:left-queue:"
 #: A mark that is not read for this long is forgotten.
 KEPT_SECONDS: Final = 24 * 3600
 

@@ -37,7 +37,7 @@ def check_faces(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
             write_once(store, gallery_id=request.gallery_id, faces=found.duplicated)
         checked = Checked(
             collection=request.target.collection,
-            ticket=request.ticket,
+            run_id=request.run_id,
             known_at=request.known_at,
             gallery_id=request.gallery_id,
             first=request.first,
@@ -71,7 +71,7 @@ def find_strays(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
             )
         checked = Checked(
             collection=request.target.collection,
-            ticket=request.ticket,
+            run_id=request.run_id,
             known_at=request.known_at,
             face_count=len(orphaned),
             orphaned=orphaned,

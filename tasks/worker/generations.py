@@ -56,13 +56,13 @@ def measure_collection(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         began = time.monotonic()
         measured = Measured(
             collection=request.target.collection,
-            ticket=request.ticket,
+            run_id=request.run_id,
             face_count=count_users_faces(store),
             match_recall=gate_match_recall(store, min_similarity=similarity, ignored={CANARY_GALLERY_ID}),
             neighbours={
-                face_id: tuple(Match.model_validate(hit, from_attributes=True) for hit in hits)
+                face_id: tuple(Match.model_validate(match, from_attributes=True) for match in matches)
                 for gallery_id, face_ids in request.face_ids.items()
-                for face_id, hits in index.neighbours(
+                for face_id, matches in index.neighbours(
                     gallery_id=gallery_id, face_ids=face_ids, limit=NEIGHBOURS
                 ).items()
             },

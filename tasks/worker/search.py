@@ -41,7 +41,7 @@ def _search(request: SearchRequest) -> SearchResult:
             box=BoxInfo.model_validate(found.face.box, from_attributes=True),
             score=found.face.score,
             quality=found.face.quality,
-            matches=tuple(Match.model_validate(hit, from_attributes=True) for hit in found.matches),
+            matches=tuple(Match.model_validate(match, from_attributes=True) for match in found.matches),
         )
         for found in answer.faces
     )

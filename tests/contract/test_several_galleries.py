@@ -10,21 +10,21 @@ import pytest
 from tests.contract.conftest import DIMENSION
 from tests.contract.test_vector_store import GALLERY, OTHER_GALLERY, at_similarity, face, faces, ids, unit
 from worker.vector_search.exceptions import InvalidId, StoreRejected
-from worker.vector_search.interfaces import Embedding, FaceHit, SearchQuery, VectorStore
+from worker.vector_search.interfaces import Embedding, Match, SearchQuery, VectorStore
 from worker.vector_search.milvus.filters import IDS_PER_FILTER
 
 THIRD_GALLERY = str(uuid.uuid4())
 
-Search = Callable[..., list[list[FaceHit]]]
+Search = Callable[..., list[list[Match]]]
 
 
 @pytest.fixture(params=["search", "exact_search"])
 def searched(request: pytest.FixtureRequest, store: VectorStore) -> Search:
     """Search the galleries for the embeddings, in one of both ways."""
 
-    def searched(gallery_ids: Any, *embeddings: Embedding, **options: Any) -> list[list[FaceHit]]:
+    def searched(gallery_ids: Any, *embeddings: Embedding, **options: Any) -> list[list[Match]]:
         query = SearchQuery(gallery_ids=gallery_ids, embeddings=np.stack(embeddings), **options)
-        found: list[list[FaceHit]] = getattr(store, request.param)(query)
+        found: list[list[Match]] = getattr(store, request.param)(query)
         return found
 
     return searched

@@ -13,7 +13,7 @@ import pytest
 from tests.contract.conftest import DIMENSION, FINGERPRINT, MakeStore
 from worker.errors import ModelMismatch, NotOpen
 from worker.vector_search.exceptions import InvalidEmbedding, InvalidId, StoreRejected
-from worker.vector_search.interfaces import Embedding, FaceHit, FaceRecord, SearchQuery, VectorStore
+from worker.vector_search.interfaces import Embedding, FaceRecord, Match, SearchQuery, VectorStore
 
 NewId = Callable[[], str]
 
@@ -43,13 +43,11 @@ def faces(count: int, *, seed: int = 0, **values: Any) -> list[FaceRecord]:
     return [face(embedding=vector / np.linalg.norm(vector), **values) for vector in vectors]
 
 
-def search(
-    store: VectorStore, *embeddings: Embedding, gallery_id: str = GALLERY, **options: Any
-) -> list[list[FaceHit]]:
+def search(store: VectorStore, *embeddings: Embedding, gallery_id: str = GALLERY, **options: Any) -> list[list[Match]]:
     return store.search(SearchQuery(gallery_ids=(gallery_id,), embeddings=np.stack(embeddings), **options))
 
 
-def ids(hits: list[FaceHit]) -> list[str]:
+def ids(hits: list[Match]) -> list[str]:
     return [hit.face_id for hit in hits]
 
 

@@ -17,13 +17,13 @@ from worker.vector_search.exceptions import (
     InvalidId,
     StoreRejected,
 )
-from worker.vector_search.interfaces import Embedding, FaceHit, SearchQuery, VectorStore
+from worker.vector_search.interfaces import Embedding, Match, SearchQuery, VectorStore
 from worker.vector_search.milvus.filters import IDS_PER_FILTER
 
 NewId = Callable[[], str]
 
 
-def exact(store: VectorStore, *embeddings: Embedding, gallery_id: str = GALLERY, **options: Any) -> list[list[FaceHit]]:
+def exact(store: VectorStore, *embeddings: Embedding, gallery_id: str = GALLERY, **options: Any) -> list[list[Match]]:
     return store.exact_search(SearchQuery(gallery_ids=(gallery_id,), embeddings=np.stack(embeddings), **options))
 
 

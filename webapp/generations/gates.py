@@ -84,7 +84,7 @@ def _changed(face_id: str, old: list[dict[str, Any]], new: list[dict[str, Any]])
         return None
     if _nearest(old) & _nearest(new):
         return None
-    before, after = (hits[0] if hits else None for hits in (old, new))
+    before, after = (matches[0] if matches else None for matches in (old, new))
     return ChangedAnswer(
         face_id=face_id,
         old=before["face_id"] if before else None,
@@ -94,9 +94,9 @@ def _changed(face_id: str, old: list[dict[str, Any]], new: list[dict[str, Any]])
     )
 
 
-def _nearest(hits: list[dict[str, Any]]) -> set[str]:
+def _nearest(matches: list[dict[str, Any]]) -> set[str]:
     """Return the ids of the nearest neighbour and of those that count as equally near, whose order means nothing."""
-    return {hit["face_id"] for hit in hits if hit["similarity"] >= hits[0]["similarity"] - AS_NEAR}
+    return {match["face_id"] for match in matches if match["similarity"] >= matches[0]["similarity"] - AS_NEAR}
 
 
 def _counts(generation: Generation) -> Gate:

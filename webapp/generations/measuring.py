@@ -48,7 +48,7 @@ def advance(generation: Generation) -> None:
 
 def _patience(generation: Generation, *, has_passed: bool) -> timedelta:
     answers = [generation.measurements.get(key, {}) for key in ("own", "active")]
-    if any(answer.get("ticket") != generation.measuring for answer in answers):
+    if any(answer.get("run_id") != generation.measuring for answer in answers):
         return timedelta(seconds=UNANSWERED_SECONDS)
     if has_passed:
         return timedelta(seconds=RENEWED_SECONDS)
@@ -62,10 +62,10 @@ def measurement_start(generation: Generation) -> None:
     face_ids = _sample(generation, active)
     generation.measuring, generation.measured_at = str(uuid.uuid4()), timezone.now()
     generation.save(update_fields=["measuring", "measured_at"])
-    # Whoever changes them from now on also forgets the ticket; until now they may have changed.
+    # Whoever changes them from now on also forgets the run; until now they may have changed.
     generation.refresh_from_db(fields=["search_params"])
     for each, queue in ((generation, reindex_queue(generation.pack)), (active, index_queue(active.pack))):
-        request = MeasureRequest(target=each.target, ticket=generation.measuring, face_ids=face_ids)
+        request = MeasureRequest(target=each.target, run_id=generation.measuring, face_ids=face_ids)
         work_queue().send(request, queue=queue)
 
 
@@ -74,10 +74,10 @@ def measurement_record(*, measured: Measured) -> None:
     looked_at = Generation.objects.filter(collection=measured.collection).first()
     if looked_at is None:
         return
-    found = measured.model_dump(mode="json", exclude={"version", "ticket", "collection"})
-    found |= {"ticket": measured.ticket, "database_count": selectors.face_count(looked_at)}
+    found = measured.model_dump(mode="json", exclude={"version", "run_id", "collection"})
+    found |= {"run_id": measured.run_id, "database_count": selectors.face_count(looked_at)}
     with transaction.atomic(durable=True):
-        generation = Generation.objects.select_for_update().filter(measuring=measured.ticket).first()
+        generation = Generation.objects.select_for_update().filter(measuring=measured.run_id).first()
         if generation is None:
             return
         is_proven = generation.state in (Generation.State.ACTIVE, Generation.State.RETIRED)

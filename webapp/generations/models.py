@@ -52,7 +52,7 @@ class Generation(models.Model):
     looked_through_at = models.DateTimeField(null=True, blank=True)
     #: When photos were last sent to it.
     fed_at = models.DateTimeField(null=True, blank=True)
-    #: The ticket of the latest measurement, when it was requested, and the answers
+    #: The run id of the latest measurement, when it was requested, and the answers
     #: (`tasks.messages.generations.Measured`). For the gates these are "own" and "active", the two collections; a
     #: generation that has been activated has "searched".
     measuring = models.CharField(max_length=36, blank=True)
@@ -77,7 +77,7 @@ class Generation(models.Model):
     def searched_answer(self) -> dict[str, Any] | None:
         """What a worker has measured of it as it is searched now (`Measured`); None until then."""
         answer: dict[str, Any] | None = self.measurements.get("searched")
-        return answer if answer and answer["ticket"] == self.measuring else None
+        return answer if answer and answer["run_id"] == self.measuring else None
 
     @property
     def match_recall(self) -> float | None:
@@ -142,7 +142,7 @@ class Check(models.Model):
 
     generation = models.OneToOneField(Generation, on_delete=models.CASCADE, related_name="latest_check")
     #: Identifies the check, so that answers to earlier ones are ignored.
-    ticket = models.UUIDField(default=uuid.uuid4, editable=False)
+    run_id = models.UUIDField(default=uuid.uuid4, editable=False)
     #: Whether differences are repaired.
     is_repair = models.BooleanField(default=False)
     started_at = models.DateTimeField(auto_now_add=True)

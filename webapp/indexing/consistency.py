@@ -122,7 +122,7 @@ def _request(check: Check, gallery_id: UUID, known_at: float) -> CheckRequest:
     known = Face.objects.filter(photo__in=steady, generations=check.generation)
     return CheckRequest(
         target=check.generation.target,
-        ticket=str(check.ticket),
+        run_id=str(check.run_id),
         gallery_id=str(gallery_id),
         first=check.first,
         last=last,
@@ -135,7 +135,7 @@ def _request(check: Check, gallery_id: UUID, known_at: float) -> CheckRequest:
 def _stray_request(check: Check, known_at: float) -> StrayRequest:
     return StrayRequest(
         target=check.generation.target,
-        ticket=str(check.ticket),
+        run_id=str(check.run_id),
         gallery_ids=tuple(str(gallery_id) for gallery_id in Gallery.objects.values_list("id", flat=True)),
         face_count=check.face_count,
         known_at=known_at,
@@ -145,7 +145,7 @@ def _stray_request(check: Check, known_at: float) -> StrayRequest:
 def _awaiting(checked: Checked) -> QuerySet[Check]:
     """Return the check whose current range this answers; none if the range was answered before."""
     return Check.objects.filter(
-        ticket=checked.ticket,
+        run_id=checked.run_id,
         finished_at=None,
         gallery_id=UUID(checked.gallery_id) if checked.gallery_id else None,
         first=checked.first,

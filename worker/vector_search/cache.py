@@ -53,7 +53,7 @@ import redis
 from worker.vector_search.cached_values import KEY_PREFIX, NOW, CachedValues, decoded
 from worker.vector_search.checks import checked_galleries, checked_id
 from worker.vector_search.exceptions import StoreUnavailable
-from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery, VectorStore
+from worker.vector_search.interfaces import FaceRecord, Match, SearchQuery, VectorStore
 from worker.vector_search.monitoring import Recorder
 from worker.vector_search.wrapped import WrappedVectorStore
 
@@ -98,7 +98,7 @@ return {key, redis.call('HGET', key, 'json')}
 """
 )
 
-Matches = list[list[FaceHit]]
+Matches = list[list[Match]]
 
 
 class CacheManager:
@@ -258,6 +258,6 @@ def _from_json(value: bytes, embedding_count: int) -> Matches:
     if len(rows) != embedding_count:
         raise ValueError("Expected one list per embedding.")
     return [
-        [FaceHit(face_id=str(face), photo_id=str(photo), similarity=float(cosine)) for face, photo, cosine in hits]
+        [Match(face_id=str(face), photo_id=str(photo), similarity=float(cosine)) for face, photo, cosine in hits]
         for hits in rows
     ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from worker.errors import NotOpen
 from worker.vector_search.exceptions import CapacityReached, InvalidEmbedding, InvalidId, StoreRejected
-from worker.vector_search.interfaces import Embedding, FaceHit, FaceRecord, SearchQuery
+from worker.vector_search.interfaces import Embedding, FaceRecord, Match, SearchQuery
 
 #: The most matches per embedding: a limit of this contract, well under Milvus' 16384.
 MAX_LIMIT = 1000
@@ -90,10 +90,10 @@ def checked_query(query: SearchQuery, *, dimension: int) -> NDArray[np.float32]:
     return embeddings
 
 
-def ranked(hits: Iterable[FaceHit], query: SearchQuery) -> list[FaceHit]:
+def ranked(matches: Iterable[Match], query: SearchQuery) -> list[Match]:
     """Return the matches that the caller gets: similar enough, most similar first, ties by face id, up to the limit."""
-    similar_enough = (hit for hit in hits if hit.similarity >= query.min_similarity)
-    return sorted(similar_enough, key=lambda hit: (-hit.similarity, hit.face_id))[: query.limit]
+    similar_enough = (match for match in matches if match.similarity >= query.min_similarity)
+    return sorted(similar_enough, key=lambda match: (-match.similarity, match.face_id))[: query.limit]
 
 
 def rounded_similarity(cosine: float) -> float:

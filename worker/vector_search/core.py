@@ -26,8 +26,8 @@ from worker.vector_search.exceptions import CollectionNotLoaded, StoreUnavailabl
 from worker.vector_search.interfaces import (
     CollectionInfo,
     Embedding,
-    FaceHit,
     FaceRecord,
+    Match,
     PhotoRange,
     SearchQuery,
     StoredFace,
@@ -37,7 +37,7 @@ from worker.vector_search.milvus import filters
 from worker.vector_search.milvus.collection import MilvusCollection
 from worker.vector_search.milvus.indexes import METRICS
 from worker.vector_search.milvus.rows import MilvusRows
-from worker.vector_search.recall.exact import exact_hits
+from worker.vector_search.recall.exact import exact_matches
 
 logger = logging.getLogger(__name__)
 
@@ -172,22 +172,22 @@ class VectorSearchService:
 
     # -- reading -------------------------------------------------------------------------------------------
 
-    def search(self, query: SearchQuery) -> list[list[FaceHit]]:
+    def search(self, query: SearchQuery) -> list[list[Match]]:
         self._check_open()
         embeddings = checked_query(query, dimension=self._dimension)
         scopes = list(filters.any_of_galleries(query.gallery_ids))
-        found: list[list[FaceHit]] = []
+        found: list[list[Match]] = []
         for start in range(0, len(embeddings), EMBEDDINGS_PER_SEARCH):
             batch = embeddings[start : start + EMBEDDINGS_PER_SEARCH]
             by_scope = [self._search(batch, query, scope) for scope in scopes]
-            found += [ranked(chain.from_iterable(hits), query) for hits in zip(*by_scope, strict=True)]
+            found += [ranked(chain.from_iterable(matches), query) for matches in zip(*by_scope, strict=True)]
         return found
 
-    def exact_search(self, query: SearchQuery) -> list[list[FaceHit]]:
+    def exact_search(self, query: SearchQuery) -> list[list[Match]]:
         self._check_open()
         embeddings = checked_query(query, dimension=self._dimension)
         rows = (self._rows.records(scope) for scope in filters.any_of_galleries(query.gallery_ids))
-        return exact_hits(chain.from_iterable(rows), embeddings, query)
+        return exact_matches(chain.from_iterable(rows), embeddings, query)
 
     def count(self, *, gallery_id: str | None = None) -> int:
         self._check_open()
@@ -219,7 +219,7 @@ class VectorSearchService:
     def health(self) -> StoreHealth:
         return self._connection.health(self._config.name)
 
-    def _search(self, embeddings: NDArray[np.float32], query: SearchQuery, scope: str) -> list[list[FaceHit]]:
+    def _search(self, embeddings: NDArray[np.float32], query: SearchQuery, scope: str) -> list[list[Match]]:
         metric = self._config.metric_type
         params = self._config.search_params_for(query.limit, query.search_params)
         found = self._connection.call(
@@ -236,7 +236,7 @@ class VectorSearchService:
             timeout_seconds=self._search_seconds,
             reload=self._config.name if self._config.auto_load else None,
         )
-        return [[_hit(each, metric) for each in hits] for hits in found]
+        return [[_match(each, metric) for each in matches] for matches in found]
 
     def _measurable(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the embeddings scaled so that the metric yields the cosine; COSINE divides by the lengths itself."""
@@ -255,9 +255,9 @@ def _scopes_of_photos(gallery_id: str, photo_ids: Collection[str]) -> list[str]:
     return [filters.all_of(gallery, each) for each in filters.any_of_photos(photo_ids)]
 
 
-def _hit(found: Any, metric: str) -> FaceHit:
+def _match(found: Any, metric: str) -> Match:
     # Milvus Lite returns the primary key under its field's name, a server under "id"; the attribute covers both.
-    return FaceHit(
+    return Match(
         face_id=found.id,
         photo_id=found["entity"]["photo_id"],
         similarity=rounded_similarity(METRICS[metric](found["distance"])),

@@ -44,7 +44,7 @@ class StoredFace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaceHit:
+class Match:
     """A face that a search found for one embedding."""
 
     face_id: str
@@ -134,7 +134,7 @@ class VectorStore(Protocol):
         """
         ...
 
-    def search(self, query: SearchQuery) -> list[list[FaceHit]]:
+    def search(self, query: SearchQuery) -> list[list[Match]]:
         """Return one list per embedding, in the order given: most similar first, ties by face id.
 
         An approximate index may miss some of the best, and any index may miss rows written a moment ago. Raises
@@ -142,7 +142,7 @@ class VectorStore(Protocol):
         """
         ...
 
-    def exact_search(self, query: SearchQuery) -> list[list[FaceHit]]:
+    def exact_search(self, query: SearchQuery) -> list[list[Match]]:
         """Return what `search` would return if it missed nothing, to measure what it does miss.
 
         Compares every row of the galleries, in bounded memory: as slow as `iterate`, some seconds for 100,000 faces,

@@ -19,14 +19,14 @@ from worker.vector_search.exceptions import CollectionMissing, CollectionNotLoad
 from worker.vector_search.interfaces import (
     CollectionInfo,
     Embedding,
-    FaceHit,
     FaceRecord,
+    Match,
     PhotoRange,
     SearchQuery,
     StoredFace,
     StoreHealth,
 )
-from worker.vector_search.recall.exact import exact_hits
+from worker.vector_search.recall.exact import exact_matches
 
 
 @dataclass(slots=True)
@@ -97,13 +97,13 @@ class InMemoryVectorStore:
             # A new dictionary each time: readers keep a consistent one and need no lock.
             collection.rows = collection.rows | rows
 
-    def search(self, query: SearchQuery) -> list[list[FaceHit]]:
+    def search(self, query: SearchQuery) -> list[list[Match]]:
         self._loaded()
         embeddings = checked_query(query, dimension=self._dimension)
         rows = (self.iterate(gallery_id=gallery_id) for gallery_id in checked_galleries(query))
-        return exact_hits(chain.from_iterable(rows), embeddings, query)
+        return exact_matches(chain.from_iterable(rows), embeddings, query)
 
-    def exact_search(self, query: SearchQuery) -> list[list[FaceHit]]:
+    def exact_search(self, query: SearchQuery) -> list[list[Match]]:
         return self.search(query)
 
     def delete_faces(self, *, gallery_id: str, face_ids: Collection[str]) -> None:

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from worker.errors import ConfigError, FaceQueueError
 from worker.metrics import MetricsSummary, SearchMetrics
 from worker.vector_search.config import MonitoringConfig
-from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery, VectorStore
+from worker.vector_search.interfaces import FaceRecord, Match, SearchQuery, VectorStore
 from worker.vector_search.wrapped import WrappedVectorStore
 
 logger = logging.getLogger(__name__)
@@ -203,7 +203,7 @@ class MonitoredVectorStore(WrappedVectorStore):
         super().__init__(inner)
         self._collector = collector
 
-    def search(self, query: SearchQuery) -> list[list[FaceHit]]:
+    def search(self, query: SearchQuery) -> list[list[Match]]:
         def asked() -> Mapping[str, object]:
             return {
                 "gallery": ",".join(map(str, query.gallery_ids)),  # a long list is cut off

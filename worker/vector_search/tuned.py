@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery, VectorStore
+from worker.vector_search.interfaces import FaceRecord, Match, SearchQuery, VectorStore
 from worker.vector_search.wrapped import WrappedVectorStore
 
 
@@ -17,7 +17,7 @@ class TunedVectorStore(WrappedVectorStore):
         super().__init__(inner)
         self._search_params = dict(search_params)
 
-    def search(self, query: SearchQuery) -> list[list[FaceHit]]:
+    def search(self, query: SearchQuery) -> list[list[Match]]:
         return self._inner.search(replace(query, search_params=self._search_params))
 
     def drop(self) -> None:

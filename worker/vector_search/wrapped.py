@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator
 from worker.vector_search.interfaces import (
     CollectionInfo,
     Embedding,
-    FaceHit,
     FaceRecord,
+    Match,
     PhotoRange,
     SearchQuery,
     StoredFace,
@@ -31,7 +31,7 @@ class WrappedVectorStore:
     def close(self) -> None:
         self._inner.close()
 
-    def exact_search(self, query: SearchQuery) -> list[list[FaceHit]]:
+    def exact_search(self, query: SearchQuery) -> list[list[Match]]:
         return self._inner.exact_search(query)
 
     def count(self, *, gallery_id: str | None = None) -> int:

@@ -106,7 +106,7 @@ def test_a_measurement_of_the_collection_is_no_search(configured: Any, monkeypat
     try:
         add_and_search_twice(state)
         with use_work_queue(queue):
-            generations.measure_collection(MeasureRequest(target=default_target(), ticket="t").to_json())
+            generations.measure_collection(MeasureRequest(target=default_target(), run_id="t").to_json())
         [measured] = queue.messages(Measured)
         assert (measured.face_count, measured.match_recall) == (1, 1.0)
         assert state.describe().metrics.total_searches == 2  # type: ignore[union-attr]

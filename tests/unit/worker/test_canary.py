@@ -17,7 +17,7 @@ from worker.face_index import FaceIndex
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import AlignedFace, DetectedFaces, Engine, Face, Image, Reduction
 from worker.vector_search.exceptions import StoreUnavailable
-from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery
+from worker.vector_search.interfaces import FaceRecord, Match, SearchQuery
 from worker.vector_search.memory import InMemoryVectorStore
 
 
@@ -36,7 +36,7 @@ class WatchedStore(InMemoryVectorStore):
         if not self.forgets:
             super().upsert(records)
 
-    def search(self, query: SearchQuery) -> list[list[FaceHit]]:
+    def search(self, query: SearchQuery) -> list[list[Match]]:
         self.queries.append(query)
         return super().search(query)
 
@@ -90,7 +90,7 @@ def test_a_face_that_is_lost_or_another_packs_is_put_back(engine: FaceEngine, st
 
 
 def test_a_store_that_does_not_answer_is_said_so(engine: FaceEngine, store: WatchedStore) -> None:
-    def search(_: SearchQuery) -> list[list[FaceHit]]:
+    def search(_: SearchQuery) -> list[list[Match]]:
         raise StoreUnavailable("down")
 
     store.search = search  # type: ignore[method-assign]

@@ -23,7 +23,7 @@ from worker.query_faces import QueryFaces
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Box, Crop, DetectedFaces, Detection, Embeddings, Image
 from worker.vector_search.exceptions import StoreUnavailable
-from worker.vector_search.interfaces import FaceHit, SearchQuery
+from worker.vector_search.interfaces import Match, SearchQuery
 from worker.vector_search.memory import InMemoryVectorStore
 
 GALLERY, OTHER_GALLERY = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
@@ -74,7 +74,7 @@ class WatchedStore(InMemoryVectorStore):
         super().__init__(**options)  # type: ignore[arg-type]
         self.calls: list[str] = []
 
-    def search(self, query: SearchQuery) -> list[list[FaceHit]]:
+    def search(self, query: SearchQuery) -> list[list[Match]]:
         self.calls.append("search")
         return super().search(query)
 

@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
             name='Check',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('ticket', models.UUIDField(default=uuid.uuid4, editable=False)),
+                ('run_id', models.UUIDField(default=uuid.uuid4, editable=False)),
                 ('is_repair', models.BooleanField(default=False)),
                 ('started_at', models.DateTimeField(auto_now_add=True)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),

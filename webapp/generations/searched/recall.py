@@ -54,13 +54,13 @@ def _is_due(generation: Generation) -> bool:
 def _measurement_start(generation: Generation) -> None:
     """Ask an index worker to measure the generation's collection, as it is searched now. Raises QueueUnavailable."""
     with transaction.atomic(durable=True):
-        # Read again: its search parameters may just have been changed, and this ticket is for the new ones.
+        # Read again: its search parameters may just have been changed, and this run is for the new ones.
         found = Generation.objects.select_for_update().get(pk=generation.pk)
         found.measuring, found.measured_at = str(uuid4()), timezone.now()
         found.save(update_fields=["measuring", "measured_at"])
-    request = MeasureRequest(target=found.target, ticket=found.measuring)
+    request = MeasureRequest(target=found.target, run_id=found.measuring)
     try:
         work_queue().send(request, queue=index_queue(found.pack))
     except QueueUnavailable:
-        Generation.objects.filter(measuring=request.ticket).update(measured_at=None)  # the next tick asks again
+        Generation.objects.filter(measuring=request.run_id).update(measured_at=None)  # the next tick asks again
         raise

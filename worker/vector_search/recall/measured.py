@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.vector_search.checks import SIMILARITY_DECIMALS
-from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery, VectorStore
+from worker.vector_search.interfaces import FaceRecord, Match, SearchQuery, VectorStore
 
 #: One page of results.
 MATCH_LIMIT = 10
@@ -73,10 +73,14 @@ def compare_with_exact(store: VectorStore, query: SearchQuery) -> tuple[int, int
     """
     # Exact search for all queries at once reads the gallery only once; searches are split to let users' in between.
     wanted = store.exact_search(query)
-    searched: list[list[FaceHit]] = []
+    searched: list[list[Match]] = []
     for start in range(0, len(query.embeddings), QUERIES_PER_SEARCH):
         searched += store.search(replace(query, embeddings=query.embeddings[start : start + QUERIES_PER_SEARCH]))
-    missed = [hit.face_id for hits, exact in zip(searched, wanted, strict=True) for hit in _missing(hits, exact, query)]
+    missed = [
+        match.face_id
+        for matches, exact in zip(searched, wanted, strict=True)
+        for match in _missing(matches, exact, query)
+    ]
     found = sum(len(exact) for exact in wanted) - len(missed)
     still_there = store.fetch(set(missed))
     return found, sum(face_id in still_there for face_id in missed)
@@ -94,12 +98,12 @@ def nearby(
     return unit
 
 
-def _missing(hits: Sequence[FaceHit], exact: Sequence[FaceHit], query: SearchQuery) -> list[FaceHit]:
-    """Return the matches of exact search that should be among `hits` and are not."""
-    returned = {hit.face_id for hit in hits}
+def _missing(matches: Sequence[Match], exact: Sequence[Match], query: SearchQuery) -> list[Match]:
+    """Return the matches of exact search that should be among `matches` and are not."""
+    returned = {match.face_id for match in matches}
     # When the page is full, faces written since the exact search may rightly have displaced others.
-    least = hits[-1].similarity if len(hits) == query.limit else query.min_similarity
-    return [hit for hit in exact if hit.face_id not in returned and hit.similarity > least + SAME_SIMILARITY]
+    least = matches[-1].similarity if len(matches) == query.limit else query.min_similarity
+    return [match for match in exact if match.face_id not in returned and match.similarity > least + SAME_SIMILARITY]
 
 
 def _sample(rows: Iterable[FaceRecord], *, queries: int, ignored: Collection[str]) -> dict[str, list[FaceRecord]]:

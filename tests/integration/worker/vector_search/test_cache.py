@@ -35,7 +35,7 @@ from worker.vector_search.cached_values import LIST_KEY
 from worker.vector_search.config import CollectionConfig, MilvusConfig, PerformanceConfig
 from worker.vector_search.core import VectorSearchService
 from worker.vector_search.exceptions import InvalidEmbedding, InvalidId, StoreTimeout, StoreUnavailable
-from worker.vector_search.interfaces import FaceHit, SearchQuery, VectorStore
+from worker.vector_search.interfaces import Match, SearchQuery, VectorStore
 
 pytestmark = pytest.mark.services
 
@@ -592,5 +592,5 @@ def test_hits_are_hits(service: Service) -> None:
 
     [[hit]] = worker.search(QUERY)
 
-    assert isinstance(hit, FaceHit)
+    assert isinstance(hit, Match)
     assert isinstance(hit.similarity, float)

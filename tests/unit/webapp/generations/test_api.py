@@ -51,7 +51,7 @@ def compared(*changes: tuple[Face, Face | None, Face | None]) -> dict[str, Any]:
     def hits(face: Face | None, similarity: float) -> list[dict[str, Any]]:
         return [{"face_id": str(face.id), "photo_id": str(face.photo_id), "similarity": similarity}] if face else []
 
-    measured = {"face_count": 0, "database_count": 0, "match_recall": 1.0, "ticket": "x"}
+    measured = {"face_count": 0, "database_count": 0, "match_recall": 1.0, "run_id": "x"}
     return {
         "active": measured | {"neighbours": {str(face.id): hits(old, 0.8) for face, old, _ in changes}},
         "own": measured | {"neighbours": {str(face.id): hits(new, 0.7) for face, _, new in changes}},

@@ -59,7 +59,7 @@ class Worker:
         consistency.check_record(
             checked=Checked(
                 collection=request.target.collection,
-                ticket=request.ticket,
+                run_id=request.run_id,
                 known_at=request.known_at,
                 **{**of_range, **found},
             )

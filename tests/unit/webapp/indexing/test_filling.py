@@ -112,7 +112,7 @@ def answer(
         measuring.measurement_record(
             measured=Measured(
                 collection=request.target.collection,
-                ticket=request.ticket,
+                run_id=request.run_id,
                 face_count=count,
                 match_recall=recall,
                 neighbours=neighbours.get(key, {}),

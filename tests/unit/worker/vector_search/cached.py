@@ -9,7 +9,7 @@ import redis
 from worker.query_faces import QueryFaceCache, QueryFaces
 from worker.recognition.interfaces import Box, Face
 from worker.vector_search.cache import CachedVectorStore, CacheManager
-from worker.vector_search.interfaces import Embedding, FaceHit, FaceRecord, SearchQuery
+from worker.vector_search.interfaces import Embedding, FaceRecord, Match, SearchQuery
 from worker.vector_search.memory import InMemoryVectorStore, MemoryCollection
 from worker.vector_search.monitoring import MetricName
 
@@ -30,7 +30,7 @@ class WatchedStore(InMemoryVectorStore):
 
     searches = 0
 
-    def search(self, query: SearchQuery) -> list[list[FaceHit]]:
+    def search(self, query: SearchQuery) -> list[list[Match]]:
         self.searches += 1
         self.before()
         found = super().search(query)
@@ -109,7 +109,7 @@ def face(number: int, gallery_id: str) -> FaceRecord:
     return FaceRecord(face_id=id_, photo_id=id_, gallery_id=gallery_id, embedding=unit(1, number / 10))
 
 
-def numbers(found: list[list[FaceHit]]) -> list[int]:
+def numbers(found: list[list[Match]]) -> list[int]:
     """Return which faces were found for the first embedding."""
     return sorted(int(hit.face_id[-12:]) for hit in found[0])
 

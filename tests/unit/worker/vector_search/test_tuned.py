@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from worker.vector_search.config import CollectionConfig
-from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery
+from worker.vector_search.interfaces import FaceRecord, Match, SearchQuery
 from worker.vector_search.memory import InMemoryVectorStore
 from worker.vector_search.tuned import TunedVectorStore
 
@@ -27,7 +27,7 @@ class ListeningStore(InMemoryVectorStore):
         super().__init__(name="faces", dimension=DIMENSION, fingerprint="f" * 64)
         self.heard: list[object] = []
 
-    def search(self, query: SearchQuery) -> list[list[FaceHit]]:
+    def search(self, query: SearchQuery) -> list[list[Match]]:
         self.heard.append(query.search_params)
         return super().search(query)
 

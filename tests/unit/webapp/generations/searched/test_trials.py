@@ -37,7 +37,7 @@ class Measurements:
         request = self.requests[number]
         measured = Measured(
             collection=request.target.collection,
-            ticket=request.ticket,
+            run_id=request.run_id,
             face_count=5,
             match_recall=share,
             seconds=seconds,
@@ -192,7 +192,7 @@ def test_parameters_that_the_index_does_not_take_are_refused(measurements: Measu
 def test_one_that_is_being_built_is_measured_again_for_its_gates(measurements: Measurements) -> None:
     active_generation()
     generation = services.generation_start(actor="ada", index_type="IVF_FLAT")
-    measured = {"own": {"match_recall": 1.0, "ticket": "t", "face_count": 1, "database_count": 1}}
+    measured = {"own": {"match_recall": 1.0, "run_id": "t", "face_count": 1, "database_count": 1}}
     Generation.objects.filter(pk=generation.pk).update(
         state=State.READY, measuring="t", measured_at=timezone.now(), measurements=measured
     )
@@ -280,7 +280,7 @@ def test_while_a_request_waits_behind_an_import_no_other_is_sent(
 def test_it_is_measured_after_it_was_activated(measurements: Measurements) -> None:
     measured_before(measurements, 1.0)
     generation = services.generation_start(actor="ada", index_type="FLAT")
-    own = {"match_recall": 0.995, "ticket": "t", "face_count": 0, "database_count": 0, "neighbours": {}}
+    own = {"match_recall": 0.995, "run_id": "t", "face_count": 0, "database_count": 0, "neighbours": {}}
     Generation.objects.filter(pk=generation.pk).update(
         measuring="t", measured_at=timezone.now(), measurements={"own": own, "active": own}
     )

@@ -22,7 +22,7 @@ from worker.recognition.packs import catalogue
 from worker.recognition.packs.catalogue import KNOWN_PACKS, KnownPack, PackKind, known_pack, pack_of_kind
 from worker.recognition.packs.inventory import pack_entries, pack_entry
 from worker.recognition.packs.loading import load_pack
-from worker.vector_search.interfaces import FaceHit, FaceRecord
+from worker.vector_search.interfaces import FaceRecord, Match
 from worker.vector_search.memory import InMemoryVectorStore
 
 
@@ -114,7 +114,7 @@ def test_an_entry_decides_from_which_similarity_on_a_search_finds_a_face(
         assert [match.similarity for match in found] == ([pytest.approx(0.6, abs=0.001)] if is_found else [])
 
 
-def search_with_a_face_that_is_alike_by(cosine: float, config: FaceConfig, picture: Image) -> list[FaceHit]:
+def search_with_a_face_that_is_alike_by(cosine: float, config: FaceConfig, picture: Image) -> list[Match]:
     """Return what a search for the picture's first face finds where the only face has this cosine to it."""
     engine = FaceEngine(config)
     engine.open()

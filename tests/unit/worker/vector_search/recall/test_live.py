@@ -10,7 +10,7 @@ import pytest
 from benchmarks.vectors import DIMENSION, MATCH_SIMILARITY, clustered_faces
 from tests.unit.worker.vector_search.recall.test_measured import GALLERIES, LossyStore, fill
 from worker.vector_search.exceptions import StoreUnavailable
-from worker.vector_search.interfaces import FaceHit, SearchQuery
+from worker.vector_search.interfaces import Match, SearchQuery
 from worker.vector_search.recall.live import MOST_GALLERIES, QUERIES_PER_GALLERY, LiveQueries
 
 FACES = clustered_faces(600, queries=100)
@@ -62,7 +62,7 @@ def test_what_was_kept_is_forgotten_when_the_store_is_away(store: LossyStore, mo
     live = queries_of(store)
     live.offer(query(0))
 
-    def away(_query: SearchQuery) -> list[list[FaceHit]]:
+    def away(_query: SearchQuery) -> list[list[Match]]:
         raise StoreUnavailable("away")
 
     with monkeypatch.context() as patched:

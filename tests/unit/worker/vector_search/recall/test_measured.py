@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.vectors import DIMENSION, MATCH_SIMILARITY, clustered_faces
-from worker.vector_search.interfaces import FaceHit, FaceRecord, SearchQuery
+from worker.vector_search.interfaces import FaceRecord, Match, SearchQuery
 from worker.vector_search.memory import InMemoryVectorStore
 from worker.vector_search.recall.measured import (
     QUERIES_PER_SEARCH,
@@ -30,12 +30,12 @@ class LossyStore(InMemoryVectorStore):
         self.asked: list[int] = []  # embeddings, by search
         self.asked_in: Counter[str] = Counter()  # embeddings, by gallery
 
-    def search(self, query: SearchQuery) -> list[list[FaceHit]]:
+    def search(self, query: SearchQuery) -> list[list[Match]]:
         self.asked.append(len(query.embeddings))
         self.asked_in.update({gallery_id: len(query.embeddings) for gallery_id in query.gallery_ids})
         return [[hit for hit in hits if hit.face_id[-1] not in self.lost_digits] for hits in super().search(query)]
 
-    def exact_search(self, query: SearchQuery) -> list[list[FaceHit]]:
+    def exact_search(self, query: SearchQuery) -> list[list[Match]]:
         return super().search(query)
 
 
@@ -131,7 +131,7 @@ def test_a_match_that_is_deleted_while_the_gate_measures_is_not_lost(store: Loss
     fill(store, clustered_faces(60, queries=1).embeddings, galleries=GALLERIES[:1])
     exact_search = store.exact_search
 
-    def exact_search_and_delete(query: SearchQuery) -> list[list[FaceHit]]:
+    def exact_search_and_delete(query: SearchQuery) -> list[list[Match]]:
         found = exact_search(query)
         store.delete_photos(gallery_id=GALLERIES[0], photo_ids=[found[0][0].photo_id])
         return found

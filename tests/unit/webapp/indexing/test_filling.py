@@ -668,7 +668,7 @@ def test_photos_show_what_the_active_generation_makes_of_them(gallery: Gallery, 
 def test_a_generation_on_its_way_out_takes_no_orders(gallery: Gallery, workers: Workers) -> None:
     generation, _ = ready_generation(gallery, workers)
     generation_services.generation_drop(generation=generation, actor="ada")
-    with pytest.raises(Problem, match="not live"):
+    with pytest.raises(Problem, match="no longer live"):
         generation_services.generation_pause(generation=generation, actor="ada", is_paused=False)
 
 

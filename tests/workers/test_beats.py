@@ -41,7 +41,8 @@ def test_doctor_says_that_a_frozen_beat_does_not_answer(beat: Any) -> None:
     assert health._beat().ok
     beat.kill(signal="SIGSTOP")
     try:
-        assert not beat_answers()
+        # Other processes keep the processors busy: a ping may come before beat has stopped.
+        eventually(lambda: not beat_answers(), "beat no longer answers")
         finding = health._beat()
         assert not finding.ok
         assert finding.detail == "does not answer"

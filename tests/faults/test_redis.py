@@ -77,7 +77,7 @@ def test_a_full_redis_is_an_honest_answer(service: RunningService):
     assert (answer.status_code, answer.json()["code"]) == (503, "queue_unavailable")
     assert "Retry-After" in answer.headers
     assert added.status_code == 202
-    assert "goes on by itself" in added.json()["warning"]
+    assert "continues once the queue is back" in added.json()["warning"]
     wait_until_whole(service)
     assert alice.progress(gallery)["indexed"] == 1
     alice.close()

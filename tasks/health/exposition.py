@@ -1,5 +1,6 @@
 """Queues, canaries and workers as the web sees them from outside, in Prometheus' text format."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -29,7 +30,7 @@ OBSERVED: Final = {
 
 def observed(
     *,
-    queues: list[QueueStatus],
+    queues: Sequence[QueueStatus],
     canaries: tuple[CanaryReport, ...],
     workers: tuple[WorkerReport, ...],
     recalls: tuple[GalleryRecall, ...] = (),

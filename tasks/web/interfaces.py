@@ -1,8 +1,10 @@
 """The contract for searching through the search workers."""
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from tasks.errors import NoAnswer
 from tasks.health.checks import HealthReport
 from tasks.messages.search import SearchedFaces, SearchResult
 from worker.metrics import MetricsSummary
@@ -46,12 +48,28 @@ class Searches(Protocol):
         faces: SearchedFaces = "all",
         timeout_seconds: float = 30.0,
     ) -> SearchResult:
-        """Search the gallery for every face of the image, or for its largest, and wait for the answer.
+        """Search these galleries for every face of the image, or for its largest, and wait for the answer.
 
         `min_similarity` None asks for the pack's own threshold. An image that cannot be searched comes back as
-        `SearchResult.error`. Raises Busy, QueueUnavailable, and NoAnswer when no worker answers in time.
+        `SearchResult.error`. Cancels the search when the wait is cancelled. Raises what `start_search` raises, and
+        NoAnswer when no worker answers in time.
         """
-        ...
+        search_id = await self.start_search(
+            image,
+            gallery_ids=gallery_ids,
+            limit=limit,
+            min_similarity=min_similarity,
+            faces=faces,
+            timeout_seconds=timeout_seconds,
+        )
+        try:
+            result = await self.wait_for_search(search_id, timeout_seconds=timeout_seconds)
+        except asyncio.CancelledError:
+            await self.cancel_search(search_id)
+            raise
+        if result is None:
+            raise NoAnswer(f"No search worker answered within {timeout_seconds:g} seconds.")
+        return result
 
     async def check_room(self) -> None:
         """Raise Busy when too many searches wait already, and QueueUnavailable."""

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tasks.errors import NoAnswer, QueueUnavailable
+from tasks.errors import QueueUnavailable
 from tasks.health.checks import HealthReport, judge, unreachable
 from tasks.health.inspection import QueueStatus
 from tasks.health.reports import WorkerReport
@@ -200,29 +200,6 @@ class MemorySearchClient(Searches):
 
     async def cancel_search(self, search_id: str) -> None:
         self.cancelled.append(search_id)
-
-    async def search_faces_in_image(
-        self,
-        image: bytes,
-        *,
-        gallery_ids: tuple[str, ...],
-        limit: int = 10,
-        min_similarity: float | None = None,
-        faces: SearchedFaces = "all",
-        timeout_seconds: float = 30.0,
-    ) -> SearchResult:
-        search_id = await self.start_search(
-            image,
-            gallery_ids=gallery_ids,
-            limit=limit,
-            min_similarity=min_similarity,
-            faces=faces,
-            timeout_seconds=timeout_seconds,
-        )
-        result = await self.wait_for_search(search_id, timeout_seconds=timeout_seconds)
-        if result is None:
-            raise NoAnswer(f"No search worker answered within {timeout_seconds:g} seconds.")
-        return result
 
     async def check_room(self) -> None:
         self._check()

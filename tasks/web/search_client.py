@@ -91,38 +91,6 @@ class SearchClient(Searches):
         await self._broker.aclose()
         self._publishers.shutdown(wait=False)
 
-    async def search_faces_in_image(
-        self,
-        image: bytes,
-        *,
-        gallery_ids: tuple[str, ...],
-        limit: int = 10,
-        min_similarity: float | None = None,
-        faces: SearchedFaces = "all",
-        timeout_seconds: float = 30.0,
-    ) -> SearchResult:
-        """Search these galleries for every face of the image, or for its largest, and wait for the answer.
-
-        `min_similarity` None asks for the pack's own threshold. An image that cannot be searched comes back as
-        `SearchResult.error`; failures of the service are raised: QueueUnavailable, NoAnswer.
-        """
-        search_id = await self.start_search(
-            image,
-            gallery_ids=gallery_ids,
-            limit=limit,
-            min_similarity=min_similarity,
-            faces=faces,
-            timeout_seconds=timeout_seconds,
-        )
-        try:
-            result = await self.wait_for_search(search_id, timeout_seconds=timeout_seconds)
-        except asyncio.CancelledError:
-            await self.cancel_search(search_id)
-            raise
-        if result is None:
-            raise NoAnswer(f"No search worker answered within {timeout_seconds:g} seconds.")
-        return result
-
     async def start_search(
         self,
         image: bytes,

@@ -1,4 +1,4 @@
-"""The canary of a GPU worker; see `canary.py`."""
+"""The canary of a GPU worker; see `tasks/health/canaries.py`."""
 
 from typing import Any
 

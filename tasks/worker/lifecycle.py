@@ -7,18 +7,15 @@ start signal, before the first message is taken.
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from celery.signals import celeryd_init, worker_init, worker_shutdown
 from django.conf import settings
 
 from tasks.worker import metrics_endpoint
 from tasks.worker.niceness import lower_priority
-from worker.errors import FaceQueueError
-
-if TYPE_CHECKING:
-    pass
 from tasks.worker.state import state
+from worker.errors import FaceQueueError
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ Milvus is judged by what the workers report: the web side never talks to it.
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -40,6 +40,8 @@ class Health:
 
     report: HealthReport | None
     findings: tuple[Finding, ...]
+    #: Every queue of every live pack; empty until they have been looked at, and when Redis does not answer.
+    queues: tuple[QueueStatus, ...] = ()
 
     @property
     def is_ready(self) -> bool:
@@ -67,32 +69,34 @@ async def readiness() -> Health:
 
 def observed_health(health: Health) -> Health:
     """Add what can be seen of Redis and the queues in milliseconds; for the status page and the metrics."""
-    return Health(report=health.report, findings=(*health.findings, *_observed(health.report)))
+    statuses = queue_statuses()
+    findings = (*health.findings, *_observed(health.report, statuses))
+    return Health(report=health.report, findings=findings, queues=statuses)
 
 
 def thorough_findings(report: HealthReport) -> Iterator[Finding]:
     """Yield every finding as it comes, those that take seconds or write something last; for `doctor`."""
     yield from _needed(report)
-    yield from _observed(report)
+    yield from _observed(report, queue_statuses())
     yield _migrations()
     yield _storage()
     yield _beat()
 
 
-def queue_statuses() -> list[QueueStatus]:
+def queue_statuses() -> tuple[QueueStatus, ...]:
     """Look at every queue of every live pack; none when Redis does not answer."""
     try:
         names = [queue for pack in live_targets().packs for queue in queues.gpu_queues(pack)]
-        return work_queue().statuses([*names, queues.RECORDS])
+        return tuple(work_queue().statuses([*names, queues.RECORDS]))
     except (QueueUnavailable, DatabaseError):
-        return []
+        return ()
 
 
 def exposition(health: Health) -> bytes:
-    """Return this process' metrics and what it sees of queues and workers, in Prometheus' text format."""
+    """Return this process' metrics and what is observed of queues and workers, in Prometheus' text format."""
     report = health.report
     return metrics.own() + observed(
-        queues=queue_statuses(),
+        queues=health.queues,
         canaries=report.canaries if report else (),
         workers=report.workers if report else (),
         recalls=report.recalls if report else (),
@@ -127,12 +131,12 @@ def _database() -> Finding:
 # -- what can be seen in milliseconds -------------------------------------------------------------------------
 
 
-def _observed(report: HealthReport | None) -> Iterator[Finding]:
+def _observed(report: HealthReport | None, statuses: Sequence[QueueStatus]) -> Iterator[Finding]:
     yield _redis("redis", settings.REDIS_URL, "noeviction", "Redis would silently evict queued work")
     if not report or all(each.name != "redis-cache" for each in report.findings):
         url = settings.REDIS_CACHE_URL
         yield _redis("redis-cache", url, "volatile-ttl", "a full cache would refuse query images")
-    yield from _queues(report)
+    yield from _queues(report, statuses)
     yield from _active_generation()
 
 
@@ -155,9 +159,9 @@ def _address(url: str) -> str:
     return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
-def _queues(report: HealthReport | None) -> Iterator[Finding]:
+def _queues(report: HealthReport | None, statuses: Sequence[QueueStatus]) -> Iterator[Finding]:
     workers = report.workers if report else ()
-    for queue in queue_statuses():
+    for queue in statuses:
         oldest = "" if queue.oldest_seconds is None else f", the oldest for {queue.oldest_seconds:.0f} s"
         stuck = inspection.stuck_problem(queue, workers)
         detail = f"{queue.waiting} waiting{oldest}"
@@ -218,9 +222,9 @@ class QueueRow:
     canary_seconds: float | None
 
 
-def queue_rows(report: HealthReport | None) -> list[QueueRow]:
-    """Return every queue of every live pack; none when Redis does not answer."""
-    canaries = {canary.queue: canary for canary in (report.canaries if report else ())}
+def queue_rows(health: Health) -> list[QueueRow]:
+    """Return the observed queues."""
+    canaries = {canary.queue: canary for canary in (health.report.canaries if health.report else ())}
     return [
         QueueRow(
             name=queue.name,
@@ -229,5 +233,5 @@ def queue_rows(report: HealthReport | None) -> list[QueueRow]:
             canary_age_seconds=canaries[queue.name].age_seconds if queue.name in canaries else None,
             canary_seconds=canaries[queue.name].seconds if queue.name in canaries else None,
         )
-        for queue in queue_statuses()
+        for queue in health.queues
     ]

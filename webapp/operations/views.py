@@ -60,9 +60,10 @@ async def status(request: HttpRequest) -> HttpResponse:
 def _status_page(request: HttpRequest, health: Health) -> HttpResponse:
     generations = live_generations() if health.is_database_ready else []
     workers = health.report.workers if health.report else ()
+    health = observed_health(health)
     context = {
-        "health": observed_health(health),
-        "queues": queue_rows(health.report),
+        "health": health,
+        "queues": queue_rows(health),
         "active": generations[0] if generations else None,
         "packs": pack_workers((generation.pack for generation in generations), workers),
     }
@@ -95,8 +96,9 @@ def _may_read_metrics(request: HttpRequest) -> bool:
 def _details(health: Health) -> dict[str, Any]:
     """Return what only staff may know."""
     workers = health.report.workers if health.report else ()
+    health = observed_health(health)
     return {
-        "findings": [asdict(finding) for finding in observed_health(health).findings],
-        "queues": [asdict(queue) for queue in queue_rows(health.report)],
+        "findings": [asdict(finding) for finding in health.findings],
+        "queues": [asdict(queue) for queue in queue_rows(health)],
         "workers": [worker.model_dump(mode="json") for worker in workers],
     }

@@ -175,15 +175,19 @@ class Site:
 
     def _state(self) -> str:
         status = self.service.manage("reindex", "status", check=False).stdout
-        logs = (
-            f"--- {path.name}\n{path.read_text(errors='replace')[-2000:]}" for path in self.service.folder.glob("*.log")
-        )
-        return status + "\n".join(logs)
+        return status + "\n".join(_trouble(path) for path in sorted(self.service.folder.glob("*.log")))
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self.service.folder / "db.sqlite3", timeout=20)) as connection:
             yield connection
+
+
+def _trouble(log: Path) -> str:
+    """Return the log's warnings and errors, and its last lines."""
+    lines = log.read_text(errors="replace").splitlines()
+    trouble = [line for line in lines if " WARNING " in line or " ERROR " in line]
+    return "\n".join([f"--- {log.name}", *trouble[-20:], "...", *lines[-5:]])
 
 
 @pytest.mark.parametrize(

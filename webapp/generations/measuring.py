@@ -2,8 +2,9 @@
 
 import uuid
 from collections import defaultdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -15,8 +16,8 @@ from webapp.generations import selectors
 from webapp.generations.gates import measured_gates, outcomes_gate
 from webapp.generations.models import Generation
 
-#: Seconds until a new measurement: when the gates are closed, when they are open, and when nobody has answered.
-AGAIN_SECONDS, RENEWED_SECONDS, UNANSWERED_SECONDS = 30.0, 300.0, 600.0
+#: Seconds until a new measurement: when the gates are closed, and when they are open.
+AGAIN_SECONDS, RENEWED_SECONDS = 30.0, 300.0
 #: A worker spends at most a tenth of its time on measurements: the pause is this many times the measurement.
 PAUSE_FACTOR = 10.0
 #: How many faces have their neighbours compared between the active generation and this one.
@@ -32,8 +33,7 @@ def advance(generation: Generation) -> None:
         _become(generation, Generation.State.BUILDING)
         return
     has_passed = all(gate.is_open for gate in measured_gates(generation))
-    age = None if generation.measured_at is None else timezone.now() - generation.measured_at
-    is_due = age is None or age > _patience(generation, has_passed=has_passed)
+    is_due = generation.measured_at is None or _is_due(generation, generation.measured_at, has_passed=has_passed)
     becomes_ready = has_passed and generation.state != Generation.State.READY
     if not is_due and not becomes_ready:
         return
@@ -46,14 +46,24 @@ def advance(generation: Generation) -> None:
         measurement_start(generation)
 
 
-def _patience(generation: Generation, *, has_passed: bool) -> timedelta:
+def _is_due(generation: Generation, requested_at: datetime, *, has_passed: bool) -> bool:
     answers = [generation.measurements.get(key, {}) for key in ("own", "active")]
     if any(answer.get("run_id") != generation.measuring for answer in answers):
-        return timedelta(seconds=UNANSWERED_SECONDS)
-    if has_passed:
-        return timedelta(seconds=RENEWED_SECONDS)
+        queues = reindex_queue(generation.pack), index_queue(selectors.active_generation().pack)
+        return all(is_lost(requested_at, queue) for queue in queues)
     longest_seconds = max(answer.get("seconds", 0.0) for answer in answers)
-    return timedelta(seconds=max(AGAIN_SECONDS, PAUSE_FACTOR * longest_seconds))
+    patience_seconds = RENEWED_SECONDS if has_passed else max(AGAIN_SECONDS, PAUSE_FACTOR * longest_seconds)
+    return timezone.now() - requested_at > timedelta(seconds=patience_seconds)
+
+
+def is_lost(requested_at: datetime, queue: str) -> bool:
+    """Return whether an unanswered request that was sent to the queue then will never be answered.
+
+    A request may wait behind an import, and another one would wait behind it. But once it has left its queue, a worker
+    answers within the visibility timeout, or the queue has delivered again what a dead worker held. Raises
+    QueueUnavailable.
+    """
+    return requested_at.timestamp() < work_queue().left_before(queue, settings.VISIBILITY_TIMEOUT_SECONDS)
 
 
 def measurement_start(generation: Generation) -> None:

@@ -12,7 +12,7 @@ from tasks.errors import QueueUnavailable
 from tasks.messages.generations import MeasureRequest
 from tasks.queues import index_queue
 from tasks.work_queue import work_queue
-from webapp.generations.measuring import AGAIN_SECONDS, PAUSE_FACTOR, UNANSWERED_SECONDS
+from webapp.generations.measuring import AGAIN_SECONDS, PAUSE_FACTOR, is_lost
 from webapp.generations.models import Generation, Trial
 from webapp.generations.searched import trials
 
@@ -44,11 +44,7 @@ def _is_due(generation: Generation) -> bool:
         # There may be faces by now where there were none.
         patience_seconds = AGAIN_SECONDS if answer["match_recall"] is None else RENEWED_SECONDS
         return age > timedelta(seconds=max(patience_seconds, PAUSE_FACTOR * answer["seconds"]))
-    # The request may wait behind an import for longer than that; another one would wait behind it.
-    queue = index_queue(generation.pack)
-    return age > timedelta(seconds=UNANSWERED_SECONDS) and (
-        generation.measured_at.timestamp() < work_queue().left_before(queue, UNANSWERED_SECONDS)
-    )
+    return is_lost(generation.measured_at, index_queue(generation.pack))
 
 
 def _measurement_start(generation: Generation) -> None:

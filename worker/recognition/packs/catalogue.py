@@ -123,10 +123,9 @@ _RESNET = Carrier(
     provenance=(
         "The recognizer: dlib's ResNet with 29 convolutions, dlib_face_recognition_resnet_model_v1.dat, trained by "
         "Davis King, the author of dlib, in 2017. According to his README in github.com/davisking/dlib-models it was "
-        "trained from scratch on about 3 million faces of 7,485 people: about half from the FaceScrub and VGG face data "
-        "sets, the rest collected by him on the internet, without the people of LFW. These collections have terms of "
-        "their own. The package is a fork of face_recognition_models by another maintainer; its file is byte for byte "
-        "the one of face-recognition-models 0.3.0."
+        "trained from scratch on about 3 million faces of 7,485 people: about half from the FaceScrub and VGG data "
+        "sets, which have terms of their own, the rest collected by him on the internet; none of them are in LFW. The "
+        "package is a fork of face-recognition-models by another maintainer, with the same file, byte for byte."
     ),
 )
 _MTCNN = Carrier(
@@ -167,9 +166,9 @@ _MTCNN = Carrier(
     provenance=(
         "The detector: MTCNN's three networks (P-Net, R-Net, O-Net), which also find five landmarks. The weights are "
         "those of the authors of the method, K. Zhang, Z. Zhang, Z. Li and Y. Qiao (IEEE Signal Processing Letters 23, "
-        "2016), as the package mtcnn ships them. The authors trained them on the data sets WIDER FACE (faces) and CelebA "
-        "(landmarks), which have terms of their own: CelebA's allow non-commercial research. The MIT licence in the "
-        "package says nothing about them."
+        "2016), as the package mtcnn ships them. The authors trained them on WIDER FACE (faces) and CelebA "
+        "(landmarks), data sets with terms of their own: CelebA's allow non-commercial research. The package does not "
+        "mention them."
     ),
 )
 _DLIB = KnownPack(

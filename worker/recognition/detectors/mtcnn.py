@@ -22,6 +22,8 @@ from worker.recognition.model import OnnxModel
 Floats = NDArray[np.float32]
 Rows = NDArray[np.intp]
 
+#: Part of the fingerprint: to be raised whenever other faces are detected, or the same ones elsewhere.
+VERSION: Final = 1
 #: The side of what a network looks at, in pixels. The first one slides over a picture, two pixels at a time.
 PROPOSAL_SIDE_PIXELS: Final = 12
 REFINEMENT_SIDE_PIXELS: Final = 24
@@ -109,6 +111,10 @@ class MtcnnDetector:
         self._longest_side_pixels = longest_side_pixels
         self._faintest_score = faintest_score
         self._few_sizes = few_sizes
+
+    @property
+    def models(self) -> tuple[OnnxModel, ...]:
+        return self._proposal, self._refinement, self._output
 
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
         shrunk = [_shrunk(image, self._longest_side_pixels) for image in images]

@@ -7,8 +7,11 @@ from typing import Any
 
 from worker.config import FaceConfig
 from worker.errors import PackDamaged, PackMissing
-from worker.recognition.packs.catalogue import KnownPack, known_pack
+from worker.recognition.packs.catalogue import known_pack
+from worker.recognition.packs.entries import KnownPack
 
+#: The file in which some packs describe themselves.
+MANIFEST = "manifest.json"
 WANTED_FILES = "two ONNX files: a detector (SCRFD, e.g. det_10g.onnx) and a recognizer (ArcFace, e.g. w600k_r50.onnx)"
 
 

@@ -13,7 +13,7 @@ from worker.recognition.detectors import scrfd
 from worker.recognition.graphs.repairs import Graph, repaired_detector, repaired_recognizer
 from worker.recognition.interfaces import Pack
 from worker.recognition.model import OnnxModel
-from worker.recognition.packs.catalogue import KnownPack
+from worker.recognition.packs.entries import KnownPack
 from worker.recognition.packs.files import WANTED_FILES, detector_fingerprint, fingerprint, onnx_graph, verified_digests
 from worker.recognition.packs.manifest import ManifestModel, manifest_files
 from worker.recognition.providers import CPU, checked_providers

@@ -9,7 +9,8 @@ from pathlib import Path
 from worker.config import FaceConfig
 from worker.errors import ConfigError, PackDamaged, PackMissing
 from worker.recognition.interfaces import Pack
-from worker.recognition.packs.catalogue import KNOWN_PACKS, KnownPack, PackKind, known_pack, pack_of_kind
+from worker.recognition.packs.catalogue import KNOWN_PACKS, known_pack, pack_of_kind
+from worker.recognition.packs.entries import KnownPack, PackKind
 from worker.recognition.packs.files import WANTED_FILES
 
 
@@ -27,7 +28,7 @@ def load_pack(config: FaceConfig) -> Pack:
 
         return _checked(load_starter_pack(known, config), known)
     folder = find_folder(config)
-    known = known_pack(folder.name) or pack_of_kind(_kind(folder))
+    known = known_pack(Path(config.pack).name) or pack_of_kind(_kind(folder))
     _refuse_unknown_sizes(known, config)
     return _checked(_loaded(folder, known, config), known)
 
@@ -36,12 +37,19 @@ def load_pack(config: FaceConfig) -> Pack:
 
 
 def _kind(folder: Path) -> PackKind:
+    from worker.recognition.packs.converted import is_converted
     from worker.recognition.packs.opencv_zoo import is_zoo_folder
 
+    if is_converted(folder):
+        return "dlib"
     return "opencv_zoo" if is_zoo_folder(folder) else "insightface"
 
 
 def _loaded(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
+    if known.kind == "dlib":
+        from worker.recognition.packs.dlib import load_dlib_pack
+
+        return load_dlib_pack(folder, known, config)
     if known.kind == "opencv_zoo":
         from worker.recognition.packs.opencv_zoo import load_zoo_pack
 
@@ -89,12 +97,12 @@ def find_folder(config: FaceConfig) -> Path:
             f"The pack {config.pack!r} is neither {built_in}, nor the name of a folder in {config.packs_dir}, "
             "nor an absolute path."
         )
-    folder = named if named.is_absolute() else config.packs_dir / named
-    known = known_pack(folder.name)
+    known = known_pack(named.name)
+    folder = named if named.is_absolute() else config.packs_dir / (known.folder if known else named)
     if not folder.is_dir():
         wanted = _wanted(known) if known else f"It must hold {WANTED_FILES}."
         raise PackMissing(f"There is no folder {folder} for the pack {config.pack!r}. {wanted}")
-    missing = [file.name for file in known.files if not (folder / file.name).is_file()] if known else []
+    missing = [name for name in known.model_names if not (folder / name).is_file()] if known else []
     if known and missing:
         raise PackMissing(f"The folder {folder} has no {' and no '.join(missing)}. {_wanted(known, ' --force')}")
     return folder

@@ -12,9 +12,7 @@ from typing import Any
 
 from worker.errors import PackDamaged
 from worker.recognition.alignment import ARCFACE
-from worker.recognition.packs.files import file_digests
-
-MANIFEST = "manifest.json"
+from worker.recognition.packs.files import MANIFEST, file_digests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

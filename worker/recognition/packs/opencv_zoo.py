@@ -15,7 +15,7 @@ from worker.recognition.alignment import ARCFACE
 from worker.recognition.detectors.yunet import SIDE_PIXELS, YuNetDetector, output_indices
 from worker.recognition.interfaces import Pack
 from worker.recognition.model import OnnxModel
-from worker.recognition.packs.catalogue import KnownPack
+from worker.recognition.packs.entries import KnownPack
 from worker.recognition.packs.files import detector_fingerprint, fingerprint, verified_digests
 from worker.recognition.recognizers.arcface import ArcFaceRecognizer
 from worker.recognition.similarity import SimilarityScale

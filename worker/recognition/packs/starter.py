@@ -15,7 +15,8 @@ from worker.recognition.alignment import ARCFACE
 from worker.recognition.detectors.cascade import LONGEST_SIDE_PIXELS, CascadeDetector
 from worker.recognition.interfaces import Crop, Embeddings, Pack
 from worker.recognition.model import OnnxModel
-from worker.recognition.packs.catalogue import STARTER, STARTER_COMPACT, KnownPack
+from worker.recognition.packs.catalogue import STARTER, STARTER_COMPACT
+from worker.recognition.packs.entries import KnownPack
 from worker.recognition.packs.files import detector_fingerprint, fingerprint
 from worker.recognition.recognizers.gradient import COMPACT, FULL, gradient_histogram_graph
 from worker.recognition.similarity import SimilarityScale

@@ -14,7 +14,6 @@ from worker.recognition.interfaces import Alignment, Crop, Embeddings, Landmarks
 from worker.recognition.model import OnnxModel
 from worker.recognition.recognizers.arcface import unit_rows
 
-DIMENSION: Final = 128
 #: Where MTCNN's five points lie in dlib's crops: their mean, in pixels, over the faces of LFW's people of A to E, each
 #: cropped as dlib itself crops it by its own landmarks.
 _TEMPLATE: Landmarks = np.array(
@@ -28,25 +27,29 @@ CPU_BATCH_SIZES: Final = (1, 2, 4, 8, 16)
 class DlibRecognizer:
     """Embeds aligned faces with dlib's network. Safe to share between threads."""
 
-    dimension = DIMENSION
-
     def __init__(self, model: OnnxModel, *, mirrors: bool) -> None:
         """`mirrors`: embed each crop and its mirror image, and return the direction of the mean.
 
-        That takes twice as long, and finds a few more people (docs/models.md).
+        That takes twice as long, and finds a few more people (docs/models.md). Runs one crop to learn the dimension.
         """
         self._model = model
         self._mirrors = mirrors
+        [[blank]] = model.run([_blank()])
+        self.dimension = blank.size
 
     def embed(self, crops: Sequence[Crop]) -> Embeddings:
         seen = [*crops, *(_mirrored(crop) for crop in crops)] if self._mirrors else list(crops)
-        rows = np.array([row for (row,) in self._model.run(seen)], np.float32).reshape(-1, len(crops), DIMENSION)
-        return unit_rows(rows.mean(axis=0)) if len(crops) else np.empty((0, DIMENSION), np.float32)
+        rows = np.array([row for (row,) in self._model.run(seen)], np.float32).reshape(-1, len(crops), self.dimension)
+        return unit_rows(rows.mean(axis=0)) if len(crops) else np.empty((0, self.dimension), np.float32)
 
     def warm_up(self) -> None:
         """Run the model at every batch size it will be given."""
-        self._model.warm_up(np.full((ALIGNMENT.side_pixels, ALIGNMENT.side_pixels, 3), 128, np.uint8))
+        self._model.warm_up(_blank())
 
 
 def _mirrored(crop: Crop) -> Crop:
     return np.asarray(cv2.flip(crop, 1), np.uint8)
+
+
+def _blank() -> Crop:
+    return np.full((ALIGNMENT.side_pixels, ALIGNMENT.side_pixels, 3), 128, np.uint8)

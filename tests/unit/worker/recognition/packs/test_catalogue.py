@@ -19,7 +19,8 @@ from worker.face_index import FaceIndex
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Image
 from worker.recognition.packs import catalogue
-from worker.recognition.packs.catalogue import KNOWN_PACKS, KnownPack, PackKind, known_pack, pack_of_kind
+from worker.recognition.packs.catalogue import KNOWN_PACKS, known_pack, pack_of_kind
+from worker.recognition.packs.entries import KnownFile, KnownPack, PackKind
 from worker.recognition.packs.inventory import pack_entries, pack_entry
 from worker.recognition.packs.loading import load_pack
 from worker.recognition.similarity import SimilarityScale
@@ -34,13 +35,15 @@ def tile(colour: tuple[int, int, int]) -> Image:
     return picture
 
 
-FETCHED = [pack for pack in KNOWN_PACKS if not pack.is_built_in]
+FETCHED = [pack for pack in KNOWN_PACKS if pack.files]
 
 
 def test_every_pack_of_the_documentation_is_known() -> None:
     names = [
         "starter",
         "starter-compact",
+        "dlib",
+        "dlib-plain",
         "opencv_zoo",
         "buffalo_l",
         "buffalo_m",
@@ -50,7 +53,7 @@ def test_every_pack_of_the_documentation_is_known() -> None:
     ]
 
     assert [pack.name for pack in KNOWN_PACKS] == names
-    assert known_pack("buffalo_l") is KNOWN_PACKS[3]
+    assert known_pack("buffalo_l") is KNOWN_PACKS[5]
     assert known_pack("mine") is None
 
 
@@ -75,7 +78,7 @@ def test_a_file_of_one_sum_has_one_size() -> None:
 def test_only_insightface_forbids_commercial_use() -> None:
     allowed = {pack.name for pack in KNOWN_PACKS if pack.licence.allows_commercial_use}
 
-    assert allowed == {"starter", "starter-compact", "opencv_zoo"}
+    assert allowed == {"starter", "starter-compact", "dlib", "dlib-plain", "opencv_zoo"}
 
 
 @pytest.mark.parametrize("name", ["starter", "starter-compact", "opencv_zoo"])
@@ -193,7 +196,7 @@ def test_the_catalogue_and_the_installer_import_no_model_library() -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> KnownPack:
     """A known pack of two small files."""
-    files = tuple(catalogue.KnownFile(name=name, size_bytes=5, sha256=None) for name in ("a.onnx", "b.onnx"))
+    files = tuple(KnownFile(name=name, size_bytes=5, sha256=None) for name in ("a.onnx", "b.onnx"))
     pack = replace(pack_of_kind("insightface"), name="small", files=files)
     monkeypatch.setitem(catalogue._BY_NAME, "small", pack)
     return pack
@@ -202,7 +205,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> KnownPack:
 def test_nothing_is_installed_where_there_is_no_folder_of_packs(tmp_path: Path) -> None:
     entries = pack_entries(tmp_path / "nowhere", "starter")
 
-    assert [entry.state for entry in entries] == ["built in"] * 2 + ["not installed"] * 6
+    assert [entry.state for entry in entries] == ["built in"] * 2 + ["not installed"] * 8
     assert [entry.name for entry in entries if entry.is_active] == ["starter"]
 
 

@@ -12,7 +12,8 @@ from tests.unit.worker.recognition.synthetic_packs import detector_graph, make_p
 from tests.unit.worker.recognition.zoo_graphs import make_zoo_pack
 from worker.config import FaceConfig
 from worker.errors import ConfigError, PackDamaged, PackMissing
-from worker.recognition.packs.catalogue import KNOWN_PACKS, KnownPack
+from worker.recognition.packs.catalogue import KNOWN_PACKS
+from worker.recognition.packs.entries import KnownPack
 from worker.recognition.packs.files import file_digests, fingerprint
 from worker.recognition.packs.loading import load_pack
 
@@ -37,7 +38,7 @@ def test_a_known_pack_that_is_not_there_names_its_files_and_the_command_that_get
     with pytest.raises(PackMissing) as caught:
         load_pack(config(tmp_path, known.name))
 
-    for said in (*(file.name for file in known.files), f"`manage.py packs fetch {known.name}`"):
+    for said in (*known.model_names, f"`manage.py packs fetch {known.name}`"):
         assert said in str(caught.value)
 
 

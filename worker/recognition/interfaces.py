@@ -191,7 +191,7 @@ class Pack:
     providers: tuple[str, ...]
     #: The graphs that it runs, to check their health and to close them.
     models: tuple["Model", ...] = ()
-    #: One sentence shown wherever the pack is active; empty when there is nothing to warn of.
+    #: One sentence for the reports of the workers that run it; empty when there is nothing to warn of.
     warning: str = ""
 
     @property

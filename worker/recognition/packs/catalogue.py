@@ -15,62 +15,29 @@ from dataclasses import replace
 
 from worker.recognition.packs.entries import Carrier, KnownFile, KnownPack, Licence, PackKind
 
-#: The names of packs that other modules mention.
-STARTER = "starter"
-STARTER_COMPACT = "starter-compact"
-OPENCV_ZOO = "opencv_zoo"
-DLIB = "dlib"
-#: The same files as DLIB, without mirroring: half the time for each face, and another model.
-DLIB_PLAIN = "dlib-plain"
-
 _INSIGHTFACE_RELEASE = "https://github.com/deepinsight/insightface/releases/download/v0.7"
 #: At this address GitHub sends the file itself, although it is kept in Git LFS.
 _OPENCV_ZOO_MODELS = "https://github.com/opencv/opencv_zoo/raw/4.10.0/models"
 
-# The sources of each `match_similarity`:
+# The sources of each `match_similarity`. Only that of the dlib packs was measured by us:
 #
-# starter: of 100 LFW faces, each turned by up to 6 degrees, moved by up to 4 pixels, relit by up to 30 % and saved as
-# JPEG of quality 50, 95 % stay at least this similar to themselves and no other does; of the compact pack 96 %, and 2
-# other pairs in 10,000 do (tests/unit/worker/recognition/packs/test_starter_recall.py). Real portraits found by the
-# detector stay above 0.9. Strangers in real photos are under 0.6, but up to 0.8 when both are blurred beyond
-# recognition (faces of 25 pixels, magnified): so the threshold is at the upper end of the gap.
+# dlib: the cosine 0.928, which one in a thousand pairs of strangers on LFW exceeds (`python -m benchmarks.accuracy`;
+# mirrored embeddings), on the scale that people see: two strangers are 0.52 alike or so. It suits small galleries; the
+# more faces, the more strangers among the matches (docs/models.md). dlib-plain has the same one.
 #
-# opencv_zoo: the cosine that OpenCV's tutorial "DNN-based Face Detection And Recognition" gives for SFace, found on
-# LFW.
+# opencv_zoo: not measured here. The cosine that OpenCV's tutorial "DNN-based Face Detection And Recognition" gives for
+# SFace, found on LFW.
 #
-# dlib: the cosine 0.928, of which one in a thousand pairs of strangers on LFW is above (mirrored embeddings), on the
-# scale that people see: strangers are at 0.52 or so. It suits small galleries; the more faces, the more strangers.
-# dlib-plain has the same one.
-#
-# insightface: ArcFace embeddings of one person mostly have similarities of 0.4 to 0.8, those of two people around 0.
-# The threshold for a given rate of false matches depends on the pack: operators of a real pack should set their own.
+# insightface: not measured here. ArcFace embeddings of one person mostly have similarities of 0.4 to 0.8, those of two
+# people around 0. The threshold for a given rate of false matches depends on the pack: operators should set their own.
 
 # The sources of each `face_score`: insightface, the default `det_thresh` of InsightFace's `FaceAnalysis.prepare`, for
-# SCRFD. opencv_zoo, halfway along YuNet's scores; OpenCV's own examples ask for 0.9, which misses more faces. starter,
-# like these: the cascade's scores are scaled to it.
+# SCRFD. opencv_zoo, halfway along YuNet's scores; OpenCV's own examples ask for 0.9, which misses more faces. dlib:
+# chosen together with the detector's own thresholds, see `detectors.mtcnn`.
 #
 # `similarity_spread` is 1 where strangers have cosines around 0, as with ArcFace and SFace: the cosine itself is
 # readable.
 
-_STARTER = KnownPack(
-    name=STARTER,
-    kind="starter",
-    description="built in; finds the same portrait again, does not recognise people",
-    licence=Licence(
-        name="BSD, Apache-2.0",
-        sentence=(
-            "Free to use: the cascade is OpenCV's, shipped by scikit-image (BSD licence); the descriptor is "
-            "facequeue's own and holds nothing learned from photos."
-        ),
-        allows_commercial_use=True,
-    ),
-    dimension=512,
-    face_score=0.5,
-    match_similarity=0.75,
-    warning=(
-        "The starter pack finds the same portrait again; it does not recognise a person across years or photo sessions."
-    ),
-)
 _ANY_OPENCV_ZOO = KnownPack(
     name="",
     kind="opencv_zoo",
@@ -182,7 +149,7 @@ _MTCNN = Carrier(
     ),
 )
 _DLIB = KnownPack(
-    name=DLIB,
+    name="dlib",
     kind="dlib",
     description="MTCNN and dlib's ResNet; recognises people, for any use; from Python packages",
     licence=Licence(
@@ -195,6 +162,7 @@ _DLIB = KnownPack(
     ),
     dimension=128,
     match_similarity=0.79,
+    threshold_is_measured=True,
     similarity_spread=0.35,
     face_score=0.9,
     carriers=(_RESNET, _MTCNN),
@@ -246,32 +214,27 @@ def _insightface(
 
 
 #: A folder of graphs like those of the dlib pack, made from other weights.
-_ANY_DLIB = replace(_DLIB, name="", description="a folder of converted networks", dimension=None, carriers=())
+_ANY_DLIB = replace(
+    _DLIB,
+    name="",
+    description="a folder of converted networks",
+    dimension=None,
+    threshold_is_measured=False,
+    carriers=(),
+)
 
 KNOWN_PACKS: tuple[KnownPack, ...] = (
-    _STARTER,
-    replace(
-        _STARTER,
-        name=STARTER_COMPACT,
-        description="built in; as starter with smaller embeddings, to try out a change of the model",
-        dimension=128,
-        match_similarity=0.82,
-        warning=(
-            "The starter-compact pack finds the same portrait again; it does not recognise a person across years or "
-            "photo sessions."
-        ),
-    ),
     _DLIB,
     replace(
         _DLIB,
-        name=DLIB_PLAIN,
+        name="dlib-plain",
         description="the files of dlib without mirroring: half the time for each face, slightly less accurate",
         mirrors=False,
-        shares_folder_of=DLIB,
+        shares_folder_of="dlib",
     ),
     replace(
         _ANY_OPENCV_ZOO,
-        name=OPENCV_ZOO,
+        name="opencv_zoo",
         description="YuNet and SFace; small and fast; the choice for commercial use",
         dimension=128,
         files=(
@@ -335,7 +298,7 @@ KNOWN_PACKS: tuple[KnownPack, ...] = (
 _BY_NAME = {pack.name: pack for pack in KNOWN_PACKS}
 #: The entries for folders that have none of their own.
 _BY_KIND: Mapping[PackKind, KnownPack] = {
-    pack.kind: pack for pack in (_STARTER, _ANY_OPENCV_ZOO, _ANY_INSIGHTFACE, _ANY_DLIB)
+    pack.kind: pack for pack in (_ANY_OPENCV_ZOO, _ANY_INSIGHTFACE, _ANY_DLIB)
 }
 
 

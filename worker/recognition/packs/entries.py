@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 #: How a pack's files are read; one loader each.
-PackKind = Literal["starter", "opencv_zoo", "insightface", "dlib"]
+PackKind = Literal["dlib", "opencv_zoo", "insightface"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Carrier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPack:
-    """One entry of the catalogue. Its models are built in, or files as published, or made from files in carriers."""
+    """One entry of the catalogue. Its models are files as published, or made from files in carriers."""
 
     name: str
     kind: PackKind
@@ -62,10 +62,12 @@ class KnownPack:
     face_score: float
     #: Two faces at least this similar are shown as a match, unless the caller sets another threshold. A similarity.
     match_similarity: float
+    #: Whether `match_similarity` was measured by `benchmarks.accuracy`; otherwise it is what others have published.
+    threshold_is_measured: bool = False
     #: The cosines from 1 - spread to 1 are shown as similarities from 0 to 1; with 1, a similarity is the cosine. Over
     #: 0 and at most 1: see `similarity.SimilarityScale`.
     similarity_spread: float = 1.0
-    #: One sentence shown wherever the pack is active; empty when there is nothing to warn of.
+    #: One sentence for the reports of the workers that run the pack; empty when there is nothing to warn of.
     warning: str = ""
     #: The detector, then the recognizer.
     files: tuple[KnownFile, ...] = ()
@@ -78,10 +80,6 @@ class KnownPack:
     mirrors: bool = False
     #: The pack whose folder this one shares; empty for a pack with a folder of its own.
     shares_folder_of: str = ""
-
-    @property
-    def is_built_in(self) -> bool:
-        return self.kind == "starter"
 
     @property
     def has_detector_sizes(self) -> bool:

@@ -84,8 +84,6 @@ def install(
 
 def _known(name: str, sources: Sequence[str]) -> KnownPack | None:
     known = known_pack(name)
-    if known and known.is_built_in:
-        raise PackError(f"The pack {name!r} is built in: there is nothing to fetch.")
     if not name or name != Path(name).name or name.startswith("."):
         raise PackError(f"{name!r} cannot be the name of a pack: it must be that of a plain folder.")
     if not known and not sources:

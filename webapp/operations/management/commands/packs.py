@@ -99,8 +99,7 @@ class Command(BaseCommand):
         write = self.stdout.write
         write(f"{entry.name}: {entry.known.description if entry.known else 'a pack that is not in the catalogue'}")
         write(f"  state       {entry.state}{', FACE_PACK' if entry.is_active else ''}")
-        if entry.folder:
-            write(f"  folder      {entry.folder}")
+        write(f"  folder      {entry.folder}")
         if entry.known:
             self._write_known(entry.known)
         for file, digest in digests.items():
@@ -113,7 +112,9 @@ class Command(BaseCommand):
     def _write_known(self, known: KnownPack) -> None:
         write = self.stdout.write
         write(f"  licence     {known.licence.sentence}")
-        write(f"  embeddings  {known.dimension} values; a match at a similarity of {known.match_similarity:g} or more")
+        write(f"  embeddings  {known.dimension} values")
+        source = "measured by benchmarks.accuracy" if known.threshold_is_measured else "published; not measured here"
+        write(f"  threshold   a match at a similarity of {known.match_similarity:g} or more ({source})")
         for file in known.files:
             write(f"  file        {file.name} ({file.size_bytes:,} bytes)")
         for carrier in known.carriers:
@@ -147,7 +148,7 @@ class Command(BaseCommand):
     def _is_there(self, known: KnownPack, *, as_json: bool) -> bool:
         """Say so if the files of a pack without a folder of its own are installed already."""
         entry = pack_entry(_packs_dir(), _active(), known.name)
-        if entry is None or entry.folder is None or entry.state != "installed":
+        if entry is None or entry.state != "installed":
             return False
         with _one_sentence():
             _digests(entry)
@@ -181,12 +182,12 @@ def _active() -> str:
 
 
 def _described(entry: PackEntry) -> dict[str, Any]:
-    return asdict(entry) | {"folder": str(entry.folder) if entry.folder else None}
+    return asdict(entry) | {"folder": str(entry.folder)}
 
 
 def _digests(entry: PackEntry) -> dict[str, str]:
     """Return the SHA-256 of each file of the pack. Raises PackDamaged when one differs from the published file."""
-    if entry.folder is None or not entry.is_here:
+    if not entry.is_here:
         return {}
     if entry.known is None:
         return _digests_in(entry.folder)

@@ -45,6 +45,13 @@ _OPENCV_ZOO_MODELS = "https://github.com/opencv/opencv_zoo/raw/4.10.0/models"
 # insightface: ArcFace embeddings of one person mostly have similarities of 0.4 to 0.8, those of two people around 0.
 # The threshold for a given rate of false matches depends on the pack: operators of a real pack should set their own.
 
+# The sources of each `face_score`: insightface, the default `det_thresh` of InsightFace's `FaceAnalysis.prepare`, for
+# SCRFD. opencv_zoo, halfway along YuNet's scores; OpenCV's own examples ask for 0.9, which misses more faces. starter,
+# like these: the cascade's scores are scaled to it.
+#
+# `similarity_spread` is 1 where strangers have cosines around 0, as with ArcFace and SFace: the cosine itself is
+# readable.
+
 _STARTER = KnownPack(
     name=STARTER,
     kind="starter",
@@ -58,6 +65,7 @@ _STARTER = KnownPack(
         allows_commercial_use=True,
     ),
     dimension=512,
+    face_score=0.5,
     match_similarity=0.75,
     warning=(
         "The starter pack finds the same portrait again; it does not recognise a person across years or photo sessions."
@@ -76,6 +84,7 @@ _ANY_OPENCV_ZOO = KnownPack(
         allows_commercial_use=True,
     ),
     dimension=None,
+    face_score=0.5,
     match_similarity=0.363,
 )
 _ANY_INSIGHTFACE = KnownPack(
@@ -91,6 +100,7 @@ _ANY_INSIGHTFACE = KnownPack(
         allows_commercial_use=False,
     ),
     dimension=None,
+    face_score=0.5,
     match_similarity=0.4,
     warning="This pack's weights are licensed by InsightFace for non-commercial research only.",
 )
@@ -235,6 +245,9 @@ def _insightface(
     )
 
 
+#: A folder of graphs like those of the dlib pack, made from other weights.
+_ANY_DLIB = replace(_DLIB, name="", description="a folder of converted networks", dimension=None, carriers=())
+
 KNOWN_PACKS: tuple[KnownPack, ...] = (
     _STARTER,
     replace(
@@ -322,7 +335,7 @@ KNOWN_PACKS: tuple[KnownPack, ...] = (
 _BY_NAME = {pack.name: pack for pack in KNOWN_PACKS}
 #: The entries for folders that have none of their own.
 _BY_KIND: Mapping[PackKind, KnownPack] = {
-    pack.kind: pack for pack in (_STARTER, _ANY_OPENCV_ZOO, _ANY_INSIGHTFACE, _DLIB)
+    pack.kind: pack for pack in (_STARTER, _ANY_OPENCV_ZOO, _ANY_INSIGHTFACE, _ANY_DLIB)
 }
 
 

@@ -76,6 +76,15 @@ def current_manifest(folder: Path, known: KnownPack) -> ConvertedManifest:
     return manifest
 
 
+def is_converted(folder: Path) -> bool:
+    """Return whether the folder has the manifest of a converted pack, sound or not."""
+    try:
+        stated = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(stated, dict) and stated.get("kind") == "dlib"
+
+
 def conversion_version() -> int:
     from worker.recognition.packs.dlib_conversion import CONVERSION_VERSION  # only here: it loads what reads weights
 
@@ -90,7 +99,7 @@ def _read(file: Path, known: KnownPack) -> ConvertedManifest:
     is_sound = (
         manifest.kind == known.kind
         and isinstance(manifest.conversion, int)
-        and _names_texts(manifest.sources, known.sources)
+        and _names_texts(manifest.sources, known.sources or manifest.sources)
         and _names_texts(manifest.graphs, known.graphs)
     )
     if not is_sound:

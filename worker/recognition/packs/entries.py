@@ -58,12 +58,13 @@ class KnownPack:
     licence: Licence
     #: Values of an embedding; None where the model decides.
     dimension: int | None
-    #: Two faces at least this similar are shown as a match, unless the caller sets another threshold.
+    #: A detection with at least this score is a face, unless FACE_CONFIG's min_face_score says otherwise; 0..1.
+    face_score: float
+    #: Two faces at least this similar are shown as a match, unless the caller sets another threshold. A similarity.
     match_similarity: float
-    #: What people see as similarity is 1 - (1 - cosine) / spread; 1 leaves the cosine as it is.
+    #: The cosines from 1 - spread to 1 are shown as similarities from 0 to 1; with 1, a similarity is the cosine. Over
+    #: 0 and at most 1: see `similarity.SimilarityScale`.
     similarity_spread: float = 1.0
-    #: A detection with at least this score is a face, unless the configuration sets another one.
-    face_score: float = 0.5
     #: One sentence shown wherever the pack is active; empty when there is nothing to warn of.
     warning: str = ""
     #: The detector, then the recognizer.
@@ -81,6 +82,11 @@ class KnownPack:
     @property
     def is_built_in(self) -> bool:
         return self.kind == "starter"
+
+    @property
+    def has_detector_sizes(self) -> bool:
+        """Whether FACE_CONFIG's smallest_face_pixels and longest_side_pixels are settings of its detector."""
+        return self.kind == "dlib"
 
     @property
     def folder(self) -> str:

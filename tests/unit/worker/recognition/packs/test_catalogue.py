@@ -25,6 +25,7 @@ from worker.recognition.packs.dlib_conversion import SOURCES
 from worker.recognition.packs.entries import KnownFile, KnownPack, PackKind
 from worker.recognition.packs.inventory import pack_entries, pack_entry
 from worker.recognition.packs.loading import load_pack
+from worker.recognition.similarity import SimilarityScale
 from worker.vector_search.interfaces import FaceRecord, Match
 from worker.vector_search.memory import InMemoryVectorStore
 
@@ -117,6 +118,7 @@ def test_a_loaded_pack_is_what_the_catalogue_says(name: str, tmp_path: Path) -> 
 
     assert known is not None
     assert (pack.dimension, pack.match_similarity) == (known.dimension, known.match_similarity)
+    assert (pack.face_score, pack.similarity) == (known.face_score, SimilarityScale(known.similarity_spread))
     assert pack.licence == known.licence.sentence
 
 
@@ -135,13 +137,37 @@ def test_an_entry_decides_from_which_similarity_on_a_search_finds_a_face(
     make_pack(tmp_path / "insightface_of_mine")
     config = FaceConfig(packs_dir=tmp_path, pack="starter" if kind == "starter" else f"{kind}_of_mine")
 
-    for match_similarity, is_found in ((0.55, True), (0.65, False)):
-        entry = replace(pack_of_kind(kind), match_similarity=match_similarity)
+    # With a spread of 0.5, a cosine of 0.6 is a similarity of 0.2.
+    for spread, match_similarity, shown in ((1, 0.55, 0.6), (1, 0.65, None), (0.5, 0.15, 0.2), (0.5, 0.25, None)):
+        entry = replace(pack_of_kind(kind), match_similarity=match_similarity, similarity_spread=spread)
         monkeypatch.setitem(catalogue._BY_KIND if kind != "starter" else catalogue._BY_NAME, kind, entry)
 
         found = search_with_a_face_that_is_alike_by(0.6, config, PICTURES[kind])
 
-        assert [match.similarity for match in found] == ([pytest.approx(0.6, abs=0.001)] if is_found else [])
+        assert [match.similarity for match in found] == ([pytest.approx(shown, abs=0.001)] if shown else [])
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_an_entry_decides_which_score_is_a_face(
+    kind: PackKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_zoo_pack(tmp_path / "opencv_zoo_of_mine")
+    make_pack(tmp_path / "insightface_of_mine")
+    config = FaceConfig(packs_dir=tmp_path, pack="starter" if kind == "starter" else f"{kind}_of_mine")
+    fingerprints = set()
+
+    for face_score, is_face in ((0.5, True), (1.0, False)):
+        entry = replace(pack_of_kind(kind), face_score=face_score)
+        monkeypatch.setitem(catalogue._BY_KIND if kind != "starter" else catalogue._BY_NAME, kind, entry)
+        engine = FaceEngine(config)
+        engine.open()
+
+        seen = engine.detect(PICTURES[kind])
+
+        assert (bool(seen.faces), {each.reason for each in seen.rejected} >= {"low_score"}) == (is_face, not is_face)
+        fingerprints.add(engine.pack.detector_fingerprint)
+        engine.close()
+    assert len(fingerprints) == 2
 
 
 def search_with_a_face_that_is_alike_by(cosine: float, config: FaceConfig, picture: Image) -> list[Match]:

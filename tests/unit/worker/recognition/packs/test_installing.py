@@ -184,7 +184,6 @@ def test_a_pack_that_nobody_knows_is_taken_whole_and_can_be_loaded(packs: Path, 
 @pytest.mark.parametrize(
     ("name", "source", "sentence"),
     [
-        ("starter", "", "built in"),
         ("nobody", "", "--from"),
         ("nobody", "https://example.org/files", r"\.zip"),
         ("../x", "/tmp", "plain folder"),

@@ -297,9 +297,7 @@ KNOWN_PACKS: tuple[KnownPack, ...] = (
 )
 _BY_NAME = {pack.name: pack for pack in KNOWN_PACKS}
 #: The entries for folders that have none of their own.
-_BY_KIND: Mapping[PackKind, KnownPack] = {
-    pack.kind: pack for pack in (_ANY_OPENCV_ZOO, _ANY_INSIGHTFACE, _ANY_DLIB)
-}
+_BY_KIND: Mapping[PackKind, KnownPack] = {pack.kind: pack for pack in (_ANY_OPENCV_ZOO, _ANY_INSIGHTFACE, _ANY_DLIB)}
 
 
 def known_pack(name: str) -> KnownPack | None:

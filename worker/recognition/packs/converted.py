@@ -6,6 +6,7 @@ Light: reading a manifest loads no model library.
 """
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -99,18 +100,20 @@ def _read(file: Path, known: KnownPack) -> ConvertedManifest:
     is_sound = (
         manifest.kind == known.kind
         and isinstance(manifest.conversion, int)
-        and _names_texts(manifest.sources, known.sources or manifest.sources)
-        and _names_texts(manifest.graphs, known.graphs)
+        and _are_digests(manifest.sources)
+        and _are_digests(manifest.graphs)
+        # The entry of a kind knows no sources: such a folder may be made from other weights, or be a copy. It must have
+        # some, because the fingerprint is theirs.
+        and (set(manifest.sources) == set(known.sources) if known.carriers else manifest.sources)
+        and set(manifest.graphs) == set(known.graphs)
     )
     if not is_sound:
         raise PackDamaged(f"{file} is not the manifest of a pack of the kind {known.kind}. {_remedy(known)}")
     return manifest
 
 
-def _names_texts(digests: Any, names: Any) -> bool:
-    return (
-        isinstance(digests, dict) and set(digests) == set(names) and all(isinstance(d, str) for d in digests.values())
-    )
+def _are_digests(stated: Any) -> bool:
+    return isinstance(stated, dict) and all(re.fullmatch("[0-9a-f]{64}", str(digest)) for digest in stated.values())
 
 
 def _published(known: KnownPack) -> dict[str, str]:
@@ -118,4 +121,5 @@ def _published(known: KnownPack) -> dict[str, str]:
 
 
 def _remedy(known: KnownPack) -> str:
-    return f"`manage.py packs fetch {known.folder} --force` makes the pack again."
+    # A folder of another name is a copy of the pack that is called after its kind.
+    return f"`manage.py packs fetch {known.folder or known.kind} --force` makes the pack again."

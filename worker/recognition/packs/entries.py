@@ -117,5 +117,5 @@ class KnownPack:
 
     @property
     def file_names(self) -> str:
-        """The names of the models in a sentence: "a.onnx and b.onnx"."""
-        return " and ".join(self.model_names)
+        """The names of the models in a sentence: "a.onnx, b.onnx and c.onnx"."""
+        return " and ".join(filter(None, (", ".join(self.model_names[:-1]), self.model_names[-1])))

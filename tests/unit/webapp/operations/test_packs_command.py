@@ -2,15 +2,26 @@
 
 import io
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from tests.unit.worker.recognition.packs.small_carriers import (
+    ALPHA,
+    BETA,
+    carrier_of,
+    conversion,
+    make_wheel,
+    small_pack,
+)
 from tests.unit.worker.recognition.synthetic_packs import make_pack
 from tests.unit.worker.recognition.zoo_graphs import DETECTOR, make_zoo_pack
-from worker.recognition.packs.catalogue import KNOWN_PACKS
+from worker.recognition.packs import catalogue, inventory
+from worker.recognition.packs.catalogue import KNOWN_PACKS, known_pack
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +136,66 @@ def test_a_licence_that_allows_commercial_use_is_no_warning(tmp_path: Path) -> N
         call_command("packs", "fetch", "opencv_zoo", "--from", str(tmp_path / "gone"), stderr=err)
 
     assert err.getvalue() == ""
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two small wheels, of which the pack `dlib` is made in this test; another pack shares its folder."""
+    alpha = make_wheel(tmp_path / "wheels", "alpha", "1.0", ALPHA)
+    beta = make_wheel(tmp_path / "wheels", "beta", "2.0", BETA)
+    dlib = replace(small_pack(carrier_of(alpha, ALPHA), carrier_of(beta, BETA)), name="dlib")
+    plain = replace(dlib, name="dlib-plain", shares_folder_of="dlib", mirrors=False)
+    monkeypatch.setitem(sys.modules, "worker.recognition.packs.dlib_conversion", conversion())
+    monkeypatch.setattr(inventory, "KNOWN_PACKS", (dlib, plain))
+    for pack in (dlib, plain):
+        monkeypatch.setitem(catalogue._BY_NAME, pack.name, pack)
+    return tmp_path / "wheels"
+
+
+def test_a_pack_is_made_from_two_packages_and_another_shares_its_folder(packs_dir: Path, wheels: Path) -> None:
+    printed, _ = packs("fetch", "dlib", "--from", *sorted(wheels.iterdir()))
+
+    assert f"Installed in {packs_dir / 'dlib'}. Start with FACE_PACK=dlib," in printed
+    assert line_of(packs()[0], "dlib").split()[:2] == ["dlib", "installed"]
+    assert line_of(packs()[0], "dlib-plain").split()[:2] == ["dlib-plain", "installed"]
+    assert sorted(json.loads(packs("show", "dlib-plain", "--json")[0])["sha256"]) == ["a.onnx", "b.onnx"]
+
+    printed, _ = packs("fetch", "dlib-plain")
+    assert printed.startswith(f"dlib-plain is there already: it has the files of dlib, in {packs_dir / 'dlib'}.")
+    assert "FACE_PACK=dlib-plain" in printed
+    with pytest.raises(CommandError, match="exists already; --force replaces it"):
+        packs("fetch", "dlib", "--from", wheels)
+
+
+def test_the_second_name_of_a_folder_installs_it_too(packs_dir: Path, wheels: Path) -> None:
+    summary = json.loads(packs("fetch", "dlib-plain", "--from", wheels, "--json")[0])
+
+    assert (summary["name"], summary["folder"]) == ("dlib-plain", str(packs_dir / "dlib"))
+    assert json.loads(packs("fetch", "dlib-plain", "--json")[0]) == summary
+
+
+def test_a_pack_of_another_release_is_listed_with_what_to_do_and_shown_as_a_sentence(
+    packs_dir: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packs("fetch", "dlib", "--from", wheels)
+    monkeypatch.setitem(sys.modules, "worker.recognition.packs.dlib_conversion", conversion(version=8))
+
+    assert "dlib is incomplete, or of another release: `manage.py packs fetch dlib --force` installs" in packs()[0]
+    with pytest.raises(CommandError, match="made by version 7 of the conversion; this release has version 8"):
+        packs("show", "dlib")
+
+
+def test_licence_and_provenance_of_each_part_are_shown_in_full() -> None:
+    printed, _ = packs("show", "dlib")
+    known = known_pack("dlib")
+    assert known is not None
+
+    for carrier in known.carriers:
+        for said in (f"{carrier.package} {carrier.version}", carrier.licence.sentence, carrier.provenance):
+            assert said in printed
+        for file in (carrier.wheel, *carrier.files):
+            assert f"{file.name} ({file.size_bytes:,} bytes)" in printed
+            assert str(file.sha256) in printed
 
 
 @pytest.mark.parametrize("name", ["starter", "starter-compact"])

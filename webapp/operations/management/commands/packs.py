@@ -121,7 +121,7 @@ class Command(BaseCommand):
             write(f"  package     {carrier.package} {carrier.version}, from a package index, by pip")
             write(f"    wheel       {wheel.name} ({wheel.size_bytes:,} bytes)")
             write(f"    sha256      {wheel.sha256}")
-            write(f"    licence     {carrier.licence.name}: {carrier.licence.sentence}")
+            write(f"    licence     {carrier.licence.sentence}")
             write(f"    provenance  {carrier.provenance}")
             for file in carrier.files:
                 write(f"    taken       {file.name} ({file.size_bytes:,} bytes)")

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
+from django.conf import settings
 
 from tests import pictures
 from tests.unit.worker.recognition.synthetic_packs import make_pack
@@ -20,6 +21,7 @@ from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Image
 from worker.recognition.packs import catalogue
 from worker.recognition.packs.catalogue import KNOWN_PACKS, known_pack, pack_of_kind
+from worker.recognition.packs.dlib_conversion import SOURCES
 from worker.recognition.packs.entries import KnownFile, KnownPack, PackKind
 from worker.recognition.packs.inventory import pack_entries, pack_entry
 from worker.recognition.packs.loading import load_pack
@@ -67,6 +69,31 @@ def test_a_fetched_pack_says_what_is_needed_to_fetch_and_to_verify_it(pack: Know
     for download in pack.downloads:
         assert re.fullmatch(r"https://github\.com/\S+/(\S+)", download.url)
         assert download.url.endswith(f"/{download.name}")
+
+
+def test_the_pack_dlib_is_pinned_to_two_wheels_and_four_files_in_them() -> None:
+    dlib, plain = known_pack("dlib"), known_pack("dlib-plain")
+    assert dlib is not None
+    assert plain is not None
+
+    assert sorted(dlib.sources) == sorted(SOURCES)
+    assert not any("68_face_landmarks" in name for name in dlib.sources)  # not for commercial use
+    for carrier in dlib.carriers:
+        assert carrier.wheel.name.endswith("-py3-none-any.whl")
+        assert carrier.provenance
+        for file in (carrier.wheel, carrier.licence_file, *carrier.files):
+            assert re.fullmatch("[0-9a-f]{64}", file.sha256 or "")
+    assert (dlib.folder, plain.folder) == ("dlib", "dlib")
+    assert (dlib.mirrors, plain.mirrors) == (True, False)
+    assert plain.carriers == dlib.carriers
+
+
+def test_the_list_of_carriers_pins_what_the_catalogue_pins() -> None:
+    lines = (settings.BASE_DIR / "requirements" / "carriers.txt").read_text().splitlines()
+    dlib = known_pack("dlib")
+    assert dlib is not None
+
+    assert [line for line in lines if not line.startswith("#")] == [carrier.requirement for carrier in dlib.carriers]
 
 
 def test_a_file_of_one_sum_has_one_size() -> None:

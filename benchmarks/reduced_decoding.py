@@ -5,7 +5,7 @@ installed packages ship, original and mirrored, magnified 2, 3 and 4 times (Lanc
 to 18 megapixels with the same faces. Each photo is processed in several ways and compared with the full decode:
 
 * reduced: detected and cropped in the reduced picture
-* mixed:   detected in the reduced picture; faces under 112 pixels there are cropped from the full one
+* mixed:   detected in the reduced picture; faces smaller there than the crop are cropped from the full one
 * placed:  detected in the full picture, cropped in the reduced one: the effect of the pixels alone
 * resaved: the full decode of a copy saved with quality 75: how the change compares with that of saving again
 
@@ -33,7 +33,7 @@ from tests import pictures
 from worker.config import FaceConfig
 from worker.images import DecodedImage, ImageLimits, decode
 from worker.recognition.alignment import aligned_crop
-from worker.recognition.interfaces import CROP_SIZE_PIXELS, Box, Crop, Detection, Pack
+from worker.recognition.interfaces import Box, Crop, Detection, Pack
 from worker.recognition.packs.loading import load_pack
 
 PHOTOS = ("six_people", "astronaut", "mask_black", "mask_blue", "mask_green", "mask_white")
@@ -103,7 +103,7 @@ def _measure(pack: Pack) -> dict[str, Any]:
             )
         gallery = np.concatenate([*(found["whole"].embeddings for found in seen), strangers])
         for way, comparison in comparisons.items():
-            _compare(comparison, seen, way, gallery, pack.match_similarity)
+            _compare(comparison, seen, way, gallery, pack.match_cosine)
     return {
         "pack": pack.name,
         "photos": len(decoded_again),
@@ -143,8 +143,8 @@ def _detected(pack: Pack, image: DecodedImage) -> list[Detection]:
     return [detection for detection in detections if detection.score >= LEAST_SCORE]
 
 
-def _is_small(detection: Detection) -> bool:
-    return min(detection.box.width, detection.box.height) < CROP_SIZE_PIXELS
+def _is_small(detection: Detection, pack: Pack) -> bool:
+    return min(detection.box.width, detection.box.height) < pack.alignment.side_pixels
 
 
 def _described(
@@ -154,11 +154,11 @@ def _described(
     origin = np.array(image.origin, np.float32)
     crops: list[Crop] = []
     for detection in detections:
-        if small_from is not None and _is_small(detection):
+        if small_from is not None and _is_small(detection, pack):
             landmarks = origin + detection.landmarks / np.float32(image.scale)
-            crops.append(aligned_crop(small_from.pixels, landmarks, is_smooth=pack.smooth_crops))
+            crops.append(aligned_crop(small_from.pixels, landmarks, pack.alignment))
         else:
-            crops.append(aligned_crop(image.pixels, detection.landmarks, is_smooth=pack.smooth_crops))
+            crops.append(aligned_crop(image.pixels, detection.landmarks, pack.alignment))
     boxes = [_in_whole(detection.box, image) for detection in detections]
     return _Found(boxes=boxes, embeddings=pack.recognizer.embed(crops))
 
@@ -191,7 +191,7 @@ def _compare(
     seen: list[dict[str, _Found]],
     way: str,
     gallery: NDArray[np.float32],
-    match_similarity: float,
+    match_cosine: float,
 ) -> None:
     """Add one way's results for some photos; the gallery starts with the faces of their full decodes."""
     row = 0
@@ -207,11 +207,11 @@ def _compare(
                 comparison.first.append(False)
             else:
                 matched.add(best)
-                similarities = gallery @ other.embeddings[best]
+                alike = gallery @ other.embeddings[best]
                 comparison.overlaps.append(overlaps[best])
                 comparison.cosines.append(float(embedding @ other.embeddings[best]))
-                comparison.found.append(bool(similarities[row] >= match_similarity))
-                comparison.first.append(int(similarities.argmax()) == row)
+                comparison.found.append(bool(alike[row] >= match_cosine))
+                comparison.first.append(int(alike.argmax()) == row)
             row += 1
         comparison.gained += len(other.boxes) - len(matched)
 

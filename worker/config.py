@@ -57,8 +57,12 @@ class FaceConfig(Settings):
     elsewhere counts as at most one run's items. `repair_graphs` lets a pack's graphs be rewritten so that they run
     faster with the same result.
 
-    A face is rejected below `min_face_score` (the detector's score, 0..1), `min_face_pixels` (the shorter side of its
-    box) or `min_face_quality` (0..1).
+    A face is rejected below `min_face_score` (the detector's score, 0..1; None: the pack's own), `min_face_pixels` (the
+    shorter side of its box) or `min_face_quality` (0..1).
+
+    `smallest_face_pixels` is the side of the smallest faces that the detector looks for, and a picture whose longer
+    side is over `longest_side_pixels` is reduced to it first; None: the pack's own. Only the detector of the dlib packs
+    has these settings; the others look at every picture in one size.
 
     Photos are decoded by `decode_threads` threads, each of which holds one picture. `reduced_decoding` reads large
     JPEGs at a fraction of their size where that is enough.
@@ -67,7 +71,7 @@ class FaceConfig(Settings):
     dictionary: ClassVar[str] = "FACE_CONFIG"
 
     packs_dir: Folder
-    pack: Annotated[str, _PACK] = "starter"
+    pack: Annotated[str, _PACK] = "dlib"
     providers: Annotated[tuple[str, ...], _PROVIDERS] = ("CPUExecutionProvider",)
     allow_provider_fallback: Flag = False
     runs_at_once: Annotated[int | None, whole(1, 64)] = None
@@ -83,9 +87,11 @@ class FaceConfig(Settings):
     max_image_pixels: Annotated[int, whole(1, LARGEST_MAX_IMAGE_PIXELS)] = ImageLimits().max_pixels
     reduced_decoding: Flag = False
     decode_threads: Annotated[int, whole(1, 256)] = field(default_factory=_decode_threads)
-    min_face_score: Share = 0.5
+    min_face_score: Share | None = None
     min_face_pixels: Annotated[int, whole(0, 10_000)] = 0
     min_face_quality: Share = 0.0
+    smallest_face_pixels: Annotated[int | None, whole(12, 10_000)] = None
+    longest_side_pixels: Annotated[int | None, whole(64, 20_000)] = None
 
     @property
     def image_limits(self) -> ImageLimits:
@@ -97,4 +103,8 @@ class FaceConfig(Settings):
 
         Low enough to include the faces that are then rejected for their score, but not all the noise below them.
         """
-        return min(self.min_face_score, _FAINTEST_SCORE)
+        return min(self.least_face_score(_FAINTEST_SCORE), _FAINTEST_SCORE)
+
+    def least_face_score(self, of_pack: float) -> float:
+        """Return the score (0..1) from which a detection is a face: the one set here, else that of the pack."""
+        return of_pack if self.min_face_score is None else self.min_face_score

@@ -8,9 +8,6 @@ from worker.images import DecodedImage, decode
 from worker.metrics import NO_STAGES, Stages, timed
 from worker.recognition.interfaces import DetectedFaces, Detection, Engine, Image, Reduction
 
-#: Every pack's detector letterboxes pictures to this side, so it gains nothing from a larger one.
-ENOUGH_PIXELS = 640
-
 
 def detect_faces(
     engine: Engine,
@@ -26,7 +23,7 @@ def detect_faces(
     then too small. `located` are faces that the same detector found in the picture before: with them it does not run.
     Raises what `decode` and `Engine.detect` raise.
     """
-    enough_pixels = ENOUGH_PIXELS if engine.config.reduced_decoding else None
+    enough_pixels = engine.pack.enough_pixels if engine.config.reduced_decoding else None
     with timed(stages, "decode"):
         picture = decode(data, limits=limits, enough_pixels=enough_pixels)
     reduction = _reduction(picture, whole=cache(lambda: decode(data, limits=limits).pixels))

@@ -1,7 +1,10 @@
-"""FaceIndex: the face engine and the vector store as one object, which is all that a task calls."""
+"""FaceIndex: the face engine and the vector store as one object, which is all that a task calls.
+
+Here the store's cosines become the pack's similarities, and a `min_similarity` becomes a cosine: stores know no packs.
+"""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -45,7 +48,7 @@ class SearchAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """Whether two pictures show the same person: the largest face of each and their similarity (cosine, -1..1)."""
+    """Whether two pictures show the same person: the largest face of each and their similarity (-1..1)."""
 
     similarity: float
     is_match: bool
@@ -125,10 +128,10 @@ class FaceIndex:
     ) -> SearchAnswer:
         """Return the faces in the image, each with its best `limit` matches from all these galleries together.
 
-        Matches below `min_similarity` (cosine, -1..1; None for the pack's default) are left out. `faces="largest"`
+        Matches below `min_similarity` (-1..1, -1 for all; None for the pack's default) are left out. `faces="largest"`
         searches only for the largest face. Raises NotOpen, ImageError, and what `VectorStore.search` raises.
         """
-        match_similarity = self._engine.pack.match_similarity
+        least = self._least_similarity(min_similarity)
         seen = self._seen(image, faces)
         if not seen.faces:
             return SearchAnswer(faces=(), rejected=seen.rejected, width=seen.width, height=seen.height)
@@ -136,14 +139,15 @@ class FaceIndex:
             gallery_ids=gallery_ids,
             embeddings=np.stack([face.embedding for face in seen.faces]),
             limit=limit,
-            min_similarity=match_similarity if min_similarity is None else min_similarity,
+            min_similarity=self._cosine(least),
         )
         with timed(self._stages, "search"):
             found = self._store.search(query)
         if self._live is not None:
             self._live.offer(query)
         searched = tuple(
-            SearchedFace(face=face, matches=tuple(matches)) for face, matches in zip(seen.faces, found, strict=True)
+            SearchedFace(face=face, matches=tuple(self._shown(matches, least)))
+            for face, matches in zip(seen.faces, found, strict=True)
         )
         return SearchAnswer(faces=searched, rejected=seen.rejected, width=seen.width, height=seen.height)
 
@@ -152,9 +156,9 @@ class FaceIndex:
 
         Raises NotOpen, Busy, ImageError, NoFaceFound.
         """
-        least = self._engine.pack.match_similarity if min_similarity is None else min_similarity
+        least = self._least_similarity(min_similarity)
         faces = (self._largest_face(one, "first"), self._largest_face(other, "second"))
-        similarity = rounded_similarity(float(faces[0].embedding @ faces[1].embedding))
+        similarity = self._similarity(rounded_similarity(float(faces[0].embedding @ faces[1].embedding)))
         return Verification(similarity=similarity, is_match=similarity >= least, faces=faces)
 
     def add(self, photos: Sequence[PhotoToIndex]) -> list[PhotoOutcome]:
@@ -176,6 +180,7 @@ class FaceIndex:
 
         Those below the pack's match similarity are left out. Runs no model. Raises what the store raises.
         """
+        least = self._engine.pack.match_similarity
         embeddings = self._store.fetch(face_ids)
         if not embeddings:
             return {}
@@ -183,14 +188,32 @@ class FaceIndex:
             gallery_ids=(gallery_id,),
             embeddings=np.stack(list(embeddings.values())),
             limit=limit + 1,
-            min_similarity=self._engine.pack.match_similarity,
+            min_similarity=self._cosine(least),
         )
         found = zip(embeddings, self._store.search(query), strict=True)
-        return {face_id: [match for match in matches if match.face_id != face_id][:limit] for face_id, matches in found}
+        return {
+            face_id: [match for match in self._shown(matches, least) if match.face_id != face_id][:limit]
+            for face_id, matches in found
+        }
 
     def find_known_face(self) -> None:
         """Run a known face through the model and find it in the store, bypassing every cache. See `canary.py`."""
         find_known_face(self._engine, self._store, limits=self._limits)
+
+    def _least_similarity(self, asked: float | None) -> float:
+        return self._engine.pack.match_similarity if asked is None else asked
+
+    def _cosine(self, similarity: float) -> float:
+        """Return the cosine to ask the store for. Rounded as its matches are: none that `_shown` keeps is missed."""
+        return rounded_similarity(self._engine.pack.similarity.cosine_of(similarity))
+
+    def _similarity(self, cosine: float) -> float:
+        return rounded_similarity(self._engine.pack.similarity.of_cosine(cosine))
+
+    def _shown(self, matches: Iterable[Match], least: float) -> list[Match]:
+        """Return a store's matches with similarities in place of cosines, without those that are less alike."""
+        alike = (replace(match, similarity=self._similarity(match.similarity)) for match in matches)
+        return [match for match in alike if match.similarity >= least]
 
     def _largest_face(self, image: bytes, which: str) -> Face:
         seen = self._seen(image, "largest")
@@ -202,9 +225,7 @@ class FaceIndex:
         """Return the embedded faces of a query image, from the cache if an earlier search has seen the image."""
         if self._query_faces is None:
             return self._see(image, faces)
-        config = self._engine.config
-        thresholds = (config.min_face_score, config.min_face_pixels, config.min_face_quality)
-        variant = ":".join(map(str, (faces, *thresholds, config.reduced_decoding)))
+        variant = f"{faces}:{self._engine.pack.detector_fingerprint}"
         return self._query_faces.faces(image, variant=variant, find=lambda: self._see(image, faces))
 
     def _see(self, image: bytes, faces: Literal["all", "largest"]) -> QueryFaces:

@@ -52,13 +52,14 @@ def measure_collection(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
     try:
         request = parse(MeasureRequest, message)
         index, store = state.indexes.index(request.target), state.indexes.bare_store(request.target)
-        similarity = state.indexes.pack.match_similarity
         began = time.monotonic()
         measured = Measured(
             collection=request.target.collection,
             run_id=request.run_id,
             face_count=count_users_faces(store),
-            match_recall=gate_match_recall(store, min_similarity=similarity, ignored={CANARY_GALLERY_ID}),
+            match_recall=gate_match_recall(
+                store, min_similarity=state.indexes.pack.match_cosine, ignored={CANARY_GALLERY_ID}
+            ),
             neighbours={
                 face_id: tuple(Match.model_validate(match, from_attributes=True) for match in matches)
                 for gallery_id, face_ids in request.face_ids.items()

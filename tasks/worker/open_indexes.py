@@ -174,7 +174,7 @@ class OpenIndexes:
         bare_store = TunedVectorStore(opened.service, search_params)
         live = LiveQueries(
             bare_store,
-            min_similarity=self._engine.pack.match_similarity,
+            min_similarity=self._engine.pack.match_cosine,
             sampled_share=share,
         )
         index = FaceIndex(

@@ -30,6 +30,8 @@ FACE: Final[Variables] = {
     "MIN_FACE_SCORE": ("FACE_MIN_SCORE", as_number),
     "MIN_FACE_PIXELS": ("FACE_MIN_PIXELS", as_whole),
     "MIN_FACE_QUALITY": ("FACE_MIN_QUALITY", as_number),
+    "SMALLEST_FACE_PIXELS": ("FACE_SMALLEST_PIXELS", as_whole),
+    "LONGEST_SIDE_PIXELS": ("FACE_LONGEST_SIDE_PIXELS", as_whole),
 }
 MILVUS: Final[Variables] = {
     "URI": ("MILVUS_URI", as_text),

@@ -22,6 +22,7 @@ GATES: Final = (OUTCOMES, COUNTS, RECALL, ANSWERS, WORKERS)
 ROLLBACK_GATES: Final = (OUTCOMES, WORKERS)
 
 #: Neighbours whose similarities differ by less count as equally near: pictures of one moment, or duplicates.
+#: On the scale that people read, so that it means about as much for every pack.
 AS_NEAR: Final = 0.02
 
 

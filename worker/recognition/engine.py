@@ -7,7 +7,6 @@ from worker.config import FaceConfig
 from worker.errors import NotOpen
 from worker.recognition.alignment import aligned_crop
 from worker.recognition.interfaces import (
-    CROP_SIZE_PIXELS,
     AlignedFace,
     DetectedFaces,
     Detection,
@@ -120,7 +119,7 @@ class FaceEngine:
         rejected: list[RejectedFace] = []
         for detection, in_whole in detections:
             source, landmarks = image, detection.landmarks
-            if reduction and min(detection.box.width, detection.box.height) < CROP_SIZE_PIXELS:
+            if reduction and min(detection.box.width, detection.box.height) < self.pack.alignment.side_pixels:
                 source, landmarks = reduction.whole(), in_whole.landmarks
             judged = self._aligned(source, landmarks, in_whole)
             if isinstance(judged, AlignedFace):
@@ -131,13 +130,13 @@ class FaceEngine:
 
     def _aligned(self, source: Image, landmarks: Landmarks, detection: Detection) -> AlignedFace | RejectReason:
         """Cut the face out of `source`, in which it has these landmarks; return the reason when it is rejected."""
-        config, box = self.config, detection.box
-        if detection.score < config.min_face_score:
+        config, pack, box = self.config, self.pack, detection.box
+        if detection.score < config.least_face_score(pack.face_score):
             return "low_score"
         if min(box.width, box.height) < config.min_face_pixels:
             return "too_small"
-        crop = aligned_crop(source, landmarks, is_smooth=self.pack.smooth_crops)
-        face_quality = quality(box=box, landmarks=detection.landmarks, crop=crop)
+        crop = aligned_crop(source, landmarks, pack.alignment)
+        face_quality = quality(box=box, landmarks=detection.landmarks, crop=crop, template=pack.alignment.template)
         if face_quality < config.min_face_quality:
             return "low_quality"
         return AlignedFace(detection=detection, crop=crop, quality=face_quality)

@@ -8,19 +8,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.config import FaceConfig
+from worker.recognition.similarity import SimilarityScale
 
 #: An upright picture: uint8, shape (height, width, 3), channels in the order blue, green, red.
 Image = NDArray[np.uint8]
 #: Five points (x, y) in pixels of the upright picture: left eye, right eye, nose, left and right corner
 #: of the mouth as the viewer sees them. float32, shape (5, 2).
 Landmarks = NDArray[np.float32]
-#: One face each, aligned for the recognizer: uint8 BGR, shape (112, 112, 3).
+#: One face, aligned for the recognizer: uint8 BGR, shape (side, side, 3); the side is that of the pack's Alignment.
 Crop = NDArray[np.uint8]
 #: One unit vector a row: float32, shape (n, dimension).
 Embeddings = NDArray[np.float32]
 
-#: Side of an aligned crop in pixels, as ArcFace and SFace were trained.
-CROP_SIZE_PIXELS = 112
+#: How a crop is sampled from its picture; `alignment.aligned_crop` says what each means.
+Interpolation = Literal["bilinear", "halved"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Alignment:
+    """How a recognizer's crops are cut: as those on which it was trained.
+
+    A crop is a square of `side_pixels`, and the face's landmarks lie as near to `template` (float32, shape (5, 2), in
+    pixels of the crop) as rotation, scale and shift can bring them.
+    """
+
+    side_pixels: int
+    template: Landmarks
+    interpolation: Interpolation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,20 +177,31 @@ class Pack:
     licence: str
     detector: Detector
     recognizer: Recognizer
-    #: Two faces at least this similar (cosine) are shown as a match, unless the caller sets another threshold.
+    #: How the recognizer's crops are cut.
+    alignment: Alignment
+    #: A detection with at least this score is a face, unless FACE_CONFIG's min_face_score says otherwise; 0..1.
+    face_score: float
+    #: The longer side in pixels beyond which a larger picture tells the detector nothing more.
+    enough_pixels: int
+    #: The similarity of two faces, from the cosine of their embeddings.
+    similarity: SimilarityScale
+    #: Two faces at least this similar are shown as a match, unless the caller sets another threshold. A similarity.
     match_similarity: float
     #: The execution providers that are active, e.g. ("CPUExecutionProvider",).
     providers: tuple[str, ...]
     #: The graphs that it runs, to check their health and to close them.
     models: tuple["Model", ...] = ()
-    #: How faces are cropped: as ArcFace was trained (False), or without aliasing and black borders (True).
-    smooth_crops: bool = False
     #: One sentence shown wherever the pack is active; empty when there is nothing to warn of.
     warning: str = ""
 
     @property
     def dimension(self) -> int:
         return self.recognizer.dimension
+
+    @property
+    def match_cosine(self) -> float:
+        """The cosine at `match_similarity`: for vector stores, which know no packs."""
+        return self.similarity.cosine_of(self.match_similarity)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

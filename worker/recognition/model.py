@@ -124,6 +124,17 @@ class OnnxModel:
             return self._run_on(self._wide_session if is_alone else self._session, items)
 
     def _run_on(self, session: Any, items: Sequence[NDArray[Any]]) -> list[Outputs]:
+        """Run items of one shape together; those of several shapes, such as a detector's levels, shape by shape."""
+        shapes = {item.shape for item in items}
+        if len(shapes) == 1:
+            return self._run_alike(session, items)
+        outputs: dict[int, Outputs] = {}
+        for shape in shapes:
+            places = [place for place, item in enumerate(items) if item.shape == shape]
+            outputs |= zip(places, self._run_alike(session, [items[place] for place in places]), strict=True)
+        return [outputs[place] for place in range(len(items))]
+
+    def _run_alike(self, session: Any, items: Sequence[NDArray[Any]]) -> list[Outputs]:
         batch = self._batch(items)
         outputs = session.run(None, {self.input_name: batch})
         if not self._has_batch:

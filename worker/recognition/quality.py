@@ -7,24 +7,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.recognition.interfaces import CROP_SIZE_PIXELS, Box, Crop, Landmarks
+from worker.recognition.interfaces import Box, Crop, Landmarks
 
 #: The variance of the Laplacian at which a face is half sharp. The measure is from J. Pech-Pacheco et al., "Diatom
 #: autofocusing in brightfield microscopy", ICPR 2000; 100 is the usual border between blurred and sharp for 8 bits.
 HALF_SHARP_VARIANCE = 100.0
 #: Between these mean grey levels a face of any skin colour counts as well exposed.
 WELL_EXPOSED_GREY = (50.0, 205.0)
-#: Where a frontal face's nose is between the lines of the eyes and of the mouth, in ArcFace's template.
-_FRONTAL_NOSE_HEIGHT = 0.495
-
-#: A crop in one channel: uint8, shape (112, 112).
+#: A crop in one channel: uint8, shape (side, side).
 Grey = NDArray[np.uint8]
 
 
-def quality(*, box: Box, landmarks: Landmarks, crop: Crop) -> float:
-    """Return the quality in 0..1 of a face with this box and landmarks (in pixels) and this aligned crop."""
+def quality(*, box: Box, landmarks: Landmarks, crop: Crop, template: Landmarks) -> float:
+    """Return the quality in 0..1 of a face with this box and landmarks (in pixels) and this crop.
+
+    `template` is that of the crop's Alignment: a face that looks into the camera.
+    """
     grey = np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8)
-    return float((sharpness(grey) * exposure(grey) * pose(landmarks) * size(box)) ** 0.25)
+    return float((sharpness(grey) * exposure(grey) * pose(landmarks, template) * size(box, len(crop))) ** 0.25)
 
 
 def sharpness(grey: Grey) -> float:
@@ -41,22 +41,34 @@ def exposure(grey: Grey) -> float:
     return min(1.0, mean / darkest, (255 - mean) / (255 - lightest))
 
 
-def pose(landmarks: Landmarks) -> float:
+def pose(landmarks: Landmarks, template: Landmarks) -> float:
     """Return 1 for a face that looks into the camera, 0 for one turned so far that the nose leaves the face.
 
     Turned: how far the nose is from the middle of the eyes, along the line of the eyes, in distances between the
     eyes. Bent: how far the nose's height between eyes and mouth is from the template's. A tilted head is not penalised.
     """
+    place, frontal = _nose_place(landmarks), _nose_place(template)
+    if place is None or frontal is None:
+        return 0.0
+    turned = abs(place[0])
+    # A template is no more exact than that: its third decimal is a tenth of a pixel.
+    bent = abs(place[1] - round(frontal[1], 3))
+    return max(0.0, 1 - 2 * turned) * max(0.0, 1 - 2 * bent)
+
+
+def size(box: Box, side_pixels: int) -> float:
+    """Return 1 for a face at least as large as its crop of that side, less for one that had to be magnified."""
+    return min(1.0, box.width / side_pixels, box.height / side_pixels)
+
+
+def _nose_place(landmarks: Landmarks) -> tuple[float, float] | None:
+    """Return where the nose is from the middle of the eyes: along their line, and towards the mouth.
+
+    In distances between the eyes, and from the eyes to the mouth; None where one of them is zero.
+    """
     left_eye, right_eye, nose, left_mouth, right_mouth = landmarks.astype(np.float64)
     eyes, mouth = (left_eye + right_eye) / 2, (left_mouth + right_mouth) / 2
     across, down = right_eye - left_eye, mouth - eyes
     if not across.any() or not down.any():
-        return 0.0
-    turned = abs(float((nose - eyes) @ across / (across @ across)))
-    bent = abs(float((nose - eyes) @ down / (down @ down)) - _FRONTAL_NOSE_HEIGHT)
-    return max(0.0, 1 - 2 * turned) * max(0.0, 1 - 2 * bent)
-
-
-def size(box: Box) -> float:
-    """Return 1 for a face at least as large as the crop, less for one that had to be magnified."""
-    return min(1.0, box.width / CROP_SIZE_PIXELS, box.height / CROP_SIZE_PIXELS)
+        return None
+    return float((nose - eyes) @ across / (across @ across)), float((nose - eyes) @ down / (down @ down))

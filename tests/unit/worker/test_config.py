@@ -35,6 +35,8 @@ FURTHER_SETTINGS: list[tuple[str, object, str, object]] = [
     ("DECODE_THREADS", 4, "decode_threads", 4),
     ("MIN_FACE_PIXELS", 40, "min_face_pixels", 40),
     ("MIN_FACE_QUALITY", 0.3, "min_face_quality", 0.3),
+    ("SMALLEST_FACE_PIXELS", 20, "smallest_face_pixels", 20),
+    ("LONGEST_SIDE_PIXELS", 1920, "longest_side_pixels", 1920),
 ]
 
 
@@ -61,6 +63,18 @@ def test_a_further_key_arrives_and_changes_nothing_else(key: str, value: object,
 
 def test_what_is_left_out_has_the_defaults_of_the_class() -> None:
     assert FaceConfig.from_settings({"PACKS_DIR": "p"}) == FaceConfig(packs_dir=Path("p"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "in_force", "faintest"), [(None, 0.9, 0.3), (0.6, 0.6, 0.3), (0.2, 0.2, 0.2), (0.0, 0.0, 0.0)]
+)
+def test_the_score_of_a_face_is_the_packs_own_unless_one_is_set(
+    asked: float | None, in_force: float, faintest: float
+) -> None:
+    config = FaceConfig(packs_dir=Path("p"), min_face_score=asked)
+
+    assert config.least_face_score(0.9) == in_force
+    assert config.faintest_score == faintest
 
 
 def test_an_unknown_key_is_refused_by_name() -> None:
@@ -104,6 +118,10 @@ def test_an_unknown_key_is_refused_by_name() -> None:
         ("MIN_FACE_PIXELS", -1),
         ("MIN_FACE_PIXELS", 10_001),
         ("MIN_FACE_QUALITY", 1.1),
+        ("SMALLEST_FACE_PIXELS", 11),
+        ("SMALLEST_FACE_PIXELS", 40.5),
+        ("LONGEST_SIDE_PIXELS", 0),
+        ("LONGEST_SIDE_PIXELS", "1280"),
     ],
 )
 def test_a_bad_value_is_refused_with_what_is_allowed(key: str, value: object) -> None:

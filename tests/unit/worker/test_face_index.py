@@ -22,8 +22,9 @@ from worker.images import decode
 from worker.query_faces import QueryFaces
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Box, Crop, DetectedFaces, Detection, Embeddings, Image
+from worker.recognition.similarity import SimilarityScale
 from worker.vector_search.exceptions import StoreUnavailable
-from worker.vector_search.interfaces import Match, SearchQuery
+from worker.vector_search.interfaces import FaceRecord, Match, SearchQuery
 from worker.vector_search.memory import InMemoryVectorStore
 
 GALLERY, OTHER_GALLERY = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
@@ -241,7 +242,8 @@ class TestSearchWithACache:
 
         assert first == again
         assert (len(first.faces), len(largest.faces), len(looks)) == (2, 1, 2)
-        assert [variant for _, variant in cache.kept] == ["all:0.5:0:0.0:False", "largest:0.5:0:0.0:False"]
+        detector = engine.pack.detector_fingerprint
+        assert [variant for _, variant in cache.kept] == [f"all:{detector}", f"largest:{detector}"]
         store.close()
 
 
@@ -528,6 +530,113 @@ class TestRejectedFaces:
         assert len(answer.faces) == 1
         [rejected] = answer.rejected
         assert (rejected.reason, rejected.box) == ("too_small", small.face.box)
+
+
+class TestSimilarity:
+    """With a pack whose similarity is not the cosine. One query face, and stored faces of known cosines to it."""
+
+    SCALE = SimilarityScale(0.35)
+    #: Some on both sides of -1..0..1 and of the threshold, some on it to the last decimal.
+    COSINES = (1.0, 0.97, 0.930001, 0.93, 0.929999, 0.9, 0.825, 0.65, 0.31, 0.0, -0.8)
+
+    @pytest.fixture
+    def scaled(self, engine: FaceEngine, monkeypatch: pytest.MonkeyPatch) -> FaceEngine:
+        monkeypatch.setattr(engine, "_pack", replace(engine.pack, similarity=self.SCALE, match_similarity=0.8))
+        return engine
+
+    @pytest.fixture
+    def filled(self, scaled: FaceEngine, store: WatchedStore) -> Iterator[FaceIndex]:
+        index = FaceIndex(scaled, store)
+        index.open()
+        store.upsert(
+            [
+                FaceRecord(
+                    face_id=self.face_id(number),
+                    photo_id=photo_id(number),
+                    gallery_id=GALLERY,
+                    embedding=at_cosine(tom(scaled), cosine),
+                )
+                for number, cosine in enumerate(self.COSINES)
+            ]
+        )
+        yield index
+        store.close()
+
+    def face_id(self, number: int) -> str:
+        return str(uuid.UUID(int=5000 + number))
+
+    def of(self, cosine: float) -> float:
+        return round(self.SCALE.of_cosine(cosine), 6)
+
+    def cosines(self, store: WatchedStore) -> dict[str, float]:
+        """Return what the store says of each face."""
+        query = SearchQuery(gallery_ids=(GALLERY,), embeddings=tom(ENGINE)[None], limit=50)
+        [matches] = InMemoryVectorStore.search(store, query)
+        return {match.face_id: match.similarity for match in matches}
+
+    def test_everything_is_found_on_the_packs_scale(self, filled: FaceIndex, store: WatchedStore) -> None:
+        [face] = search(filled, TOM, min_similarity=-1.0, limit=50).faces
+
+        found = {match.face_id: match.similarity for match in face.matches}
+        assert found == {face_id: self.of(cosine) for face_id, cosine in self.cosines(store).items()}
+        assert len(found) == len(self.COSINES)
+        assert list(found.values()) == sorted(found.values(), reverse=True)
+        assert found[self.face_id(6)] == pytest.approx(0.5, abs=1e-5)
+        assert found[self.face_id(10)] == -1
+
+    @pytest.mark.parametrize("least", [None, 1.0, 0.800003, 0.8, 0.799997, 0.5, 0.0, -0.97, -0.999999, -1.0, 1.5])
+    def test_those_found_are_those_that_are_at_least_so_similar(
+        self, filled: FaceIndex, store: WatchedStore, least: float | None
+    ) -> None:
+        [face] = search(filled, TOM, min_similarity=least, limit=50).faces
+
+        in_force = 0.8 if least is None else least
+        expected = {face_id for face_id, cosine in self.cosines(store).items() if self.of(cosine) >= in_force}
+        assert {match.face_id for match in face.matches} == expected
+        assert all(match.similarity >= in_force for match in face.matches)
+
+    def test_neighbours_are_those_that_a_search_finds(self, filled: FaceIndex) -> None:
+        [searched] = search(filled, TOM, limit=50).faces
+
+        near = filled.neighbours(gallery_id=GALLERY, face_ids=[self.face_id(0)], limit=50)[self.face_id(0)]
+
+        assert [(m.face_id, m.similarity) for m in near] == [
+            (m.face_id, pytest.approx(m.similarity, abs=5e-6)) for m in searched.matches if m.face_id != self.face_id(0)
+        ]
+        assert len(near) >= 2
+
+    @pytest.mark.parametrize("cosine", COSINES)
+    def test_two_images_are_as_similar_as_a_search_says(
+        self, filled: FaceIndex, store: WatchedStore, cosine: float, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        number = self.COSINES.index(cosine)
+        [stored] = store.fetch([self.face_id(number)]).values()
+        other = replace(filled._largest_face(TOM, "first"), embedding=stored)
+        seen = filled._largest_face
+        monkeypatch.setattr(
+            filled, "_largest_face", lambda image, which: other if which == "second" else seen(image, which)
+        )
+        matches = {m.face_id: m.similarity for m in search(filled, TOM, min_similarity=-1.0, limit=50).faces[0].matches}
+
+        verified = filled.verify(TOM, TOM)
+
+        assert verified.similarity == pytest.approx(matches[self.face_id(number)], abs=5e-6)
+        assert verified.is_match == (verified.similarity >= 0.8)
+        assert filled.verify(TOM, TOM, min_similarity=-1.0).is_match
+
+
+def tom(engine: FaceEngine) -> np.ndarray:
+    [[face]] = engine.faces([pictures.sample("tom_hanks")])
+    return face.embedding
+
+
+def at_cosine(embedding: np.ndarray, cosine: float) -> np.ndarray:
+    """Return an embedding of unit length with this cosine to the given one."""
+    across = np.zeros_like(embedding, dtype=np.float64)
+    across[np.abs(embedding).argmin()] = 1
+    across -= embedding * (embedding @ across)
+    other = cosine * embedding + np.sqrt(1 - cosine**2) * across / np.linalg.norm(across)
+    return (other / np.linalg.norm(other)).astype(np.float32)
 
 
 class TestVerify:

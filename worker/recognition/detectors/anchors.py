@@ -48,13 +48,13 @@ class AnchorDetector(ABC):
         `output_indices` say where the heads are among the model's outputs: each head for all levels, then the next.
         """
         self._model = model
-        self._side_pixels = side_pixels
+        self.side_pixels = side_pixels
         self._levels = levels
         self._output_indices = output_indices
         self._faintest_score = faintest_score
 
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
-        boxed = [letterboxed(image, self._side_pixels) for image in images]
+        boxed = [letterboxed(image, self.side_pixels) for image in images]
         outputs = iter(self._model.run([self._input(each.pixels) for each in boxed if each is not None]))
         return [
             [] if each is None else self._detections(next(outputs), each.scale, image)
@@ -63,7 +63,7 @@ class AnchorDetector(ABC):
 
     def warm_up(self) -> None:
         """Run the model at every batch size it will be given."""
-        self._model.warm_up(self._input(np.full((self._side_pixels, self._side_pixels, 3), 128, np.uint8)))
+        self._model.warm_up(self._input(np.full((self.side_pixels, self.side_pixels, 3), 128, np.uint8)))
 
     @abstractmethod
     def _input(self, pixels: Image) -> NDArray[Any]:
@@ -97,7 +97,7 @@ class AnchorDetector(ABC):
         """Return scores (n), boxes (n, 4) and landmarks (n, 5, 2) of a level's anchors that reach `faintest_score`."""
         scores = self._scores(heads)
         rows = np.flatnonzero(scores >= self._faintest_score)
-        places = _places(self._side_pixels // stride, self._levels.anchors)[rows]
+        places = _places(self.side_pixels // stride, self._levels.anchors)[rows]
         return scores[rows], *self._faces(heads, rows, places, stride)
 
 

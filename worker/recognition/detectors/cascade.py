@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.feature import Cascade
 
-from worker.recognition.alignment import ARCFACE_LANDMARKS
+from worker.recognition.alignment import ARCFACE
 from worker.recognition.interfaces import Box, Detection, Image, Landmarks
 
 #: A picture in one channel, 0..255; shape (height, width).
@@ -185,7 +185,7 @@ def _average_landmarks(centre: NDArray[np.float64], side: float, roll_degrees: f
     """Return the five landmarks of an average face in a box of this centre and side, turned by its roll."""
     roll = np.deg2rad(roll_degrees)
     turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
-    offsets = (ARCFACE_LANDMARKS - np.array(_BOX_CENTRE_IN_CROP)) * (side / _BOX_SIDE_IN_CROP)
+    offsets = (ARCFACE.template - np.array(_BOX_CENTRE_IN_CROP)) * (side / _BOX_SIDE_IN_CROP)
     return np.asarray(offsets @ turn + centre, np.float32)
 
 

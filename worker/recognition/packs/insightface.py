@@ -8,15 +8,17 @@ from pathlib import Path
 
 from worker.config import FaceConfig
 from worker.errors import PackDamaged, PackMissing
+from worker.recognition.alignment import ARCFACE
 from worker.recognition.detectors import scrfd
 from worker.recognition.graphs.repairs import Graph, repaired_detector, repaired_recognizer
-from worker.recognition.interfaces import CROP_SIZE_PIXELS, Pack
+from worker.recognition.interfaces import Pack
 from worker.recognition.model import OnnxModel
-from worker.recognition.packs.catalogue import KnownPack
+from worker.recognition.packs.entries import KnownPack
 from worker.recognition.packs.files import WANTED_FILES, detector_fingerprint, fingerprint, onnx_graph, verified_digests
 from worker.recognition.packs.manifest import ManifestModel, manifest_files
 from worker.recognition.providers import CPU, checked_providers
 from worker.recognition.recognizers.arcface import ArcFaceRecognizer
+from worker.recognition.similarity import SimilarityScale
 
 #: Crops per run of the recognizer on the CPU: a few gain 7 % on the large model; more do not fit into the cache.
 CPU_BATCH_SIZES = (1, 2, 4)
@@ -51,11 +53,15 @@ def load_insightface_pack(folder: Path, known: KnownPack, config: FaceConfig) ->
     return Pack(
         name=folder.name,
         fingerprint=fingerprint(files.digests),
-        detector_fingerprint=detector_fingerprint(_detector_parts(files.detector), config),
+        detector_fingerprint=detector_fingerprint(_detector_parts(files.detector), config, face_score=known.face_score),
         licence=known.licence.sentence,
         detector=detector,
         recognizer=recognizer,
+        alignment=ARCFACE,
+        face_score=known.face_score,
+        enough_pixels=scrfd.SIDE_PIXELS,
         match_similarity=known.match_similarity,
+        similarity=SimilarityScale(known.similarity_spread),
         providers=recognizer_model.providers,
         models=(detector_model, recognizer_model),
         warning=known.warning,
@@ -110,7 +116,7 @@ def _kind(file: Path) -> str:
     if len(shape) != 4 or len(graph.output) != 1 or len(graph.input) != 1:
         return "other"
     height, width = shape[2:]
-    is_arcface = height == width and height >= CROP_SIZE_PIXELS and height % 16 == 0 and height != 192
+    is_arcface = height == width and height >= ARCFACE.side_pixels and height % 16 == 0 and height != 192
     return "recognizer" if is_arcface else "other"
 
 

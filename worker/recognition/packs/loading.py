@@ -7,9 +7,10 @@ InsightFace's layout.
 from pathlib import Path
 
 from worker.config import FaceConfig
-from worker.errors import PackDamaged, PackMissing
+from worker.errors import ConfigError, PackDamaged, PackMissing
 from worker.recognition.interfaces import Pack
-from worker.recognition.packs.catalogue import KNOWN_PACKS, KnownPack, PackKind, known_pack, pack_of_kind
+from worker.recognition.packs.catalogue import KNOWN_PACKS, known_pack, pack_of_kind
+from worker.recognition.packs.entries import KnownPack, PackKind
 from worker.recognition.packs.files import WANTED_FILES
 
 
@@ -17,15 +18,18 @@ def load_pack(config: FaceConfig) -> Pack:
     """Load the pack that the configuration names; blocks for seconds while models are read.
 
     Raises PackMissing (no such folder, or not the files of a pack), PackDamaged (a file cannot be read, or is not what
-    its publisher released), ConfigError (a requested execution provider is not available).
+    its publisher released), ConfigError (a requested execution provider is not available, or a setting that the
+    pack's detector does not have).
     """
     known = known_pack(config.pack)
     if known and known.is_built_in:
+        _refuse_unknown_sizes(known, config)
         from worker.recognition.packs.starter import load_starter_pack
 
         return _checked(load_starter_pack(known, config), known)
     folder = find_folder(config)
-    known = known_pack(folder.name) or pack_of_kind(_kind(folder))
+    known = known_pack(Path(config.pack).name) or pack_of_kind(_kind(folder))
+    _refuse_unknown_sizes(known, config)
     return _checked(_loaded(folder, known, config), known)
 
 
@@ -33,12 +37,19 @@ def load_pack(config: FaceConfig) -> Pack:
 
 
 def _kind(folder: Path) -> PackKind:
+    from worker.recognition.packs.converted import is_converted
     from worker.recognition.packs.opencv_zoo import is_zoo_folder
 
+    if is_converted(folder):
+        return "dlib"
     return "opencv_zoo" if is_zoo_folder(folder) else "insightface"
 
 
 def _loaded(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
+    if known.kind == "dlib":
+        from worker.recognition.packs.dlib import load_dlib_pack
+
+        return load_dlib_pack(folder, known, config)
     if known.kind == "opencv_zoo":
         from worker.recognition.packs.opencv_zoo import load_zoo_pack
 
@@ -46,6 +57,19 @@ def _loaded(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
     from worker.recognition.packs.insightface import load_insightface_pack
 
     return load_insightface_pack(folder, known, config)
+
+
+def _refuse_unknown_sizes(known: KnownPack, config: FaceConfig) -> None:
+    """Raise ConfigError for a size that is set and would have no effect on the pack's detector."""
+    sizes = {
+        "SMALLEST_FACE_PIXELS": config.smallest_face_pixels,
+        "LONGEST_SIDE_PIXELS": config.longest_side_pixels,
+    }
+    given = [key for key, value in sizes.items() if value is not None]
+    if given and not known.has_detector_sizes:
+        raise ConfigError(
+            f"{config.dictionary} {given[0]} is set, and the detector of the pack {config.pack!r} has no such setting."
+        )
 
 
 def _checked(pack: Pack, known: KnownPack) -> Pack:
@@ -73,12 +97,12 @@ def find_folder(config: FaceConfig) -> Path:
             f"The pack {config.pack!r} is neither {built_in}, nor the name of a folder in {config.packs_dir}, "
             "nor an absolute path."
         )
-    folder = named if named.is_absolute() else config.packs_dir / named
-    known = known_pack(folder.name)
+    known = known_pack(named.name)
+    folder = named if named.is_absolute() else config.packs_dir / (known.folder if known else named)
     if not folder.is_dir():
         wanted = _wanted(known) if known else f"It must hold {WANTED_FILES}."
         raise PackMissing(f"There is no folder {folder} for the pack {config.pack!r}. {wanted}")
-    missing = [file.name for file in known.files if not (folder / file.name).is_file()] if known else []
+    missing = [name for name in known.model_names if not (folder / name).is_file()] if known else []
     if known and missing:
         raise PackMissing(f"The folder {folder} has no {' and no '.join(missing)}. {_wanted(known, ' --force')}")
     return folder

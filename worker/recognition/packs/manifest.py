@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from worker.errors import PackDamaged
-from worker.recognition.interfaces import CROP_SIZE_PIXELS
-from worker.recognition.packs.files import file_digests
-
-MANIFEST = "manifest.json"
+from worker.recognition.alignment import ARCFACE
+from worker.recognition.packs.files import MANIFEST, file_digests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +59,9 @@ def manifest_files(folder: Path) -> ManifestFiles | None:
     except (OSError, TypeError, ValueError) as error:
         raise PackDamaged(f"{folder / MANIFEST} is not valid: {error}.") from error
     detection, recognition = (_task(package, name, folder) for name in ("detection", "recognition"))
-    if tuple(recognition.metadata["input_size"]) != (CROP_SIZE_PIXELS, CROP_SIZE_PIXELS):
+    if tuple(recognition.metadata["input_size"]) != (ARCFACE.side_pixels, ARCFACE.side_pixels):
         raise PackDamaged(
-            f"{folder / MANIFEST} asks for aligned faces of another size than {CROP_SIZE_PIXELS} pixels square."
+            f"{folder / MANIFEST} asks for aligned faces of another size than {ARCFACE.side_pixels} pixels square."
         )
     return ManifestFiles(
         name=package.name,

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from worker.config import FaceConfig
 from worker.errors import PackDamaged
+from worker.recognition.alignment import ARCFACE
 from worker.recognition.detectors.yunet import SIDE_PIXELS, YuNetDetector, output_indices
 from worker.recognition.interfaces import Pack
 from worker.recognition.model import OnnxModel
-from worker.recognition.packs.catalogue import KnownPack
+from worker.recognition.packs.entries import KnownPack
 from worker.recognition.packs.files import detector_fingerprint, fingerprint, verified_digests
 from worker.recognition.recognizers.arcface import ArcFaceRecognizer
+from worker.recognition.similarity import SimilarityScale
 
 _DETECTOR_FILES = "face_detection_yunet*.onnx"
 _RECOGNIZER_FILES = "face_recognition_sface*.onnx"
@@ -42,14 +44,21 @@ def load_zoo_pack(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
     except BaseException:
         detector_model.close()
         raise
+    detector = YuNetDetector(detector_model, output_indices=indices, faintest_score=config.faintest_score)
     return Pack(
         name=folder.name,
         fingerprint=fingerprint(digests),
-        detector_fingerprint=detector_fingerprint({"yunet": detector_file, "input": str(SIDE_PIXELS).encode()}, config),
+        detector_fingerprint=detector_fingerprint(
+            {"yunet": detector_file, "input": str(SIDE_PIXELS).encode()}, config, face_score=known.face_score
+        ),
         licence=known.licence.sentence,
-        detector=YuNetDetector(detector_model, output_indices=indices, faintest_score=config.faintest_score),
+        detector=detector,
         recognizer=recognizer,
+        alignment=ARCFACE,
+        face_score=known.face_score,
+        enough_pixels=detector.side_pixels,
         match_similarity=known.match_similarity,
+        similarity=SimilarityScale(known.similarity_spread),
         providers=recognizer_model.providers,
         models=(detector_model, recognizer_model),
         warning=known.warning,

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.recognition.interfaces import CROP_SIZE_PIXELS, Crop, Embeddings
+from worker.recognition.alignment import ARCFACE
+from worker.recognition.interfaces import Crop, Embeddings
 from worker.recognition.model import OnnxModel
 from worker.recognition.planes import normalised_rgb_planes
 
@@ -49,4 +50,4 @@ def unit_rows(rows: NDArray[np.float32]) -> Embeddings:
 
 
 def _blank() -> Crop:
-    return np.full((CROP_SIZE_PIXELS, CROP_SIZE_PIXELS, 3), 128, np.uint8)
+    return np.full((ARCFACE.side_pixels, ARCFACE.side_pixels, 3), 128, np.uint8)

@@ -29,7 +29,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from worker.recognition.interfaces import CROP_SIZE_PIXELS
+from worker.recognition.alignment import ARCFACE
 
 INPUT_NAME = "crops"
 OUTPUT_NAME = "embeddings"
@@ -61,7 +61,7 @@ class Descriptor:
     @property
     def cell_step(self) -> int:
         """From one cell to the next, in sampled pixels."""
-        return CROP_SIZE_PIXELS // self.cells // self.sampled_pixels
+        return ARCFACE.side_pixels // self.cells // self.sampled_pixels
 
 
 FULL: Final = Descriptor(cells=14, dimension=512, sampled_pixels=1)
@@ -71,7 +71,7 @@ COMPACT: Final = Descriptor(cells=7, dimension=128, sampled_pixels=4)
 
 def gradient_histogram_graph(descriptor: Descriptor = FULL) -> bytes:
     """Return the graph: `crops` uint8 (n, 112, 112, 3) BGR -> `embeddings` float32 (n, dimension), unit length."""
-    side = CROP_SIZE_PIXELS
+    side = ARCFACE.side_pixels
     graph = helper.make_graph(
         _nodes(descriptor),
         "gradient_histogram",

@@ -60,7 +60,7 @@ def test_the_list_can_be_read_by_a_program(arguments: list[str]) -> None:
     entries = json.loads(packs(*arguments)[0])
 
     assert [entry["name"] for entry in entries] == [known.name for known in KNOWN_PACKS]
-    assert entries[3]["known"]["licence"]["allows_commercial_use"] is False
+    assert entries[5]["known"]["licence"]["allows_commercial_use"] is False
     assert entries[0]["is_active"] is True
 
 

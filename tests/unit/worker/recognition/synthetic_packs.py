@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from worker.recognition.alignment import ARCFACE_LANDMARKS
+from worker.recognition.alignment import ARCFACE
 
 _STRIDES = (8, 16, 32)
 _ANCHORS = 2
@@ -45,7 +45,7 @@ def detector_graph(*, landmarks: bool = True) -> bytes:
 
 
 def _level(stride: int, heads: list[str], initializers: list[onnx.TensorProto]) -> list[onnx.NodeProto]:
-    template = (ARCFACE_LANDMARKS - 56.0) / 56.0 * HALF_SIDE_STRIDES
+    template = (ARCFACE.template - 56.0) / 56.0 * HALF_SIDE_STRIDES
     values = {"box": np.full(4, HALF_SIDE_STRIDES), "points": template.ravel()}
     bias = -18.0 if stride == FIRING_STRIDE else -100.0
     initializers += [

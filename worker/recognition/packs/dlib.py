@@ -1,0 +1,111 @@
+"""The `dlib` packs: MTCNN detects faces and dlib's ResNet embeds them, as graphs that `packs fetch` has converted."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import onnx
+
+from worker.config import FaceConfig
+from worker.errors import PackDamaged
+from worker.recognition.detectors import mtcnn
+from worker.recognition.graphs.edits import spread_prelu
+from worker.recognition.interfaces import Pack
+from worker.recognition.model import OnnxModel
+from worker.recognition.packs.converted import ConvertedManifest, verified_manifest
+from worker.recognition.packs.entries import KnownPack
+from worker.recognition.packs.files import detector_fingerprint, fingerprint
+from worker.recognition.providers import CPU, checked_providers
+from worker.recognition.recognizers.dlib import ALIGNMENT, CPU_BATCH_SIZES, DlibRecognizer
+from worker.recognition.similarity import SimilarityScale
+
+#: Faces are looked for from this size on, in pictures of at most this size, unless FACE_CONFIG says otherwise: smaller
+#: ones are hardly recognised, and looking for them takes several times as long (docs/models.md).
+SMALLEST_FACE_PIXELS: Final = 40
+LONGEST_SIDE_PIXELS: Final = 1280
+
+
+def load_dlib_pack(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
+    """Load the folder's four networks; `known` is the pack's entry in the catalogue, or that of its kind.
+
+    Raises PackDamaged when a graph cannot be loaded or is not what the folder's manifest says, ConfigError for an
+    execution provider that is not available.
+    """
+    manifest = verified_manifest(folder, known)
+    smallest_face_pixels = config.smallest_face_pixels or SMALLEST_FACE_PIXELS
+    longest_side_pixels = config.longest_side_pixels or LONGEST_SIDE_PIXELS
+    is_on_cpu = checked_providers(config)[0] == CPU
+    with ExitStack() as opened:
+
+        def network(name: str, *, cpu_batch_sizes: Sequence[int] = (1,)) -> OnnxModel:
+            model = OnnxModel(
+                _graph(folder / name, spreads=is_on_cpu and config.repair_graphs),
+                config,
+                name=name,
+                cpu_batch_sizes=cpu_batch_sizes,
+            )
+            opened.callback(model.close)
+            return model
+
+        detector = mtcnn.MtcnnDetector(
+            network("p_net.onnx"),
+            network("r_net.onnx", cpu_batch_sizes=mtcnn.REFINEMENT_BATCH_SIZES),
+            network("o_net.onnx", cpu_batch_sizes=mtcnn.OUTPUT_BATCH_SIZES),
+            smallest_face_pixels=smallest_face_pixels,
+            longest_side_pixels=longest_side_pixels,
+            faintest_score=config.faintest_score,
+            few_sizes=not is_on_cpu,
+        )
+        resnet = network("resnet.onnx", cpu_batch_sizes=CPU_BATCH_SIZES)
+        recognizer = _recognizer(resnet, mirrors=known.mirrors)
+        opened.pop_all()
+    of_detector = repr((mtcnn.VERSION, smallest_face_pixels, longest_side_pixels)).encode()
+    crops = (ALIGNMENT.side_pixels, ALIGNMENT.template.tolist(), ALIGNMENT.interpolation, known.mirrors)
+    return Pack(
+        name=known.name or folder.name,
+        fingerprint=fingerprint(_converted(manifest) | {"crops": repr(crops).encode()}),
+        detector_fingerprint=detector_fingerprint(
+            _converted(manifest, ".lz4") | {"mtcnn": of_detector}, config, face_score=known.face_score
+        ),
+        licence=known.licence.sentence,
+        detector=detector,
+        recognizer=recognizer,
+        alignment=ALIGNMENT,
+        face_score=known.face_score,
+        enough_pixels=longest_side_pixels,
+        similarity=SimilarityScale(known.similarity_spread),
+        match_similarity=known.match_similarity,
+        providers=resnet.providers,
+        models=(*detector.models, resnet),
+        warning=known.warning,
+    )
+
+
+def _graph(file: Path, *, spreads: bool) -> Path | bytes:
+    """Return the graph; with `spreads` its PRelu replaced by operations that are faster on a CPU."""
+    if not spreads:
+        return file
+    try:
+        graph = onnx.load_model(str(file), load_external_data=False)
+    except Exception as error:  # protobuf's and onnx's errors have no common root
+        raise PackDamaged(f"{file} cannot be read: it is not an ONNX file, or it was cut short.") from error
+    return bytes(graph.SerializeToString()) if spread_prelu(graph) else file
+
+
+def _recognizer(model: OnnxModel, *, mirrors: bool) -> DlibRecognizer:
+    try:
+        return DlibRecognizer(model, mirrors=mirrors)
+    except Exception as error:  # onnxruntime's exceptions have no public root
+        raise PackDamaged("resnet.onnx cannot be run on an aligned face.") from error
+
+
+def _converted(manifest: ConvertedManifest, suffix: str = "") -> dict[str, bytes | Path | str]:
+    """Return the parts of a fingerprint that say what was converted: the sources with that suffix, and how.
+
+    Not the graphs: another release of onnx may write the same graph in other bytes.
+    """
+    sources: dict[str, bytes | Path | str] = {
+        name: digest for name, digest in manifest.sources.items() if name.endswith(suffix)
+    }
+    return sources | {"conversion": str(manifest.conversion).encode()}

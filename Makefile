@@ -34,6 +34,7 @@ load: setup-dev  ## 1,000 users search at once while an import runs: some are re
 	$(PY) -m benchmarks.load
 
 accuracy: setup-dev  ## how well the pack recognises the people in PHOTOS, a folder or tar archive of people's folders
+	@test -n "$(PHOTOS)" || { echo "Say which photos: make accuracy PHOTOS=photos.tar" >&2; exit 2; }
 	$(PY) -m benchmarks.accuracy --photos "$(PHOTOS)"
 
 check: setup-dev  ## check format, lint, types and import contracts; run the fast tests

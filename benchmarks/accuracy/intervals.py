@@ -27,12 +27,7 @@ def share_of(hits: NDArray[np.bool_], people: NDArray[np.int64], *, seed: int = 
     "Bootstrap Methods and their Application", 3.8), and taking percentiles.
     """
     share = difference_of(hits, np.zeros_like(hits), people, seed=seed)
-    if share is None or share.low < share.high:
-        return share
-    # Where all people are alike, drawing them again says nothing: the exact interval (Clopper and Pearson, 1934) for as
-    # many trials as there are people.
-    margin = 1 - (ENDS[0] / 100) ** (1 / len(set(people.tolist())))
-    return Share(value=share.value, low=max(0.0, share.value - margin), high=min(1.0, share.value + margin))
+    return share and Share(value=share.value, low=max(0.0, share.low), high=min(1.0, share.high))
 
 
 def difference_of(
@@ -50,5 +45,11 @@ def difference_of(
     for draw in range(DRAWS):
         weights = np.bincount(rng.integers(persons, size=persons), minlength=persons)
         drawn[draw] = (weights @ gains) / (weights @ trials)
-    low, high = np.percentile(drawn, ENDS)
-    return Share(value=float(gains.sum() / trials.sum()), low=float(low), high=float(high))
+    value = float(gains.sum() / trials.sum())
+    low, high = (float(end) for end in np.percentile(drawn, ENDS))
+    if low == high:
+        # Where all people are alike, drawing them again says nothing: the exact interval (Clopper and Pearson, 1934) of
+        # as many trials as there are people, all with the same outcome.
+        margin = 1 - (ENDS[0] / 100) ** (1 / persons)
+        low, high = max(-1.0, value - margin), min(1.0, value + margin)
+    return Share(value=value, low=low, high=high)

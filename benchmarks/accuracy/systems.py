@@ -108,8 +108,7 @@ class PackSystem:
         return clock.seconds["align"]
 
     def similarity(self, cosine: float) -> float | None:
-        scale = getattr(self._engine.pack, "similarity", None)
-        return cosine if scale is None else float(scale.of_cosine(cosine))
+        return self._engine.pack.similarity.of_cosine(cosine)
 
     def close(self) -> None:
         self._engine.close()

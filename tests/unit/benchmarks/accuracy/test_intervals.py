@@ -51,5 +51,14 @@ def test_a_difference_in_the_same_trials_is_surer_than_two_shares() -> None:
     assert gain.high - gain.low < (share.high - share.low) / 2
 
 
+def test_no_difference_among_twenty_people_leaves_room_for_one() -> None:
+    hits = np.arange(20) % 2 > 0
+
+    gain = difference_of(hits, hits, np.arange(20))
+
+    assert gain is not None
+    assert (gain.low, gain.value, gain.high) == pytest.approx((0.025**0.05 - 1, 0.0, 1 - 0.025**0.05))
+
+
 def test_no_trials_have_no_share() -> None:
     assert share_of(np.empty(0, dtype=bool), np.empty(0, dtype=np.int64)) is None

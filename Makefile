@@ -3,7 +3,7 @@ PY := .venv/bin/python
 # Most tests wait for real servers, so more processes than cores help. The tests of one file stay in one process.
 TEST_PROCESSES ?= 3
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test test-long faults load check format bench lock clean
+.PHONY: help setup setup-dev demo up test test-long faults load accuracy check format bench lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,10 @@ faults: setup-dev  ## break each process, Redis, Milvus and the database under l
 
 load: setup-dev  ## 1,000 users search at once while an import runs: some are refused, nothing is lost, pages stay fast
 	$(PY) -m benchmarks.load
+
+accuracy: setup-dev  ## how well the pack recognises the people in PHOTOS, a folder or tar archive of people's folders
+	@test -n "$(PHOTOS)" || { echo "Say which photos: make accuracy PHOTOS=photos.tar" >&2; exit 2; }
+	$(PY) -m benchmarks.accuracy --photos "$(PHOTOS)"
 
 check: setup-dev  ## check format, lint, types and import contracts; run the fast tests
 	$(PY) -m ruff format --check .

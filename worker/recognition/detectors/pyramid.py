@@ -27,10 +27,10 @@ class Pyramid:
 
     def at(self, width: int, height: int) -> Image:
         """Return the picture at that size in pixels, averaged by area; from a half where that is larger."""
-        source = 0
-        while min(self._half(source + 1).shape[0] - height, self._half(source + 1).shape[1] - width) >= 0:
-            source += 1
-        return _resized(self._half(source), width, height)
+        times = 0
+        while min(self._half(times).shape[0] // height, self._half(times).shape[1] // width) >= 2:
+            times += 1
+        return _resized(self._half(times), width, height)
 
     def crops(self, boxes: Floats, side_pixels: int) -> NDArray[np.uint8]:
         """Return what is in the boxes (n, 4: left, top, right, bottom), grey beyond the picture's edge.

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from django.contrib.auth import get_user_model
 from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tasks.messages.search import SearchResult
+from tasks.messages.search import Match, SearchResult
 from tasks.web.search_client import open_search_client
 from webapp.gallery import selectors, services
 from webapp.gallery.models import Gallery, Photo
@@ -24,6 +24,7 @@ from webapp.generations.selectors import ActiveTarget
 from webapp.indexing import adding
 from webapp.indexing.activity import is_a_worker_busy
 from webapp.operations import local, samples, starting
+from worker.errors import PackError
 
 #: The demo gives up when nothing has changed for this long and no worker is busy, however long everything takes.
 PATIENCE_SECONDS: Final = 120.0
@@ -34,15 +35,15 @@ GALLERY: Final = "Samples"
 
 class Command(BaseCommand):
     help = (
-        "Start every process, index a sample gallery of pictures from installed packages, search it with an edited "
-        "portrait, print the matches, and keep running until Ctrl-C."
+        "Start every process, index a sample gallery of photos from Python packages, search it with another photo of "
+        "somebody in it, print who is similar, and keep running until Ctrl-C."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--once",
             action="store_true",
-            help="stop after the table; exit with 0 only if the right photo came first",
+            help="stop after the table; exit with 0 only if it shows that person's photos, and nobody else's, as matches",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -65,17 +66,19 @@ class Command(BaseCommand):
         if left_behind:
             raise CommandError(f"These processes did not stop: {', '.join(left_behind)}")
         if not found:
-            raise CommandError(f"The expected photo ({samples.PORTRAIT}) was not the first match.")
+            raise CommandError("The matches are not the other photos of the person who was searched for.")
 
     def _show(self, service: subprocess.Popen[bytes], log_path: Path) -> bool:
-        """Index, search and print; return whether the expected photo came first."""
+        """Index, search and print; return whether that person's photos are the matches, and nobody else's."""
+        folder = settings.DATA_DIR / "samples"
+        self._fetch_people(folder)
         self._say(f"Starting Redis, Milvus, web and workers (log: {log_path}) ...")
         self._wait(starting.missing, service, log_path)
-        gallery, password = _sample_gallery()
-        self._say("Indexing the sample pictures ...")
+        gallery, password = _sample_gallery(samples.gallery_photos(folder))
+        self._say("Indexing the sample photos ...")
         self._wait(lambda: _pending(gallery), service, log_path)
-        result = asyncio.run(_search(gallery))
-        found = self._print_matches(gallery, result)
+        similar, matches = asyncio.run(_search(gallery, (folder / samples.QUERY).read_bytes()))
+        found = self._print_similar(gallery, similar, matches)
         warning = next((worker.warning for worker in starting.health_report().workers if worker.warning), "")
         self._say(
             f"\nPages:  http://127.0.0.1:{settings.PORTS.web}/   log in as {USERNAME!r} with password {password!r}\n"
@@ -101,20 +104,30 @@ class Command(BaseCommand):
         self.stdout.write(text)
         self.stdout.flush()
 
-    def _print_matches(self, gallery: Gallery, result: SearchResult) -> bool:
-        if result.error is not None:
-            raise CommandError(f"The search failed: {result.error.message}")
-        photos = selectors.photos_by_id([gallery], [match.photo_id for face in result.faces for match in face.matches])
-        faces = selectors.faces_by_id([match.face_id for face in result.faces for match in face.matches])
-        self.stdout.write(f"\n{'rank':>4}  {'photo':<24} {'similarity':>10}  box (left, top, right, bottom)")
-        first = ""
-        for found in result.faces:
-            for rank, match in enumerate(found.matches, start=1):
-                photo, face = photos[match.photo_id], faces[match.face_id]
-                box = ", ".join(f"{side:.0f}" for side in (face.left, face.top, face.right, face.bottom))
-                self.stdout.write(f"{rank:>4}  {photo.filename:<24} {match.similarity:>10.3f}  {box}")
-                first = first or photo.filename
-        return first == samples.PORTRAIT
+    def _fetch_people(self, folder: Path) -> None:
+        if not samples.are_fetched(folder):
+            self._say(f"Fetching the sample photos of people ({samples.ARCHIVE.size_bytes / 1e6:.1f} MB, once) ...")
+        try:
+            samples.fetch_people(folder)
+        except PackError as error:
+            raise CommandError(
+                f"The sample photos cannot be fetched: {error} Or put {samples.ARCHIVE.name} of the package "
+                f"face_recognition into {folder}."
+            ) from error
+
+    def _print_similar(self, gallery: Gallery, similar: SearchResult, matches: SearchResult) -> bool:
+        """Print who is similar to the searched face, and which of them are matches; return as `_show` does."""
+        are_matches = {match.face_id for match in _matches(matches)}
+        photos = selectors.photos_by_id([gallery], [match.photo_id for match in _matches(similar)])
+        self._say(f"\nWho is on {samples.QUERY}, which is not in the gallery?")
+        self._say(f"{'rank':>4}  {'photo':<24} {'similarity':>10}  match")
+        found = set()
+        for rank, match in enumerate(_matches(similar), start=1):
+            name, is_match = photos[match.photo_id].filename, match.face_id in are_matches
+            self._say(f"{rank:>4}  {name:<24} {match.similarity:>10.3f}  {'yes' if is_match else '-'}")
+            found |= {name} if is_match else set()
+        expected = set(photo for photo in samples.OF_PEOPLE if photo.startswith(samples.SUBJECT)) - {samples.QUERY}
+        return found == expected
 
 
 def _interrupt(*_: Any) -> None:
@@ -151,8 +164,8 @@ def _stop_service(service: subprocess.Popen[bytes]) -> list[str]:
     return [f"{process.name()} ({process.pid})" for process in alive]
 
 
-def _sample_gallery() -> tuple[Gallery, str]:
-    """Create the demo user with a new password, and its gallery with the sample pictures."""
+def _sample_gallery(photos: Sequence[Path]) -> tuple[Gallery, str]:
+    """Create the demo user with a new password, and its gallery with the photos."""
     password = secrets.token_urlsafe(9)
     user, _ = get_user_model().objects.get_or_create(
         username=USERNAME, defaults={"is_staff": True, "is_superuser": True}
@@ -162,7 +175,7 @@ def _sample_gallery() -> tuple[Gallery, str]:
     gallery = Gallery.objects.filter(owner=user, name=GALLERY).first() or services.gallery_create(
         owner=user, name=GALLERY
     )
-    files = [path.open("rb") for path in samples.sample_pictures()]
+    files = [path.open("rb") for path in photos]
     try:
         adding.photos_add(gallery=gallery, files=[File(file, name=Path(file.name).name) for file in files])
     finally:
@@ -172,14 +185,25 @@ def _sample_gallery() -> tuple[Gallery, str]:
 
 
 def _pending(gallery: Gallery) -> str:
-    """Say how many pictures are not indexed yet; empty when all are."""
+    """Say how many photos are not indexed yet; empty when all are."""
     photos = Photo.objects.filter(gallery=gallery)
     pending = photos.filter(state=Photo.State.PENDING).count()
-    return f"{photos.count() - pending} of {photos.count()} pictures are indexed." if pending else ""
+    return f"{photos.count() - pending} of {photos.count()} photos are indexed." if pending else ""
 
 
-async def _search(gallery: Gallery) -> SearchResult:
+async def _search(gallery: Gallery, photo: bytes) -> tuple[SearchResult, SearchResult]:
+    """Return the faces of the gallery that are similar to the photo's, and those that are similar enough for a match."""
     async with open_search_client(active_target=ActiveTarget()) as service:
-        return await service.search_faces_in_image(
-            samples.portrait_query(), gallery_ids=(str(gallery.id),), limit=5, min_similarity=-1.0
-        )
+        similar, matches = [
+            await service.search_faces_in_image(
+                photo, gallery_ids=(str(gallery.id),), limit=8, min_similarity=min_similarity, faces="largest"
+            )
+            for min_similarity in (-1.0, None)
+        ]
+    return similar, matches
+
+
+def _matches(result: SearchResult) -> list[Match]:
+    if result.error is not None:
+        raise CommandError(f"The search failed: {result.error.message}")
+    return [match for face in result.faces for match in face.matches]

@@ -110,9 +110,9 @@ class _Handler(SimpleHTTPRequestHandler):
             super().do_GET()
             return
         name = self.path.removeprefix("/simple/").strip("/")
-        wheels = [wheel.name for wheel in Path(self.directory).glob(f"{name}-*.whl")]
-        page = "".join(f'<a href="/{wheel}">{wheel}</a>' for wheel in wheels).encode()
-        self.send_response(200 if wheels else 404)
+        files = [file.name for file in Path(self.directory).glob(f"{name}-*")]
+        page = "".join(f'<a href="/{file}">{file}</a>' for file in files).encode()
+        self.send_response(200 if files else 404)
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", str(len(page)))
         self.end_headers()

@@ -138,12 +138,15 @@ def test_without_a_network_a_sentence_says_what_to_do(packs: Path, monkeypatch: 
     assert names_in(packs) == []
 
 
-def test_an_index_without_the_wheel_is_a_sentence_even_if_it_has_the_source(packs: Path, wheels: Path) -> None:
+def test_an_index_without_the_wheel_is_a_sentence_even_if_it_has_the_source(
+    packs: Path, wheels: Path, index: PackageIndex
+) -> None:
     """Of a source distribution, pip would run the set-up script."""
     (wheels / "beta-2.0-py3-none-any.whl").rename(wheels / "beta-2.0.tar.gz")
 
     with pytest.raises(PackError, match=r"pip could not download beta 2\.0"):
         install("small", packs)
+    assert "/beta-2.0.tar.gz" not in index.asked
 
     assert names_in(packs) == []
 
@@ -370,9 +373,12 @@ def test_a_fetch_that_is_killed_leaves_nothing_that_counts_and_the_next_one_clea
     packs: Path, small: KnownPack, wheels: Path, index: PackageIndex, tmp_path: Path
 ) -> None:
     index.holds_files = True
-    with subprocess.Popen([sys.executable, "-c", FETCH, str(wheels), str(packs)]) as fetch:
+    (tmp_path / "tmp").mkdir()
+    command = [sys.executable, "-c", FETCH, str(wheels), str(packs)]
+    with subprocess.Popen(command, env=os.environ | {"TMPDIR": str(tmp_path / "tmp")}) as fetch:
         assert index.waiting.wait(60)  # pip has begun to download
         fetch.kill()
+    assert names_in(tmp_path / "tmp") == []  # pip's temporary files are where the next fetch clears them
     [left] = names_in(packs)
     assert left.startswith(".fetch-small-")
 

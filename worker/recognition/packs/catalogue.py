@@ -235,7 +235,7 @@ KNOWN_PACKS: tuple[KnownPack, ...] = (
     replace(
         _ANY_OPENCV_ZOO,
         name="opencv_zoo",
-        description="YuNet and SFace; small and fast; the choice for commercial use",
+        description="YuNet and SFace; small and fast; for any use",
         dimension=128,
         files=(
             KnownFile(

@@ -62,7 +62,7 @@ class KnownPack:
     face_score: float
     #: Two faces at least this similar are shown as a match, unless the caller sets another threshold. A similarity.
     match_similarity: float
-    #: Whether `match_similarity` was measured by `benchmarks.accuracy`; otherwise it is what others have published.
+    #: Whether `match_similarity` was measured by `benchmarks.accuracy`; otherwise it is what others say.
     threshold_is_measured: bool = False
     #: The cosines from 1 - spread to 1 are shown as similarities from 0 to 1; with 1, a similarity is the cosine. Over
     #: 0 and at most 1: see `similarity.SimilarityScale`.

@@ -202,8 +202,8 @@ def test_licence_and_provenance_of_each_part_are_shown_in_full() -> None:
     ("name", "threshold"),
     [
         ("dlib", "0.79 or more (measured by benchmarks.accuracy)"),
-        ("opencv_zoo", "0.363 or more (published; not measured here)"),
-        ("buffalo_l", "0.4 or more (published; not measured here)"),
+        ("opencv_zoo", "0.363 or more (not measured here)"),
+        ("buffalo_l", "0.4 or more (not measured here)"),
     ],
 )
 def test_a_threshold_is_shown_with_its_source(name: str, threshold: str) -> None:

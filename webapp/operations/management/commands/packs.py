@@ -113,7 +113,7 @@ class Command(BaseCommand):
         write = self.stdout.write
         write(f"  licence     {known.licence.sentence}")
         write(f"  embeddings  {known.dimension} values")
-        source = "measured by benchmarks.accuracy" if known.threshold_is_measured else "published; not measured here"
+        source = "measured by benchmarks.accuracy" if known.threshold_is_measured else "not measured here"
         write(f"  threshold   a match at a similarity of {known.match_similarity:g} or more ({source})")
         for file in known.files:
             write(f"  file        {file.name} ({file.size_bytes:,} bytes)")

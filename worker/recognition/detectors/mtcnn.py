@@ -254,7 +254,7 @@ def _sides(boxes: Floats) -> Floats:
 def _without_overlaps(candidates: _Candidates, groups: Rows, overlap: float) -> Rows:
     """Return the rows that stay, best first, when those of one group must not overlap by more (shared part of both)."""
     rectangles = np.concatenate([candidates.boxes[:, :2], _sides(candidates.boxes)], axis=1)
-    kept = cv2.dnn.NMSBoxesBatched(rectangles, candidates.scores, groups.tolist(), 0.0, overlap)
+    kept = cv2.dnn.NMSBoxesBatched(rectangles.tolist(), candidates.scores.tolist(), groups.tolist(), 0.0, overlap)
     return np.asarray(kept, np.intp).ravel()
 
 

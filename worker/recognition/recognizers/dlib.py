@@ -14,10 +14,10 @@ from worker.recognition.interfaces import Alignment, Crop, Embeddings, Landmarks
 from worker.recognition.model import OnnxModel
 from worker.recognition.recognizers.arcface import unit_rows
 
-#: Where MTCNN's five points lie in dlib's crops: their mean, in pixels, over the faces of LFW's people of A to E, each
-#: cropped as dlib itself crops it by its own landmarks.
+#: Where MTCNN's five points lie in dlib's own crops, in pixels: the mean over 1,053 photos of LFW's people of A to E,
+#: each cropped by dlib's HOG detector and 5-point predictor, in which our detector then finds the face.
 _TEMPLATE: Landmarks = np.array(
-    [[45.746, 43.935], [101.301, 43.800], [72.902, 75.337], [47.531, 101.396], [99.406, 101.396]], np.float32
+    [[47.101, 45.257], [101.655, 45.068], [74.114, 77.181], [50.152, 104.446], [98.356, 104.392]], np.float32
 )
 ALIGNMENT: Final = Alignment(side_pixels=150, template=_TEMPLATE, interpolation="halved")
 #: Crops per run on the CPU: a run of 16 takes a tenth less time for each than a run of one.

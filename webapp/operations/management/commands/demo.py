@@ -43,7 +43,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--once",
             action="store_true",
-            help="stop after the table; exit with 0 only if it shows that person's photos, and nobody else's, as matches",
+            help="stop after the table; exit with 0 only if the matches are that person's photos and nobody else's",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -126,8 +126,7 @@ class Command(BaseCommand):
             name, is_match = photos[match.photo_id].filename, match.face_id in are_matches
             self._say(f"{rank:>4}  {name:<24} {match.similarity:>10.3f}  {'yes' if is_match else '-'}")
             found |= {name} if is_match else set()
-        expected = set(photo for photo in samples.OF_PEOPLE if photo.startswith(samples.SUBJECT)) - {samples.QUERY}
-        return found == expected
+        return found == {name for name in samples.OF_PEOPLE if name.startswith(samples.SUBJECT)} - {samples.QUERY}
 
 
 def _interrupt(*_: Any) -> None:
@@ -192,7 +191,7 @@ def _pending(gallery: Gallery) -> str:
 
 
 async def _search(gallery: Gallery, photo: bytes) -> tuple[SearchResult, SearchResult]:
-    """Return the faces of the gallery that are similar to the photo's, and those that are similar enough for a match."""
+    """Return the gallery's faces that are most similar to the photo's, and those similar enough for a match."""
     async with open_search_client(active_target=ActiveTarget()) as service:
         similar, matches = [
             await service.search_faces_in_image(

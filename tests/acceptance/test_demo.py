@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from tests.carriers import samples_archive
 from tests.ports import free_port_block
 from tests.waiting import HANG_SECONDS, PATIENCE_SECONDS, eventually
 from webapp.operations import samples
@@ -34,14 +35,19 @@ def is_listened_on(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_the_demo_shows_the_expected_photo_first_and_leaves_nothing_running_twice_in_a_row(tmp_path: Path):
+def test_the_demo_recognises_somebody_and_leaves_nothing_running_twice_in_a_row(tmp_path: Path):
     port = free_port_block()
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / samples.ARCHIVE.name).symlink_to(samples_archive())
     for _ in range(2):
         done = manage("demo", "--once", port=port, folder=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         [heading] = [line for line in done.stdout.splitlines() if "rank" in line]
-        first = done.stdout.split(heading)[1].split()
-        assert first[:2] == ["1", samples.PORTRAIT]
+        rows = [line.split() for line in done.stdout.split(heading)[1].strip().splitlines()]
+        rows = rows[: next(number for number, row in enumerate(rows) if not row)]
+        assert [row[0] for row in rows] == [str(rank) for rank in range(1, 9)]
+        are_theirs = [row[1].startswith(samples.SUBJECT) for row in rows]
+        assert are_theirs == [row[3] == "yes" for row in rows] == [True] * 4 + [False] * 4
         assert "log in as 'demo'" in done.stdout
         assert "WARNING" not in done.stdout + done.stderr, "it connects to nothing that is not there yet"
         assert not any(is_listened_on(port + offset) for offset in range(5))

@@ -21,7 +21,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -29,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from benchmarks.environment import packs_dir
 from tests import pictures
 from worker.config import FaceConfig
 from worker.images import DecodedImage, ImageLimits, decode
@@ -39,9 +39,6 @@ from worker.recognition.packs.loading import load_pack
 PHOTOS = ("six_people", "astronaut", "mask_black", "mask_blue", "mask_green", "mask_white")
 MAGNIFIED = (2, 3, 4)
 WAYS = ("reduced", "mixed", "placed", "resaved")
-ENOUGH_PIXELS = 640
-#: Faces with a lower score are ignored, as with the defaults of FACE_CONFIG.
-LEAST_SCORE = 0.5
 QUALITY, RESAVED_QUALITY = 90, 75
 #: Two boxes belong to the same face if they overlap at least this much (intersection over union).
 SAME_FACE = 0.5
@@ -71,26 +68,26 @@ class _Comparison:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pack", default="starter", help="folder of a pack (default: the starter pack)")
+    parser.add_argument("--pack", default="dlib", help="name or folder of a pack (default: dlib)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
-    pack = load_pack(FaceConfig(packs_dir=Path("packs"), pack=options.pack))
+    pack = load_pack(FaceConfig(packs_dir=packs_dir(), pack=options.pack))
     figures = _measure(pack)
     print(json.dumps(figures, indent=2) if options.json else _table(figures))
 
 
 def _measure(pack: Pack) -> dict[str, Any]:
-    strangers = pack.recognizer.embed(pictures.lfw_crops())
+    strangers = pack.recognizer.embed(pictures.lfw_crops(side_pixels=pack.alignment.side_pixels))
     comparisons = {way: _Comparison() for way in WAYS}
     ratios: dict[int, list[float]] = {magnified: [] for magnified in MAGNIFIED}
     decoded_again: list[bool] = []
     for magnified in MAGNIFIED:
         seen: list[dict[str, _Found]] = []
         for photo in _photos(magnified):
-            ratios[magnified].append(_decoding_ratio(photo))
-            whole, reduced = decode(photo, limits=LIMITS), _reduced(photo)
+            ratios[magnified].append(_decoding_ratio(pack, photo))
+            whole, reduced = decode(photo, limits=LIMITS), _reduced(pack, photo)
             detections, whole_detections = _detected(pack, reduced), _detected(pack, whole)
-            decoded_again.append(any(_is_small(detection) for detection in detections))
+            decoded_again.append(any(_is_small(detection, pack) for detection in detections))
             resaved = decode(pictures.saved(whole.pixels, "JPEG", quality=RESAVED_QUALITY), limits=LIMITS)
             seen.append(
                 {
@@ -123,24 +120,24 @@ def _photos(magnified: int) -> Iterator[bytes]:
             yield file.getvalue()
 
 
-def _reduced(photo: bytes) -> DecodedImage:
-    return decode(photo, limits=LIMITS, enough_pixels=ENOUGH_PIXELS)
+def _reduced(pack: Pack, photo: bytes) -> DecodedImage:
+    return decode(photo, limits=LIMITS, enough_pixels=pack.enough_pixels)
 
 
-def _decoding_ratio(photo: bytes) -> float:
+def _decoding_ratio(pack: Pack, photo: bytes) -> float:
     """Return how many times longer the full decode takes."""
     times_s: dict[bool, list[float]] = {True: [], False: []}
     for _ in range(TIMED_TURNS):
         for is_whole in (True, False):
             started = time.perf_counter()
-            decode(photo, limits=LIMITS, enough_pixels=None if is_whole else ENOUGH_PIXELS)
+            decode(photo, limits=LIMITS, enough_pixels=None if is_whole else pack.enough_pixels)
             times_s[is_whole].append(time.perf_counter() - started)
     return median(times_s[True]) / median(times_s[False])
 
 
 def _detected(pack: Pack, image: DecodedImage) -> list[Detection]:
     [detections] = pack.detector.detect([image.pixels])
-    return [detection for detection in detections if detection.score >= LEAST_SCORE]
+    return [detection for detection in detections if detection.score >= pack.face_score]
 
 
 def _is_small(detection: Detection, pack: Pack) -> bool:

@@ -212,7 +212,10 @@ class FaceIndex:
 
     def _shown(self, matches: Iterable[Match], least: float) -> list[Match]:
         """Return a store's matches with similarities in place of cosines, without those that are less alike."""
-        alike = (replace(match, similarity=self._similarity(match.similarity)) for match in matches)
+        alike = (
+            Match(face_id=match.face_id, photo_id=match.photo_id, similarity=self._similarity(match.similarity))
+            for match in matches
+        )
         return [match for match in alike if match.similarity >= least]
 
     def _largest_face(self, image: bytes, which: str) -> Face:

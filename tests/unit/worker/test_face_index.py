@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -625,6 +626,7 @@ class TestSimilarity:
         assert filled.verify(TOM, TOM, min_similarity=-1.0).is_match
 
 
+@cache
 def tom(engine: FaceEngine) -> np.ndarray:
     [[face]] = engine.faces([pictures.sample("tom_hanks")])
     return face.embedding

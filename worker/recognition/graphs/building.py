@@ -47,15 +47,12 @@ class GraphBuilder:
         return outputs
 
     def conv(self, x: str, weights: NDArray[Any], bias: NDArray[Any], **attributes: Any) -> str:
-        """Add a convolution; weights (out, in, height, width), rounded to float32 here. Without `pads` it pads nothing."""
-        return self.node(
-            "Conv",
-            x,
-            weights.astype(np.float32),
-            bias.astype(np.float32),
-            kernel_shape=weights.shape[2:],
-            **attributes,
-        )
+        """Add a convolution, which pads nothing unless `pads` says so.
+
+        Weights (out, in, height, width) and bias (out,) are rounded to float32 here.
+        """
+        rounded = (weights.astype(np.float32), bias.astype(np.float32))
+        return self.node("Conv", x, *rounded, kernel_shape=weights.shape[2:], **attributes)
 
     def give(self, name: str, axes: Axes) -> None:
         """Declare a node's output as the graph's, float32 of that shape; names and None are open axes."""

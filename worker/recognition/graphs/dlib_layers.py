@@ -66,7 +66,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One layer of the type: its name in the file and its sizes. Tags and skips only mark places: they have a version."""
+    """One layer of the type: its name in the file and its sizes. A mark (a tag or a skip) has a version only."""
 
     name: str
     channels: int = 0

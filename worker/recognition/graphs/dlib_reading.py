@@ -1,4 +1,4 @@
-"""Read values as dlib's `serialize` writes them (dlib/serialize.h, dlib/cuda/tensor_tools, dlib/dnn/tensor.h).
+"""Read values as dlib's `serialize` writes them (dlib's serialize.h, float_details.h and tensor.h).
 
 An integer is a control byte (bit 7: negative; low four bits: how many bytes follow) and its magnitude, little-endian.
 Everything else is made of integers and raw bytes.

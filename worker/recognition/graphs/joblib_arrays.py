@@ -21,6 +21,8 @@ from worker.errors import PackDamaged
 _WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
 _ARRAY = "numpy.ndarray"
 _TYPE = "numpy.dtype"
+#: A convolution's kernel has four axes.
+_MOST_AXES = 4
 #: What stands on the stack for the beginning of a tuple, list or dictionary, and for the type float32.
 _MARK = object()
 _FLOAT32 = object()
@@ -61,6 +63,7 @@ class _Pickle:
 
     def __init__(self, content: bytes) -> None:
         self._stream = io.BytesIO(content)
+        self._size_bytes = len(content)
         self._stack: list[Any] = []
         self._memo: list[Any] = []
 
@@ -100,7 +103,7 @@ class _Pickle:
                 stack[-1].extend(values)
             case "SETITEMS":
                 values = self._since_mark()
-                stack[-1].update(zip(values[::2], values[1::2], strict=True))
+                stack[-1].update(zip(map(_text, values[::2]), values[1::2], strict=True))
             case "STACK_GLOBAL" | "NEWOBJ" | "REDUCE" | "BUILD":
                 last, before = stack.pop(), stack.pop()
                 act = {"STACK_GLOBAL": _named, "NEWOBJ": _made, "REDUCE": _made, "BUILD": self._built}[operation]
@@ -128,22 +131,29 @@ class _Pickle:
     def _array(self, state: dict[str, Any]) -> NDArray[np.float32]:
         """Read the array behind its description. A length beyond the content's end allocates nothing."""
         shape = state["shape"]
-        if state["dtype"] is not _FLOAT32 or not all(isinstance(side, int) and side > 0 for side in shape):
+        is_shape = len(shape) <= _MOST_AXES and all(isinstance(side, int) and side > 0 for side in shape)
+        if state["dtype"] is not _FLOAT32 or not is_shape:
             raise _Unexpected("an array is not of float32, or its shape is wrong")
         if state.get("numpy_array_alignment_bytes") is not None:
             self._stream.read(self._stream.read(1)[0])
         size_bytes = 4 * math.prod(shape)
-        values = self._stream.read(size_bytes)
-        if len(values) < size_bytes:
+        if size_bytes > self._size_bytes - self._stream.tell():
             raise _Unexpected("an array was cut short")
-        array = np.frombuffer(values, "<f4").reshape(shape)
+        array = np.frombuffer(self._stream.read(size_bytes), "<f4").reshape(shape)
         if not np.isfinite(array).all():
             raise _Unexpected("an array holds values that are no numbers")
         return array
 
 
+def _text(value: Any) -> str:
+    """Return the value if it is a text: to hash or to show nested tuples can take for ever."""
+    if not isinstance(value, str):
+        raise _Unexpected("its pickle has something else where a name was expected")
+    return value
+
+
 def _named(module: Any, name: Any) -> str:
-    named = f"{module}.{name}"
+    named = f"{_text(module)}.{_text(name)}"
     if named not in (_WRAPPER, _ARRAY, _TYPE):
         raise _Unexpected(f"its pickle names {named[:60]!r}, which no list of arrays needs")
     return named

@@ -107,12 +107,11 @@ def output_graph(content: bytes, file: str) -> bytes:
 def _crops_graph(network: _Crops, content: bytes, file: str) -> bytes:
     weights = _Weights(content, file)
     graph = GraphBuilder(network.name, height=network.side_pixels, width=network.side_pixels)
-    x = _features(graph, weights, network.layers)
-    x = _dense(graph, weights, x, network)
+    x = _dense(graph, weights, _features(graph, weights, network.layers), network)
     kernel, bias = weights.heads((network.width,), network.heads)
     weights.end()
     names, widths = zip(*network.heads, strict=True)
-    *values, faces = graph.split(_gemm(graph, x, kernel, bias), [*widths, 1], axis=1)
+    *values, faces = graph.split(graph.node("Gemm", x, kernel, bias), [*widths, 1], axis=1)
     graph.give(graph.node("Sigmoid", graph.node("Squeeze", faces, np.array([1])), output="faces"), ["n"])
     for name, width, value in zip(names, widths, values, strict=True):
         graph.give(graph.node("Identity", value, output=name), ["n", width])
@@ -123,8 +122,8 @@ def _features(graph: GraphBuilder, weights: "_Weights", layers: tuple[_Layer, ..
     """Add the convolutions and return the last one's output, (n, channels, rows, columns)."""
     x, inputs = graph.pixels(), 3
     for place, layer in enumerate(layers):
-        kernel = weights.take(layer.side, layer.side, inputs, layer.channels)
-        bias = weights.take(layer.channels)
+        kernel = weights.take(layer.side, layer.side, inputs, layer.channels).astype(np.float64)
+        bias = weights.take(layer.channels).astype(np.float64)
         if place == 0:
             kernel, bias = _on_pixels(kernel, bias)
         x = graph.conv(x, kernel.transpose(3, 2, 0, 1), bias)
@@ -135,23 +134,26 @@ def _features(graph: GraphBuilder, weights: "_Weights", layers: tuple[_Layer, ..
     return x
 
 
-def _on_pixels(kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
+def _on_pixels(
+    kernel: NDArray[np.float64], bias: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the first convolution (height, width, RGB, out) of normalised pixels as one of BGR pixels."""
-    scaled = kernel.astype(np.float64) / _DEVIATION
+    scaled = kernel / _DEVIATION
     return scaled[:, :, ::-1], bias - _MEAN * scaled.sum(axis=(0, 1, 2))
 
 
 def _dense(graph: GraphBuilder, weights: "_Weights", x: str, network: _Crops) -> str:
-    """Add the layer on all cells; its weights expect them column by column, ours come channel by channel."""
+    """Add the layer on all cells and its PReLU.
+
+    The package's kernel takes the values of the cells column by column, (columns, rows, channels); ours takes them as
+    they lie in memory here, (channels, rows, columns).
+    """
     channels = network.layers[-1].channels
     kernel = weights.take(network.cells**2 * channels, network.width)
     kernel = kernel.reshape(network.cells, network.cells, channels, -1).transpose(2, 1, 0, 3)
-    x = _gemm(graph, graph.node("Flatten", x), kernel.reshape(-1, network.width), weights.take(network.width))
+    kernel = kernel.reshape(-1, network.width)
+    x = graph.node("Gemm", graph.node("Flatten", x), kernel, weights.take(network.width))
     return graph.node("PRelu", x, weights.take(network.width))
-
-
-def _gemm(graph: GraphBuilder, x: str, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
-    return graph.node("Gemm", x, kernel, bias)
 
 
 class _Weights:
@@ -176,7 +178,7 @@ class _Weights:
     def heads(
         self, inputs: tuple[int, ...], heads: tuple[tuple[str, int], ...]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return kernels (*inputs, out) and biases of the last layers as one: the heads', then the face's difference."""
+        """Return the last layers' kernels (*inputs, out) and biases as one: the heads', then the faces' difference."""
         pairs = [(self.take(*inputs, width), self.take(width)) for _, width in heads]
         kernel, bias = self.take(*inputs, 2), self.take(2)
         pairs.append((np.diff(kernel), np.diff(bias)))

@@ -45,9 +45,9 @@ _OPENCV_ZOO_MODELS = "https://github.com/opencv/opencv_zoo/raw/4.10.0/models"
 # insightface: ArcFace embeddings of one person mostly have similarities of 0.4 to 0.8, those of two people around 0.
 # The threshold for a given rate of false matches depends on the pack: operators of a real pack should set their own.
 
-# The sources of each `face_score`: insightface, the default `det_thresh` of InsightFace's `FaceAnalysis.prepare`, for
-# SCRFD. opencv_zoo, halfway along YuNet's scores; OpenCV's own examples ask for 0.9, which misses more faces. starter,
-# like these: the cascade's scores are scaled to it.
+# The sources of each `face_score`: insightface, the default `det_thresh` of InsightFace's `FaceAnalysis.prepare`.
+# opencv_zoo, the same, as YuNet's scores are probabilities too; OpenCV's own default is a strict 0.9. starter, the
+# cascade's own scale: `detectors.cascade.HALF_SCORE_YESES`.
 #
 # `similarity_spread` is 1 where strangers have cosines around 0, as with ArcFace and SFace: the cosine itself is
 # readable.

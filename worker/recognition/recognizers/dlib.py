@@ -38,9 +38,11 @@ class DlibRecognizer:
         self.dimension = blank.size
 
     def embed(self, crops: Sequence[Crop]) -> Embeddings:
-        seen = [*crops, *(_mirrored(crop) for crop in crops)] if self._mirrors else list(crops)
-        rows = np.array([row for (row,) in self._model.run(seen)], np.float32).reshape(-1, len(crops), self.dimension)
-        return unit_rows(rows.mean(axis=0)) if len(crops) else np.empty((0, self.dimension), np.float32)
+        if not crops:
+            return np.empty((0, self.dimension), np.float32)
+        seen = [*crops, *(_mirrored(crop) for crop in crops)] if self._mirrors else crops
+        rows = np.array([row for (row,) in self._model.run(seen)], np.float32)
+        return unit_rows(rows.reshape(-1, len(crops), self.dimension).mean(axis=0))
 
     def warm_up(self) -> None:
         """Run the model at every batch size it will be given."""

@@ -45,10 +45,10 @@ def gate_match_recall(
     """Return the match recall (0..1) of the index over whole galleries; None when the store holds no faces.
 
     Searches near `queries` stored faces, taken from each gallery in turn except those in `ignored`, and compares the
-    best MATCH_LIMIT with a similarity of at least `min_similarity` with exact search over the gallery. The queries are
-    QUERY_COSINE away from the faces, or closer if a match requires it. The same rows give the same figure. Reads every
-    row once, and the rows of the galleries searched once more: half a minute for a million faces. Raises what
-    `iterate`, `search` and `exact_search` raise.
+    best MATCH_LIMIT with a similarity of at least `min_similarity` (cosine, -1..1) with exact search over the gallery.
+    The queries are QUERY_COSINE away from the faces, or closer if a match requires it. The same rows give the same
+    figure. Reads every row once, and the rows of the galleries searched once more: half a minute for a million faces.
+    Raises what `iterate`, `search` and `exact_search` raise.
     """
     cosine = max(QUERY_COSINE, (1 + min_similarity) / 2)
     found = missed = 0

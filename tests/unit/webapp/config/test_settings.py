@@ -63,6 +63,8 @@ def test_what_an_operator_sets_arrives_with_its_type() -> None:
         FACE_PROVIDERS="CUDAExecutionProvider, CPUExecutionProvider",
         FACE_ARENA="False",
         FACE_MIN_SCORE="0.7",
+        FACE_SMALLEST_PIXELS="20",
+        FACE_LONGEST_SIDE_PIXELS="1920",
     )
 
     found: dict[str, dict[str, Any]] = json.loads(done.stdout)
@@ -80,6 +82,7 @@ def test_what_an_operator_sets_arrives_with_its_type() -> None:
     assert collection.dimension == 512
     assert face.providers == ("CUDAExecutionProvider", "CPUExecutionProvider")
     assert (face.arena, face.min_face_score) == (False, 0.7)
+    assert (face.smallest_face_pixels, face.longest_side_pixels) == (20, 1920)
 
 
 def test_an_empty_variable_is_not_set() -> None:

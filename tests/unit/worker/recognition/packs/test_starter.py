@@ -16,10 +16,10 @@ from worker.recognition.packs.loading import load_pack
 from worker.recognition.recognizers.gradient import COMPACT, gradient_histogram_graph
 
 GRAPH_SHA256 = "bd0f3af5a2534510f8ac48c7976ac23970ae9ee14aa1a43d266e5b9edb30e816"
-FINGERPRINT = "7ef49666f924e1e0e7fa5e49984a283274a896dec8d44a8c89ce2d1352c49a5f"
+FINGERPRINT = "dd9d42e527fdd866d0d91e9c66c59128d7218f6eabc4de0f6dc1aee97e3345f8"
 COMPACT_GRAPH_SHA256 = "5008ac66f6c53963c3e4f44a57619689b0218f3c03f6f902c1a0598b03519270"
-COMPACT_FINGERPRINT = "304f5c8796b3b21bdbb915c4fd2663d34a16c07895d4d5690c7b45258cafbcab"
-DETECTOR_FINGERPRINT = "13a524d2904ffd0d008fc438bbf7f29179fdfc96b27f486725fa246dcab20612"
+COMPACT_FINGERPRINT = "bf491b3d125948f9a7f4bed6d1edbea066ba148cc0f71ea26345549ac6adb3ee"
+DETECTOR_FINGERPRINT = "dcc68b32a2d3b2f0aa339f1f097eca0b75eedba7a145c05761ccb1e26af1f142"
 
 #: The faces that the cascade finds, roughly, in pixels of the sample.
 ASTRONAUT = Box(left=170, top=66, right=276, bottom=172)

@@ -13,7 +13,7 @@ them; requirements/carriers.txt pins the same wheels.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from worker.recognition.packs.entries import Carrier, KnownFile, KnownPack, Licence, PackKind
+from worker.recognition.packs.entries import Carrier, KnownFile, KnownPack, Licence, PackKind, Threshold
 
 _INSIGHTFACE_RELEASE = "https://github.com/deepinsight/insightface/releases/download/v0.7"
 #: At this address GitHub sends the file itself, although it is kept in Git LFS.
@@ -21,9 +21,9 @@ _OPENCV_ZOO_MODELS = "https://github.com/opencv/opencv_zoo/raw/4.10.0/models"
 
 # The sources of each `match_similarity`. Only that of the dlib packs was measured by us:
 #
-# dlib: the cosine 0.928, which one in a thousand pairs of strangers on LFW exceeds (`python -m benchmarks.accuracy`;
-# mirrored embeddings), on the scale that people see: two strangers are 0.52 alike or so. It suits small galleries; the
-# more faces, the more strangers among the matches (docs/models.md). dlib-plain has the same one.
+# dlib, dlib-plain: the lowest with two digits at which fewer than 1 in 1,000 pairs of strangers are a match. That suits
+# small galleries; the more photos a gallery has, the more strangers are among the matches. Measured on 1,915 photos of
+# LFW's 1,250 people from A to J (docs/performance.md).
 #
 # opencv_zoo: not measured here. The cosine that OpenCV's tutorial "DNN-based Face Detection And Recognition" gives for
 # SFace, found on LFW.
@@ -37,6 +37,16 @@ _OPENCV_ZOO_MODELS = "https://github.com/opencv/opencv_zoo/raw/4.10.0/models"
 #
 # `similarity_spread` is 1 where strangers have cosines around 0, as with ArcFace and SFace: the cosine itself is
 # readable.
+
+
+def _threshold(false_match_rate: float, similarity: float, *, found: float, absent: tuple[float, float]) -> Threshold:
+    return Threshold(
+        similarity=similarity,
+        false_match_rate=false_match_rate,
+        true_match_rate=found,
+        absent_matched=dict(zip((100, 1_000), absent, strict=True)),
+    )
+
 
 _ANY_OPENCV_ZOO = KnownPack(
     name="",
@@ -161,8 +171,13 @@ _DLIB = KnownPack(
         allows_commercial_use=True,
     ),
     dimension=128,
-    match_similarity=0.79,
-    threshold_is_measured=True,
+    match_similarity=0.80,
+    thresholds=(
+        _threshold(1e-2, 0.745, found=0.992, absent=(0.551, 0.968)),
+        _threshold(1e-3, 0.794, found=0.951, absent=(0.0881, 0.445)),
+        _threshold(1e-4, 0.831, found=0.844, absent=(0.0096, 0.0689)),
+        _threshold(1e-5, 0.860, found=0.667, absent=(0.0009, 0.0078)),
+    ),
     similarity_spread=0.35,
     face_score=0.9,
     carriers=(_RESNET, _MTCNN),
@@ -219,7 +234,7 @@ _ANY_DLIB = replace(
     name="",
     description="a folder of converted networks",
     dimension=None,
-    threshold_is_measured=False,
+    thresholds=(),
     carriers=(),
 )
 
@@ -230,6 +245,13 @@ KNOWN_PACKS: tuple[KnownPack, ...] = (
         name="dlib-plain",
         description="the files of dlib without mirroring: half the time for each face, slightly less accurate",
         mirrors=False,
+        match_similarity=0.79,
+        thresholds=(
+            _threshold(1e-2, 0.736, found=0.989, absent=(0.555, 0.971)),
+            _threshold(1e-3, 0.787, found=0.933, absent=(0.0889, 0.461)),
+            _threshold(1e-4, 0.823, found=0.823, absent=(0.0095, 0.0731)),
+            _threshold(1e-5, 0.855, found=0.595, absent=(0.0010, 0.0084)),
+        ),
         shares_folder_of="dlib",
     ),
     replace(

@@ -1,5 +1,6 @@
 """What an entry of the catalogue is made of. Only dataclasses, so that anything may import them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,6 +50,19 @@ class Carrier:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """What a similarity does as a threshold. The rates are shares in 0..1 of what reaches it."""
+
+    similarity: float
+    #: Of pairs of photos of two people.
+    false_match_rate: float
+    #: Of pairs of photos of one person.
+    true_match_rate: float
+    #: Of searches for people who are not in the gallery, by the number of its photos: they are shown a stranger.
+    absent_matched: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPack:
     """One entry of the catalogue. Its models are files as published, or made from files in carriers."""
 
@@ -62,8 +76,8 @@ class KnownPack:
     face_score: float
     #: Two faces at least this similar are shown as a match, unless the caller sets another threshold. A similarity.
     match_similarity: float
-    #: Whether `match_similarity` was measured by `benchmarks.accuracy`; otherwise it is what others say.
-    threshold_is_measured: bool = False
+    #: What `benchmarks.accuracy` has measured, strictest last; empty where `match_similarity` is what others say.
+    thresholds: tuple[Threshold, ...] = ()
     #: The cosines from 1 - spread to 1 are shown as similarities from 0 to 1; with 1, a similarity is the cosine. Over
     #: 0 and at most 1: see `similarity.SimilarityScale`.
     similarity_spread: float = 1.0

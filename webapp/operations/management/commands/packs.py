@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,7 @@ from tasks.dictionaries import face_config
 from worker.errors import PackError
 from worker.recognition.packs.catalogue import known_pack
 from worker.recognition.packs.converted import verified_manifest
-from worker.recognition.packs.entries import KnownPack
+from worker.recognition.packs.entries import KnownPack, Threshold
 from worker.recognition.packs.files import file_digests, models_in, verified_digests
 from worker.recognition.packs.installing import install
 from worker.recognition.packs.inventory import PackEntry, pack_entries, pack_entry
@@ -113,8 +113,9 @@ class Command(BaseCommand):
         write = self.stdout.write
         write(f"  licence     {known.licence.sentence}")
         write(f"  embeddings  {known.dimension} values")
-        source = "measured by benchmarks.accuracy" if known.threshold_is_measured else "not measured here"
-        write(f"  threshold   a match at a similarity of {known.match_similarity:g} or more ({source})")
+        source = "measured by benchmarks.accuracy" if known.thresholds else "not measured here"
+        write(f"  threshold   a match at a similarity of {known.match_similarity:.3g} or more ({source})")
+        self._write_thresholds(known.thresholds)
         for file in known.files:
             write(f"  file        {file.name} ({file.size_bytes:,} bytes)")
         for carrier in known.carriers:
@@ -132,6 +133,24 @@ class Command(BaseCommand):
         for download in known.downloads:
             if download.url:
                 write(f"  published   {download.url} ({_megabytes(download.size_bytes)})")
+
+    def _write_thresholds(self, thresholds: Sequence[Threshold]) -> None:
+        if not thresholds:
+            return
+        row = "    {:<12}{:<17}{:<14}{}"
+        self.stdout.write(
+            row.format("similarity", "false matches", "true matches", "absent people who are shown a stranger")
+        )
+        for each in thresholds:
+            absent = (f"{share:.1%} among {count:,} photos" for count, share in each.absent_matched.items())
+            self.stdout.write(
+                row.format(
+                    f"{each.similarity:.3f}",
+                    f"1 in {1 / each.false_match_rate:,.0f}",
+                    f"{each.true_match_rate:.1%}",
+                    ", ".join(absent),
+                )
+            )
 
     def _fetch(self, name: str, sources: list[str], *, replace: bool, as_json: bool) -> None:
         known = known_pack(name)

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
 
@@ -108,9 +109,18 @@ def test_only_insightface_forbids_commercial_use() -> None:
 
 
 def test_only_the_thresholds_of_the_dlib_packs_were_measured_here() -> None:
-    assert [pack.name for pack in KNOWN_PACKS if pack.threshold_is_measured] == ["dlib", "dlib-plain"]
-    # Other weights in a folder like theirs are another model.
-    assert not pack_of_kind("dlib").threshold_is_measured
+    measured = [pack for pack in KNOWN_PACKS if pack.thresholds]
+
+    assert [pack.name for pack in measured] == ["dlib", "dlib-plain"]
+    assert not pack_of_kind("dlib").thresholds
+    for pack in measured:
+        assert [each.false_match_rate for each in pack.thresholds] == [1e-2, 1e-3, 1e-4, 1e-5]
+        for looser, stricter in pairwise(pack.thresholds):
+            assert looser.similarity < stricter.similarity
+            assert looser.true_match_rate > stricter.true_match_rate
+            assert all(looser.absent_matched[count] > share for count, share in stricter.absent_matched.items())
+        at_1_in_1000 = pack.thresholds[1].similarity
+        assert at_1_in_1000 <= pack.match_similarity < at_1_in_1000 + 0.01
 
 
 @pytest.mark.parametrize("name", ["dlib", "dlib-plain", "opencv_zoo"])

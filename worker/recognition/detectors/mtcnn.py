@@ -48,6 +48,9 @@ _SMALLEST_LEVEL_PIXELS = 8
 #: Sides of the levels where few sizes are wanted: a GPU's libraries are tuned for each size that they are given.
 FEW_SIDES_PIXELS: Final = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
 
+#: What a photo of a few people gives the first network to look at, and the others: rather more than less.
+LEVELS_PER_PICTURE: Final = 12
+CANDIDATES_PER_PICTURE: Final = 64
 #: Batches of candidates on the CPU: many small inputs make a run worth its overhead.
 REFINEMENT_BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
 OUTPUT_BATCH_SIZES: Final = (1, 2, 4, 8, 16)

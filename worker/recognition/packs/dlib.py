@@ -38,26 +38,33 @@ def load_dlib_pack(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
     is_on_cpu = checked_providers(config)[0] == CPU
     with ExitStack() as opened:
 
-        def network(name: str, *, cpu_batch_sizes: Sequence[int] = (1,)) -> OnnxModel:
+        def network(name: str, *, cpu_batch_sizes: Sequence[int] = (1,), items_per_call: int) -> OnnxModel:
             model = OnnxModel(
                 _graph(folder / name, spreads=is_on_cpu and config.repair_graphs),
                 config,
                 name=name,
                 cpu_batch_sizes=cpu_batch_sizes,
+                items_per_call=items_per_call,
             )
             opened.callback(model.close)
             return model
 
         detector = mtcnn.MtcnnDetector(
-            network("p_net.onnx"),
-            network("r_net.onnx", cpu_batch_sizes=mtcnn.REFINEMENT_BATCH_SIZES),
-            network("o_net.onnx", cpu_batch_sizes=mtcnn.OUTPUT_BATCH_SIZES),
+            network("p_net.onnx", items_per_call=mtcnn.LEVELS_PER_PICTURE),
+            network(
+                "r_net.onnx",
+                cpu_batch_sizes=mtcnn.REFINEMENT_BATCH_SIZES,
+                items_per_call=mtcnn.CANDIDATES_PER_PICTURE,
+            ),
+            network(
+                "o_net.onnx", cpu_batch_sizes=mtcnn.OUTPUT_BATCH_SIZES, items_per_call=mtcnn.CANDIDATES_PER_PICTURE
+            ),
             smallest_face_pixels=smallest_face_pixels,
             longest_side_pixels=longest_side_pixels,
             faintest_score=config.faintest_score,
             few_sizes=not is_on_cpu,
         )
-        resnet = network("resnet.onnx", cpu_batch_sizes=CPU_BATCH_SIZES)
+        resnet = network("resnet.onnx", cpu_batch_sizes=CPU_BATCH_SIZES, items_per_call=2 if known.mirrors else 1)
         recognizer = _recognizer(resnet, mirrors=known.mirrors)
         opened.pop_all()
     of_detector = repr((mtcnn.VERSION, smallest_face_pixels, longest_side_pixels)).encode()

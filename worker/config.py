@@ -54,8 +54,9 @@ class FaceConfig(Settings):
     `allow_provider_fallback` is set. Up to `runs_at_once` model runs of `threads_per_run` threads each go on at the
     same time; None leaves the number to the provider (see providers.py), and on the CPU lets a run use all cores when
     it is the only one. A call is refused as `busy` when `max_waiting` items are ahead of it; a large call from
-    elsewhere counts as at most one run's items. `repair_graphs` lets a pack's graphs be rewritten so that they run
-    faster with the same result.
+    elsewhere counts as at most one run's items. Where one picture has many items, such as a detector's candidates, as
+    many times more may wait. `repair_graphs` lets a pack's graphs be rewritten so that they run faster with the same
+    result.
 
     A face is rejected below `min_face_score` (the detector's score, 0..1; None: the pack's own), `min_face_pixels` (the
     shorter side of its box) or `min_face_quality` (0..1).

@@ -125,13 +125,14 @@ class OnnxModel:
 
     def _run_on(self, session: Any, items: Sequence[NDArray[Any]]) -> list[Outputs]:
         """Run items of one shape together; those of several shapes, such as a detector's levels, shape by shape."""
-        shapes = {item.shape for item in items}
-        if len(shapes) == 1:
+        places: dict[tuple[int, ...], list[int]] = {}
+        for place, item in enumerate(items):
+            places.setdefault(item.shape, []).append(place)
+        if len(places) == 1:
             return self._run_alike(session, items)
         outputs: dict[int, Outputs] = {}
-        for shape in shapes:
-            places = [place for place, item in enumerate(items) if item.shape == shape]
-            outputs |= zip(places, self._run_alike(session, [items[place] for place in places]), strict=True)
+        for alike in places.values():
+            outputs.update(zip(alike, self._run_alike(session, [items[place] for place in alike]), strict=True))
         return [outputs[place] for place in range(len(items))]
 
     def _run_alike(self, session: Any, items: Sequence[NDArray[Any]]) -> list[Outputs]:
@@ -141,7 +142,7 @@ class OnnxModel:
             return [tuple(outputs)]
         if any(len(output) != len(batch) for output in outputs):
             raise RuntimeError(f"{self._name} answers without a batch axis: its shapes or has_batch are wrong.")
-        return [tuple(_row(output, place) for output in outputs) for place in range(len(items))]
+        return list(zip(*(_rows(output, len(items)) for output in outputs), strict=True))
 
     def _batch(self, items: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """Stack the items, the last one repeated up to the next batch size."""
@@ -153,7 +154,6 @@ class OnnxModel:
         return np.stack(padded, dtype=items[0].dtype, casting="no")
 
 
-def _row(output: NDArray[Any], place: int) -> NDArray[Any]:
-    """Return one row; a copy where a view would keep the whole batch in memory."""
-    row: NDArray[Any] = output[place]
-    return row if len(output) == 1 else row.copy()
+def _rows(output: NDArray[Any], count: int) -> list[NDArray[Any]]:
+    """Return the first rows; copies where a view would keep the whole batch in memory."""
+    return [output[0]] if len(output) == 1 else [row.copy() for row in output[:count]]

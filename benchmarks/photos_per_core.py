@@ -33,9 +33,9 @@ from webapp.operations import samples
 from worker.config import FaceConfig, ImageLimits
 from worker.errors import FaceQueueError
 from worker.images import decode
-from worker.recognition import model
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Image
+from worker.recognition.providers import open_session
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 NETWORKS: Final = {"p_net.onnx": "P-Net", "r_net.onnx": "R-Net", "o_net.onnx": "O-Net", "resnet.onnx": "ResNet"}
@@ -67,7 +67,7 @@ def main() -> int:
     try:
         with _engine(options.packs_dir) as (engine, runs):
             photos = _photos(engine, options.carriers)
-            references = [] if options.without_references else _references(options.carriers)
+            references = {} if options.without_references else _references(options.carriers)
             rows = [_row(size, each, engine, runs, references, options.rounds) for size, each in photos.items()]
     except (FaceQueueError, OSError) as error:
         print(error, file=sys.stderr)
@@ -86,10 +86,9 @@ class Runs:
         self.seconds = dict.fromkeys(NETWORKS, 0.0)
         self._is_recording = False
         self._recorded: list[tuple[Any, dict[str, Any]]] = []
-        self._open = model.open_session
 
     def open_session(self, source: Path | bytes, config: FaceConfig, *, name: str, **settings: Any) -> "_Session":
-        return _Session(self._open(source, config, name=name, **settings), name, self)
+        return _Session(open_session(source, config, name=name, **settings), name, self)
 
     def record(self, session: Any, feed: dict[str, Any]) -> None:
         if self._is_recording:
@@ -133,7 +132,7 @@ class _Session:
 def _engine(packs_dir: Path) -> Iterator[tuple[FaceEngine, Runs]]:
     runs = Runs()
     engine = FaceEngine(FaceConfig(packs_dir=packs_dir, pack="dlib", threads_per_run=1, runs_at_once=1))
-    with patch.object(model, "open_session", runs.open_session):
+    with patch("worker.recognition.model.open_session", runs.open_session):
         engine.open()
     try:
         yield engine, runs

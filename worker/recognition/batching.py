@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -42,6 +43,10 @@ class _Taken(Generic[Item, Result]):
     @property
     def items(self) -> Sequence[Item]:
         return self.call.items[self.places.start : self.places.stop]
+
+
+#: What one run gets.
+_Batch = list[_Taken[Item, Result]]
 
 
 class Batcher(Generic[Item, Result]):
@@ -148,13 +153,14 @@ class Batcher(Generic[Item, Result]):
                 raise Busy(f"{ahead} items wait for {self._name}; ask again later.")
             self._waiting.append(call)
 
-    def _take_own(self, call: _Call[Item, Result]) -> list[_Taken[Item, Result]]:
-        """Take a share of the call's items if the caller may run them; else an empty list, and runners do the rest."""
+    def _take_own(self, call: _Call[Item, Result]) -> _Batch[Item, Result]:
+        """Take a share of the call's items if the caller may run them; else an empty batch, and runners do the rest."""
         with self._changed:
-            is_alone = len(self._waiting) == 1 and self._waiting[0] is call
+            is_alone = len(self._waiting) == 1 and self._waiting[0] is call and not call.answer.done()
             may_run = is_alone and threading.current_thread() is not threading.main_thread()
-            batch = self._take_share() if may_run and not call.answer.done() else []
-            self._changed.notify(min(self._free_runs, sum(each.left for each in self._waiting)))
+            batch = self._take_share() if may_run else []
+            if self._waiting and self._free_runs:
+                self._changed.notify(min(self._free_runs, sum(each.left for each in self._waiting)))
             return batch
 
     def _forget(self, call: _Call[Item, Result]) -> None:
@@ -166,8 +172,8 @@ class Batcher(Generic[Item, Result]):
 
     # What runners do, and callers for their own items.
 
-    def _serve(self, take: Callable[[], list[_Taken[Item, Result]]]) -> None:
-        batch: list[_Taken[Item, Result]] = []
+    def _serve(self, take: Callable[[], _Batch[Item, Result]]) -> None:
+        batch: _Batch[Item, Result] = []
         try:
             while batch := take():
                 try:
@@ -183,24 +189,26 @@ class Batcher(Generic[Item, Result]):
                 under_way=[taken.call for taken in batch],
             )
 
-    def _take(self) -> list[_Taken[Item, Result]]:
-        """Wait for items and a free run, and take a share of the items; an empty list once stopped."""
+    def _take(self) -> _Batch[Item, Result]:
+        """Wait for items and a free run, and take a share of the items; an empty batch once stopped."""
         with self._changed:
             while self._end is None and not (self._waiting and self._free_runs):
                 self._changed.wait()
             return self._take_share()
 
-    def _take_share(self) -> list[_Taken[Item, Result]]:
-        """Take what the next run gets, as many items of each caller; an empty list when no run is free."""
-        batch: list[_Taken[Item, Result]] = []
-        left = self._share() if self._free_runs else 0
+    def _take_share(self) -> _Batch[Item, Result]:
+        """Take what the next run gets, as many items of each caller; an empty batch when no run is free."""
+        if not (self._waiting and self._free_runs):
+            return []
+        left, batch = self._share(), []
+        self._free_runs -= 1
         while left:
             for callers in range(len(self._waiting), 0, -1):
-                batch.append(self._take_from_next(-(-left // callers)))
-                left -= len(batch[-1].places)
+                taken = self._take_from_next(-(-left // callers))
+                batch.append(taken)
+                left -= len(taken.places)
                 if not left:
                     break
-        self._free_runs -= bool(batch)
         return batch
 
     def _end_run(self) -> None:
@@ -212,11 +220,12 @@ class Batcher(Generic[Item, Result]):
 
     def _share(self) -> int:
         """How many items to take: the free runs share the waiting items, because parallel runs finish sooner."""
-        waiting = sum(call.left for call in self._waiting)
+        waiting = sum([call.left for call in self._waiting])
         share = -(-waiting // self._free_runs)
-        if self._pads:
+        not_larger = bisect_right(self._sizes, share)
+        if self._pads or not not_larger:
             return min(share, self._sizes[-1])
-        return max((size for size in self._sizes if size <= share), default=share)
+        return self._sizes[not_larger - 1]
 
     def _take_from_next(self, most: int) -> _Taken[Item, Result]:
         """Take items of the call whose turn it is; the rest of them go to the end of the queue."""
@@ -227,7 +236,7 @@ class Batcher(Generic[Item, Result]):
             self._waiting.append(call)
         return taken
 
-    def _answer(self, batch: Sequence[_Taken[Item, Result]]) -> None:
+    def _answer(self, batch: _Batch[Item, Result]) -> None:
         """Run the batch; when it fails, run each item alone, so that only the caller of a bad item gets the error."""
         items = [item for taken in batch for item in taken.items]
         try:
@@ -246,7 +255,7 @@ class Batcher(Generic[Item, Result]):
             if not call.answer.done():
                 self._answer([_Taken(call, range(place, place + 1))])
 
-    def _hand_over(self, batch: Sequence[_Taken[Item, Result]], results: Sequence[Result]) -> None:
+    def _hand_over(self, batch: _Batch[Item, Result], results: Sequence[Result]) -> None:
         each = iter(results)
         with self._lock:
             for taken in batch:

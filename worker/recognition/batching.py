@@ -107,7 +107,8 @@ class Batcher(Generic[Item, Result]):
             return sum(call.left for call in self._waiting)
 
     def run(self, items: Sequence[Item]) -> list[Result]:
-        """Return the items' results, in order. Blocks until all are done.
+        """Return the items' results, in order. Blocks until all are done. What is run together is a slice of `items`
+        where no other call shares the run, else a list.
 
         Raises what `run` raised for the first item that failed when run alone; Busy immediately when `max_waiting`
         items are ahead of this call's first; ModelStopped when a runner died; NotOpen after close() or in a forked
@@ -118,7 +119,7 @@ class Batcher(Generic[Item, Result]):
         """
         if os.getpid() != self._process:
             raise NotOpen(f"The model {self._name} belongs to another process: open it after the fork.")
-        if not items:
+        if not len(items):  # of an array, "not" would ask for its values
             return []
         call: _Call[Item, Result] = _Call(items)
         try:
@@ -238,7 +239,7 @@ class Batcher(Generic[Item, Result]):
 
     def _answer(self, batch: _Batch[Item, Result]) -> None:
         """Run the batch; when it fails, run each item alone, so that only the caller of a bad item gets the error."""
-        items = [item for taken in batch for item in taken.items]
+        items = batch[0].items if len(batch) == 1 else [item for taken in batch for item in taken.items]
         try:
             results = self._run(items)
             if len(results) != len(items):

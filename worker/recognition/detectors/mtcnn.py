@@ -236,14 +236,14 @@ def _seen_from(places: Rows, columns: Rows, scales: Floats) -> Floats:
     return (boxes / scales[:, [0, 1, 0, 1]]).astype(np.float32)
 
 
-def _crops(pyramids: Sequence[Pyramid], candidates: _Candidates, side_pixels: int) -> list[Image]:
-    """Return what is in the candidates' boxes, in their order."""
+def _crops(pyramids: Sequence[Pyramid], candidates: _Candidates, side_pixels: int) -> NDArray[np.uint8]:
+    """Return what is in the candidates' boxes, in their order: uint8 BGR, shape (n, side_pixels, side_pixels, 3)."""
     crops = np.empty((len(candidates.scores), side_pixels, side_pixels, 3), np.uint8)
     edges = candidates.boxes - np.array([1, 1, 0, 0], np.float32)  # whole pixels x1..x2 reach from edge x1 - 1 to x2
     for number in set(candidates.picture.tolist()):
         rows = np.flatnonzero(candidates.picture == number)
         crops[rows] = pyramids[number].crops(edges[rows], side_pixels)
-    return list(crops)
+    return crops
 
 
 def _sides(boxes: Floats) -> Floats:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.accuracy.systems import CpuClock, Seen, subject_of
 from worker.config import ImageLimits
 from worker.images import decode
-from worker.recognition.interfaces import Box
+from worker.recognition.interfaces import Box, Image
 
 Reference = Literal["hog", "cnn"]
 REFERENCES: tuple[Reference, ...] = ("hog", "cnn")
@@ -66,21 +67,24 @@ class DlibSystem:
             else:
                 self._detector = dlib.get_frontal_face_detector()
 
+    def descriptors(self, image: Image) -> list[NDArray[np.float32]]:
+        """Return the descriptor (128,) of each face in a BGR picture, in the detector's order."""
+        picture = _rgb(image)
+        return [self._described(self._cut(picture, points)) for _, points in self._found(picture)]
+
     def see(self, data: bytes) -> Seen:
         clock = CpuClock()
-        picture = np.ascontiguousarray(decode(data, limits=ImageLimits()).pixels[:, :, ::-1])
+        picture = _rgb(decode(data, limits=ImageLimits()).pixels)
         clock.end("decode")
-        # The CNN wraps its rectangles.
-        found = [getattr(each, "rect", each) for each in self._detector(picture, self._upsampled)]
-        boxes = [_box(each) for each in found]
-        points = [self._points(picture, each) for each in found]
+        found = self._found(picture)
+        boxes = [box for box, _ in found]
         clock.end("detect")
         if not found:
             return Seen(embedding=None, other_boxes=0, seconds=clock.seconds)
-        subject = points[subject_of(boxes, width=picture.shape[1], height=picture.shape[0])]
-        crop = self._chip(picture, subject, size=_CROP_PIXELS, padding=_PADDING)
+        _, subject = found[subject_of(boxes, width=picture.shape[1], height=picture.shape[0])]
+        crop = self._cut(picture, subject)
         clock.end("align")
-        descriptor = np.array(self._descriptor.compute_face_descriptor(crop), dtype=np.float32)
+        descriptor = self._described(crop)
         clock.end("embed")
         unit = descriptor / np.linalg.norm(descriptor)
         return Seen(embedding=unit, other_boxes=len(boxes) - 1, seconds=clock.seconds)
@@ -90,6 +94,22 @@ class DlibSystem:
 
     def close(self) -> None:
         pass
+
+    def _found(self, picture: Image) -> list[tuple[Box, Any]]:
+        """Return the box and dlib's five points of each face in an RGB picture."""
+        # The CNN wraps its rectangles.
+        found = [getattr(each, "rect", each) for each in self._detector(picture, self._upsampled)]
+        return [(_box(each), self._points(picture, each)) for each in found]
+
+    def _cut(self, picture: Image, points: Any) -> Any:
+        return self._chip(picture, points, size=_CROP_PIXELS, padding=_PADDING)
+
+    def _described(self, crop: Any) -> NDArray[np.float32]:
+        return np.array(self._descriptor.compute_face_descriptor(crop), dtype=np.float32)
+
+
+def _rgb(image: Image) -> Image:
+    return np.ascontiguousarray(image[:, :, ::-1])
 
 
 def _box(rectangle: Any) -> Box:

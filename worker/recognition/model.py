@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from worker.recognition.providers import CPU, open_session, runs_at_once, thread
 #: A GPU takes hardly longer for many items than for one. Few sizes, because it is tuned for each of them.
 GPU_BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 
+Items = Sequence[NDArray[Any]] | NDArray[Any]
 #: All outputs of the model for one input.
 Outputs = tuple[NDArray[Any], ...]
 
@@ -97,13 +98,15 @@ class OnnxModel:
         """False once a thread that runs the model has died, after close(), and in a forked child."""
         return self._batcher.is_healthy
 
-    def run(self, items: Sequence[NDArray[Any]]) -> list[Outputs]:
+    def run(self, items: Items) -> list[Outputs]:
         """Return the outputs of each item, in order; without the batch axis where the model `has_batch`.
+
+        An array holds one item in each row; where it can be run as it is, it is not copied.
 
         Blocks until all are done. Raises what onnxruntime or NumPy raised for an item that the model does not accept,
         which fails alone; Busy, ModelStopped and NotOpen like `Batcher.run`.
         """
-        return self._batcher.run(items)
+        return self._batcher.run(cast("Sequence[NDArray[Any]]", items))
 
     def warm_up(self, item: NDArray[Any]) -> None:
         """Run every batch size that the model will be given: the first run chooses algorithms and allocates memory."""
@@ -121,34 +124,40 @@ class OnnxModel:
             return (1,)
         return (fixed,) if isinstance(fixed, int) else tuple(wanted)
 
-    def _run(self, items: Sequence[NDArray[Any]]) -> list[Outputs]:
+    def _run(self, items: Items) -> list[Outputs]:
         with _runs as others:
-            is_alone = len(items) == 1 and not others and not self._batcher.waiting
+            has_wide = self._wide_session is not self._session
+            is_alone = has_wide and len(items) == 1 and not others and not self._batcher.waiting
             return self._run_on(self._wide_session if is_alone else self._session, items)
 
-    def _run_on(self, session: Any, items: Sequence[NDArray[Any]]) -> list[Outputs]:
+    def _run_on(self, session: Any, items: Items) -> list[Outputs]:
         """Run items of one shape together; those of several shapes, such as a detector's levels, shape by shape."""
-        shapes = {item.shape for item in items}
-        if len(shapes) == 1:
+        if isinstance(items, np.ndarray) or len(items) == 1:
+            return self._run_alike(session, items)
+        places: dict[tuple[int, ...], list[int]] = {}
+        for place, item in enumerate(items):
+            places.setdefault(item.shape, []).append(place)
+        if len(places) == 1:
             return self._run_alike(session, items)
         outputs: dict[int, Outputs] = {}
-        for shape in shapes:
-            places = [place for place, item in enumerate(items) if item.shape == shape]
-            outputs |= zip(places, self._run_alike(session, [items[place] for place in places]), strict=True)
+        for alike in places.values():
+            outputs.update(zip(alike, self._run_alike(session, [items[place] for place in alike]), strict=True))
         return [outputs[place] for place in range(len(items))]
 
-    def _run_alike(self, session: Any, items: Sequence[NDArray[Any]]) -> list[Outputs]:
+    def _run_alike(self, session: Any, items: Items) -> list[Outputs]:
         batch = self._batch(items)
         outputs = session.run(None, {self.input_name: batch})
         if not self._has_batch:
             return [tuple(outputs)]
         if any(len(output) != len(batch) for output in outputs):
             raise RuntimeError(f"{self._name} answers without a batch axis: its shapes or has_batch are wrong.")
-        return [tuple(_row(output, place) for output in outputs) for place in range(len(items))]
+        return list(zip(*(_rows(output, len(items)) for output in outputs), strict=True))
 
-    def _batch(self, items: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    def _batch(self, items: Items) -> NDArray[Any]:
         """Stack the items, the last one repeated up to the next batch size."""
         size = next(size for size in self._batch_sizes if size >= len(items))
+        if isinstance(items, np.ndarray) and len(items) == size:
+            return items
         if size == 1:
             return items[0][np.newaxis]
         padded = [*items, *[items[-1]] * (size - len(items))]
@@ -156,7 +165,6 @@ class OnnxModel:
         return np.stack(padded, dtype=items[0].dtype, casting="no")
 
 
-def _row(output: NDArray[Any], place: int) -> NDArray[Any]:
-    """Return one row; a copy where a view would keep the whole batch in memory."""
-    row: NDArray[Any] = output[place]
-    return row if len(output) == 1 else row.copy()
+def _rows(output: NDArray[Any], count: int) -> list[NDArray[Any]]:
+    """Return the first rows; copies where a view would keep the whole batch in memory."""
+    return [output[0]] if len(output) == 1 else [row.copy() for row in output[:count]]

@@ -82,7 +82,7 @@ class _Candidates:
 
     def moved(self, offsets: Floats) -> "_Candidates":
         """Return the candidates with their edges moved by the offsets (n, 4), in sides of their boxes."""
-        return _Candidates(self.picture, self.boxes + offsets * np.tile(_sides(self.boxes), 2), self.scores)
+        return _Candidates(self.picture, self.boxes + offsets * _sides(self.boxes)[:, [0, 1, 0, 1]], self.scores)
 
     def squared(self) -> "_Candidates":
         """Return the candidates with their boxes made square, around the same middles."""
@@ -242,7 +242,7 @@ def _seen_from(places: Rows, columns: Rows, scales: Floats) -> Floats:
     """
     starts = _PROPOSAL_STRIDE_PIXELS * np.stack([places % columns, places // columns], axis=1) - _MARGIN_PIXELS
     boxes = np.concatenate([starts + 1, starts + PROPOSAL_SIDE_PIXELS], axis=1)
-    return (boxes / np.tile(scales, 2)).astype(np.float32)
+    return (boxes / scales[:, [0, 1, 0, 1]]).astype(np.float32)
 
 
 def _best_of_each(candidates: _Candidates, most: int) -> Rows:
@@ -255,14 +255,14 @@ def _best_of_each(candidates: _Candidates, most: int) -> Rows:
     return np.sort(by_score[ranks < most])
 
 
-def _crops(pyramids: Sequence[Pyramid], candidates: _Candidates, side_pixels: int) -> list[Image]:
-    """Return what is in the candidates' boxes, in their order."""
+def _crops(pyramids: Sequence[Pyramid], candidates: _Candidates, side_pixels: int) -> NDArray[np.uint8]:
+    """Return what is in the candidates' boxes, in their order: uint8 BGR, shape (n, side_pixels, side_pixels, 3)."""
     crops = np.empty((len(candidates.scores), side_pixels, side_pixels, 3), np.uint8)
     edges = candidates.boxes - np.array([1, 1, 0, 0], np.float32)  # whole pixels x1..x2 reach from edge x1 - 1 to x2
-    for number in np.unique(candidates.picture):
+    for number in set(candidates.picture.tolist()):
         rows = np.flatnonzero(candidates.picture == number)
         crops[rows] = pyramids[number].crops(edges[rows], side_pixels)
-    return list(crops)
+    return crops
 
 
 def _sides(boxes: Floats) -> Floats:

@@ -40,7 +40,7 @@ class Pyramid:
         crops = np.empty((len(boxes), side_pixels, side_pixels, 3), np.uint8)
         density = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) / side_pixels
         halvings = np.ceil(np.log2(np.maximum(density / HALVED_FROM, 1))).astype(int)
-        for halving in np.unique(halvings):
+        for halving in set(halvings.tolist()):
             rows = np.flatnonzero(halvings == halving)
             for start in range(0, len(rows), _CROPS_AT_ONCE):
                 chosen = rows[start : start + _CROPS_AT_ONCE]
@@ -62,17 +62,15 @@ class Pyramid:
         # Pixel i of a crop is the middle of its share of the box; OpenCV counts from the middle of the first pixel.
         middles = (np.arange(side_pixels, dtype=np.float32) + 0.5) / side_pixels
         places = starts[:, :, None] + sides[:, :, None] * middles - 0.5
-        shape = (len(boxes), side_pixels, side_pixels)
-        across, down = (np.broadcast_to(places[:, 0, None, :], shape), np.broadcast_to(places[:, 1, :, None], shape))
         sampled = cv2.remap(
             half,
-            across.reshape(-1, side_pixels),
-            down.reshape(-1, side_pixels),
+            places[:, 0].repeat(side_pixels, axis=0),
+            places[:, 1].repeat(side_pixels).reshape(-1, side_pixels),
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=(BEYOND_GREY,) * 3,
         )
-        return np.asarray(sampled, np.uint8).reshape(*shape, 3)
+        return np.asarray(sampled, np.uint8).reshape(-1, side_pixels, side_pixels, 3)
 
 
 def _resized(picture: Image, width: int, height: int) -> Image:

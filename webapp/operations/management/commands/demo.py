@@ -16,6 +16,7 @@ from django.contrib.auth import get_user_model
 from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from tasks.dictionaries import face_config
 from tasks.messages.search import Match, SearchResult
 from tasks.web.search_client import open_search_client
 from webapp.gallery import selectors, services
@@ -135,7 +136,7 @@ def _interrupt(*_: Any) -> None:
 
 def _start_service(log_path: Path) -> subprocess.Popen[bytes]:
     """Start `manage.py up` in its own process group, with its output in a file."""
-    if problem := local.taken_ports(local.local_processes(settings.PORTS)):
+    if problem := local.taken_ports(local.local_processes(settings.PORTS)) or local.missing_pack(face_config().pack):
         raise CommandError(problem)
     with log_path.open("wb") as log:
         return subprocess.Popen(

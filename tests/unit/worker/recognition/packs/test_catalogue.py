@@ -134,8 +134,8 @@ def test_the_documentation_tells_the_thresholds_of_the_catalogue() -> None:
     assert dlib is not None
 
     for pack in KNOWN_PACKS:
-        [row] = [line.split("|") for line in choice.splitlines() if f"`{pack.name}`" in line.split("|")[1]]
-        assert float(row[5]) == pack.match_similarity
+        [row] = [line.split("|") for line in choice.split("\n|") if f"`{pack.name}`" in line.split("|")[0]]
+        assert float(row[4]) == pack.match_similarity
     for (similarity, cosine, pairs, found, *absent), stated in zip(measured, dlib.thresholds, strict=True):
         assert float(similarity) == stated.similarity
         assert float(cosine) == round(SimilarityScale(dlib.similarity_spread).cosine_of(stated.similarity), 3)

@@ -24,12 +24,14 @@ from worker.recognition.graphs.edits import spread_prelu
 from worker.recognition.graphs.repairs import repaired_detector, repaired_recognizer
 from worker.recognition.interfaces import Image
 from worker.recognition.model import GPU_BATCH_SIZES, OnnxModel
-from worker.recognition.packs.catalogue import DLIB, known_pack
+from worker.recognition.packs.catalogue import known_pack
 from worker.recognition.packs.insightface import choose_files
 from worker.recognition.packs.loading import find_folder
 from worker.recognition.providers import CPU
 from worker.recognition.recognizers.dlib import CPU_BATCH_SIZES
 
+#: The fetched pack, as the catalogue calls it.
+DLIB = "dlib"
 Runs = list[Callable[[], object]]
 TRIES = 3
 

@@ -39,7 +39,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image as Pillow
 
-from benchmarks.ceilings import Ceiling, DlibCeiling, InsightFaceCeiling
+from benchmarks.ceilings import DLIB, Ceiling, DlibCeiling, InsightFaceCeiling
 from benchmarks.crowds import crowd
 from benchmarks.environment import packs_dir
 from benchmarks.packs import cached_pack
@@ -50,7 +50,6 @@ from worker.images import decode
 from worker.prefetch import prefetched
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import DetectedFaces, Image
-from worker.recognition.packs.catalogue import DLIB
 
 CALLERS = 16
 MOST_WAITING = 100_000

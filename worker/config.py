@@ -48,7 +48,7 @@ class ImageLimits:
 class FaceConfig(Settings):
     """How faces are detected and embedded.
 
-    `pack` is a name of the catalogue, the name of a folder in `packs_dir`, or the absolute path of a folder.
+    `pack` is the name of a known pack, the name of a folder in `packs_dir`, or the absolute path of a folder.
 
     `providers` are onnxruntime's execution providers, best first. All of them must be active, unless
     `allow_provider_fallback` is set. Up to `runs_at_once` model runs of `threads_per_run` threads each go on at the

@@ -46,7 +46,7 @@ def test_the_demo_recognises_somebody_and_leaves_nothing_running_twice_in_a_row(
         rows = [line.split() for line in done.stdout.split(heading)[1].strip().splitlines()]
         rows = rows[: next(number for number, row in enumerate(rows) if not row)]
         assert [row[0] for row in rows] == [str(rank) for rank in range(1, 9)]
-        are_theirs = [row[1].startswith(samples.SUBJECT) for row in rows]
+        are_theirs = [row[1] in samples.OTHERS_OF_SUBJECT for row in rows]
         assert are_theirs == [row[3] == "yes" for row in rows] == [True] * 4 + [False] * 4
         assert "log in as 'demo'" in done.stdout
         assert "WARNING" not in done.stdout + done.stderr, "it connects to nothing that is not there yet"

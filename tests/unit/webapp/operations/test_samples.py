@@ -102,3 +102,21 @@ def test_without_a_network_pip_says_why(tmp_path: Path, monkeypatch: pytest.Monk
 
     with pytest.raises(PackError, match=r"could not download face_recognition 1\.3\.0"):
         samples.fetch_people(tmp_path / "samples")
+
+
+def test_a_fetch_that_is_killed_while_it_writes_leaves_no_half_photo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / samples.ARCHIVE.name).symlink_to(samples_archive())
+
+    def full(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:1000])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(PackError, match=rf"^{tmp_path} cannot be written: No space left on device\.$"):
+            samples.fetch_people(tmp_path)
+
+    assert [file.name for file in tmp_path.iterdir()] == [samples.ARCHIVE.name]

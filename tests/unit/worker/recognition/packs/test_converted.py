@@ -111,6 +111,7 @@ def test_a_missing_file_is_named(folder: Path, known: KnownPack, name: str) -> N
         b"{}",
         b'{"kind": "dlib", "conversion": 7, "sources": [], "graphs": {}}',
         b'{"kind": "dlib", "conversion": 7, "sources": {"one.dat": 1}, "graphs": {}, "more": 1}',
+        b'{"kind": "dlib", "conversion": 7, "sources": {"one.dat": "' + b"0" * 64 + b'"}, "graphs": {}}' + b" " * 65536,
     ],
     ids=lambda content: content[:20].decode(errors="replace"),
 )
@@ -126,6 +127,7 @@ def test_a_manifest_that_cannot_be_read_is_a_sentence(folder: Path, known: Known
     [
         {"kind": "zoo"},
         {"conversion": "7"},
+        {"conversion": True},
         {"sources": {}},
         {"sources": {"one.dat": 1}},
         {"graphs": {"a.onnx": "0" * 64}},
@@ -147,9 +149,10 @@ def test_a_folder_of_another_name_may_be_made_from_other_weights_but_must_say_fr
 
     assert verified_manifest(folder, of_kind).sources == {"mine.dat": "0" * 64}
 
-    change(folder, sources={})
-    with pytest.raises(PackDamaged, match=r"`manage\.py packs fetch dlib --force`"):
-        verified_manifest(folder, of_kind)
+    for nothing in ({}, {"\ud800": "0" * 64}):
+        change(folder, sources=nothing)
+        with pytest.raises(PackDamaged, match=r"`manage\.py packs fetch dlib --force`"):
+            verified_manifest(folder, of_kind)
 
 
 # -- in the list of packs --

@@ -9,11 +9,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from tests import pictures
 from tests.packs import PACKS_DIR, dlib_config, make_wide_pack
-from worker.errors import PackDamaged, PackMissing
+from worker.errors import ConfigError, PackDamaged, PackMissing
 from worker.recognition.alignment import aligned_crop
 from worker.recognition.interfaces import Box, Crop, Detection, Embeddings, Image, Pack
 from worker.recognition.packs.loading import load_pack
@@ -292,6 +293,9 @@ def test_a_pack_without_its_manifest_is_refused(tmp_path: Path) -> None:
         ("p_net.onnx", b"no graph", "p_net.onnx"),
         ("resnet.onnx", b"no graph", "resnet.onnx"),
         ("resnet.onnx", "r_net.onnx", "resnet.onnx cannot be run on an aligned face."),
+        ("p_net.onnx", "r_net.onnx", "p_net.onnx cannot be run on 12 x 12 pixels."),
+        ("r_net.onnx", "p_net.onnx", "r_net.onnx is another network than its name says"),
+        ("o_net.onnx", "p_net.onnx", "o_net.onnx is another network than its name says"),
     ],
 )
 @pytest.mark.parametrize("repairs", [True, False])
@@ -305,3 +309,34 @@ def test_a_graph_that_is_none_is_refused_even_if_the_manifest_agrees(
     restated(folder, lambda manifest: manifest["graphs"].update({graph: hashlib.sha256(content).hexdigest()}))
 
     assert sentence in refusal(folder, repair_graphs=repairs)
+
+
+@pytest.mark.parametrize("graph", ["o_net.onnx", "resnet.onnx"])
+def test_a_graph_whose_weights_lie_in_another_file_is_refused(tmp_path: Path, graph: str) -> None:
+    folder = linked(tmp_path / "mine")
+    model = onnx.load_model(str(folder / graph))
+    weights = model.graph.initializer[0]
+    weights.ClearField("raw_data")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="../../secret")
+    replaced(folder / graph, model.SerializeToString())
+    stated = hashlib.sha256((folder / graph).read_bytes()).hexdigest()
+    restated(folder, lambda manifest: manifest["graphs"].update({graph: stated}))
+
+    for repairs in (True, False):
+        assert graph in refusal(folder, repair_graphs=repairs)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "longest"),
+    [
+        ({"smallest_face_pixels": 12, "longest_side_pixels": 2561}, 2560),
+        ({"smallest_face_pixels": 20, "longest_side_pixels": 20_000}, 4266),
+        ({"longest_side_pixels": 8534}, 8533),
+    ],
+)
+def test_sizes_with_which_one_photo_would_take_all_memory_are_refused(sizes: dict[str, int], longest: int) -> None:
+    with pytest.raises(ConfigError, match=rf"FACE_CONFIG LONGEST_SIDE_PIXELS is \d+; .*it must be at most {longest},"):
+        load_pack(dlib_config(**sizes))
+
+    close(load_pack(dlib_config(**sizes | {"longest_side_pixels": longest})))

@@ -93,6 +93,11 @@ def test_a_name_does_not_lead_out_of_the_packs_folder(tmp_path: Path, name: str)
         load_pack(config(tmp_path, name))
 
 
+def test_a_folder_that_cannot_be_looked_into_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(PackMissing, match=r"^The pack's folder .*x cannot be read: File name too long\.$"):
+        load_pack(config(tmp_path, "x" * 300))
+
+
 @pytest.mark.parametrize("missing", ["det.onnx", "rec.onnx"])
 def test_a_folder_without_one_of_the_two_models_says_which(tmp_path: Path, missing: str) -> None:
     (make_pack(tmp_path / "small") / missing).unlink()

@@ -123,6 +123,28 @@ def test_only_the_thresholds_of_the_dlib_packs_were_measured_here() -> None:
         assert at_1_in_1000 <= pack.match_similarity < at_1_in_1000 + 0.01
 
 
+def test_the_documentation_tells_the_thresholds_of_the_catalogue() -> None:
+    text = (settings.BASE_DIR / "docs" / "models.md").read_text()
+    [choice] = re.findall(r"^\| pack [^\n]*\| threshold .*?\n\n", text, re.MULTILINE | re.DOTALL)
+    percent = r"([\d.]+) %"
+    measured = re.findall(
+        rf"^\| (0\.\d+)[^|]* \| (0\.\d+) \| 1 in ([\d,]+) \| {percent} \| {percent} / {percent} \|", text, re.MULTILINE
+    )
+    dlib = known_pack("dlib")
+    assert dlib is not None
+
+    for pack in KNOWN_PACKS:
+        [row] = [line.split("|") for line in choice.split("\n|") if f"`{pack.name}`" in line.split("|")[0]]
+        assert float(row[4]) == pack.match_similarity
+    for (similarity, cosine, pairs, found, *absent), stated in zip(measured, dlib.thresholds, strict=True):
+        assert float(similarity) == stated.similarity
+        assert float(cosine) == round(SimilarityScale(dlib.similarity_spread).cosine_of(stated.similarity), 3)
+        assert 1 / int(pairs.replace(",", "")) == pytest.approx(stated.false_match_rate)
+        assert float(found) == round(100 * stated.true_match_rate, 1)
+        for told, share in zip(absent, stated.absent_matched.values(), strict=True):
+            assert float(told) == pytest.approx(100 * share, rel=0.02, abs=0.05)
+
+
 @pytest.mark.parametrize("name", ["dlib", "dlib-plain", "opencv_zoo"])
 def test_a_loaded_pack_is_what_the_catalogue_says(name: str, tmp_path: Path) -> None:
     make_zoo_pack(tmp_path / "mine")

@@ -75,7 +75,7 @@ class Command(BaseCommand):
             box = f"{face.box.left:.0f}, {face.box.top:.0f}, {face.box.right:.0f}, {face.box.bottom:.0f}"
             self.stdout.write(f"Face {number} at {box} (score {face.score:.2f})")
             if not face.matches:
-                self.stdout.write("  nobody in this gallery looks like this face")
+                self.stdout.write("  no face in this gallery is similar enough")
                 continue
             self.stdout.write(f"  {'rank':>4}  {'similarity':>10}  photo")
             for rank, match in enumerate(face.matches, start=1):

@@ -177,7 +177,7 @@ def _live_recall(recalls: tuple[GalleryRecall, ...], *, least: float) -> Iterato
     yield Finding(
         name="live recall",
         ok=not problem,
-        detail=f"{len(recalls)} galleries in the last hour, the lowest {lowest:.2%}",
+        detail=f"galleries searched in the last hour: {len(recalls)}, the lowest {lowest:.2%}",
         remedy=remedy if problem else "",
         value=lowest,
     )

@@ -184,6 +184,17 @@ def test_matches_are_printed_as_a_table(gallery: Gallery, face_search: MemorySea
     assert (sent.image, sent.limit, sent.min_similarity) == (b"query", 3, 0.2)
 
 
+def test_several_galleries_are_searched_at_once(
+    gallery: Gallery, face_search: MemorySearchClient, picture: Path
+) -> None:
+    other = services.gallery_create(owner=gallery.owner, name="Family")
+    face_search.result = answer_with(add_indexed_photo(other))
+    printed = run("search_photo", picture, "--gallery", "Friends", "--gallery", "Family", "--gallery", "Friends")
+    assert "ada.jpg" in printed
+    (sent,) = face_search.started
+    assert sent.gallery_ids == (str(gallery.id), str(other.id))
+
+
 def test_json_is_the_answer_of_the_api(gallery: Gallery, face_search: MemorySearchClient, picture: Path) -> None:
     photo = add_indexed_photo(gallery)
     face_search.result = answer_with(photo)

@@ -179,9 +179,11 @@ class Command(BaseCommand):
         if as_json:
             summary = {"name": name, "folder": str(folder), "sha256": _digests_in(folder)}
             self.stdout.write(json.dumps(summary, indent=2))
-        else:
-            change = f"`manage.py reindex start --pack {name}`"
-            self.stdout.write(f"{sentence} Start with FACE_PACK={name}, or switch to it with {change}.")
+            return
+        # Whoever sets up the service has nothing to start it with, or to switch to: FACE_PACK names this pack.
+        change = f"`manage.py reindex start --pack {name}`"
+        hint = "" if name == _active() else f" Start with FACE_PACK={name}, or switch to it with {change}."
+        self.stdout.write(sentence + hint)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,13 +22,20 @@ from webapp.search.selectors import SearchAnswer, search_answer
 
 
 class Command(BaseCommand):
-    help = "Search a gallery for the faces of a picture."
+    help = "Search one or several galleries for the faces of a picture."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", type=Path)
-        parser.add_argument("--gallery", metavar="NAME", required=True, help="the gallery's name")
         parser.add_argument(
-            "--owner", metavar="USERNAME", help="the gallery's owner, if several users have one of that name"
+            "--gallery",
+            metavar="NAME",
+            dest="galleries",
+            action="append",
+            required=True,
+            help="the name of a gallery; repeat it to search several",
+        )
+        parser.add_argument(
+            "--owner", metavar="USERNAME", help="the galleries' owner, if several users have one of that name"
         )
         parser.add_argument("--limit", metavar="N", type=_limit, default=10, help="most matches per face (10)")
         parser.add_argument(
@@ -48,11 +56,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         image = _read(options["file"])
         with expected_failures():
-            gallery = gallery_named(options["gallery"], options["owner"])
+            galleries = [gallery_named(name, options["owner"]) for name in dict.fromkeys(options["galleries"])]
             result = asyncio.run(
                 _search(
                     image,
-                    gallery,
+                    galleries,
                     limit=options["limit"],
                     min_similarity=options["min_similarity"],
                     faces=options["faces"],
@@ -61,7 +69,7 @@ class Command(BaseCommand):
             )
             if result.error is not None:
                 raise CommandError(result.error.message)
-            answer = search_answer(result, galleries=[gallery])
+            answer = search_answer(result, galleries=galleries)
         if options["json"]:
             shown = AnswerOut.from_orm(answer).model_dump(mode="json")
             self.stdout.write(json.dumps(shown, ensure_ascii=False))
@@ -75,7 +83,7 @@ class Command(BaseCommand):
             box = f"{face.box.left:.0f}, {face.box.top:.0f}, {face.box.right:.0f}, {face.box.bottom:.0f}"
             self.stdout.write(f"Face {number} at {box} (score {face.score:.2f})")
             if not face.matches:
-                self.stdout.write("  nobody in this gallery looks like this face")
+                self.stdout.write("  no face there is similar enough")
                 continue
             self.stdout.write(f"  {'rank':>4}  {'similarity':>10}  photo")
             for rank, match in enumerate(face.matches, start=1):
@@ -85,7 +93,7 @@ class Command(BaseCommand):
 
 async def _search(
     image: bytes,
-    gallery: Gallery,
+    galleries: Sequence[Gallery],
     *,
     limit: int,
     min_similarity: float | None,
@@ -95,7 +103,7 @@ async def _search(
     async with open_search_client(active_target=ActiveTarget()) as service:
         return await service.search_faces_in_image(
             image,
-            gallery_ids=(str(gallery.id),),
+            gallery_ids=tuple(str(gallery.id) for gallery in galleries),
             limit=limit,
             min_similarity=min_similarity,
             faces=faces,

@@ -2,7 +2,8 @@
 
 `python -m benchmarks.photos_per_core [--rounds N] [--without-references] [--json]`. The photos are made from those that
 installed packages and the archive of `face_recognition` in `var/carriers` ship, at three sizes. `FaceEngine.detect` and
-`embed` process them one by one, as a search worker does, with one thread. All times are CPU time of the process.
+`embed` process them one by one, as a search worker does, with one thread per run. All times are CPU time of the
+process.
 
 * bare: onnxruntime's runs only, repeated on exactly the inputs and batches that the engine gave them
 * HOG, CNN: dlib's pipelines (benchmarks/accuracy/references.py); all faces are described. The CNN runs in one round
@@ -252,7 +253,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
     def times(value: float | None) -> str:
         return "-" if value is None else f"{value:.1f}"
 
-    head = ["size", "faces", "ms a photo", "photos/s and core", "bare / engine", *stages, "/ HOG", "/ CNN"]
+    head = ["size", "faces", "ms a photo", "photos/s and core", "bare / engine", *stages, "times HOG", "times CNN"]
     lines = [head, ["---"] * len(head)]
     for row in rows:
         first = [row["size"], f"{row['faces']:.0f}", f"{row['ms']:.1f}", f"{row['photos_per_second']:.1f}"]

@@ -1,8 +1,11 @@
 """How fast faces are detected and embedded, compared with InsightFace's own FaceAnalysis and with the bare models.
 
-`python -m benchmarks.engine [--packs small,large] [--faces 1,5,30] [--rounds N] [--providers ...] [--json]`
+`python -m benchmarks.engine [--packs dlib,small,large] [--faces 1,5,30] [--size 1280x886] [--rounds N]
+[--providers ...] [--json]`
 
-All rows use the same pack and pictures (1280 x 886), decoded in advance unless the row's name says JPEG:
+`dlib` is the fetched pack, on pictures with real faces. `small` and `large` are made for the run, like buffalo_s and
+buffalo_l, and only they have the rows of FaceAnalysis. All rows of a pack use the same pictures, decoded in advance
+unless the row's name says JPEG:
 
 * `FaceAnalysis, defaults`: as the library sets it up: five models, two detector sizes, threads for each session;
 * `FaceAnalysis, trimmed`: detection and recognition only, one size;
@@ -10,7 +13,7 @@ All rows use the same pack and pictures (1280 x 886), decoded in advance unless 
 * `ours, bulk`: faces detected in threads and embedded across pictures, as in `worker/bulk.py`;
 * `ours, 16 callers`: sixteen threads, each with one picture at a time;
 * `sessions alone`: the repaired graphs on prepared inputs, with no work before or after, in the best of several
-  combinations of threads and batches: the ceiling;
+  combinations of threads and batches: the ceiling (ceilings.py);
 * `... from JPEG`: including decoding, by `cv2.imdecode` for FaceAnalysis and by `worker/images.py` for ours.
 
 The rows take turns in every round; a ratio is the median of the ratios within a round. Peak memory is measured in a
@@ -22,12 +25,11 @@ import json
 import platform
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -35,10 +37,12 @@ from typing import Any
 import cv2
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from benchmarks.packs import Size, cached_pack
+from benchmarks.ceilings import DLIB, Ceiling, DlibCeiling, InsightFaceCeiling
+from benchmarks.crowds import crowd
+from benchmarks.environment import packs_dir
+from benchmarks.packs import cached_pack
 from benchmarks.scenes import scene
 from worker.bulk import CROPS_AT_ONCE
 from worker.config import FaceConfig, ImageLimits, usable_cores
@@ -48,7 +52,7 @@ from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import DetectedFaces, Image
 
 CALLERS = 16
-PICTURE_SIZE = (1280, 886)
+MOST_WAITING = 100_000
 #: Pictures per round, by faces per picture: enough for full batches, few enough for many rounds.
 PICTURES = {1: 16, 5: 8, 30: 4}
 JPEG_QUALITY = 90
@@ -56,10 +60,36 @@ JPEG_QUALITY = 90
 DEFAULTS, TRIMMED, CEILING = "FaceAnalysis, defaults", "FaceAnalysis, trimmed", "sessions alone"
 ONE, BULK, MANY = "ours, one at a time", "ours, bulk", f"ours, {CALLERS} callers"
 TRIMMED_JPEG, BULK_JPEG = "FaceAnalysis, trimmed, from JPEG", "ours, bulk, from JPEG"
-ROWS = (DEFAULTS, TRIMMED, ONE, BULK, MANY, CEILING, TRIMMED_JPEG, BULK_JPEG)
+ALL_ROWS = (DEFAULTS, TRIMMED, ONE, BULK, MANY, CEILING, TRIMMED_JPEG, BULK_JPEG)
+
+ROWS = {
+    DLIB: (ONE, BULK, MANY, CEILING, BULK_JPEG),
+    "small": ALL_ROWS,
+    "large": ALL_ROWS,
+}
 
 #: Processes the pictures and returns the seconds each took; nothing if they cannot be timed individually.
 Way = Callable[[Sequence[Image], Sequence[bytes]], list[float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A pack, faces per picture, the pictures' width and height, and onnxruntime's providers."""
+
+    pack: str
+    faces: int
+    size: tuple[int, int]
+    providers: tuple[str, ...]
+
+    def config(self) -> FaceConfig:
+        """Return a configuration with which no caller is refused: what is measured is how fast all are served."""
+        folder = packs_dir() / DLIB if self.pack == DLIB else self.made
+        return FaceConfig(packs_dir=folder.parent, pack=folder.name, providers=self.providers, max_waiting=MOST_WAITING)
+
+    @property
+    def made(self) -> Path:
+        """The folder of a pack that is made for the run."""
+        return cached_pack("large" if self.pack == "large" else "small", all_models=True)
 
 
 @dataclass(slots=True)
@@ -72,35 +102,39 @@ class Measured:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--packs", default="small,large", help="small, large, or both (default)")
+    parser.add_argument("--packs", default=",".join(ROWS), help="from dlib, small and large (default: all)")
     parser.add_argument("--faces", default="1,5,30", help="faces per picture (default 1,5,30)")
+    parser.add_argument("--size", default="1280x886", help="width and height of the pictures (default 1280x886)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds per row (default 5)")
     parser.add_argument("--providers", default="CPUExecutionProvider", help="onnxruntime providers, best first")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     providers = tuple(options.providers.split(","))
-    counts = [int(count) for count in options.faces.split(",")]
-    if options.memory_of:
-        print(_peak_memory_mb(options.packs, options.memory_of, counts[0], providers))
-        return
-    rows = [
-        row
-        for size in options.packs.split(",")
-        for count in counts
-        for row in _measure(size, count, options.rounds, providers)
+    width, height = (int(side) for side in options.size.split("x"))
+    packs = options.packs.split(",")
+    if unknown := {*packs} - {*ROWS}:
+        parser.error(f"unknown packs: {', '.join(sorted(unknown))}")
+    cases = [
+        Case(pack=pack, faces=int(count), size=(width, height), providers=providers)
+        for pack in packs
+        for count in options.faces.split(",")
     ]
+    if options.memory_of:
+        print(_peak_memory_mb(cases[0], options.memory_of))
+        return
+    rows = [row for case in cases for row in _measure(case, options.rounds)]
     print(json.dumps(rows, indent=2) if options.json else _table(rows, providers))
 
 
 # -- the ways -------------------------------------------------------------------------------------------------------
 
 
-def _insightface(folder: Path, providers: Sequence[str], *, is_trimmed: bool) -> Any:
+def _insightface(case: Case, *, is_trimmed: bool) -> Any:
     from insightface.app import FaceAnalysis
 
     modules = ["detection", "recognition"] if is_trimmed else None
-    analysis = FaceAnalysis(name=str(folder), allowed_modules=modules, providers=list(providers))
+    analysis = FaceAnalysis(name=str(case.made), allowed_modules=modules, providers=list(case.providers))
     analysis.prepare(ctx_id=0, det_size=(640, 640) if is_trimmed else None)
     return analysis
 
@@ -127,112 +161,28 @@ def _bulk(engine: FaceEngine, looks: Iterator[DetectedFaces]) -> list[float]:
 
 def _callers(engine: FaceEngine, pictures: Sequence[Image]) -> list[float]:
     """Process every picture four times, as many at once as there are callers."""
-    waiting = list(pictures) * 4
-    seconds: list[float] = []
 
-    def call() -> None:
-        while True:
-            try:
-                picture = waiting.pop()
-            except IndexError:
-                return
-            seconds.extend(_one_by_one(lambda image: engine.faces([image]), [picture]))
+    def seconds(picture: Image) -> float:
+        [taken] = _one_by_one(lambda image: engine.faces([image]), [picture])
+        return taken
 
-    threads = [threading.Thread(target=call) for _ in range(CALLERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return seconds
+    with ThreadPoolExecutor(CALLERS) as callers:
+        return list(callers.map(seconds, list(pictures) * 4))
 
 
-class Ceiling:
-    """The pack's two repaired graphs, on random prepared inputs."""
-
-    def __init__(self, folder: Path, config: FaceConfig) -> None:
-        from worker.recognition.graphs.repairs import repaired_detector, repaired_recognizer
-        from worker.recognition.packs.insightface import choose_files
-
-        detector, recognizer = choose_files(folder)
-        self._graphs = (
-            repaired_detector(detector, side_pixels=640),
-            repaired_recognizer(recognizer, mean=127.5, std=127.5),
-        )
-        self._providers = list(config.providers)
-        cores = usable_cores()
-        self._arrangements = [(1, cores, 1), (1, cores, 16), (cores, cores, 1)]
-        self._arrangements += [(cores, 1, batch) for batch in (1, 2, 4, 8)]
-        self._sessions = {threads: self._open(threads) for threads in {1, cores}}
-        self._best: tuple[int, int, int] | None = None
-
-    def run(self, pictures: int, faces: int) -> None:
-        """Run the detector for each picture and the recognizer for each face, in the best arrangement."""
-        if self._best is None:
-            self._best = min(self._arrangements, key=lambda each: self._seconds(each, pictures, faces))
-        self._run(self._best, pictures, faces)
-
-    def _seconds(self, arrangement: tuple[int, int, int], pictures: int, faces: int) -> float:
-        seconds = []
-        for _ in range(3):
-            started = time.perf_counter()
-            self._run(arrangement, pictures, faces)
-            seconds.append(time.perf_counter() - started)
-        return min(seconds)
-
-    def _run(self, arrangement: tuple[int, int, int], pictures: int, faces: int) -> None:
-        callers, threads, batch = arrangement
-        detector, recognizer = self._sessions[threads]
-        runs: list[Callable[[], object]] = [partial(_run_once, detector, 1) for _ in range(pictures)]
-        left = pictures * faces
-        while left:
-            runs.append(partial(_run_once, recognizer, min(batch, left)))
-            left -= min(batch, left)
-        list(prefetched(lambda run: run(), runs, threads=callers))
-
-    def _open(self, threads: int) -> tuple[Any, Any]:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        sessions = []
-        for graph in self._graphs:
-            model = str(graph.model) if isinstance(graph.model, Path) else graph.model
-            sessions.append(onnxruntime.InferenceSession(model, options, providers=self._providers))
-        return sessions[0], sessions[1]
-
-
-def _run_once(session: Any, batch: int) -> None:
-    taken = session.get_inputs()[0]
-    session.run(None, {taken.name: _ready_input(taken.type, tuple(taken.shape[1:]), batch)})
-
-
-_INPUTS: dict[tuple[str, tuple[Any, ...], int], NDArray[Any]] = {}
-
-
-def _ready_input(kind: str, shape: tuple[Any, ...], batch: int) -> NDArray[Any]:
-    if (kind, shape, batch) not in _INPUTS:
-        sides = [side if isinstance(side, int) else 640 for side in shape]
-        pixels = np.random.default_rng(1).integers(0, 256, (batch, *sides))
-        _INPUTS[kind, shape, batch] = (
-            pixels.astype(np.uint8) if "uint8" in kind else ((pixels - 127.5) / 127.5).astype(np.float32)
-        )
-    return _INPUTS[kind, shape, batch]
-
-
-def _ways(size: Size, faces: int, providers: tuple[str, ...], stack: ExitStack, rows: Sequence[str]) -> dict[str, Way]:
+def _ways(case: Case, pictures: Sequence[Image], stack: ExitStack, rows: Sequence[str]) -> dict[str, Way]:
     """Return the function for each row, warmed up only as far as normal construction does it."""
-    folder = cached_pack(size, all_models=True)
     limits = ImageLimits()
     ways: dict[str, Way] = {}
     if DEFAULTS in rows:
-        whole = _insightface(folder, providers, is_trimmed=False)
+        whole = _insightface(case, is_trimmed=False)
         ways[DEFAULTS] = lambda pictures, _: _one_by_one(whole.get, pictures)
     if TRIMMED in rows or TRIMMED_JPEG in rows:
-        trimmed = _insightface(folder, providers, is_trimmed=True)
+        trimmed = _insightface(case, is_trimmed=True)
         ways[TRIMMED] = lambda pictures, _: _one_by_one(trimmed.get, pictures)
         ways[TRIMMED_JPEG] = lambda _, files: _one_by_one(lambda file: trimmed.get(_imdecode(file)), files)
     if {ONE, BULK, MANY, BULK_JPEG} & set(rows):
-        engine = FaceEngine(FaceConfig(packs_dir=folder.parent, pack=folder.name, providers=providers))
+        engine = FaceEngine(case.config())
         engine.open()
         stack.callback(engine.close)
         threads = engine.config.decode_threads
@@ -243,34 +193,42 @@ def _ways(size: Size, faces: int, providers: tuple[str, ...], stack: ExitStack, 
             engine, prefetched(lambda file: engine.detect(decode(file, limits=limits).pixels), files, threads=threads)
         )
     if CEILING in rows:
-        ceiling = Ceiling(folder, FaceConfig(packs_dir=folder.parent, pack=folder.name, providers=providers))
-        ways[CEILING] = lambda pictures, _: ceiling.run(len(pictures), faces) or []  # type: ignore[func-returns-value]
+        ceiling = _ceiling(case, pictures)
+        ways[CEILING] = lambda pictures, _: ceiling.run(len(pictures), case.faces) or []  # type: ignore[func-returns-value]
     return {row: ways[row] for row in rows}
+
+
+def _ceiling(case: Case, pictures: Sequence[Image]) -> Ceiling:
+    if case.pack == DLIB:
+        return DlibCeiling(pictures, case.config())
+    return InsightFaceCeiling(case.made, case.config())
 
 
 # -- measuring ------------------------------------------------------------------------------------------------------
 
 
-def _measure(size: Size, faces: int, rounds: int, providers: tuple[str, ...]) -> list[dict[str, Any]]:
-    pictures, files = _pictures(faces)
-    measured = {row: Measured() for row in ROWS}
+def _measure(case: Case, rounds: int) -> list[dict[str, Any]]:
+    pictures, files = _pictures(case)
+    measured = {row: Measured() for row in ROWS[case.pack]}
     with ExitStack() as stack:
-        ways = _ways(size, faces, providers, stack, ROWS)
-        for row in ROWS:
+        ways = _ways(case, pictures, stack, ROWS[case.pack])
+        for row in measured:
             ways[row](pictures[:1], files[:1])
         for _ in range(rounds):
-            for row in ROWS:
+            for row in measured:
                 started = time.perf_counter()
                 latencies = ways[row](pictures, files)
                 seconds = time.perf_counter() - started
                 calls = len(latencies) if row == MANY else len(pictures)
                 measured[row].seconds.append(seconds / calls)
                 measured[row].latencies_seconds += latencies
-    return [_row(row, size, faces, measured, providers) for row in ROWS]
+    return [_row(row, case, measured) for row in measured]
 
 
-def _row(row: str, size: Size, faces: int, measured: dict[str, Measured], providers: tuple[str, ...]) -> dict[str, Any]:
-    def times_as_fast_as(other: str) -> float:
+def _row(row: str, case: Case, measured: dict[str, Measured]) -> dict[str, Any]:
+    def times_as_fast_as(other: str) -> float | None:
+        if other not in measured:
+            return None
         return median(
             theirs / ours for theirs, ours in zip(measured[other].seconds, measured[row].seconds, strict=True)
         )
@@ -278,22 +236,27 @@ def _row(row: str, size: Size, faces: int, measured: dict[str, Measured], provid
     latencies_ms = [1000 * each for each in measured[row].latencies_seconds]
     images_per_second = 1 / median(measured[row].seconds)
     return {
-        "pack": size,
-        "faces": faces,
+        "pack": case.pack,
+        "faces": case.faces,
         "row": row,
         "images_per_second": images_per_second,
-        "faces_per_second": images_per_second * faces,
+        "faces_per_second": images_per_second * case.faces,
         "p50_ms": median(latencies_ms) if latencies_ms else None,
         "p95_ms": quantiles(latencies_ms, n=20)[18] if len(latencies_ms) > 1 else None,
-        "peak_mb": _peak_memory_in_a_separate_process(size, row, faces, providers),
+        "peak_mb": _peak_memory_in_a_separate_process(case, row),
         "to_defaults": times_as_fast_as(DEFAULTS),
         "to_trimmed": times_as_fast_as(TRIMMED),
         "to_ceiling": times_as_fast_as(CEILING),
     }
 
 
-def _pictures(faces: int) -> tuple[list[Image], list[bytes]]:
-    pictures = [scene(faces=faces, size=PICTURE_SIZE, seed=seed)[0] for seed in range(PICTURES.get(faces, 8))]
+def _pictures(case: Case) -> tuple[list[Image], list[bytes]]:
+    def picture(seed: int) -> Image:
+        if case.pack == DLIB:
+            return crowd(faces=case.faces, size=case.size, seed=seed)
+        return scene(faces=case.faces, size=case.size, seed=seed)[0]
+
+    pictures = [picture(seed) for seed in range(PICTURES.get(case.faces, 8))]
     return pictures, [_jpeg(picture) for picture in pictures]
 
 
@@ -309,18 +272,19 @@ def _imdecode(file: bytes) -> Any:
     return cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
 
 
-def _peak_memory_in_a_separate_process(size: Size, row: str, faces: int, providers: tuple[str, ...]) -> float:
-    command = [sys.executable, "-m", "benchmarks.engine", "--packs", size, "--faces", str(faces)]
-    command += ["--providers", ",".join(providers), "--memory-of", row]
+def _peak_memory_in_a_separate_process(case: Case, row: str) -> float:
+    command = [sys.executable, "-m", "benchmarks.engine", "--packs", case.pack, "--faces", str(case.faces)]
+    command += ["--size", "x".join(str(side) for side in case.size)]
+    command += ["--providers", ",".join(case.providers), "--memory-of", row]
     finished = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
     return float(finished.stdout.split()[-1])
 
 
-def _peak_memory_mb(size: Size, row: str, faces: int, providers: tuple[str, ...]) -> float:
+def _peak_memory_mb(case: Case, row: str) -> float:
     """Do the row's work once and return this process's peak resident memory."""
-    pictures, files = _pictures(faces)
+    pictures, files = _pictures(case)
     with ExitStack() as stack:
-        _ways(size, faces, providers, stack, [row])[row](pictures, files)
+        _ways(case, pictures, stack, [row])[row](pictures, files)
     # Not getrusage(): its maximum is inherited from the parent process.
     [peak_kb] = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line]
     return int(peak_kb) / 1024
@@ -341,7 +305,8 @@ def _table(rows: Sequence[dict[str, Any]], providers: Sequence[str]) -> str:
         + [
             f"| {row['pack']} | {row['faces']} | {row['row']} | {row['images_per_second']:.2f} "
             f"| {row['faces_per_second']:.1f} | {number(row['p50_ms'], '.0f')} | {number(row['p95_ms'], '.0f')} "
-            f"| {row['peak_mb']:.0f} | {row['to_defaults']:.2f} | {row['to_trimmed']:.2f} | {row['to_ceiling']:.2f} |"
+            f"| {row['peak_mb']:.0f} | {number(row['to_defaults'], '.2f')} | {number(row['to_trimmed'], '.2f')} "
+            f"| {row['to_ceiling']:.2f} |"
             for row in rows
         ]
     )

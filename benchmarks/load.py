@@ -20,8 +20,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import django
-
+from benchmarks.environment import use_folder
 from benchmarks.load_report import ANSWERED, Import, Phase, as_json, broken_rules, kind_of_answer, table
 
 IDLE_SECONDS = 10.0
@@ -51,13 +50,7 @@ def main() -> None:
 
 
 def _measure(folder: Path, users: int, seconds: float, photos: int) -> tuple[list[Phase], Import]:
-    from tests.ports import free_port_block
-
-    # This process and the service must agree on where things are before Django reads its settings.
-    os.environ["FACEQUEUE_DATA_DIR"] = str(folder)
-    os.environ["PORT"] = str(free_port_block())
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
-    django.setup()
+    use_folder(folder)
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
     from django.conf import settings
@@ -88,12 +81,11 @@ def _measure(folder: Path, users: int, seconds: float, photos: int) -> tuple[lis
 def _prepare(folder: Path, service: Any, alice: Any) -> Path:
     """Index the samples and write what users and visitors need to a file; return it."""
     from tests import pictures
-    from webapp.operations import samples
 
     gallery = alice.create_gallery("people")
-    alice.upload(gallery, {path.name: path.read_bytes() for path in samples.sample_pictures()})
+    alice.upload(gallery, pictures.sample_files())
     service.wait_until(lambda: alice.progress(gallery)["pending"] == 0, "the samples are indexed")
-    queries = {"astronaut.png": samples.portrait_query(), "Tom_Hanks_54745.png": pictures.sample_bytes("tom_hanks")}
+    queries = {"astronaut.png": pictures.edited_portrait(), "Tom_Hanks_54745.png": pictures.sample_bytes("tom_hanks")}
     for name, picture in queries.items():
         (folder / f"query-{name}").write_bytes(picture)
     plan = folder / "plan.json"

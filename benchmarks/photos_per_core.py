@@ -30,6 +30,7 @@ import cv2
 import numpy as np
 
 from benchmarks.accuracy.references import REFERENCES, DlibSystem, Reference, ReferenceMissing
+from benchmarks.environment import packs_dir
 from webapp.operations import samples
 from worker.config import FaceConfig, ImageLimits
 from worker.errors import FaceQueueError
@@ -55,7 +56,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9, help="number of rounds (default 9)")
     parser.add_argument("--without-references", action="store_true", help="leave out dlib's pipelines")
-    parser.add_argument("--packs-dir", type=Path, default=ROOT / "var" / "packs", help="default: var/packs")
+    parser.add_argument("--packs-dir", type=Path, default=packs_dir(), help="default: FACE_PACKS_DIR, else var/packs")
     parser.add_argument(
         "--carriers",
         type=Path,
@@ -130,9 +131,9 @@ class _Session:
 
 
 @contextmanager
-def _engine(packs_dir: Path) -> Iterator[tuple[FaceEngine, Runs]]:
+def _engine(folder: Path) -> Iterator[tuple[FaceEngine, Runs]]:
     runs = Runs()
-    engine = FaceEngine(FaceConfig(packs_dir=packs_dir, pack="dlib", threads_per_run=1, runs_at_once=1))
+    engine = FaceEngine(FaceConfig(packs_dir=folder, pack="dlib", threads_per_run=1, runs_at_once=1))
     with patch("worker.recognition.model.open_session", runs.open_session):
         engine.open()
     try:

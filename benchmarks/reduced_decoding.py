@@ -21,7 +21,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -29,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from benchmarks.environment import packs_dir
 from tests import pictures
 from worker.config import FaceConfig
 from worker.images import DecodedImage, ImageLimits, decode
@@ -68,16 +68,16 @@ class _Comparison:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pack", default="starter", help="folder of a pack (default: the starter pack)")
+    parser.add_argument("--pack", default="dlib", help="name or folder of a pack (default: dlib)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
-    pack = load_pack(FaceConfig(packs_dir=Path("packs"), pack=options.pack))
+    pack = load_pack(FaceConfig(packs_dir=packs_dir(), pack=options.pack))
     figures = _measure(pack)
     print(json.dumps(figures, indent=2) if options.json else _table(figures))
 
 
 def _measure(pack: Pack) -> dict[str, Any]:
-    strangers = pack.recognizer.embed(pictures.lfw_crops())
+    strangers = pack.recognizer.embed(pictures.lfw_crops(side_pixels=pack.alignment.side_pixels))
     comparisons = {way: _Comparison() for way in WAYS}
     ratios: dict[int, list[float]] = {magnified: [] for magnified in MAGNIFIED}
     decoded_again: list[bool] = []

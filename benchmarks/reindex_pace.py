@@ -23,10 +23,11 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any, NamedTuple, Self
 
-import django
 import httpx
 
-OTHER_PACK = "starter-compact"
+from benchmarks.environment import use_folder
+
+OTHER_PACK = "dlib-plain"
 #: How much longer searches may take (p95) during a re-index.
 ALLOWED_RATIO = 1.5
 #: The rate of searches, as a share of what the service can answer when it does nothing else.
@@ -79,13 +80,7 @@ def main() -> None:
 
 def _measure(folder: Path, photos: int, seconds: float, turns: int) -> tuple[list[Search], list[Turn]]:
     """Return every search that was sent, and the turns."""
-    from tests.ports import free_port_block
-
-    # This process and the service must agree on where things are before Django reads its settings.
-    os.environ["FACEQUEUE_DATA_DIR"] = str(folder)
-    os.environ["PORT"] = str(free_port_block())
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
-    django.setup()
+    use_folder(folder)
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
     from django.conf import settings
@@ -171,9 +166,9 @@ class _Searches:
     """Searches at a constant rate inside the `with` block, in a background thread."""
 
     def __init__(self, alice: Any, gallery: str) -> None:
-        from webapp.operations import samples
+        from tests import pictures
 
-        self._image = samples.portrait_query()
+        self._image = pictures.edited_portrait()
         self._path = f"/api/v1/galleries/{gallery}/searches"
         self._headers = alice.headers
         self._open = {"base_url": alice.http.base_url, "cookies": dict(alice.http.cookies), "timeout": 60}

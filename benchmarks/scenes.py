@@ -74,7 +74,7 @@ def scene(
     if background is not None:
         size = (background.shape[1], background.shape[0])
     scale = DETECTOR_SIDE_PIXELS / max(size)
-    picture = _background(*size, random) if background is None else background.copy()
+    picture = background_photo(*size, random) if background is None else background.copy()
     numbers = random.permutation(_FACES)
     places: list[_Place] = []
     for index in range(faces):
@@ -108,7 +108,7 @@ def _paint(picture: Image, place: _Place, scale: float, number: int, random: np.
     inside[:] = _marked_face(side, number, place, random)[: inside.shape[0], : inside.shape[1]]
 
 
-def _background(width: int, height: int, random: np.random.Generator) -> Image:
+def background_photo(width: int, height: int, random: np.random.Generator) -> Image:
     """Return part of a photo that scikit-image ships, with a gradient and noise."""
     photo = cv2.imread(str(_skimage_file(str(random.choice(_BACKGROUNDS)))), cv2.IMREAD_COLOR)
     rows, columns = photo.shape[:2]

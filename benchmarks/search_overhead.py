@@ -26,8 +26,9 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-import django
 from PIL import Image
+
+from benchmarks.environment import use_folder
 
 Way = Callable[[], Awaitable[None]]
 
@@ -60,31 +61,22 @@ def main() -> None:
 
 def _measure(folder: Path, searches: int) -> dict[str, list[float]]:
     """Start the service, index the samples, and return the times of each way in milliseconds."""
-    from tests.ports import free_port_block
-
-    # This process and the workers must agree on where things are before Django reads its settings, and the
-    # in-process engine must have as many threads as theirs.
-    os.environ["FACEQUEUE_DATA_DIR"] = str(folder)
-    os.environ["PORT"] = str(free_port_block())
-    os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ["LOG_LEVEL"] = "WARNING"
-    os.environ["ENABLE_CACHING"] = "false"  # repeated searches must not come from the cache
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
-    django.setup()
+    # The in-process engine must have as many threads as the workers', and no search may come from the cache.
+    use_folder(folder, OMP_NUM_THREADS="1", LOG_LEVEL="WARNING", ENABLE_CACHING="false")
 
     from django.conf import settings
 
+    from tests import pictures
     from tests.service import SERVERS, WORKERS, RunningService
     from tests.web_client import WebClient
-    from webapp.operations import samples
 
     with RunningService(folder, processes=[*SERVERS, "web", *WORKERS], ports=settings.PORTS) as service:
         service.create_user()
         alice = WebClient(service.url)
         gallery = alice.create_gallery("bench")
-        alice.upload(gallery, {path.name: path.read_bytes() for path in samples.sample_pictures()})
+        alice.upload(gallery, pictures.sample_files())
         service.wait_until(lambda: alice.progress(gallery)["pending"] == 0, "the samples are indexed")
-        image = samples.portrait_query()
+        image = pictures.edited_portrait()
         with _bare_worker(settings.REDIS_URL):
             return asyncio.run(_take_turns(alice, gallery, image, searches))
 

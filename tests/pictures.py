@@ -14,6 +14,7 @@ import numpy as np
 import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import ImageEnhance
 
 from worker.recognition.alignment import ARCFACE
 from worker.recognition.interfaces import Crop, Image
@@ -31,6 +32,9 @@ _SAMPLES = {
     "mask_green": ("insightface", "data/images/mask_green.jpg"),
     "mask_white": ("insightface", "data/images/mask_white.jpg"),
 }
+#: The sample with one portrait, by the name of its file, and the region with the portrait: left, top, right, bottom.
+PORTRAIT = "astronaut.png"
+_PORTRAIT_REGION = (120, 0, 360, 260)
 LFW_FACES = 100
 
 
@@ -54,11 +58,25 @@ def sample(name: str) -> Image:
     return from_pillow(Pillow.open(sample_file(name)))
 
 
-def lfw_crops() -> list[Crop]:
+def sample_files() -> dict[str, bytes]:
+    """Return the samples by the names of their files: portraits, a group, and pictures without a face."""
+    return {sample_file(name).name: sample_bytes(name) for name in _SAMPLES}
+
+
+def edited_portrait() -> bytes:
+    """Return the portrait as a JPEG: cropped, rotated a little, darkened, with more contrast, and recompressed."""
+    whole = Pillow.open(sample_file("astronaut")).convert("RGB")
+    turned = whole.rotate(4, resample=Pillow.Resampling.BICUBIC, center=(225, 120))
+    portrait = turned.crop(_PORTRAIT_REGION).resize((300, 325), Pillow.Resampling.LANCZOS)
+    darkened = ImageEnhance.Brightness(portrait).enhance(0.8)
+    return pillow_bytes(ImageEnhance.Contrast(darkened).enhance(1.2), "JPEG", quality=60)
+
+
+def lfw_crops(*, side_pixels: int = ARCFACE.side_pixels) -> list[Crop]:
     """Return the 100 LFW faces that scikit-image ships (25 x 25, grey), magnified to aligned crops."""
     faces = np.load(package_file("skimage", "data/lfw_subset.npy"))[:LFW_FACES]
     grey = np.rint(faces * 255).clip(0, 255).astype(np.uint8)
-    side = (ARCFACE.side_pixels, ARCFACE.side_pixels)
+    side = (side_pixels, side_pixels)
     return [cv2.cvtColor(cv2.resize(face, side, interpolation=cv2.INTER_CUBIC), cv2.COLOR_GRAY2BGR) for face in grey]
 
 

@@ -48,14 +48,15 @@ class ImageLimits:
 class FaceConfig(Settings):
     """How faces are detected and embedded.
 
-    `pack` is the name of a built-in pack, the name of a folder in `packs_dir`, or the absolute path of a folder.
+    `pack` is the name of a known pack, the name of a folder in `packs_dir`, or the absolute path of a folder.
 
     `providers` are onnxruntime's execution providers, best first. All of them must be active, unless
     `allow_provider_fallback` is set. Up to `runs_at_once` model runs of `threads_per_run` threads each go on at the
     same time; None leaves the number to the provider (see providers.py), and on the CPU lets a run use all cores when
     it is the only one. A call is refused as `busy` when `max_waiting` items are ahead of it; a large call from
-    elsewhere counts as at most one run's items. `repair_graphs` lets a pack's graphs be rewritten so that they run
-    faster with the same result.
+    elsewhere counts as at most one run's items. Where one picture has many items, such as a detector's candidates, as
+    many times more may wait. `repair_graphs` lets a pack's graphs be rewritten so that they run faster with the same
+    result.
 
     A face is rejected below `min_face_score` (the detector's score, 0..1; None: the pack's own), `min_face_pixels` (the
     shorter side of its box) or `min_face_quality` (0..1).

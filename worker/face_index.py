@@ -26,7 +26,7 @@ from worker.vector_search.recall.live import LiveQueries
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchedFace:
-    """A face of a query image and its matches, best first."""
+    """A face of a query image and its matches, best first; their similarities are on the pack's scale."""
 
     face: Face
     matches: tuple[Match, ...]
@@ -128,8 +128,9 @@ class FaceIndex:
     ) -> SearchAnswer:
         """Return the faces in the image, each with its best `limit` matches from all these galleries together.
 
-        Matches below `min_similarity` (-1..1, -1 for all; None for the pack's default) are left out. `faces="largest"`
-        searches only for the largest face. Raises NotOpen, ImageError, and what `VectorStore.search` raises.
+        Matches below `min_similarity` (-1..1 on the pack's scale, -1 for all; None for the pack's default) are left
+        out. `faces="largest"` searches only for the largest face. Raises NotOpen, ImageError, and what
+        `VectorStore.search` raises.
         """
         least = self._least_similarity(min_similarity)
         seen = self._seen(image, faces)
@@ -178,7 +179,8 @@ class FaceIndex:
     def neighbours(self, *, gallery_id: str, face_ids: Collection[str], limit: int) -> dict[str, list[Match]]:
         """Return, for each of these faces that is in the store, the most similar others in the gallery, best first.
 
-        Those below the pack's match similarity are left out. Runs no model. Raises what the store raises.
+        Similarities are on the pack's scale; those below its match similarity are left out. Runs no model. Raises what
+        the store raises.
         """
         least = self._engine.pack.match_similarity
         embeddings = self._store.fetch(face_ids)

@@ -1,6 +1,7 @@
 """`make demo` and `make up` as a new user meets them."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from tests.carriers import samples_archive
 from tests.ports import free_port_block
 from tests.waiting import HANG_SECONDS, PATIENCE_SECONDS, eventually
 from webapp.operations import samples
@@ -34,17 +36,45 @@ def is_listened_on(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_the_demo_shows_the_expected_photo_first_and_leaves_nothing_running_twice_in_a_row(tmp_path: Path):
+def test_the_demo_recognises_somebody_and_leaves_nothing_running_twice_in_a_row(tmp_path: Path):
     port = free_port_block()
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / samples.ARCHIVE.name).symlink_to(samples_archive())
     for _ in range(2):
         done = manage("demo", "--once", port=port, folder=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         [heading] = [line for line in done.stdout.splitlines() if "rank" in line]
-        first = done.stdout.split(heading)[1].split()
-        assert first[:2] == ["1", samples.PORTRAIT]
+        rows = [line.split() for line in done.stdout.split(heading)[1].strip().splitlines()]
+        rows = rows[: next(number for number, row in enumerate(rows) if not row)]
+        assert [row[0] for row in rows] == [str(rank) for rank in range(1, 9)]
+        are_theirs = [row[1] in samples.OTHERS_OF_SUBJECT for row in rows]
+        assert are_theirs == [row[3] == "yes" for row in rows] == [True] * 4 + [False] * 4
         assert "log in as 'demo'" in done.stdout
         assert "WARNING" not in done.stdout + done.stderr, "it connects to nothing that is not there yet"
         assert not any(is_listened_on(port + offset) for offset in range(5))
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_stopped_before_the_table_does_not_pass(tmp_path: Path, sent: signal.Signals):
+    port = free_port_block()
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "demo", "--once"],
+        env=os.environ | {"PORT": str(port), "FACEQUEUE_DATA_DIR": str(tmp_path), "PIP_NO_INDEX": "1"},
+        cwd=settings.BASE_DIR,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A process that a shell starts in the background, as this one may be, ignores the signal.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as demo:
+        assert demo.stdout is not None
+        assert demo.stdout.readline().startswith("Fetching")
+        demo.send_signal(sent)
+        said, complaint = demo.communicate(timeout=HANG_SECONDS)
+
+    assert (demo.returncode, complaint.strip()) == (1, "CommandError: The demo was stopped before it had searched.")
+    assert "Stopping." in said
+    assert not any(is_listened_on(port + offset) for offset in range(5))
 
 
 def test_a_taken_port_is_named(tmp_path: Path):

@@ -16,7 +16,7 @@ import cv2
 import pytest
 from pymilvus import MilvusClient
 
-from tests import pictures
+from tests import packs, pictures
 from tests.service import EVERYTHING, RunningService
 from tests.waiting import HANG_SECONDS, PATIENCE_SECONDS, eventually
 from tests.web_client import WebClient
@@ -24,7 +24,8 @@ from worker.canary import CANARY_GALLERY_ID
 
 pytestmark = [pytest.mark.services, pytest.mark.acceptance]
 
-OLD, NEW = "starter", "starter-compact"
+#: The other pack has the same detector and embeddings of another dimension.
+OLD, NEW = "dlib", "wide"
 #: Where their faces are, with some air around: picture, left, top, right, bottom.
 PEOPLE = {
     "Ellen": ("astronaut", 140, 30, 310, 200),
@@ -190,6 +191,14 @@ def _trouble(log: Path) -> str:
     return "\n".join([f"--- {log.name}", *trouble[-20:], "...", *lines[-5:]])
 
 
+def packs_with_the_new_one(folder: Path) -> Path:
+    """Return the folder, in which both packs now are."""
+    folder.mkdir()
+    (folder / OLD).symlink_to(packs.PACKS_DIR / OLD)
+    packs.make_wide_pack(folder / NEW)
+    return folder
+
+
 @pytest.mark.parametrize(
     "count",
     [
@@ -198,7 +207,9 @@ def _trouble(log: Path) -> str:
     ],
 )
 def test_another_pack_takes_over(tmp_path: Path, count: int) -> None:
-    with RunningService(tmp_path, processes=EVERYTHING, environment=ENVIRONMENT) as service:
+    both = packs_with_the_new_one(tmp_path / "packs")
+    environment = ENVIRONMENT | {"FACE_PACKS_DIR": str(both)}
+    with RunningService(tmp_path, processes=EVERYTHING, environment=environment) as service:
         service.create_user()
         service.wait_until_healthy()
         site = Site(service)

@@ -8,10 +8,10 @@ import psutil
 import pytest
 import redis
 
+from tests import pictures
 from tests.service import RunningService
 from tests.waiting import eventually
 from tests.web_client import WebClient
-from webapp.operations import samples
 
 pytestmark = pytest.mark.acceptance
 
@@ -43,16 +43,16 @@ async def measure_while_held(service: RunningService, alice: WebClient, gallery:
     """Hold a few searches, so that the process' pools are full; then all of them, and look at what has grown."""
     web = psutil.Process(service.process("web").pid)
     queue = redis.Redis.from_url(service.redis_url)
-    image = samples.portrait_query()
+    image = pictures.edited_portrait()
     held: list[asyncio.Task[httpx.Response]] = []
 
     async def hold_until(count: int) -> tuple[int, int]:
         held.extend(asyncio.create_task(hold(client, gallery, alice.headers, image)) for _ in range(count - len(held)))
         await asyncio.to_thread(
             eventually,
-            lambda: queue.llen("search.starter") >= count,
+            lambda: queue.llen("search.dlib") >= count,
             "the searches are accepted",
-            progress=lambda: queue.llen("search.starter"),
+            progress=lambda: queue.llen("search.dlib"),
         )
         await asyncio.sleep(0.5)  # the last ones have been sent; let them begin to wait
         return web.num_threads(), queue.info("clients")["connected_clients"]

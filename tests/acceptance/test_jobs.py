@@ -33,7 +33,7 @@ def job(service: RunningService, *arguments: str) -> dict:
 
 def index_messages(queue: redis.Redis) -> int:
     """Count what waits for an index worker, the canaries left out."""
-    waiting = queue.lrange("index.starter", 0, -1)
+    waiting = queue.lrange("index.dlib", 0, -1)
     return sum(json.loads(message)["headers"]["task"] == names.INDEX_PHOTOS for message in waiting)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests import pictures
 from tests.service import EVERYTHING, RunningService
 from tests.web_client import WebClient
-from webapp.operations import samples
 
 pytestmark = pytest.mark.acceptance
 
@@ -27,8 +27,7 @@ def service(tmp_path):
 
 def many_portraits(folder: Path) -> None:
     """Write photos that all hold a face and all differ."""
-    source = next(path for path in samples.sample_pictures() if path.name == samples.PORTRAIT)
-    with Image.open(source) as opened:
+    with Image.open(pictures.sample_file("astronaut")) as opened:
         portrait = opened.convert("RGB").crop((100, 0, 400, 300))
     for number in range(PHOTOS):
         out = io.BytesIO()

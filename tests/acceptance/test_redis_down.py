@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import pictures
 from tests.service import EVERYTHING, RunningService
 from tests.web_client import WebClient
-from webapp.operations import samples
 
 pytestmark = pytest.mark.acceptance
 
@@ -24,15 +24,14 @@ def test_a_photo_uploaded_while_redis_is_down_is_indexed_once_it_is_back(service
     gallery = alice.create_gallery("patience")
     service.stop("redis")
 
-    portrait = next(path for path in samples.sample_pictures() if path.name == samples.PORTRAIT)
-    [uploaded] = alice.upload(gallery, {portrait.name: portrait.read_bytes()})
+    [uploaded] = alice.upload(gallery, {pictures.PORTRAIT: pictures.sample_bytes("astronaut")})
     assert uploaded["result"] == "added"
 
-    answer = alice.search(gallery, samples.portrait_query())
+    answer = alice.search(gallery, pictures.edited_portrait())
     assert (answer.status_code, answer.json()["code"]) == (503, "queue_unavailable")
     assert "Retry-After" in answer.headers
     query = tmp_path / "query.jpg"
-    query.write_bytes(samples.portrait_query())
+    query.write_bytes(pictures.edited_portrait())
     done = service.manage("search_photo", str(query), "--gallery", "patience", check=False)
     assert done.returncode != 0
     assert "Redis" in done.stderr
@@ -43,6 +42,6 @@ def test_a_photo_uploaded_while_redis_is_down_is_indexed_once_it_is_back(service
 
     service.start("redis")
     service.wait_until(lambda: alice.progress(gallery)["indexed"] == 1, "the photo is indexed")
-    matches = alice.search(gallery, samples.portrait_query()).json()["faces"][0]["matches"]
-    assert matches[0]["photo"] == samples.PORTRAIT
+    matches = alice.search(gallery, pictures.edited_portrait()).json()["faces"][0]["matches"]
+    assert matches[0]["photo"] == pictures.PORTRAIT
     alice.close()

@@ -19,7 +19,7 @@ from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.services, pytest.mark.acceptance]
 
-NEW = "starter-compact"
+NEW = "dlib-plain"
 
 
 @contextmanager

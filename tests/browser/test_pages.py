@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from tests import pictures
 from tests.faults.invariants import photo_states
 from tests.service import RunningService
 from tests.waiting import PATIENCE_SECONDS
 from tests.web_client import PASSWORD, USERNAME
-from webapp.operations import samples
 
 pytestmark = pytest.mark.browser
 
@@ -74,7 +74,7 @@ def test_a_person_uploads_photos_sees_them_indexed_and_finds_a_face(
 
     bad = tmp_path / "words.jpg"
     bad.write_bytes(b"no picture at all")
-    good = [path for path in samples.sample_pictures() if path.name in (samples.PORTRAIT, "coffee.png")]
+    good = [pictures.sample_file(name) for name in ("astronaut", "coffee")]
     page.locator("input[name=photos]").set_input_files([*good, bad])
     page.get_by_role("button", name="Upload").click()
     expect(page.locator(".tile")).to_have_count(3)
@@ -84,7 +84,7 @@ def test_a_person_uploads_photos_sees_them_indexed_and_finds_a_face(
     expect(page.locator(".tile .badge.failed")).to_have_count(1)
     expect(page.locator(".tile .why")).to_contain_text("not a picture")
 
-    page.locator(".tile", has_text=samples.PORTRAIT).locator("a").first.click()
+    page.locator(".tile", has_text=pictures.PORTRAIT).locator("a").first.click()
     expect(page.locator("rect.face")).to_have_count(1)
     page.get_by_label("Name of face 1").fill("Eileen Collins")
     page.get_by_role("button", name="Save").click()
@@ -93,10 +93,10 @@ def test_a_person_uploads_photos_sees_them_indexed_and_finds_a_face(
 
     page.get_by_role("link", name="Search this gallery").click()
     query = tmp_path / "query.jpg"
-    query.write_bytes(samples.portrait_query())
+    query.write_bytes(pictures.edited_portrait())
     page.locator("input[type=file]").set_input_files(query)
     page.get_by_role("button", name="Search").click()
-    expect(page.get_by_text(samples.PORTRAIT).first).to_be_visible()
+    expect(page.get_by_text(pictures.PORTRAIT).first).to_be_visible()
     expect(page.get_by_text("Eileen Collins").first).to_be_visible()
 
 

@@ -24,7 +24,7 @@ from tests.redis_server import point_at, redis_server
 from tests.servers import free_port
 from worker.errors import Busy
 
-TARGET = Target(pack="starter", collection="faces_starter")
+TARGET = Target(pack="dlib", collection="faces_dlib")
 GALLERY = str(uuid.UUID(int=1))
 NO_FACE = SearchResult(reason=ErrorInfo(code="no_face_found", message="There is no face."))
 NO_IMAGE = SearchResult(error=ErrorInfo(code="not_an_image", message="This file is not a picture."))
@@ -251,7 +251,7 @@ async def test_a_search_that_no_worker_would_understand_is_refused(sides: Sides,
 async def test_without_workers_the_service_is_not_healthy(client: Searches) -> None:
     report = await client.health_check()
     assert not report.is_healthy
-    assert any("No healthy worker consumes the queue search.starter." in problem for problem in report.problems)
+    assert any("No healthy worker consumes the queue search.dlib." in problem for problem in report.problems)
 
 
 async def test_with_a_healthy_worker_for_each_queue_the_service_is_healthy(sides: Sides) -> None:

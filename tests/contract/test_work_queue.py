@@ -25,8 +25,8 @@ from tasks.work_queue import CeleryWorkQueue, WorkQueue
 from tests.redis_server import point_at, redis_server
 from tests.servers import free_port
 
-INDEX, REINDEX = "index.starter", "reindex.starter"
-TARGET = Target(pack="starter", collection="faces_starter")
+INDEX, REINDEX = "index.dlib", "reindex.dlib"
+TARGET = Target(pack="dlib", collection="faces_dlib")
 #: How long a test waits for something that must happen.
 PATIENCE_SECONDS = 30.0
 
@@ -142,7 +142,7 @@ def test_an_expired_message_waits_until_its_turn_and_is_then_dropped(sides: Side
     [
         pytest.param(SearchResult(), INDEX, id="an answer"),
         pytest.param(a_request(), "celery", id="a queue that nobody consumes"),
-        pytest.param(a_request(), "delete.starter", id="a role that does not exist"),
+        pytest.param(a_request(), "delete.dlib", id="a role that does not exist"),
         pytest.param(a_request(), "index.", id="no pack"),
         pytest.param(a_request(), "", id="no queue"),
     ],

@@ -13,7 +13,7 @@ from tests.service import RunningService
 from tests.waiting import eventually
 
 FINAL = frozenset({"indexed", "no_faces", "failed"})
-QUEUES = ("index.starter", "search.starter", "records")
+QUEUES = ("index.dlib", "search.dlib", "records")
 #: Kombu keeps each queue in four lists, one per step of priority.
 PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 

@@ -9,12 +9,12 @@ from collections.abc import Callable
 import pytest
 import redis
 
+from tests import pictures
 from tests.faults.invariants import wait_until_whole
 from tests.faults.traffic import Traffic, wait_until_searchable
 from tests.service import RunningService
 from tests.waiting import HANG_SECONDS
 from tests.web_client import WebClient
-from webapp.operations import samples
 
 pytestmark = [pytest.mark.services, pytest.mark.faults, pytest.mark.timeout(HANG_SECONDS)]
 
@@ -69,8 +69,8 @@ def test_a_full_redis_is_an_honest_answer(service: RunningService):
     with redis.Redis.from_url(service.redis_url) as broker:
         broker.config_set("maxmemory", 1)
         try:
-            answer = alice.search(gallery, samples.portrait_query())
-            files = [("files", ("portrait.jpg", samples.portrait_query()))]
+            answer = alice.search(gallery, pictures.edited_portrait())
+            files = [("files", ("portrait.jpg", pictures.edited_portrait()))]
             added = alice.http.post(f"/api/v1/galleries/{gallery}/photos", files=files, headers=alice.headers)
         finally:
             broker.config_set("maxmemory", 0)

@@ -13,11 +13,11 @@ import redis
 from django.conf import settings
 
 from tasks.web.query_images import KEY_PREFIX
+from tests import pictures
 from tests.faults.conftest import ENVIRONMENT
 from tests.service import RunningService
 from tests.waiting import HANG_SECONDS, PATIENCE_SECONDS, eventually
 from tests.web_client import WebClient
-from webapp.operations import samples
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(HANG_SECONDS)]
 
@@ -57,7 +57,7 @@ _number = iter(range(1_000_000))
 
 def search(alice: WebClient, *, wait_seconds: float = 5) -> httpx.Response:
     """Search with a picture that no cache has seen."""
-    image = samples.portrait_query() + str(next(_number)).encode()
+    image = pictures.edited_portrait() + str(next(_number)).encode()
     return alice.search(alice.gallery, image, wait_seconds=wait_seconds)  # type: ignore[attr-defined]
 
 

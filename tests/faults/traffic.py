@@ -16,7 +16,6 @@ from tests.faults.invariants import FINAL, photo_states
 from tests.service import RunningService
 from tests.waiting import PATIENCE_SECONDS, eventually
 from tests.web_client import WebClient
-from webapp.operations import samples
 
 #: Photos in one upload, and the pause after it: an import that goes on while the fault happens.
 BATCH = 4
@@ -51,7 +50,7 @@ def wait_until_searchable(service: RunningService, gallery: str) -> None:
 
 
 def _finds(alice: WebClient, gallery: str) -> bool:
-    answer = alice.search(gallery, samples.portrait_query(), wait_seconds=8)
+    answer = alice.search(gallery, pictures.edited_portrait(), wait_seconds=8)
     return answer.status_code == 200 and bool(answer.json()["faces"][0]["matches"])
 
 
@@ -150,7 +149,7 @@ class Traffic:
 
     def _search(self) -> None:
         number = 0
-        query = samples.portrait_query()
+        query = pictures.edited_portrait()
         while not self._stopping.is_set():
             number += 1
             # Another picture each time, so that no cached answer hides the fault.

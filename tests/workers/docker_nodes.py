@@ -19,8 +19,8 @@ from webapp.operations import local
 
 IMAGE = "facequeue-tests"
 REDIS_IMAGE = "redis:7.4"
-#: What holds for the host only.
-NOT_INHERITED = ("PATH", "PYTHONPATH", "HOME")
+#: What holds for the host only: the image has the packs in a folder of its own.
+NOT_INHERITED = ("PATH", "PYTHONPATH", "HOME", "FACE_PACKS_DIR")
 
 
 class DockerNode(CeleryTestContainer):

@@ -19,10 +19,11 @@ from tasks import names, queues
 from tasks.beat.schedule import FEED_INTERVAL_SECONDS
 from tasks.dictionaries import pack_name
 from tasks.health.inspection import beat_answers
+from tests import pictures
 from tests.servers import free_port
 from tests.service import RunningService
 from tests.waiting import HANG_SECONDS, eventually
-from webapp.operations import health, samples
+from webapp.operations import health
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(HANG_SECONDS)]
 
@@ -72,13 +73,13 @@ def another_beat(service: RunningService, folder: Path) -> Iterator[None]:
 @pytest.mark.long
 def test_two_beats_send_each_photo_once(service: RunningService, broker: redis.Redis, tmp_path: Path) -> None:
     service.create_user()
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
+    folder = tmp_path / "pictures"
+    folder.mkdir()
     for number in range(PHOTOS):
-        (pictures / f"{number}.jpg").write_bytes(samples.portrait_query() + bytes([number]))
+        (folder / f"{number}.jpg").write_bytes(pictures.edited_portrait() + bytes([number]))
     service.environment["REDIS_URL"] = f"redis://127.0.0.1:{free_port()}/0"  # the photos are left to beat
     try:
-        service.manage("import_photos", str(pictures), "--gallery", "beats", "--create", check=False)
+        service.manage("import_photos", str(folder), "--gallery", "beats", "--create", check=False)
     finally:
         del service.environment["REDIS_URL"]
     with another_beat(service, tmp_path):

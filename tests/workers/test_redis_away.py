@@ -24,9 +24,9 @@ from tasks.targets import default_target
 from tasks.web.results import KEY_PREFIX
 from tasks.web.search_client import SearchClient
 from tasks.work_queue import work_queue
+from tests import pictures
 from tests.service import RunningService
 from tests.waiting import HANG_SECONDS, eventually
-from webapp.operations import samples
 
 pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(HANG_SECONDS)]
 
@@ -68,7 +68,7 @@ async def test_the_result_of_a_search_is_not_lost_and_a_second_run_does_not_chan
 ) -> None:
     async with SearchClient() as search:
         with redis_away_at_the_end(celery_setup, nodes["milvus"], broker):
-            search_id = await search.start_search(samples.portrait_query(), gallery_ids=(str(uuid.uuid4()),))
+            search_id = await search.start_search(pictures.edited_portrait(), gallery_ids=(str(uuid.uuid4()),))
         result = await search.wait_for_search(search_id, timeout_seconds=60)
     assert result is not None
     assert result.error is None
@@ -83,7 +83,7 @@ def test_a_chunk_that_nobody_acknowledged_is_indexed_again_with_the_same_faces(
     celery_setup: CeleryTestSetup, nodes: dict[str, Any], broker: redis.Redis, service: RunningService
 ) -> None:
     photo = PhotoRef(photo_id=str(uuid.uuid4()), storage_key=str(uuid.uuid4()))
-    (service.folder / "photos" / photo.storage_key).write_bytes(samples.portrait_query())
+    (service.folder / "photos" / photo.storage_key).write_bytes(pictures.edited_portrait())
     with redis_away_at_the_end(celery_setup, nodes["milvus"], broker):
         request = IndexRequest(target=default_target(), gallery_id=str(uuid.uuid4()), photos=(photo,))
         work_queue().send(request, queue=queues.index_queue(pack_name()))

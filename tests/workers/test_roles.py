@@ -20,12 +20,12 @@ from tasks.targets import default_target
 from tasks.web.results import KEY_PREFIX
 from tasks.web.search_client import SearchClient
 from tasks.work_queue import work_queue
+from tests import pictures
 from tests.faults.invariants import database, photo_states
 from tests.service import RunningService
 from tests.waiting import HANG_SECONDS, PATIENCE_SECONDS, eventually
 from tests.workers.conftest import VISIBILITY_SECONDS, reports
 from tests.workers.nodes import QUEUES
-from webapp.operations import samples
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(HANG_SECONDS)]
 
@@ -158,8 +158,7 @@ class _Touch:
 @pytest.fixture
 def gallery(workers: dict[str, CeleryTestWorker], service: RunningService, tmp_path: Path) -> str:
     """A gallery whose only photo went through the index worker and the records worker."""
-    picture = next(path for path in samples.sample_pictures() if path.name == samples.PORTRAIT)
-    shutil.copy(picture, tmp_path)
+    shutil.copy(pictures.sample_file("astronaut"), tmp_path)
     service.create_user()
     service.manage("import_photos", str(tmp_path), "--gallery", "roles", "--create")
     eventually(lambda: list(photo_states(service).values()) == ["indexed"], "the photo is indexed")
@@ -180,7 +179,7 @@ async def test_a_search_is_answered_while_the_index_worker_stands_still_and_its_
             )
             work_queue().send(request, queue=queues.index_queue(pack_name()))
         async with SearchClient() as search:
-            search_id = await search.start_search(samples.portrait_query(), gallery_ids=(gallery,))
+            search_id = await search.start_search(pictures.edited_portrait(), gallery_ids=(gallery,))
             result = await search.wait_for_search(search_id, timeout_seconds=30)
     finally:
         index.kill("SIGCONT")

@@ -18,9 +18,9 @@ from tasks.targets import default_target
 from tasks.web.results import KEY_PREFIX
 from tasks.web.search_client import SearchClient
 from tasks.work_queue import work_queue
+from tests import pictures
 from tests.waiting import HANG_SECONDS
 from webapp.indexing.dispatch import REMOVAL_CHUNK_SIZE
-from webapp.operations import samples
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(HANG_SECONDS)]
 
@@ -46,7 +46,7 @@ def waiting_messages(broker: redis.Redis, queue: str) -> list[bytes]:
 async def test_200_waiting_searches_are_one_subscription_and_none_is_left_after(
     nodes: dict[str, Any], broker: redis.Redis
 ) -> None:
-    image = samples.portrait_query()
+    image = pictures.edited_portrait()
     config = replace(QueueConfig.from_django(), search_queue_bound=WAITING)
     async with SearchClient(config) as search:
         ids = [await search.start_search(image, gallery_ids=(str(uuid.uuid4()),)) for _ in range(WAITING)]
@@ -66,11 +66,11 @@ async def test_200_waiting_searches_are_one_subscription_and_none_is_left_after(
 async def test_no_byte_of_a_picture_is_in_the_broker(nodes: dict[str, Any], broker: redis.Redis) -> None:
     async with SearchClient() as search:
         await search.start_search(
-            samples.portrait_query(), gallery_ids=(str(uuid.uuid4()),), limit=1000, min_similarity=0.123456789
+            pictures.edited_portrait(), gallery_ids=(str(uuid.uuid4()),), limit=1000, min_similarity=0.123456789
         )
     [message] = waiting_messages(broker, queues.search_queue(pack_name()))
     assert len(message) < LARGEST_SEARCH_BYTES
-    assert len(message) < len(samples.portrait_query()) / 2
+    assert len(message) < len(pictures.edited_portrait()) / 2
     held = {key for key in broker.scan_iter() if not key.startswith((b"_kombu", b"search."))}
     assert not held, "nothing else is kept of a search"
 

@@ -119,7 +119,10 @@ class SampledFaceOut(Schema):
 
 
 class ChangeOut(Schema):
-    """A sampled face whose nearest neighbour differs in this generation; null: no neighbour."""
+    """A sampled face whose nearest neighbour differs in this generation; null: no neighbour.
+
+    Each similarity is on the scale of its own generation's pack.
+    """
 
     face: SampledFaceOut
     old: SampledFaceOut | None

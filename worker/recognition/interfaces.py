@@ -170,7 +170,7 @@ class Pack:
     """A loaded face model: detector, recognizer, and what a collection filled by them must remember."""
 
     name: str
-    #: SHA-256 over the pack's files, in hexadecimal; the same on every machine.
+    #: SHA-256, in hexadecimal, over what the pack is made of; the same on every machine.
     fingerprint: str
     #: SHA-256 over everything that decides which faces are detected and where: see `packs.files.detector_fingerprint`.
     detector_fingerprint: str
@@ -185,13 +185,13 @@ class Pack:
     enough_pixels: int
     #: The similarity of two faces, from the cosine of their embeddings.
     similarity: SimilarityScale
-    #: Two faces at least this similar are shown as a match, unless the caller sets another threshold. A similarity.
+    #: Two faces at least this similar are shown as a match, unless the caller sets another threshold.
     match_similarity: float
     #: The execution providers that are active, e.g. ("CPUExecutionProvider",).
     providers: tuple[str, ...]
     #: The graphs that it runs, to check their health and to close them.
     models: tuple["Model", ...] = ()
-    #: One sentence shown wherever the pack is active; empty when there is nothing to warn of.
+    #: One sentence for the reports of the workers that run it; empty when there is nothing to warn of.
     warning: str = ""
 
     @property

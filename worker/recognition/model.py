@@ -58,12 +58,14 @@ class OnnxModel:
         name: str,
         has_batch: bool = True,
         cpu_batch_sizes: Sequence[int] = (1,),
+        items_per_call: int = 1,
     ) -> None:
         """Open the sessions and start the runners; call it after a fork. Blocks while the model loads.
 
         Without `has_batch` each item is run alone and the outputs are returned unchanged: for models with a fixed batch
         of 1 inside. `cpu_batch_sizes`: on the CPU larger batches gain little for small inputs, and cost time for large
-        ones, whose activations no longer fit into the cache.
+        ones, whose activations no longer fit into the cache. `items_per_call`: how many items the call for one picture
+        may well have, such as a detector's candidates; so many times as many as FaceConfig's `max_waiting` may wait.
 
         Raises PackDamaged when the model cannot be loaded, ConfigError for a provider that is not available.
         """
@@ -87,7 +89,8 @@ class OnnxModel:
             batch_sizes=self._batch_sizes,
             pads=not is_on_cpu,
             runners=runs_at_once(config),
-            max_waiting=config.max_waiting,
+            # No call counts as more than one run's items.
+            max_waiting=config.max_waiting * min(items_per_call, max(self._batch_sizes)),
         )
 
     @property

@@ -2,7 +2,7 @@
 implementation to it.
 
 Similarity is always the cosine, -1..1, larger is closer, whatever the server calls its metric: a store knows no packs,
-and `FaceIndex` maps it on the pack's scale. Ids are lower-case UUIDs that facequeue generates. Anything else raises
+and `FaceIndex` maps it to the pack's scale. Ids are lower-case UUIDs that facequeue generates. Anything else raises
 `InvalidId`, because ids become part of filter expressions. Each call to the server ends within its configured timeout
 (reading many rows takes several calls). Every method raises `worker.errors.NotOpen` before `open()` and after
 `close()`, and otherwise only the errors in `exceptions.py`.
@@ -46,7 +46,10 @@ class StoredFace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A face that a search found for one embedding."""
+    """A face that a search found for one embedding.
+
+    A store's `similarity` is the cosine; that of a match which `FaceIndex` returns is on the pack's scale.
+    """
 
     face_id: str
     photo_id: str

@@ -14,7 +14,7 @@ from worker.errors import Busy
 
 pytestmark = pytest.mark.services
 
-QUEUE = "search.starter"
+QUEUE = "search.dlib"
 
 
 @pytest.fixture(scope="module")

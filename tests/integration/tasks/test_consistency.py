@@ -39,7 +39,7 @@ def store(tmp_path: Path) -> Iterator[VectorSearchService]:
     with embedded_milvus(tmp_path) as (uri, _process):
         service = VectorSearchService(
             milvus=MilvusConfig(uri=uri),
-            collection=CollectionConfig(name="faces_starter"),
+            collection=CollectionConfig(name="faces_dlib"),
             performance=PerformanceConfig(),
             dimension=DIMENSION,
             fingerprint="f" * 64,
@@ -59,7 +59,7 @@ def run(store: VectorSearchService, monkeypatch: pytest.MonkeyPatch) -> Iterator
         queue.sent.clear()
         consistency.check_start(generation=active_generation(), actor="ada", is_repair=is_repair)
         consistency.checks_send_again()
-        while message := queue.take("reindex.starter") or queue.take(RECORDS):
+        while message := queue.take("reindex.dlib") or queue.take(RECORDS):
             if isinstance(message, Checked):
                 consistency.check_record(checked=message)
             else:

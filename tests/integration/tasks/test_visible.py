@@ -1,6 +1,5 @@
 """The whole service, seen from outside: its log lines, its metrics, its canaries and its reports."""
 
-import io
 import json
 import time
 from collections.abc import Iterator
@@ -9,17 +8,16 @@ from typing import Any
 import httpx
 import pytest
 import redis
-from PIL import Image
 
 from tasks.health.reports import KEY_PREFIX, WorkerReport
+from tests import pictures
 from tests.service import EVERYTHING, RunningService
 from tests.web_client import WebClient
-from webapp.operations import samples
 from worker.canary import CANARY_GALLERY_ID
 
 pytestmark = pytest.mark.services
 
-QUEUES = ("search.starter", "index.starter", "records")
+QUEUES = ("search.dlib", "index.dlib", "records")
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +50,7 @@ def gallery(service: RunningService, alice: WebClient) -> str:
 
 
 def portrait() -> bytes:
-    source = next(path for path in samples.sample_pictures() if path.name == samples.PORTRAIT)
-    out = io.BytesIO()
-    with Image.open(source) as opened:
-        opened.convert("RGB").save(out, format="JPEG", quality=90)
-    return out.getvalue()
+    return pictures.saved(pictures.sample("astronaut"), "JPEG", quality=90)
 
 
 def lines(service: RunningService, name: str) -> list[dict[str, Any]]:
@@ -170,8 +164,8 @@ def test_a_queue_that_nobody_empties_shows_its_length_and_age(service: RunningSe
 
         def is_seen() -> bool:
             text = metrics(service)
-            depth = value(text, 'facequeue_queue_depth{queue="index.starter"}') or 0
-            return depth >= 1 and (value(text, 'facequeue_queue_oldest_seconds{queue="index.starter"}') or 0) > 1
+            depth = value(text, 'facequeue_queue_depth{queue="index.dlib"}') or 0
+            return depth >= 1 and (value(text, 'facequeue_queue_oldest_seconds{queue="index.dlib"}') or 0) > 1
 
         service.wait_until(is_seen, "the queue shows that it waits")
     finally:

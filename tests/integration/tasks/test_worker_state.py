@@ -30,7 +30,7 @@ pytestmark = pytest.mark.services
 
 GALLERY = str(uuid.uuid4())
 TOM = pictures.sample_bytes("tom_hanks")
-QUEUES = ("search.starter",)
+QUEUES = ("search.dlib",)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_a_worker_measures_what_its_searches_lose_when_somebody_asks(
         add_and_search_twice(state)
         assert state.indexes.measure_live(default_target()) == measured
         assert state.indexes.measure_live(default_target()) == {}
-        assert state.indexes.measure_live(Target(pack="starter", collection="never_opened")) == {}
+        assert state.indexes.measure_live(Target(pack="dlib", collection="never_opened")) == {}
     finally:
         state.close()
 

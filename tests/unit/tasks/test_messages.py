@@ -14,7 +14,7 @@ from tasks.messages.parsing import parse
 from tasks.messages.search import SearchRequest, SearchResult
 
 REQUEST = {
-    "target": {"pack": "starter", "collection": "faces_starter"},
+    "target": {"pack": "dlib", "collection": "faces_dlib"},
     "gallery_ids": ["g"],
     "image_key": "k",
     "limit": 10,

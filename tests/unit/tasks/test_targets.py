@@ -9,7 +9,7 @@ from tasks.targets import collection_config
 from worker.errors import ConfigError
 from worker.vector_search.config import CollectionConfig
 
-TARGET = Target(pack="starter", collection="faces_2", index=IndexSettings(index_type="HNSW"))
+TARGET = Target(pack="dlib", collection="faces_2", index=IndexSettings(index_type="HNSW"))
 
 
 def test_every_key_of_the_settings_counts_except_the_first_generations_index(settings: Any) -> None:

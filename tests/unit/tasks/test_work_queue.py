@@ -12,8 +12,8 @@ from tasks.messages.generations import DropRequest
 from tasks.web.memory import MemoryWorkQueue
 from tasks.work_queue import CeleryWorkQueue, use_work_queue, work_queue
 
-INDEX = "index.starter"
-REQUEST = DropRequest(target=Target(pack="starter", collection="faces_starter"))
+INDEX = "index.dlib"
+REQUEST = DropRequest(target=Target(pack="dlib", collection="faces_dlib"))
 
 
 def test_a_process_uses_celerys_queue_until_another_is_named() -> None:

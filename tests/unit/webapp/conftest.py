@@ -80,7 +80,7 @@ class WatchedQueue(MemoryWorkQueue):
         """Forget the photos sent so far."""
         self.sent = [each for each in self.sent if not isinstance(each.message, IndexRequest | RemoveRequest)]
 
-    def have_waiting(self, count: int, *, queue: str = "index.starter", sent_at: float = 0.0) -> None:
+    def have_waiting(self, count: int, *, queue: str = "index.dlib", sent_at: float = 0.0) -> None:
         """Let `count` unrelated messages wait in the queue, and every message sent from now on behind them.
 
         With a `count` of 0 the workers are idle again.
@@ -89,7 +89,7 @@ class WatchedQueue(MemoryWorkQueue):
             pass
         self.are_workers_idle = count == 0
         for _ in range(count):
-            other = DropRequest(target=Target(pack="starter", collection="of_others"))
+            other = DropRequest(target=Target(pack="dlib", collection="of_others"))
             self.sent.append(SentMessage(queue=queue, message=other, sent_at=sent_at))
 
 
@@ -113,9 +113,9 @@ def face_search() -> Iterator[MemorySearchClient]:
     healthy = WorkerReport(
         name="all@here",
         pid=1,
-        queues=(*queues.gpu_queues("starter"), queues.RECORDS),
+        queues=(*queues.gpu_queues("dlib"), queues.RECORDS),
         is_healthy=True,
-        pack="starter",
+        pack="dlib",
         connection_status="connected",
         collection_status="loaded",
     )

@@ -3,15 +3,14 @@
 import uuid
 from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pytest
 
+from tests.packs import dlib_config
 from worker.bulk import PhotoToIndex
 from worker.canary import CANARY_GALLERY_ID, find_known_face
-from worker.config import FaceConfig
 from worker.errors import CanaryLost
 from worker.face_index import FaceIndex
 from worker.recognition.engine import FaceEngine
@@ -43,7 +42,7 @@ class WatchedStore(InMemoryVectorStore):
 
 @pytest.fixture(scope="module")
 def engine() -> FaceEngine:
-    opened = FaceEngine(FaceConfig(packs_dir=Path("unused")))
+    opened = FaceEngine(dlib_config())
     opened.open()
     return opened
 

@@ -9,7 +9,7 @@ from worker.config import FaceConfig, ImageLimits
 from worker.errors import ConfigError
 
 SETTINGS: dict[str, object] = {
-    "PACK": "starter",
+    "PACK": "dlib",
     "PACKS_DIR": "/srv/packs",
     "PROVIDERS": ["CPUExecutionProvider"],
     "MAX_IMAGE_BYTES": 1000,
@@ -43,7 +43,7 @@ FURTHER_SETTINGS: list[tuple[str, object, str, object]] = [
 def test_every_key_arrives() -> None:
     config = FaceConfig.from_settings(SETTINGS)
 
-    assert config.pack == "starter"
+    assert config.pack == "dlib"
     assert config.packs_dir == Path("/srv/packs")
     assert config.providers == ("CPUExecutionProvider",)
     assert config.image_limits.max_bytes == 1000
@@ -133,7 +133,7 @@ def test_a_bad_value_is_refused_with_what_is_allowed(key: str, value: object) ->
 
 def test_a_key_without_a_default_must_be_given() -> None:
     with pytest.raises(ConfigError, match=r"^FACE_CONFIG PACKS_DIR is not given; it must be the path of a folder\.$"):
-        FaceConfig.from_settings({"PACK": "starter"})
+        FaceConfig.from_settings({"PACK": "dlib"})
 
 
 @pytest.mark.parametrize("key", ["PACK", "MAX_WAITING", "CONVOLUTION_SEARCH", "REPAIR_GRAPHS", "DECODE_THREADS"])

@@ -1,4 +1,4 @@
-"""FaceIndex: search, add and remove, on the starter pack and the exact store in memory."""
+"""FaceIndex: search, add and remove, on the pack dlib and the exact store in memory."""
 
 import threading
 import time
@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import pictures
+from tests.packs import dlib_config
 from worker.bulk import PhotoToIndex
-from worker.config import FaceConfig, ImageLimits
+from worker.config import ImageLimits
 from worker.errors import ImageError, ModelMismatch, NoFaceFound, NotOpen, PhotoStorageUnavailable
 from worker.face_ids import face_ids
 from worker.face_index import FaceIndex
@@ -32,7 +32,7 @@ GALLERY, OTHER_GALLERY = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 TOM = pictures.sample_bytes("tom_hanks")
 NOBODY = pictures.saved(pictures.gradient_picture(), "PNG")
 BROKEN = TOM[: len(TOM) // 2]
-ENGINE = FaceEngine(FaceConfig(packs_dir=Path("unused")))
+ENGINE = FaceEngine(dlib_config())
 
 
 def astronaut(**changes: object) -> bytes:
@@ -115,7 +115,7 @@ def search(index: FaceIndex, data: bytes, **options: object):  # type: ignore[no
 
 class TestOpening:
     def test_before_open_it_says_so(self) -> None:
-        closed = FaceIndex(FaceEngine(ENGINE.config), InMemoryVectorStore(name="x", dimension=512, fingerprint="f"))
+        closed = FaceIndex(FaceEngine(ENGINE.config), InMemoryVectorStore(name="x", dimension=128, fingerprint="f"))
 
         with pytest.raises(NotOpen):
             search(closed, TOM)
@@ -138,9 +138,9 @@ class TestOpening:
 
     def test_when_the_store_does_not_open_nothing_stays_open(self, engine: FaceEngine) -> None:
         server: dict = {}  # type: ignore[type-arg]
-        InMemoryVectorStore(name="faces", dimension=512, fingerprint="another pack", server=server).open()
+        InMemoryVectorStore(name="faces", dimension=128, fingerprint="another pack", server=server).open()
         own = FaceEngine(engine.config)
-        store = InMemoryVectorStore(name="faces", dimension=512, fingerprint=engine.pack.fingerprint, server=server)
+        store = InMemoryVectorStore(name="faces", dimension=128, fingerprint=engine.pack.fingerprint, server=server)
 
         with pytest.raises(ModelMismatch):
             FaceIndex(own, store).open()
@@ -525,7 +525,7 @@ class TestRejectedFaces:
     def test_a_search_tells_which_faces_it_left_out(self, index: FaceIndex, engine: FaceEngine) -> None:
         [large, small] = sorted(search(index, two_people()).faces, key=lambda face: -face.face.box.width)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(engine, "config", replace(engine.config, min_face_pixels=round(large.face.box.width)))
+            patch.setattr(engine, "config", replace(engine.config, min_face_pixels=int(large.face.box.width)))
             answer = search(index, two_people())
 
         assert len(answer.faces) == 1
@@ -646,7 +646,7 @@ class TestVerify:
         same = index.verify(pictures.sample_bytes("astronaut"), astronaut(light=0.8, degrees=4))
 
         assert same.is_match
-        assert same.similarity > 0.75
+        assert same.similarity > 0.95
         assert index.verify(TOM, TOM).similarity == pytest.approx(1.0, abs=1e-5)
 
     def test_two_people_do_not(self, index: FaceIndex) -> None:
@@ -753,7 +753,7 @@ def test_the_astronaut_is_first_among_all_samples_and_a_hundred_others(index: Fa
     ]
     indexed = sum(outcome.state == "indexed" for outcome in index.add(samples + lfw))
     print(f"\nphotos with a face: {indexed} of {len(samples) + len(lfw)}")
-    assert indexed > 60
+    assert indexed > 95
 
     for degrees, light, contrast in ((4, 0.75, 1.2), (-4, 1.25, 0.8), (0, 0.7, 0.7), (4, 1.3, 1.3)):
         query = astronaut(degrees=degrees, light=light, contrast=contrast)
@@ -764,4 +764,6 @@ def test_the_astronaut_is_first_among_all_samples_and_a_hundred_others(index: Fa
         print(f"{degrees} degrees: {best.similarity:.3f}, next {second.similarity:.3f}")
 
         assert best.photo_id == photo_id(0)
-        assert best.similarity > engine.pack.match_similarity > second.similarity
+        # The others are magnified from 25 pixels: a stranger among them may look like a match, but not like her.
+        assert best.similarity > engine.pack.match_similarity
+        assert best.similarity > second.similarity + 0.1

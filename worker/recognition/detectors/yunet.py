@@ -15,7 +15,7 @@ from worker.errors import PackDamaged
 from worker.recognition.detectors.anchors import AnchorDetector, Floats, Heads, Levels
 from worker.recognition.interfaces import Image
 from worker.recognition.model import OnnxModel
-from worker.recognition.packs.files import onnx_graph
+from worker.recognition.packs.files import onnx_model
 from worker.recognition.planes import bgr_planes
 
 #: The side of the input when the file leaves it open; the published file has 640.
@@ -70,7 +70,7 @@ def output_indices(file: Path) -> list[int]:
 
     Raises PackDamaged when the file is not a YuNet of 2023.
     """
-    graph = onnx_graph(file)
+    graph = onnx_model(file).graph
     names = [output.name for output in graph.output]
     sides = {axis.dim_value for taken in graph.input[:1] for axis in taken.type.tensor_type.shape.dim[2:]}
     is_square = len(sides) == 1 and not any(side % _LEVELS.strides[-1] for side in sides)  # 0 stands for any

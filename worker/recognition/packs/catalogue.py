@@ -13,64 +13,41 @@ them; requirements/carriers.txt pins the same wheels.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from worker.recognition.packs.entries import Carrier, KnownFile, KnownPack, Licence, PackKind
-
-#: The names of packs that other modules mention.
-STARTER = "starter"
-STARTER_COMPACT = "starter-compact"
-OPENCV_ZOO = "opencv_zoo"
-DLIB = "dlib"
-#: The same files as DLIB, without mirroring: half the time for each face, and another model.
-DLIB_PLAIN = "dlib-plain"
+from worker.recognition.packs.entries import Carrier, KnownFile, KnownPack, Licence, PackKind, Threshold
 
 _INSIGHTFACE_RELEASE = "https://github.com/deepinsight/insightface/releases/download/v0.7"
 #: At this address GitHub sends the file itself, although it is kept in Git LFS.
 _OPENCV_ZOO_MODELS = "https://github.com/opencv/opencv_zoo/raw/4.10.0/models"
 
-# The sources of each `match_similarity`:
+# The sources of each `match_similarity`. Only that of the dlib packs was measured by us:
 #
-# starter: of 100 LFW faces, each turned by up to 6 degrees, moved by up to 4 pixels, relit by up to 30 % and saved as
-# JPEG of quality 50, 95 % stay at least this similar to themselves and no other does; of the compact pack 96 %, and 2
-# other pairs in 10,000 do (tests/unit/worker/recognition/packs/test_starter_recall.py). Real portraits found by the
-# detector stay above 0.9. Strangers in real photos are under 0.6, but up to 0.8 when both are blurred beyond
-# recognition (faces of 25 pixels, magnified): so the threshold is at the upper end of the gap.
+# dlib, dlib-plain: the lowest with two digits at which fewer than 1 in 1,000 pairs of strangers are a match. That suits
+# small galleries; the more photos a gallery has, the more strangers are among the matches. Measured on 1,915 photos of
+# LFW's 1,250 people from A to J (docs/performance.md).
 #
-# opencv_zoo: the cosine that OpenCV's tutorial "DNN-based Face Detection And Recognition" gives for SFace, found on
-# LFW.
+# opencv_zoo: not measured here. The cosine that OpenCV's tutorial "DNN-based Face Detection And Recognition" gives for
+# SFace, found on LFW.
 #
-# dlib: the cosine 0.928, of which one in a thousand pairs of strangers on LFW is above (mirrored embeddings), on the
-# scale that people see: strangers are at 0.52 or so. It suits small galleries; the more faces, the more strangers.
-# dlib-plain has the same one.
-#
-# insightface: ArcFace embeddings of one person mostly have similarities of 0.4 to 0.8, those of two people around 0.
-# The threshold for a given rate of false matches depends on the pack: operators of a real pack should set their own.
+# insightface: not measured here. ArcFace embeddings of one person mostly have similarities of 0.4 to 0.8, those of two
+# people around 0. The threshold for a given rate of false matches depends on the pack: operators should set their own.
 
-# The sources of each `face_score`: insightface, the default `det_thresh` of InsightFace's `FaceAnalysis.prepare`.
-# opencv_zoo, the same, as YuNet's scores are probabilities too; OpenCV's own default is a strict 0.9. starter, the
-# cascade's own scale: `detectors.cascade.HALF_SCORE_YESES`.
+# The sources of each `face_score`: dlib, chosen together with the detector's own thresholds, see `detectors.mtcnn`.
+# opencv_zoo, as for insightface, because YuNet's scores are probabilities too; OpenCV's own default is a strict 0.9.
+# insightface, the default `det_thresh` of InsightFace's `FaceAnalysis.prepare`.
 #
 # `similarity_spread` is 1 where strangers have cosines around 0, as with ArcFace and SFace: the cosine itself is
 # readable.
 
-_STARTER = KnownPack(
-    name=STARTER,
-    kind="starter",
-    description="built in; finds the same portrait again, does not recognise people",
-    licence=Licence(
-        name="BSD, Apache-2.0",
-        sentence=(
-            "Free to use: the cascade is OpenCV's, shipped by scikit-image (BSD licence); the descriptor is "
-            "facequeue's own and holds nothing learned from photos."
-        ),
-        allows_commercial_use=True,
-    ),
-    dimension=512,
-    face_score=0.5,
-    match_similarity=0.75,
-    warning=(
-        "The starter pack finds the same portrait again; it does not recognise a person across years or photo sessions."
-    ),
-)
+
+def _threshold(false_match_rate: float, similarity: float, *, found: float, absent: tuple[float, float]) -> Threshold:
+    return Threshold(
+        similarity=similarity,
+        false_match_rate=false_match_rate,
+        true_match_rate=found,
+        absent_matched=dict(zip((100, 1_000), absent, strict=True)),
+    )
+
+
 _ANY_OPENCV_ZOO = KnownPack(
     name="",
     kind="opencv_zoo",
@@ -182,7 +159,7 @@ _MTCNN = Carrier(
     ),
 )
 _DLIB = KnownPack(
-    name=DLIB,
+    name="dlib",
     kind="dlib",
     description="MTCNN and dlib's ResNet; recognises people, for any use; from Python packages",
     licence=Licence(
@@ -194,7 +171,13 @@ _DLIB = KnownPack(
         allows_commercial_use=True,
     ),
     dimension=128,
-    match_similarity=0.79,
+    match_similarity=0.80,
+    thresholds=(
+        _threshold(1e-2, 0.745, found=0.992, absent=(0.551, 0.968)),
+        _threshold(1e-3, 0.794, found=0.951, absent=(0.0881, 0.445)),
+        _threshold(1e-4, 0.831, found=0.844, absent=(0.0096, 0.0689)),
+        _threshold(1e-5, 0.860, found=0.667, absent=(0.0009, 0.0078)),
+    ),
     similarity_spread=0.35,
     face_score=0.9,
     carriers=(_RESNET, _MTCNN),
@@ -246,33 +229,35 @@ def _insightface(
 
 
 #: A folder of graphs like those of the dlib pack, made from other weights.
-_ANY_DLIB = replace(_DLIB, name="", description="a folder of converted networks", dimension=None, carriers=())
+_ANY_DLIB = replace(
+    _DLIB,
+    name="",
+    description="a folder of converted networks",
+    dimension=None,
+    thresholds=(),
+    carriers=(),
+)
 
 KNOWN_PACKS: tuple[KnownPack, ...] = (
-    _STARTER,
-    replace(
-        _STARTER,
-        name=STARTER_COMPACT,
-        description="built in; as starter with smaller embeddings, to try out a change of the model",
-        dimension=128,
-        match_similarity=0.82,
-        warning=(
-            "The starter-compact pack finds the same portrait again; it does not recognise a person across years or "
-            "photo sessions."
-        ),
-    ),
     _DLIB,
     replace(
         _DLIB,
-        name=DLIB_PLAIN,
+        name="dlib-plain",
         description="the files of dlib without mirroring: half the time for each face, slightly less accurate",
         mirrors=False,
-        shares_folder_of=DLIB,
+        match_similarity=0.79,
+        thresholds=(
+            _threshold(1e-2, 0.736, found=0.989, absent=(0.555, 0.971)),
+            _threshold(1e-3, 0.787, found=0.933, absent=(0.0889, 0.461)),
+            _threshold(1e-4, 0.823, found=0.823, absent=(0.0095, 0.0731)),
+            _threshold(1e-5, 0.855, found=0.595, absent=(0.0010, 0.0084)),
+        ),
+        shares_folder_of="dlib",
     ),
     replace(
         _ANY_OPENCV_ZOO,
-        name=OPENCV_ZOO,
-        description="YuNet and SFace; small and fast; the choice for commercial use",
+        name="opencv_zoo",
+        description="YuNet and SFace; small and fast; for any use",
         dimension=128,
         files=(
             KnownFile(
@@ -334,9 +319,7 @@ KNOWN_PACKS: tuple[KnownPack, ...] = (
 )
 _BY_NAME = {pack.name: pack for pack in KNOWN_PACKS}
 #: The entries for folders that have none of their own.
-_BY_KIND: Mapping[PackKind, KnownPack] = {
-    pack.kind: pack for pack in (_STARTER, _ANY_OPENCV_ZOO, _ANY_INSIGHTFACE, _ANY_DLIB)
-}
+_BY_KIND: Mapping[PackKind, KnownPack] = {pack.kind: pack for pack in (_ANY_OPENCV_ZOO, _ANY_INSIGHTFACE, _ANY_DLIB)}
 
 
 def known_pack(name: str) -> KnownPack | None:

@@ -9,11 +9,14 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from worker.errors import PackDamaged, PackMissing
 from worker.recognition.packs.entries import KnownPack
 from worker.recognition.packs.files import MANIFEST, file_digests
+
+#: A manifest has one kilobyte. A larger file is none, and is not read: it could take all memory.
+_MOST_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,7 @@ def current_manifest(folder: Path, known: KnownPack) -> ConvertedManifest:
 def is_converted(folder: Path) -> bool:
     """Return whether the folder has the manifest of a converted pack, sound or not."""
     try:
-        stated = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        stated = _json(folder / MANIFEST)
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(stated, dict) and stated.get("kind") == "dlib"
@@ -94,12 +97,12 @@ def conversion_version() -> int:
 
 def _read(file: Path, known: KnownPack) -> ConvertedManifest:
     try:
-        manifest = ConvertedManifest(**json.loads(file.read_text(encoding="utf-8")))
+        manifest = ConvertedManifest(**_json(file))
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise PackDamaged(f"{file} is not the manifest of a converted pack. {_remedy(known)}") from error
     is_sound = (
         manifest.kind == known.kind
-        and isinstance(manifest.conversion, int)
+        and type(manifest.conversion) is int  # True is an int, too
         and _are_digests(manifest.sources)
         and _are_digests(manifest.graphs)
         # The entry of a kind knows no sources: such a folder may be made from other weights, or be a copy. It must have
@@ -112,8 +115,20 @@ def _read(file: Path, known: KnownPack) -> ConvertedManifest:
     return manifest
 
 
+def _json(file: Path) -> Any:
+    """Return what the file holds. Raises OSError, ValueError, RecursionError."""
+    with file.open("rb") as content:
+        text = content.read(_MOST_BYTES + 1)
+    if len(text) > _MOST_BYTES:
+        raise ValueError(f"{file.name} is too large")
+    return json.loads(text.decode("utf-8"))
+
+
 def _are_digests(stated: Any) -> bool:
-    return isinstance(stated, dict) and all(re.fullmatch("[0-9a-f]{64}", str(digest)) for digest in stated.values())
+    """Return whether it has a SHA-256 in hexadecimal by each name; a name with half a character cannot be written."""
+    return isinstance(stated, dict) and all(
+        name.isprintable() and re.fullmatch("[0-9a-f]{64}", str(digest)) for name, digest in stated.items()
+    )
 
 
 def _published(known: KnownPack) -> dict[str, str]:

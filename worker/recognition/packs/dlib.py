@@ -1,21 +1,22 @@
 """The `dlib` packs: MTCNN detects faces and dlib's ResNet embeds them, as graphs that `packs fetch` has converted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import onnx
+import numpy as np
 
 from worker.config import FaceConfig
-from worker.errors import PackDamaged
+from worker.errors import ConfigError, PackDamaged
 from worker.recognition.detectors import mtcnn
 from worker.recognition.graphs.edits import spread_prelu
 from worker.recognition.interfaces import Pack
 from worker.recognition.model import OnnxModel
 from worker.recognition.packs.converted import ConvertedManifest, verified_manifest
 from worker.recognition.packs.entries import KnownPack
-from worker.recognition.packs.files import detector_fingerprint, fingerprint
+from worker.recognition.packs.files import detector_fingerprint, fingerprint, onnx_model
 from worker.recognition.providers import CPU, checked_providers
 from worker.recognition.recognizers.dlib import ALIGNMENT, CPU_BATCH_SIZES, DlibRecognizer
 from worker.recognition.similarity import SimilarityScale
@@ -24,40 +25,40 @@ from worker.recognition.similarity import SimilarityScale
 #: ones are hardly recognised, and looking for them takes several times as long (docs/models.md).
 SMALLEST_FACE_PIXELS: Final = 40
 LONGEST_SIDE_PIXELS: Final = 1280
+#: The longer side of the largest level that the first network may have to look at. It takes some 300 bytes a pixel:
+#: 1.5 GB for such a level of 2560 x 1920 pixels, and four times that at twice the side.
+_LONGEST_LEVEL_PIXELS: Final = 2560
+#: The side of what a network of the detector looks at, in pixels, and the shapes of what it says about that.
+_DETECTOR_OUTPUTS: Final[Mapping[str, tuple[int, tuple[tuple[int, ...], ...]]]] = {
+    "p_net.onnx": (mtcnn.PROPOSAL_SIDE_PIXELS, ((1, 1), (1, 1, 4))),
+    "r_net.onnx": (mtcnn.REFINEMENT_SIDE_PIXELS, ((), (4,))),
+    "o_net.onnx": (mtcnn.OUTPUT_SIDE_PIXELS, ((), (4,), (10,))),
+}
 
 
 def load_dlib_pack(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
     """Load the folder's four networks; `known` is the pack's entry in the catalogue, or that of its kind.
 
     Raises PackDamaged when a graph cannot be loaded or is not what the folder's manifest says, ConfigError for an
-    execution provider that is not available.
+    execution provider that is not available, or for sizes that would take too much memory.
     """
-    manifest = verified_manifest(folder, known)
     smallest_face_pixels = config.smallest_face_pixels or SMALLEST_FACE_PIXELS
     longest_side_pixels = config.longest_side_pixels or LONGEST_SIDE_PIXELS
-    is_on_cpu = checked_providers(config)[0] == CPU
+    _refuse_large_levels(smallest_face_pixels, longest_side_pixels, config)
+    manifest = verified_manifest(folder, known)
     with ExitStack() as opened:
-
-        def network(name: str, *, cpu_batch_sizes: Sequence[int] = (1,)) -> OnnxModel:
-            model = OnnxModel(
-                _graph(folder / name, spreads=is_on_cpu and config.repair_graphs),
-                config,
-                name=name,
-                cpu_batch_sizes=cpu_batch_sizes,
-            )
-            opened.callback(model.close)
-            return model
-
+        network = partial(_network, folder, config, opened)
+        candidates = mtcnn.CANDIDATES_PER_PICTURE
         detector = mtcnn.MtcnnDetector(
-            network("p_net.onnx"),
-            network("r_net.onnx", cpu_batch_sizes=mtcnn.REFINEMENT_BATCH_SIZES),
-            network("o_net.onnx", cpu_batch_sizes=mtcnn.OUTPUT_BATCH_SIZES),
+            network("p_net.onnx", (1,), items_per_call=mtcnn.LEVELS_PER_PICTURE),
+            network("r_net.onnx", mtcnn.REFINEMENT_BATCH_SIZES, items_per_call=candidates),
+            network("o_net.onnx", mtcnn.OUTPUT_BATCH_SIZES, items_per_call=candidates),
             smallest_face_pixels=smallest_face_pixels,
             longest_side_pixels=longest_side_pixels,
             faintest_score=config.faintest_score,
-            few_sizes=not is_on_cpu,
+            few_sizes=not _is_on_cpu(config),
         )
-        resnet = network("resnet.onnx", cpu_batch_sizes=CPU_BATCH_SIZES)
+        resnet = network("resnet.onnx", CPU_BATCH_SIZES, items_per_call=2 if known.mirrors else 1)
         recognizer = _recognizer(resnet, mirrors=known.mirrors)
         opened.pop_all()
     of_detector = repr((mtcnn.VERSION, smallest_face_pixels, longest_side_pixels)).encode()
@@ -82,15 +83,55 @@ def load_dlib_pack(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
     )
 
 
-def _graph(file: Path, *, spreads: bool) -> Path | bytes:
-    """Return the graph; with `spreads` its PRelu replaced by operations that are faster on a CPU."""
-    if not spreads:
-        return file
-    try:
-        graph = onnx.load_model(str(file), load_external_data=False)
-    except Exception as error:  # protobuf's and onnx's errors have no common root
-        raise PackDamaged(f"{file} cannot be read: it is not an ONNX file, or it was cut short.") from error
+def _refuse_large_levels(smallest_face_pixels: int, longest_side_pixels: int, config: FaceConfig) -> None:
+    """Raise ConfigError when the largest level, in which the smallest faces have 12 pixels, would be too large."""
+    longest = _LONGEST_LEVEL_PIXELS * smallest_face_pixels // mtcnn.PROPOSAL_SIDE_PIXELS
+    if longest_side_pixels > longest:
+        raise ConfigError(
+            f"{config.dictionary} LONGEST_SIDE_PIXELS is {longest_side_pixels}; when faces are looked for from "
+            f"{smallest_face_pixels} pixels on (SMALLEST_FACE_PIXELS), it must be at most {longest}, or one photo "
+            "could take all memory."
+        )
+
+
+def _network(
+    folder: Path,
+    config: FaceConfig,
+    opened: ExitStack,
+    name: str,
+    cpu_batch_sizes: Sequence[int],
+    *,
+    items_per_call: int,
+) -> OnnxModel:
+    """Return one of the folder's networks, which `opened` closes."""
+    file = folder / name
+    graph = _graph_for_cpu(file) if _is_on_cpu(config) and config.repair_graphs else file
+    model = OnnxModel(graph, config, name=name, cpu_batch_sizes=cpu_batch_sizes, items_per_call=items_per_call)
+    opened.callback(model.close)
+    if name in _DETECTOR_OUTPUTS:
+        _try(model, name)
+    return model
+
+
+def _is_on_cpu(config: FaceConfig) -> bool:
+    return checked_providers(config)[0] == CPU
+
+
+def _graph_for_cpu(file: Path) -> Path | bytes:
+    """Return the graph with its PRelu, if it has any, replaced by operations that are faster on a CPU."""
+    graph = onnx_model(file)
     return bytes(graph.SerializeToString()) if spread_prelu(graph) else file
+
+
+def _try(model: OnnxModel, name: str) -> None:
+    """Run a network of the detector once. Raises PackDamaged when it is another one, whatever the manifest says."""
+    side_pixels, expected = _DETECTOR_OUTPUTS[name]
+    try:
+        [outputs] = model.run([np.zeros((side_pixels, side_pixels, 3), np.uint8)])
+    except Exception as error:  # onnxruntime's exceptions have no public root
+        raise PackDamaged(f"{name} cannot be run on {side_pixels} x {side_pixels} pixels.") from error
+    if tuple(output.shape for output in outputs) != expected:
+        raise PackDamaged(f"{name} is another network than its name says: its outputs have other shapes.")
 
 
 def _recognizer(model: OnnxModel, *, mirrors: bool) -> DlibRecognizer:

@@ -1,10 +1,11 @@
 """What an entry of the catalogue is made of. Only dataclasses, so that anything may import them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 #: How a pack's files are read; one loader each.
-PackKind = Literal["starter", "opencv_zoo", "insightface", "dlib"]
+PackKind = Literal["dlib", "opencv_zoo", "insightface"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +50,21 @@ class Carrier:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """What a similarity does as a threshold. The rates are shares in 0..1 of what reaches it."""
+
+    similarity: float
+    #: Of pairs of photos of two people.
+    false_match_rate: float
+    #: Of pairs of photos of one person.
+    true_match_rate: float
+    #: Of searches for people who are not in the gallery, by the number of its photos: they are shown a stranger.
+    absent_matched: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPack:
-    """One entry of the catalogue. Its models are built in, or files as published, or made from files in carriers."""
+    """One entry of the catalogue. Its models are files as published, or made from files in carriers."""
 
     name: str
     kind: PackKind
@@ -60,12 +74,14 @@ class KnownPack:
     dimension: int | None
     #: A detection with at least this score is a face, unless FACE_CONFIG's min_face_score says otherwise; 0..1.
     face_score: float
-    #: Two faces at least this similar are shown as a match, unless the caller sets another threshold. A similarity.
+    #: Two faces at least this similar are shown as a match, unless the caller sets another threshold.
     match_similarity: float
+    #: What `benchmarks.accuracy` has measured, strictest last; empty where `match_similarity` is what others say.
+    thresholds: tuple[Threshold, ...] = ()
     #: The cosines from 1 - spread to 1 are shown as similarities from 0 to 1; with 1, a similarity is the cosine. Over
     #: 0 and at most 1: see `similarity.SimilarityScale`.
     similarity_spread: float = 1.0
-    #: One sentence shown wherever the pack is active; empty when there is nothing to warn of.
+    #: One sentence for the reports of the workers that run the pack; empty when there is nothing to warn of.
     warning: str = ""
     #: The detector, then the recognizer.
     files: tuple[KnownFile, ...] = ()
@@ -78,10 +94,6 @@ class KnownPack:
     mirrors: bool = False
     #: The pack whose folder this one shares; empty for a pack with a folder of its own.
     shares_folder_of: str = ""
-
-    @property
-    def is_built_in(self) -> bool:
-        return self.kind == "starter"
 
     @property
     def has_detector_sizes(self) -> bool:

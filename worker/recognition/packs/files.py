@@ -48,12 +48,12 @@ def verified_digests(files: Iterable[Path]) -> dict[str, str]:
     return digests
 
 
-def onnx_graph(file: Path) -> Any:
-    """Return the ONNX file's graph, without what it keeps in other files. Raises PackDamaged."""
+def onnx_model(file: Path) -> Any:
+    """Return the ONNX file's model, without what it keeps in other files. Raises PackDamaged."""
     import onnx  # only here: processes that list packs do not need it otherwise
 
     try:
-        return onnx.load_model(str(file), load_external_data=False).graph
+        return onnx.load_model(str(file), load_external_data=False)
     except Exception as error:  # protobuf's and onnx's errors have no common root
         raise PackDamaged(f"{file} cannot be read: it is not an ONNX file, or it was cut short.") from error
 

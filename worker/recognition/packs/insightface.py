@@ -14,7 +14,7 @@ from worker.recognition.graphs.repairs import Graph, repaired_detector, repaired
 from worker.recognition.interfaces import Pack
 from worker.recognition.model import OnnxModel
 from worker.recognition.packs.entries import KnownPack
-from worker.recognition.packs.files import WANTED_FILES, detector_fingerprint, fingerprint, onnx_graph, verified_digests
+from worker.recognition.packs.files import WANTED_FILES, detector_fingerprint, fingerprint, onnx_model, verified_digests
 from worker.recognition.packs.manifest import ManifestModel, manifest_files
 from worker.recognition.providers import CPU, checked_providers
 from worker.recognition.recognizers.arcface import ArcFaceRecognizer
@@ -107,7 +107,7 @@ def _check_dimension(files: _PackFiles, recognizer: ArcFaceRecognizer) -> None:
 
 def _kind(file: Path) -> str:
     """Return the kind of model that InsightFace's `ModelRouter` would see in the file, without starting a session."""
-    graph = onnx_graph(file)
+    graph = onnx_model(file).graph
     if not graph.input:
         raise PackDamaged(f"{file} cannot be read: it is not an ONNX file, or it was cut short.")
     shape = [axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim]
@@ -122,13 +122,13 @@ def _kind(file: Path) -> str:
 
 def _arcface_normalisation(file: Path) -> tuple[float, float]:
     """Return the mean and the deviation that InsightFace's `ArcFaceONNX` would use for the file."""
-    names = [node.name for node in onnx_graph(file).node[:_NODES_LOOKED_AT]]
+    names = [node.name for node in onnx_model(file).graph.node[:_NODES_LOOKED_AT]]
     subtracts, multiplies = (any(n.startswith(begins) for n in names) for begins in (_SUBTRACTING, _MULTIPLYING))
     return (0.0, 1.0) if subtracts and multiplies else (127.5, 127.5)
 
 
 def _detector(stated: ManifestModel, config: FaceConfig) -> tuple[OnnxModel, scrfd.ScrfdDetector]:
-    outputs = onnx_graph(stated.file).output
+    outputs = onnx_model(stated.file).graph.output
     if len(outputs) not in scrfd.LEVELS_BY_OUTPUT_COUNT:
         raise PackDamaged(f"The detector {stated.file} gives no landmarks, which alignment needs.")
     has_batch = len(outputs[0].type.tensor_type.shape.dim) == 3

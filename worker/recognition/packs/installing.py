@@ -62,7 +62,7 @@ def install(
         packs_dir.mkdir(parents=True, exist_ok=True)
         with _alone_in(packs_dir):
             _clear_leftovers(packs_dir)
-            if folder.exists() and not replace:
+            if os.path.lexists(folder) and not replace:
                 raise PackError(f"{folder} exists already; --force replaces it.")
             with _work_folder(packs_dir, name) as work:
                 pack, arrived = work / folder.name, work / "arrived"
@@ -76,16 +76,15 @@ def install(
                     _check(pack, known)
                 _put_in_place(pack, folder)
     except OSError as error:
+        # A write that finds the disk full does not say where.
         raise PackError(
-            f"The pack {name!r} cannot be installed: {error.strerror or error} ({error.filename})."
+            f"The pack {name!r} cannot be installed: {error.strerror or error} ({error.filename or packs_dir})."
         ) from error
     return folder
 
 
 def _known(name: str, sources: Sequence[str]) -> KnownPack | None:
     known = known_pack(name)
-    if known and known.is_built_in:
-        raise PackError(f"The pack {name!r} is built in: there is nothing to fetch.")
     if not name or name != Path(name).name or name.startswith("."):
         raise PackError(f"{name!r} cannot be the name of a pack: it must be that of a plain folder.")
     if not known and not sources:
@@ -259,7 +258,7 @@ def _clear_leftovers(packs_dir: Path) -> None:
         _remove(work)
     for replaced in packs_dir.glob(f"{_REPLACED_PREFIX}*"):
         folder = packs_dir / replaced.name.removeprefix(_REPLACED_PREFIX)
-        if folder.exists():
+        if os.path.lexists(folder):
             _remove(replaced)
         else:
             replaced.rename(folder)
@@ -267,7 +266,7 @@ def _clear_leftovers(packs_dir: Path) -> None:
 
 def _put_in_place(pack: Path, folder: Path) -> None:
     """Rename the pack to its folder; an old one is moved away first, because rename does not replace a full folder."""
-    if not folder.exists():
+    if not os.path.lexists(folder):
         pack.rename(folder)
         return
     replaced = folder.with_name(f"{_REPLACED_PREFIX}{folder.name}")
@@ -280,9 +279,9 @@ def _put_in_place(pack: Path, folder: Path) -> None:
     _remove(replaced)
 
 
-def _remove(folder: Path) -> None:
-    """Delete a folder with its contents, or a link to one."""
-    if folder.is_symlink():
-        folder.unlink()
+def _remove(path: Path) -> None:
+    """Delete a folder with its contents, or a link or a file that is in the place of one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
     else:
-        shutil.rmtree(folder)
+        path.unlink()

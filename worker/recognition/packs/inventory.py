@@ -13,7 +13,7 @@ from worker.recognition.packs.files import models_in
 
 #: "incomplete": the folder exists, but a file is missing or has another size than the published one; or the pack was
 #: converted from other files, or by another version of the conversion, than this release's.
-State = Literal["built in", "installed", "incomplete", "not installed"]
+State = Literal["installed", "incomplete", "not installed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +22,9 @@ class PackEntry:
 
     name: str
     state: State
-    #: Where it is, or would be; None for a built-in pack.
-    folder: Path | None
-    #: The size of its models, installed or not; 0 for a built-in pack.
+    #: Where it is, or would be.
+    folder: Path
+    #: The size of its models, installed or not.
     size_bytes: int
     #: Its entry in the catalogue; None for any other folder.
     known: KnownPack | None
@@ -34,7 +34,7 @@ class PackEntry:
     @property
     def is_here(self) -> bool:
         """Whether its folder exists."""
-        return self.state in ("installed", "incomplete")
+        return self.state != "not installed"
 
 
 def pack_entries(packs_dir: Path, active: str) -> list[PackEntry]:
@@ -64,8 +64,6 @@ def _others(packs_dir: Path, active: Path) -> Iterator[Path]:
 def _entry(name: str, folder: Path, known: KnownPack | None, active: str) -> PackEntry:
     # A path names the pack whose own folder it is, not the ones that share the folder.
     is_active = active == name or (active == str(folder) and name == folder.name)
-    if known and known.is_built_in:
-        return PackEntry(name=name, state="built in", folder=None, size_bytes=0, known=known, is_active=is_active)
     sizes = _model_sizes(folder, known)
     state: State = "not installed"
     if folder.is_dir():

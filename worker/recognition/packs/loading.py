@@ -1,15 +1,16 @@
 """Find a pack by its name, and build its detector and recognizer.
 
-A pack is one of the built-in starter packs, a folder of OpenCV Zoo's two files, or a folder of ONNX files in
-InsightFace's layout.
+A pack is a folder: of networks that were converted here, of OpenCV Zoo's two files, or of ONNX files in InsightFace's
+layout.
 """
 
+import os
 from pathlib import Path
 
 from worker.config import FaceConfig
 from worker.errors import ConfigError, PackDamaged, PackMissing
 from worker.recognition.interfaces import Pack
-from worker.recognition.packs.catalogue import KNOWN_PACKS, known_pack, pack_of_kind
+from worker.recognition.packs.catalogue import known_pack, pack_of_kind
 from worker.recognition.packs.entries import KnownPack, PackKind
 from worker.recognition.packs.files import WANTED_FILES
 
@@ -21,12 +22,6 @@ def load_pack(config: FaceConfig) -> Pack:
     its publisher released), ConfigError (a requested execution provider is not available, or a setting that the
     pack's detector does not have).
     """
-    known = known_pack(config.pack)
-    if known and known.is_built_in:
-        _refuse_unknown_sizes(known, config)
-        from worker.recognition.packs.starter import load_starter_pack
-
-        return _checked(load_starter_pack(known, config), known)
     folder = find_folder(config)
     known = known_pack(Path(config.pack).name) or pack_of_kind(_kind(folder))
     _refuse_unknown_sizes(known, config)
@@ -92,20 +87,29 @@ def find_folder(config: FaceConfig) -> Path:
     named = Path(config.pack)
     is_name = named.name == config.pack and config.pack not in (".", "..")
     if not named.is_absolute() and not is_name:
-        built_in = " or ".join(repr(pack.name) for pack in KNOWN_PACKS if pack.is_built_in)
         raise PackMissing(
-            f"The pack {config.pack!r} is neither {built_in}, nor the name of a folder in {config.packs_dir}, "
-            "nor an absolute path."
+            f"The pack {config.pack!r} is neither the name of a folder in {config.packs_dir} nor an absolute path."
         )
     known = known_pack(named.name)
     folder = named if named.is_absolute() else config.packs_dir / (known.folder if known else named)
-    if not folder.is_dir():
+    if not _is_folder(folder):
         wanted = _wanted(known) if known else f"It must hold {WANTED_FILES}."
         raise PackMissing(f"There is no folder {folder} for the pack {config.pack!r}. {wanted}")
     missing = [name for name in known.model_names if not (folder / name).is_file()] if known else []
     if known and missing:
         raise PackMissing(f"The folder {folder} has no {' and no '.join(missing)}. {_wanted(known, ' --force')}")
     return folder
+
+
+def _is_folder(folder: Path) -> bool:
+    """Return whether the folder exists. Raises PackMissing when that cannot be found out, or it cannot be read."""
+    try:
+        if not folder.is_dir():
+            return False
+        os.scandir(folder).close()
+    except OSError as error:
+        raise PackMissing(f"The pack's folder {folder} cannot be read: {error.strerror}.") from error
+    return True
 
 
 def _wanted(known: KnownPack, option: str = "") -> str:

@@ -5,6 +5,7 @@ It is pip that a site has configured: its own index or mirror, its proxy, its ca
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from worker.recognition.packs.entries import KnownFile
 
 #: How often the growth of a download is looked at.
 _LOOK_SECONDS: Final = 0.2
+#: A disk with less space than this is full: pip needs more for its own temporary files.
+_LEAST_FREE_BYTES: Final = 1024 * 1024
 _OPTIONS: Final = (
     *("--no-input", "--disable-pip-version-check", "--progress-bar", "off"),
     *("--no-deps", "--require-hashes"),
@@ -49,12 +52,22 @@ def pip_download(
         )
     file = folder / wanted.name
     if status != 0 or not file.is_file():
-        last = said.strip().rpartition("\n")[2] or f"it ended with status {status}"
-        raise PackError(
-            f"pip could not download {package} {version}: there is no network, or the package index does not have it. "
-            f"pip says: {last.removeprefix('ERROR: ').rstrip('.')}."
-        )
+        raise PackError(f"pip could not download {package} {version}: {_reason(status, said, folder)}")
     return file
+
+
+def _reason(status: int, said: str, folder: Path) -> str:
+    """Say why pip failed, from what it has printed."""
+    # pip answers a full disk with a traceback, of which there may be no room to write down the end.
+    if "No space left on device" in said or shutil.disk_usage(folder).free < _LEAST_FREE_BYTES:
+        return "there is no space left on the disk."
+    lines = said.strip().splitlines()
+    last = next((line for line in reversed(lines) if line.startswith("ERROR: ")), lines[-1] if lines else "")
+    if not last:
+        return f"it ended with status {status}."
+    offline = "No matching distribution" in last
+    guess = "there is no network, or the package index does not have it. " if offline else ""
+    return f"{guess}pip says: {last.removeprefix('ERROR: ').rstrip('.')}."
 
 
 def _run(command: Sequence[str], folder: Path, size_bytes: int, advance: Advance) -> tuple[int, str]:

@@ -26,7 +26,7 @@ def test_of_two_beats_canaries_one_runs(cache: redis.Redis, settings: Any) -> No
     log = CanaryLog(cache)
     assert log.claim("records")
     assert not log.claim("records")
-    assert log.claim("index.starter")
+    assert log.claim("index.dlib")
     assert 0 < cache.pttl(f"{canary_key('records')}:claimed") <= 30_000
 
 

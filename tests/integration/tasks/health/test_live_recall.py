@@ -27,7 +27,7 @@ from tests.redis_server import redis_server
 pytestmark = pytest.mark.services
 
 GALLERY, OTHER = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
-TARGET = Target(pack="starter", collection="faces")
+TARGET = Target(pack="dlib", collection="faces")
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_a_worker_that_was_not_searched_tells_nothing(
 
 def test_the_service_says_so_and_is_ready_all_the_same(url: str, cache: redis.Redis) -> None:
     live_recall.publish(cache, "faces", {GALLERY: 0.5})
-    cache.set(report_key("a"), report("search.starter", "index.starter", "records").model_dump_json())
+    cache.set(report_key("a"), report("search.dlib", "index.dlib", "records").model_dump_json())
 
     async def check() -> HealthReport:
         config = QueueConfig(redis_url=url, redis_cache_url=url, target=TARGET, recall_min=0.99)

@@ -45,7 +45,7 @@ def cache(url: str, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPat
         yield client
 
 
-def report(cache: redis.Redis, *, active_tasks: int, queue: str = "index.starter", is_healthy: bool = True) -> None:
+def report(cache: redis.Redis, *, active_tasks: int, queue: str = "index.dlib", is_healthy: bool = True) -> None:
     """Say what a worker says of itself."""
     worker = WorkerReport(name="a", pid=1, queues=(queue,), is_healthy=is_healthy, active_tasks=active_tasks)
     cache.set(report_key("a"), worker.model_dump_json())
@@ -89,7 +89,7 @@ def test_it_waits_while_a_worker_is_busy_and_gives_up_afterwards(
     [
         pytest.param({"active_tasks": 0}, id="idle"),
         pytest.param({"active_tasks": 1, "is_healthy": False}, id="ill"),
-        pytest.param({"active_tasks": 1, "queue": "search.starter"}, id="busy with searches"),
+        pytest.param({"active_tasks": 1, "queue": "search.dlib"}, id="busy with searches"),
     ],
 )
 def test_no_other_worker_is_waited_for(

@@ -49,8 +49,8 @@ def test_silence_is_a_problem_where_somebody_should_have_heard(
 
 
 def test_a_late_canary_is_a_remark_and_no_reason_to_refuse_requests() -> None:
-    target = Target(pack="starter", collection="faces_starter")
-    workers = (worker(uptime_seconds=999, queues=("search.starter", "index.starter", "records")),)
+    target = Target(pack="dlib", collection="faces_dlib")
+    workers = (worker(uptime_seconds=999, queues=("search.dlib", "index.dlib", "records")),)
     report = judge(workers, target, (passed(200),), canary_interval_seconds=30.0)
     assert report.is_healthy
     assert sum(problem.startswith("canary ") for problem in report.problems) == 3
@@ -60,7 +60,7 @@ def test_each_queue_has_a_canary_that_expires_when_it_is_missed(settings: Any) -
     settings.CANARY_INTERVAL_SECONDS = 7.0
     entries = {name: entry for name, entry in beat_schedule().items() if name.startswith("canary")}
     assert {(entry["options"]["queue"], *entry["args"]) for entry in entries.values()} == {
-        (queue, queue) for queue in ("search.starter", "index.starter", "reindex.starter", "records")
+        (queue, queue) for queue in ("search.dlib", "index.dlib", "reindex.dlib", "records")
     }
     assert all((entry["schedule"], entry["options"]["expires"]) == (7.0, 28.0) for entry in entries.values())
     assert entries["canary-records"]["task"] == names.RECORDS_CANARY

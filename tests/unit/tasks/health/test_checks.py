@@ -7,7 +7,7 @@ from tasks.health.inspection import QueueStatus, stuck_problem
 from tasks.health.reports import WorkerReport
 from tasks.messages.base import Target
 
-TARGET = Target(pack="starter", collection="faces_starter")
+TARGET = Target(pack="dlib", collection="faces_dlib")
 
 
 def worker(name: str, *queues: str, is_healthy: bool = True, collection_status: str = "loaded") -> WorkerReport:
@@ -24,8 +24,8 @@ def worker(name: str, *queues: str, is_healthy: bool = True, collection_status: 
     )
 
 
-SEARCH = worker("search@a", "search.starter")
-INDEX = worker("index@a", "index.starter")
+SEARCH = worker("search@a", "search.dlib")
+INDEX = worker("index@a", "index.dlib")
 RECORDS = worker("records@a", "records")
 
 
@@ -38,8 +38,8 @@ def test_a_healthy_worker_for_each_queue_is_a_healthy_service():
 @pytest.mark.parametrize(
     ("present", "missing"),
     [
-        pytest.param((INDEX, RECORDS), "search.starter", id="no search worker"),
-        pytest.param((SEARCH, RECORDS), "index.starter", id="no index worker"),
+        pytest.param((INDEX, RECORDS), "search.dlib", id="no search worker"),
+        pytest.param((SEARCH, RECORDS), "index.dlib", id="no index worker"),
         pytest.param((SEARCH, INDEX), "records", id="no records worker"),
     ],
 )
@@ -55,7 +55,7 @@ def test_a_worker_of_another_pack_does_not_count():
 
 
 def test_one_sick_worker_is_named_while_another_still_serves():
-    sick = worker("search@b", "search.starter", is_healthy=False)
+    sick = worker("search@b", "search.dlib", is_healthy=False)
     report = judge((sick, SEARCH, INDEX, RECORDS), TARGET)
     assert report.connection_status == "connected"
     assert any("search@b" in problem for problem in report.problems)
@@ -95,7 +95,7 @@ def test_a_queue_is_stuck_when_messages_wait_though_its_workers_are_idle(oldest_
 
 
 def test_each_finding_has_a_name_of_its_own_and_a_remedy_when_it_is_wrong():
-    sick = worker("search@b", "search.starter", is_healthy=False)
+    sick = worker("search@b", "search.dlib", is_healthy=False)
     for workers in ((), (sick,), (SEARCH, INDEX, RECORDS), (sick, SEARCH, INDEX, RECORDS)):
         findings = judge(workers, TARGET, canary_interval_seconds=30.0).findings
         names = [finding.name for finding in findings]

@@ -1,7 +1,6 @@
 """What live searches lose is sampled in the worker, and shown by gallery."""
 
 import uuid
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from tasks.health import exposition, live_recall
 from tasks.health.live_recall import GalleryRecall
 from tasks.messages.base import Target
 from tests import pictures
-from worker.config import FaceConfig
+from tests.packs import dlib_config
 from worker.face_index import FaceIndex
 from worker.recognition.engine import FaceEngine
 from worker.vector_search.interfaces import SearchQuery
@@ -21,7 +20,7 @@ from worker.vector_search.memory import InMemoryVectorStore
 from worker.vector_search.recall.live import LiveQueries
 
 GALLERY, OTHER = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
-TARGET = Target(pack="starter", collection="faces")
+TARGET = Target(pack="dlib", collection="faces")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +71,7 @@ class Offered(LiveQueries):
 
 
 def test_a_search_is_offered_once_it_was_answered_and_one_without_faces_is_not() -> None:
-    engine = FaceEngine(FaceConfig(packs_dir=Path("unused")))
+    engine = FaceEngine(dlib_config())
     engine.open()
     store = InMemoryVectorStore(name="x", dimension=engine.pack.dimension, fingerprint="f" * 64)
     live = Offered(store)

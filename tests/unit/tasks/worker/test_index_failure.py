@@ -19,7 +19,7 @@ from worker.errors import ModelMismatch
 from worker.vector_search.exceptions import StoreUnavailable
 
 REQUEST = IndexRequest(
-    target=Target(pack="starter", collection="faces_starter"),
+    target=Target(pack="dlib", collection="faces_dlib"),
     gallery_id="g",
     photos=(PhotoRef(photo_id="p1", storage_key="g/p1"), PhotoRef(photo_id="p2", storage_key="g/p2")),
 ).to_json()

@@ -19,7 +19,7 @@ from tasks.web.memory import MemoryWorkQueue
 from tasks.work_queue import use_work_queue
 from tasks.worker import indexing
 from tests import pictures
-from worker.config import FaceConfig
+from tests.packs import dlib_config
 from worker.face_index import FaceIndex
 from worker.recognition.engine import FaceEngine
 from worker.vector_search.memory import InMemoryVectorStore
@@ -53,7 +53,7 @@ def run(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> Itera
 
 
 def opened(pack: str) -> FaceIndex:
-    engine = FaceEngine(FaceConfig(packs_dir=Path("unused"), pack=pack))
+    engine = FaceEngine(dlib_config(pack=pack))
     engine.open()
     store = InMemoryVectorStore(name=pack, dimension=engine.pack.dimension, fingerprint=engine.pack.fingerprint)
     faces = FaceIndex(engine, store)
@@ -62,15 +62,15 @@ def opened(pack: str) -> FaceIndex:
 
 
 @pytest.fixture(scope="module")
-def starter() -> Iterator[FaceIndex]:
-    faces = opened("starter")
+def mirrored() -> Iterator[FaceIndex]:
+    faces = opened("dlib")
     yield faces
     faces.close()
 
 
 @pytest.fixture(scope="module")
-def compact() -> Iterator[FaceIndex]:
-    faces = opened("starter-compact")
+def plain() -> Iterator[FaceIndex]:
+    faces = opened("dlib-plain")
     yield faces
     faces.close()
 
@@ -88,34 +88,34 @@ def embeddings(faces: FaceIndex, outcome: PhotoOutcomeInfo) -> np.ndarray[Any, A
 
 
 def test_the_other_pack_describes_what_the_first_has_found_and_its_detector_does_not_run(
-    run: Run, starter: FaceIndex, compact: FaceIndex, monkeypatch: pytest.MonkeyPatch
+    run: Run, mirrored: FaceIndex, plain: FaceIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run(starter, PhotoRef(photo_id=PHOTO, storage_key=KEY))
-    looked = run(compact, PhotoRef(photo_id=PHOTO, storage_key=KEY))
-    wanted = embeddings(compact, looked)
-    monkeypatch.setattr(compact.pack.detector, "detect", None)
+    first = run(mirrored, PhotoRef(photo_id=PHOTO, storage_key=KEY))
+    looked = run(plain, PhotoRef(photo_id=PHOTO, storage_key=KEY))
+    wanted = embeddings(plain, looked)
+    monkeypatch.setattr(plain.pack.detector, "detect", None)
 
-    described = run(compact, located(first))
+    described = run(plain, located(first))
 
-    assert len(first.faces) == 4
+    assert len(first.faces) == 6
     assert described == looked
     assert [face.face_id for face in described.faces] == [face.face_id for face in first.faces]
-    assert float(np.sum(embeddings(compact, described) * wanted, axis=1).min()) > 0.9999
+    assert float(np.sum(embeddings(plain, described) * wanted, axis=1).min()) > 0.9999
 
 
-def test_a_worker_with_another_detector_looks_for_itself(run: Run, starter: FaceIndex, compact: FaceIndex) -> None:
-    first = run(starter, PhotoRef(photo_id=PHOTO, storage_key=KEY))
+def test_a_worker_with_another_detector_looks_for_itself(run: Run, mirrored: FaceIndex, plain: FaceIndex) -> None:
+    first = run(mirrored, PhotoRef(photo_id=PHOTO, storage_key=KEY))
     [one, *_] = first.faces
     others = first.model_copy(update={"faces": (one,), "detector": "0" * 64})
 
-    outcome = run(compact, located(others))
+    outcome = run(plain, located(others))
 
-    assert len(outcome.faces) == 4
-    assert outcome.detector == compact.pack.detector_fingerprint == first.detector
+    assert len(outcome.faces) == 6
+    assert outcome.detector == plain.pack.detector_fingerprint == first.detector
     assert one.face_id in {face.face_id for face in outcome.faces}
 
 
-def test_a_photo_of_which_no_face_is_known_is_looked_at(run: Run, compact: FaceIndex) -> None:
-    detector = compact.pack.detector_fingerprint
+def test_a_photo_of_which_no_face_is_known_is_looked_at(run: Run, plain: FaceIndex) -> None:
+    detector = plain.pack.detector_fingerprint
 
-    assert len(run(compact, PhotoRef(photo_id=PHOTO, storage_key=KEY, detector=detector)).faces) == 4
+    assert len(run(plain, PhotoRef(photo_id=PHOTO, storage_key=KEY, detector=detector)).faces) == 6

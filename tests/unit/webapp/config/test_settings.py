@@ -7,9 +7,9 @@ import sys
 from typing import Any
 
 import pytest
-from django.conf import settings
 
 from tasks import dictionaries
+from tests.packs import PACKS_DIR
 from worker.config import FaceConfig
 from worker.vector_search.config import CollectionConfig, MilvusConfig, MonitoringConfig, PerformanceConfig
 
@@ -28,8 +28,10 @@ def read(**environment: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_without_any_variable_the_dictionaries_are_empty_and_the_workers_defaults_apply() -> None:
-    assert [getattr(settings, name) for name in DICTIONARIES] == [{}, {}, {}, {}, {}]
+def test_without_any_variable_the_dictionaries_are_empty_and_the_workers_defaults_apply(settings: Any) -> None:
+    # All but the place of the packs: tests read those of the checkout (tests/environment.py).
+    assert [getattr(settings, name) for name in DICTIONARIES] == [{"PACKS_DIR": str(PACKS_DIR)}, {}, {}, {}, {}]
+    settings.FACE_CONFIG = {}
     assert dictionaries.collection_config() == CollectionConfig(name=f"faces_{dictionaries.pack_name()}")
     assert dictionaries.milvus_config() == MilvusConfig(uri=settings.LOCAL_MILVUS_URI)
     assert dictionaries.performance_config() == PerformanceConfig()
@@ -86,7 +88,16 @@ def test_what_an_operator_sets_arrives_with_its_type() -> None:
 
 
 def test_an_empty_variable_is_not_set() -> None:
-    done = read(FACE_ARENA="", MILVUS_MAX_RETRIES="", MILVUS_INDEX_PARAMS="", DEBUG="", PORT="", DATABASE_URL="")
+    names = (
+        "FACE_ARENA",
+        "FACE_PACKS_DIR",
+        "MILVUS_MAX_RETRIES",
+        "MILVUS_INDEX_PARAMS",
+        "DEBUG",
+        "PORT",
+        "DATABASE_URL",
+    )
+    done = read(**dict.fromkeys(names, ""))
 
     assert json.loads(done.stdout) == {key: {} for key in DICTIONARIES}
 

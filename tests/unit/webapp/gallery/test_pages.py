@@ -24,7 +24,6 @@ from tests.unit.webapp.conftest import (
 )
 from tests.unit.webapp.search.test_api import answer_with
 from webapp.gallery.models import Gallery, Photo
-from webapp.generations.models import Generation
 
 
 @pytest.fixture
@@ -257,7 +256,6 @@ def test_a_search_without_javascript_waits_and_shows(
     assert "similarity 0.900" in shown
     assert f"/photos/{photo.id}/file/" in shown
     assert 'viewBox="0 0 640 480"' in shown
-    assert "The starter pack is active" in shown
     assert "http-equiv" not in shown
     assert "hx-trigger" not in shown
 
@@ -328,16 +326,6 @@ def test_an_expired_search_says_so(
     response = search(page, gallery)
     assert response.status_code == 504
     assert "No worker answered" in text(response)
-
-
-def test_the_starter_packs_warning_is_the_starter_packs(
-    page: Client, gallery: Gallery, face_search: MemorySearchClient, settings: Any
-) -> None:
-    settings.FACE_CONFIG = settings.FACE_CONFIG | {"PACK": "buffalo_l"}
-    face_search.result = answer_with(add_indexed_photo(gallery))
-    assert "starter" not in text(page.get(search(page, gallery)["Location"]))
-    Generation.objects.update(pack="starter-compact")
-    assert "The starter-compact pack is active" in text(page.get(search(page, gallery)["Location"]))
 
 
 # -- every page ---------------------------------------------------------------------------------------------

@@ -338,7 +338,7 @@ def test_the_status_page_shows_the_active_generation_and_who_works(
     face_search.reports.clear()
     shown = text(staff.get("/status/"))
     assert f'Active: <a href="/generations/{active_generation().pk}/">' in shown
-    assert "search.starter: none" in shown
+    assert "search.dlib: none" in shown
     assert "reindex.other: none" in shown
 
 

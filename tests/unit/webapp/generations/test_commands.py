@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 
 from tasks.health.reports import WorkerReport
 from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, report_of
+from tests.unit.worker.recognition.synthetic_packs import make_pack
 from webapp.accounts.models import AuditEntry
 from webapp.gallery.models import Gallery
 from webapp.generations.gates import GATES
@@ -56,7 +57,7 @@ def test_start_takes_an_index_and_its_parameters() -> None:
     started = run_json(
         "start", "--index-type", "IVF_FLAT", "--index-params", '{"nlist": 64}', "--search-params", '{"nprobe": 8}'
     )
-    assert (started["pack"], started["index"]["index_type"]) == ("starter", "IVF_FLAT")
+    assert (started["pack"], started["index"]["index_type"]) == ("dlib", "IVF_FLAT")
     assert (started["index"]["index_params"], started["index"]["search_params"]) == ({"nlist": 64}, {"nprobe": 8})
 
 
@@ -179,10 +180,13 @@ def test_a_drop_while_the_queue_is_down_says_when(queue: WatchedQueue) -> None:
 # -- workers --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("pack", "name"), [("other", "other"), ("/packs/mine/", "mine")])
+@pytest.mark.parametrize("is_path", [False, True])
 def test_workers_of_a_pack_are_the_procfiles_with_its_name(
-    monkeypatch: pytest.MonkeyPatch, pack: str, name: str
+    monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path, is_path: bool
 ) -> None:
+    settings.FACE_CONFIG = {"PACKS_DIR": str(tmp_path)}
+    folder = make_pack(tmp_path / "mine")
+    pack = f"{folder}/" if is_path else folder.name
     started: list[tuple[list[local.LocalProcess], dict[str, str]]] = []
 
     def run_processes(processes: list[local.LocalProcess], environment: dict[str, str]) -> int:
@@ -195,7 +199,7 @@ def test_workers_of_a_pack_are_the_procfiles_with_its_name(
     assert ended.value.code == 3
     [(processes, environment)] = started
     assert {process.name for process in processes} == {"worker-search", "worker-index", "worker-reindex"}
-    assert (Path(environment["FACE_PACK"]), environment["PACK_NAME"]) == (Path(pack), name)
+    assert (Path(environment["FACE_PACK"]), environment["PACK_NAME"]) == (Path(pack), "mine")
 
 
 def test_a_service_has_a_re_index_worker_of_its_own_pack() -> None:

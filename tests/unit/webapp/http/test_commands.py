@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ NEED_TABLES = {
     "search_photo": ["{folder}/a.jpg", "--gallery", "Friends"],
 }
 #: Commands that make the tables, list what is missing, or need none.
-OTHERS = {"demo": ["--once"], "packs": ["list"], "showmigrations": [], "up": [], "workers": ["starter"]}
+OTHERS = {"demo": ["--once"], "packs": ["list"], "showmigrations": [], "up": [], "workers": ["dlib"]}
 COMMANDS = NEED_TABLES | OTHERS
 
 #: Runs several command lines in one process, as manage.py runs one, and prints what each came to.
@@ -170,3 +171,33 @@ def test_manage_py_prints_the_sentence_or_with_an_option_the_traceback(tmp_path:
     done = run_it()
     assert "run `python manage.py migrate`" in one_sentence(Done(done.returncode, done.stdout, done.stderr))
     assert "Traceback" in run_it("--traceback").stderr
+
+
+#: Says when the command runs, and is then stopped in the middle of it.
+HANGING_COMMAND = """
+import sys, time
+from webapp.http.commands import run_command_line
+from webapp.operations.management.commands import packs
+def hang(*_, **__): print("begun", flush=True); time.sleep(600)
+packs.install = hang
+run_command_line(["manage.py", "packs", "fetch", "dlib"])
+"""
+
+
+def test_a_command_that_is_interrupted_says_so(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HANGING_COMMAND],
+        env=os.environ | {"FACEQUEUE_DATA_DIR": str(tmp_path)},
+        cwd=settings.BASE_DIR,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A process that a shell starts in the background, as this one may be, ignores the signal.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as command:
+        assert command.stdout is not None
+        assert command.stdout.readline() == "begun\n"
+        command.send_signal(signal.SIGINT)
+        _, said = command.communicate()
+
+    assert (command.returncode, said.strip()) == (130, "Stopped.")

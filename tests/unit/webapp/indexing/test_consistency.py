@@ -256,7 +256,7 @@ def test_a_face_of_a_photo_that_is_gone_is_removed_everywhere(
     start(is_repair=True)
     worker.answer(orphaned=[lost])
     assert queue.removed == [(str(gallery.id), [lost.photo_id])]
-    assert queue.removal_targets == [["faces_starter", "c"]]
+    assert queue.removal_targets == [["faces_dlib", "c"]]
 
 
 def test_the_faces_of_a_gallery_that_nobody_knows_are_removed(worker: Worker, queue: WatchedQueue, db: None) -> None:
@@ -421,9 +421,9 @@ def test_search_workers_of_every_live_pack_are_asked_what_their_searches_lose(
     active_generation()
     Generation.objects.create(pack="other", collection="c")
     Generation.objects.create(pack="nobody", collection="d")
-    reports += [report_of("starter", "search"), report_of("other"), report_of("nobody", "index", "reindex")]
+    reports += [report_of("dlib", "search"), report_of("other"), report_of("nobody", "index", "reindex")]
     live_recall.recall_ask()
-    assert [sample.target.collection for sample in queue.messages(RecallSample)] == ["faces_starter", "c"]
+    assert [sample.target.collection for sample in queue.messages(RecallSample)] == ["faces_dlib", "c"]
 
 
 @pytest.mark.parametrize(("recall", "is_ok"), [(0.98, False), (0.995, True)])

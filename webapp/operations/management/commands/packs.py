@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,7 @@ from tasks.dictionaries import face_config
 from worker.errors import PackError
 from worker.recognition.packs.catalogue import known_pack
 from worker.recognition.packs.converted import verified_manifest
-from worker.recognition.packs.entries import KnownPack
+from worker.recognition.packs.entries import KnownPack, Threshold
 from worker.recognition.packs.files import file_digests, models_in, verified_digests
 from worker.recognition.packs.installing import install
 from worker.recognition.packs.inventory import PackEntry, pack_entries, pack_entry
@@ -83,7 +83,7 @@ class Command(BaseCommand):
             )
         self.stdout.write("* selected by FACE_PACK. `manage.py packs fetch NAME` installs a pack.")
         for entry in entries:
-            if entry.known and entry.state == "incomplete":
+            if entry.known and not entry.known.shares_folder_of and entry.state == "incomplete":
                 again = f"`manage.py packs fetch {entry.name} --force`"
                 self.stdout.write(f"{entry.name} is incomplete, or of another release: {again} installs it again.")
 
@@ -99,8 +99,7 @@ class Command(BaseCommand):
         write = self.stdout.write
         write(f"{entry.name}: {entry.known.description if entry.known else 'a pack that is not in the catalogue'}")
         write(f"  state       {entry.state}{', FACE_PACK' if entry.is_active else ''}")
-        if entry.folder:
-            write(f"  folder      {entry.folder}")
+        write(f"  folder      {entry.folder}")
         if entry.known:
             self._write_known(entry.known)
         for file, digest in digests.items():
@@ -113,7 +112,10 @@ class Command(BaseCommand):
     def _write_known(self, known: KnownPack) -> None:
         write = self.stdout.write
         write(f"  licence     {known.licence.sentence}")
-        write(f"  embeddings  {known.dimension} values; a match at a similarity of {known.match_similarity:g} or more")
+        write(f"  embeddings  {known.dimension} values")
+        source = "measured by benchmarks.accuracy" if known.thresholds else "not measured here"
+        write(f"  threshold   a match at a similarity of {known.match_similarity:.3g} or more ({source})")
+        self._write_thresholds(known.thresholds)
         for file in known.files:
             write(f"  file        {file.name} ({file.size_bytes:,} bytes)")
         for carrier in known.carriers:
@@ -132,6 +134,24 @@ class Command(BaseCommand):
             if download.url:
                 write(f"  published   {download.url} ({_megabytes(download.size_bytes)})")
 
+    def _write_thresholds(self, thresholds: Sequence[Threshold]) -> None:
+        if not thresholds:
+            return
+        row = "    {:<12}{:<17}{:<14}{}"
+        self.stdout.write(
+            row.format("similarity", "false matches", "true matches", "absent people who are shown a stranger")
+        )
+        for each in thresholds:
+            absent = (f"{share:.1%} among {count:,} photos" for count, share in each.absent_matched.items())
+            self.stdout.write(
+                row.format(
+                    f"{each.similarity:.3f}",
+                    f"1 in {1 / each.false_match_rate:,.0f}",
+                    f"{each.true_match_rate:.1%}",
+                    ", ".join(absent),
+                )
+            )
+
     def _fetch(self, name: str, sources: list[str], *, replace: bool, as_json: bool) -> None:
         known = known_pack(name)
         if known and known.shares_folder_of and not replace and self._is_there(known, as_json=as_json):
@@ -147,7 +167,7 @@ class Command(BaseCommand):
     def _is_there(self, known: KnownPack, *, as_json: bool) -> bool:
         """Say so if the files of a pack without a folder of its own are installed already."""
         entry = pack_entry(_packs_dir(), _active(), known.name)
-        if entry is None or entry.folder is None or entry.state != "installed":
+        if entry is None or entry.state != "installed":
             return False
         with _one_sentence():
             _digests(entry)
@@ -181,12 +201,12 @@ def _active() -> str:
 
 
 def _described(entry: PackEntry) -> dict[str, Any]:
-    return asdict(entry) | {"folder": str(entry.folder) if entry.folder else None}
+    return asdict(entry) | {"folder": str(entry.folder)}
 
 
 def _digests(entry: PackEntry) -> dict[str, str]:
     """Return the SHA-256 of each file of the pack. Raises PackDamaged when one differs from the published file."""
-    if entry.folder is None or not entry.is_here:
+    if not entry.is_here:
         return {}
     if entry.known is None:
         return _digests_in(entry.folder)

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from tasks.dictionaries import face_config
 from webapp.operations import local
 from webapp.operations.remembered import remember
 from webapp.operations.starting import announce_when_ready
@@ -23,7 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         processes = local.local_processes(settings.PORTS)
-        if problem := local.taken_ports(processes):
+        if problem := local.taken_ports(processes) or local.missing_pack(face_config().pack):
             raise CommandError(problem)
         call_command("migrate", verbosity=0, interactive=False)
         self._say(f"Pages: http://127.0.0.1:{settings.PORTS.web}/  Flower: http://127.0.0.1:{settings.PORTS.flower}/")

@@ -24,6 +24,8 @@ class Command(BaseCommand):
         pack: str = options["pack"]
         if not (pack := pack.rstrip(os.sep)):
             raise CommandError("Which pack? `python manage.py packs list` lists them.")
+        if problem := local.missing_pack(pack):
+            raise CommandError(problem)
         environment = local.process_environment(settings.PORTS, settings.DATA_DIR) | local.pack_environment(pack)
         processes = [each for each in local.local_processes(settings.PORTS) if each.name in local.PACK_WORKERS]
         sys.exit(run_processes(processes, environment))

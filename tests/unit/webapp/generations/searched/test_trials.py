@@ -30,7 +30,7 @@ class Measurements:
 
     @property
     def requests(self) -> list[MeasureRequest]:
-        assert {each.queue for each in self.queue.sent if isinstance(each.message, MeasureRequest)} <= {"index.starter"}
+        assert {each.queue for each in self.queue.sent if isinstance(each.message, MeasureRequest)} <= {"index.dlib"}
         return self.queue.messages(MeasureRequest)
 
     def answer(self, share: float | None, *, number: int = -1, seconds: float = 1.0) -> None:
@@ -49,7 +49,7 @@ class Measurements:
 def measurements(queue: WatchedQueue, settings: Any) -> Measurements:
     """An active generation with an approximate index, and an index worker of its pack."""
     settings.COLLECTION_CONFIG = {"INDEX_TYPE": "IVF_FLAT", "INDEX_PARAMS": {"nlist": 64}, "SEARCH_PARAMS": OLD}
-    queue.reports.append(report_of("starter", "index"))
+    queue.reports.append(report_of("dlib", "index"))
     active_generation()
     return Measurements(queue)
 

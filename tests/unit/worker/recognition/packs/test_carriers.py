@@ -7,6 +7,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -194,21 +195,35 @@ def test_a_machine_without_a_network_is_given_the_wheels(
 @pytest.mark.parametrize(
     ("sources", "error", "sentence"),
     [
-        pytest.param(["alpha"], PackMissing, r"^beta-2\.0-\S+\.whl is needed too.*pip download", id="one of two"),
+        pytest.param(["alpha"], PackMissing, r"^What is given lacks beta-\S+\.whl: .*pip download", id="one of two"),
+        pytest.param(["nothing"], PackMissing, r"lacks alpha-\S+\.whl and beta-\S+\.whl:", id="an empty folder"),
         pytest.param(["beta", "packs.tar"], PackError, r"^packs\.tar is not a file that the pack 'small'", id="other"),
         pytest.param(["gone"], PackMissing, r"There is no \S+gone to take", id="no such file"),
-        pytest.param(["https://example.org/x.whl"], PackMissing, "There is no https:", id="an address"),
+        pytest.param(["https://example.org/x.whl"], PackError, "from an address: --from needs alpha", id="an address"),
     ],
 )
 def test_other_files_are_a_sentence(
     packs: Path, wheels: Path, sources: list[str], error: type[PackError], sentence: str
 ) -> None:
     (wheels / "packs.tar").write_bytes(b"tar")
+    (wheels / "nothing").mkdir()
     files = {"alpha": "alpha-1.0-py3-none-any.whl", "beta": "beta-2.0-py3-none-any.whl"}
     given = [source if ":" in source else str(wheels / files.get(source, source)) for source in sources]
 
     with pytest.raises(error, match=sentence):
         install("small", packs, sources=given)
+
+    assert names_in(packs) == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_is_not_read(packs: Path, wheels: Path, kind: str) -> None:
+    wheel = wheels / "beta-2.0-py3-none-any.whl"
+    wheel.unlink()
+    os.mkfifo(wheel) if kind == "pipe" else wheel.mkdir()
+
+    with pytest.raises(PackError, match=r"beta-2\.0-py3-none-any\.whl is not a file\.$"):
+        install("small", packs, sources=[str(wheels)])
 
     assert names_in(packs) == []
 
@@ -332,6 +347,36 @@ def test_a_full_disk_is_a_sentence_and_installs_nothing(
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(PackError, match="'small' cannot be installed: No space left on device"):
         install("small", packs, sources=[str(wheels)])
+
+    assert names_in(packs) == []
+
+
+#: What pip prints on a full disk: it has no sentence for that. The end may be missing, as there is no room for it.
+PIP_ON_A_FULL_DISK = """
+ERROR: Exception:
+Traceback (most recent call last):
+  File "pip/_internal/cli/base_command.py", line 107, in _run_wrapper
+OSError: [Errno 28] No space left on device
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "free_bytes", "sentence"),
+    [
+        pytest.param(PIP_ON_A_FULL_DISK, 10**9, r"alpha 1\.0: there is no space left on the disk\.", id="said"),
+        pytest.param(PIP_ON_A_FULL_DISK[:60], 0, r"alpha 1\.0: there is no space left on the disk\.", id="cut off"),
+        pytest.param("ERROR: option x: bad\n  hint\n", 10**9, r"1\.0: pip says: option x: bad\. Or run", id="another"),
+        pytest.param("", 10**9, r"alpha 1\.0: it ended with status 2\.", id="nothing"),
+    ],
+)
+def test_what_stopped_pip_is_told(
+    packs: Path, monkeypatch: pytest.MonkeyPatch, said: str, free_bytes: int, sentence: str
+) -> None:
+    monkeypatch.setattr(pip, "_run", lambda *_: (2, said))
+    monkeypatch.setattr(pip.shutil, "disk_usage", lambda _: SimpleNamespace(free=free_bytes))
+
+    with pytest.raises(PackError, match=sentence):
+        install("small", packs)
 
     assert names_in(packs) == []
 

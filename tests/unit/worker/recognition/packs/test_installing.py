@@ -184,7 +184,6 @@ def test_a_pack_that_nobody_knows_is_taken_whole_and_can_be_loaded(packs: Path, 
 @pytest.mark.parametrize(
     ("name", "source", "sentence"),
     [
-        ("starter", "", "built in"),
         ("nobody", "", "--from"),
         ("nobody", "https://example.org/files", r"\.zip"),
         ("../x", "/tmp", "plain folder"),
@@ -408,10 +407,29 @@ def test_a_link_to_a_folder_is_replaced_and_the_folder_stays(packs: Path, small:
     assert not (packs / "small").is_symlink()
 
 
+@pytest.mark.parametrize("kind", ["file", "link to nothing"])
+def test_whatever_is_in_the_place_of_a_pack_is_only_replaced_when_asked(
+    packs: Path, small: KnownPack, tmp_path: Path, kind: str
+) -> None:
+    packs.mkdir()
+    if kind == "file":
+        (packs / "small").write_bytes(b"")
+    else:
+        (packs / "small").symlink_to(tmp_path / "nothing")
+
+    with pytest.raises(PackError, match="exists already; --force replaces it"):
+        install("small", packs)
+    install("small", packs, replace=True)
+
+    assert content_of(packs / "small") == FILES
+    assert names_in(packs) == ["small"]
+
+
 def test_what_a_killed_fetch_left_is_cleared_by_the_next(packs: Path, small: KnownPack) -> None:
     (packs / ".fetch-other" / "arrived").mkdir(parents=True)
     (packs / ".replaced-lost").mkdir()  # killed between the two renames: the pack comes back
     (packs / ".replaced-kept").mkdir()
+    (packs / ".fetch-file").write_bytes(b"")
     (packs / "kept").mkdir()
 
     install("small", packs)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.packs import PACKS_DIR
 from tests.unit.worker.recognition.synthetic_packs import detector_graph, make_pack, recognizer_graph
 from tests.unit.worker.recognition.zoo_graphs import make_zoo_pack
 from worker.config import FaceConfig
@@ -31,7 +32,7 @@ def test_a_pack_that_is_not_there_says_where_it_was_looked_for_and_which_files_a
     assert "recognizer" in str(caught.value)
 
 
-@pytest.mark.parametrize("known", [pack for pack in KNOWN_PACKS if not pack.is_built_in], ids=lambda pack: pack.name)
+@pytest.mark.parametrize("known", KNOWN_PACKS, ids=lambda pack: pack.name)
 def test_a_known_pack_that_is_not_there_names_its_files_and_the_command_that_gets_them(
     tmp_path: Path, known: KnownPack
 ) -> None:
@@ -72,7 +73,7 @@ def test_the_same_files_under_a_name_of_their_own_are_a_pack(tmp_path: Path) -> 
     assert pack.name == "mine"
 
 
-@pytest.mark.parametrize("name", ["small", "zoo", "starter"])
+@pytest.mark.parametrize("name", ["small", "zoo"])
 @pytest.mark.parametrize("size", ["smallest_face_pixels", "longest_side_pixels"])
 def test_a_size_that_the_packs_detector_does_not_have_is_refused_by_name(tmp_path: Path, name: str, size: str) -> None:
     make_pack(tmp_path / "small")
@@ -90,6 +91,11 @@ def test_a_size_that_the_packs_detector_does_not_have_is_refused_by_name(tmp_pat
 def test_a_name_does_not_lead_out_of_the_packs_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(PackMissing, match="neither"):
         load_pack(config(tmp_path, name))
+
+
+def test_a_folder_that_cannot_be_looked_into_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(PackMissing, match=r"^The pack's folder .*x cannot be read: File name too long\.$"):
+        load_pack(config(tmp_path, "x" * 300))
 
 
 @pytest.mark.parametrize("missing", ["det.onnx", "rec.onnx"])
@@ -204,9 +210,10 @@ def test_a_file_that_is_not_there_or_cannot_be_read_is_named(tmp_path: Path) -> 
         file_digests([tmp_path])
 
 
-@pytest.mark.parametrize("pack", ["starter", "small"])
+@pytest.mark.parametrize("pack", ["dlib", "small"])
 def test_a_provider_that_is_not_there_is_refused_and_the_others_are_named(tmp_path: Path, pack: str) -> None:
     make_pack(tmp_path / "small")
+    (tmp_path / "dlib").symlink_to(PACKS_DIR / "dlib")
 
     with pytest.raises(ConfigError, match=r"NoSuchExecutionProvider.*CPUExecutionProvider"):
         load_pack(config(tmp_path, pack, providers=("NoSuchExecutionProvider",)))

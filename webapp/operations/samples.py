@@ -67,7 +67,7 @@ def fetch_people(folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as work:
             _fill(folder, Path(work))
     except OSError as error:
-        raise PackError(f"They cannot be kept: {error.strerror or error} ({error.filename}).") from error
+        raise PackError(f"{error.filename or folder} cannot be written: {error.strerror or error}.") from error
 
 
 def are_fetched(folder: Path) -> bool:

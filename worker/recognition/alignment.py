@@ -19,7 +19,7 @@ ARCFACE = Alignment(
     interpolation="bilinear",
 )
 #: With "halved", a picture is halved while more than this many of its pixels fall on one pixel of the crop: from 2 on
-#: bilinear sampling alone would skip pixels, and halving much earlier blurs. Chosen by recognition on LFW.
+#: bilinear sampling alone would skip pixels, and halving much earlier blurs.
 _HALVED_FROM = 1.6
 #: What "halved" shows beyond the picture's edge: the colours of the edge go on.
 _HALVED_BORDER = cv2.BORDER_REPLICATE

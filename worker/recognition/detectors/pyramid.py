@@ -11,7 +11,7 @@ Floats = NDArray[np.float32]
 #: What is beyond the edge of a picture: the grey that MTCNN's networks take for 0.
 BEYOND_GREY = 128
 #: A crop is taken from the picture halved as long as more than this many of its pixels fall on a pixel of the crop:
-#: bilinear sampling alone would skip pixels and turn fine texture into noise. Chosen on LFW (docs/models.md).
+#: from 2 on, bilinear sampling skips pixels and turns fine texture into noise; much earlier, halving blurs.
 HALVED_FROM = 1.5
 #: OpenCV maps pictures of at most 32,767 rows; this many crops of 48 pixels are fewer.
 _CROPS_AT_ONCE = 512

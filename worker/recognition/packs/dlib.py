@@ -118,9 +118,16 @@ def _is_on_cpu(config: FaceConfig) -> bool:
 
 
 def _graph_for_cpu(file: Path) -> Path | bytes:
-    """Return the graph with its PRelu, if it has any, replaced by operations that are faster on a CPU."""
+    """Return the graph with its PRelu, if it has any, replaced by operations that are faster on a CPU.
+
+    The result is not compared with the original here, as with graphs of unknown origin: these are our own conversions,
+    and a test compares them (tests/unit/worker/recognition/test_dlib_reference.py).
+    """
     graph = onnx_model(file)
-    return bytes(graph.SerializeToString()) if spread_prelu(graph) else file
+    try:
+        return bytes(graph.SerializeToString()) if spread_prelu(graph) else file
+    except Exception as error:  # protobuf's and onnx's errors have no common root
+        raise PackDamaged(f"{file} is not a graph that `packs fetch` has made.") from error
 
 
 def _try(model: OnnxModel, name: str) -> None:

@@ -61,7 +61,7 @@ def test_a_fetch_that_ends_early_leaves_no_part_of_a_photo(tmp_path: Path, monke
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full_at_the_second)
-        with pytest.raises(PackError, match=r"^They cannot be kept: No space left on device \("):
+        with pytest.raises(PackError, match=r"cannot be written: No space left on device\.$"):
             samples.fetch_people(tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == [samples.ARCHIVE.name, samples.QUERY]
 
@@ -102,21 +102,3 @@ def test_without_a_network_pip_says_why(tmp_path: Path, monkeypatch: pytest.Monk
 
     with pytest.raises(PackError, match=r"could not download face_recognition 1\.3\.0"):
         samples.fetch_people(tmp_path / "samples")
-
-
-def test_a_fetch_that_is_killed_while_it_writes_leaves_no_half_photo(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / samples.ARCHIVE.name).symlink_to(samples_archive())
-
-    def full(path: Path, content: bytes) -> int:
-        with path.open("wb") as file:
-            file.write(content[:1000])
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", full)
-        with pytest.raises(PackError, match=rf"^{tmp_path} cannot be written: No space left on device\.$"):
-            samples.fetch_people(tmp_path)
-
-    assert [file.name for file in tmp_path.iterdir()] == [samples.ARCHIVE.name]

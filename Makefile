@@ -51,6 +51,7 @@ format: setup-dev  ## format the code
 bench: setup-dev  ## run the benchmarks: tables of ratios measured within one run
 	$(PY) -m benchmarks.search_overhead
 	$(PY) -m benchmarks.engine
+	$(PY) -m benchmarks.photos_per_core
 	$(PY) -m benchmarks.reduced_decoding
 	$(PY) -m benchmarks.vector_search
 	$(PY) -m benchmarks.reindex_copy

@@ -2,7 +2,8 @@
 
 `python -m benchmarks.photos_per_core [--rounds N] [--without-references] [--json]`. The photos are made from those that
 installed packages and the archive of `face_recognition` in `var/carriers` ship, at three sizes. `FaceEngine.detect` and
-`embed` process them one by one, as a search worker does, with one thread. All times are CPU time of the process.
+`embed` process them one by one, as a search worker does, with one thread per run. All times are CPU time of the
+process.
 
 * bare: onnxruntime's runs only, repeated on exactly the inputs and batches that the engine gave them
 * HOG, CNN: dlib's pipelines (benchmarks/accuracy/references.py); all faces are described. The CNN runs in one round
@@ -29,6 +30,7 @@ import cv2
 import numpy as np
 
 from benchmarks.accuracy.references import REFERENCES, DlibSystem, Reference, ReferenceMissing
+from benchmarks.environment import packs_dir
 from webapp.operations import samples
 from worker.config import FaceConfig, ImageLimits
 from worker.errors import FaceQueueError
@@ -54,7 +56,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9, help="number of rounds (default 9)")
     parser.add_argument("--without-references", action="store_true", help="leave out dlib's pipelines")
-    parser.add_argument("--packs-dir", type=Path, default=ROOT / "var" / "packs", help="default: var/packs")
+    parser.add_argument("--packs-dir", type=Path, default=packs_dir(), help="default: FACE_PACKS_DIR, else var/packs")
     parser.add_argument(
         "--carriers",
         type=Path,
@@ -129,9 +131,9 @@ class _Session:
 
 
 @contextmanager
-def _engine(packs_dir: Path) -> Iterator[tuple[FaceEngine, Runs]]:
+def _engine(folder: Path) -> Iterator[tuple[FaceEngine, Runs]]:
     runs = Runs()
-    engine = FaceEngine(FaceConfig(packs_dir=packs_dir, pack="dlib", threads_per_run=1, runs_at_once=1))
+    engine = FaceEngine(FaceConfig(packs_dir=folder, pack="dlib", threads_per_run=1, runs_at_once=1))
     with patch("worker.recognition.model.open_session", runs.open_session):
         engine.open()
     try:
@@ -252,7 +254,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
     def times(value: float | None) -> str:
         return "-" if value is None else f"{value:.1f}"
 
-    head = ["size", "faces", "ms a photo", "photos/s and core", "bare / engine", *stages, "/ HOG", "/ CNN"]
+    head = ["size", "faces", "ms a photo", "photos/s and core", "bare / engine", *stages, "times HOG", "times CNN"]
     lines = [head, ["---"] * len(head)]
     for row in rows:
         first = [row["size"], f"{row['faces']:.0f}", f"{row['ms']:.1f}", f"{row['photos_per_second']:.1f}"]

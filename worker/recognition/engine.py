@@ -12,7 +12,6 @@ from worker.recognition.interfaces import (
     Detection,
     Face,
     Image,
-    Landmarks,
     Pack,
     Reduction,
     RejectedFace,
@@ -118,25 +117,26 @@ class FaceEngine:
         faces: list[AlignedFace] = []
         rejected: list[RejectedFace] = []
         for detection, in_whole in detections:
-            source, landmarks = image, detection.landmarks
-            if reduction and min(detection.box.width, detection.box.height) < self.pack.alignment.side_pixels:
-                source, landmarks = reduction.whole(), in_whole.landmarks
-            judged = self._aligned(source, landmarks, in_whole)
+            judged = self._aligned(image, detection, in_whole, reduction)
             if isinstance(judged, AlignedFace):
                 faces.append(judged)
             else:
                 rejected.append(RejectedFace(box=in_whole.box, score=in_whole.score, reason=judged))
         return DetectedFaces(faces=tuple(faces), rejected=tuple(rejected))
 
-    def _aligned(self, source: Image, landmarks: Landmarks, detection: Detection) -> AlignedFace | RejectReason:
-        """Cut the face out of `source`, in which it has these landmarks; return the reason when it is rejected."""
-        config, pack, box = self.config, self.pack, detection.box
-        if detection.score < config.least_face_score(pack.face_score):
+    def _aligned(
+        self, image: Image, detection: Detection, in_whole: Detection, reduction: Reduction | None
+    ) -> AlignedFace | RejectReason:
+        """Cut the face out; return the reason when it is rejected. Only for a face is the whole picture decoded."""
+        config, pack, box = self.config, self.pack, in_whole.box
+        if in_whole.score < config.least_face_score(pack.face_score):
             return "low_score"
         if min(box.width, box.height) < config.min_face_pixels:
             return "too_small"
-        crop = aligned_crop(source, landmarks, pack.alignment)
-        face_quality = quality(box=box, landmarks=detection.landmarks, crop=crop, template=pack.alignment.template)
+        if reduction and min(detection.box.width, detection.box.height) < pack.alignment.side_pixels:
+            image, detection = reduction.whole(), in_whole
+        crop = aligned_crop(image, detection.landmarks, pack.alignment)
+        face_quality = quality(box=box, landmarks=in_whole.landmarks, crop=crop, template=pack.alignment.template)
         if face_quality < config.min_face_quality:
             return "low_quality"
-        return AlignedFace(detection=detection, crop=crop, quality=face_quality)
+        return AlignedFace(detection=in_whole, crop=crop, quality=face_quality)

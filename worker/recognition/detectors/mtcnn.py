@@ -152,12 +152,9 @@ class MtcnnDetector:
         scores = np.concatenate([faces.ravel()[place] for (faces, _), place in at])
         offsets = np.concatenate([moves.reshape(-1, 4)[place] for (_, moves), place in at])
         columns = np.array([faces.shape[1] for faces, _ in outputs])[numbers]
-        scales = np.array([level.scale for level in levels])[numbers]
-        candidates = _Candidates(
-            np.array([level.picture for level in levels], np.intp)[numbers],
-            _seen_from(np.concatenate(places), columns, scales),
-            scores,
-        )
+        scales = np.array([level.scale * 2 for level in levels])[numbers]
+        pictures = np.array([level.picture for level in levels], np.intp)[numbers]
+        candidates = _Candidates(pictures, _seen_from(np.concatenate(places), columns, scales), scores)
         kept = _best_of_each(candidates, _MOST_PLACES)
         kept = kept[_without_overlaps(candidates[kept], numbers[kept], _LEVEL_OVERLAP)]
         kept = kept[_without_overlaps(candidates[kept], candidates.picture[kept], _PROPOSAL_OVERLAP)]
@@ -227,23 +224,21 @@ def _places(level: _Level, faces: Floats) -> Rows:
     """Return the places (of all, row by row) of a level in which the first network sees a face."""
     above = faces >= _PROPOSAL_SCORE
     # Beyond the margin there is only what fills the level up to one of the few sizes.
-    height, width = (
-        (side + 2 * _MARGIN_PIXELS - PROPOSAL_SIDE_PIXELS) // _PROPOSAL_STRIDE_PIXELS + 1
-        for side in (level.height, level.width)
-    )
-    above[height:] = False
-    above[:, width:] = False
+    beyond = 2 * _MARGIN_PIXELS - PROPOSAL_SIDE_PIXELS
+    above[(level.height + beyond) // _PROPOSAL_STRIDE_PIXELS + 1 :] = False
+    above[:, (level.width + beyond) // _PROPOSAL_STRIDE_PIXELS + 1 :] = False
     return np.flatnonzero(above)
 
 
 def _seen_from(places: Rows, columns: Rows, scales: Floats) -> Floats:
     """Return the boxes (n, 4) in their pictures that the first network looked at from these places of its levels.
 
-    `columns` are those of the place's level, `scales` (n, 2) its pixels per pixel of the picture, across and down.
+    `columns` are those of the place's level, `scales` (n, 4: across, down, and again) its pixels per pixel of the
+    picture.
     """
-    starts = _PROPOSAL_STRIDE_PIXELS * np.stack([places % columns, places // columns], axis=1) - _MARGIN_PIXELS
-    boxes = np.concatenate([starts + 1, starts + PROPOSAL_SIDE_PIXELS], axis=1)
-    return (boxes / scales[:, [0, 1, 0, 1]]).astype(np.float32)
+    starts = _PROPOSAL_STRIDE_PIXELS * np.array([places % columns, places // columns]) - _MARGIN_PIXELS
+    boxes = np.concatenate([starts + 1, starts + PROPOSAL_SIDE_PIXELS]).T
+    return (boxes / scales).astype(np.float32)
 
 
 def _best_of_each(candidates: _Candidates, most: int) -> Rows:
@@ -258,8 +253,10 @@ def _best_of_each(candidates: _Candidates, most: int) -> Rows:
 
 def _crops(pyramids: Sequence[Pyramid], candidates: _Candidates, side_pixels: int) -> NDArray[np.uint8]:
     """Return what is in the candidates' boxes, in their order: uint8 BGR, shape (n, side_pixels, side_pixels, 3)."""
-    crops = np.empty((len(candidates.scores), side_pixels, side_pixels, 3), np.uint8)
     edges = candidates.boxes - np.array([1, 1, 0, 0], np.float32)  # whole pixels x1..x2 reach from edge x1 - 1 to x2
+    if len(pyramids) == 1:
+        return pyramids[0].crops(edges, side_pixels)
+    crops = np.empty((len(candidates.scores), side_pixels, side_pixels, 3), np.uint8)
     for number in set(candidates.picture.tolist()):
         rows = np.flatnonzero(candidates.picture == number)
         crops[rows] = pyramids[number].crops(edges[rows], side_pixels)
@@ -286,6 +283,8 @@ def _without_nested(candidates: _Candidates, overlap: float) -> Rows:
     while len(rest):
         best, rest = int(rest[0]), rest[1:]
         kept.append(best)
+        if not len(rest):
+            break
         starts = np.maximum(candidates.boxes[best, :2], candidates.boxes[rest, :2])
         ends = np.minimum(candidates.boxes[best, 2:], candidates.boxes[rest, 2:])
         shared = np.maximum(ends - starts + 1, 0).prod(axis=1) / np.minimum(areas[best], areas[rest])
@@ -298,8 +297,10 @@ def _detection(found: tuple[Floats, Floats, float], shrunk: Image, image: Image)
     box, landmarks, score = found
     height, width = image.shape[:2]
     scale = np.array([width / shrunk.shape[1], height / shrunk.shape[0]], np.float32)
-    left, top = np.clip((box[:2] - 1) * scale, 0, (width - 1, height - 1)).tolist()
-    right, bottom = np.clip(box[2:] * scale, (left + 1, top + 1), (width, height)).tolist()
+    left, top = ((box[:2] - 1) * scale).tolist()
+    right, bottom = (box[2:] * scale).tolist()
+    left, top = min(max(left, 0.0), width - 1.0), min(max(top, 0.0), height - 1.0)
+    right, bottom = min(max(right, left + 1), float(width)), min(max(bottom, top + 1), float(height))
     return Detection(
         box=Box(left=left, top=top, right=right, bottom=bottom),
         landmarks=((landmarks + 0.5) * scale - 0.5).astype(np.float32),

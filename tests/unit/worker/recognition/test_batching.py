@@ -131,12 +131,18 @@ def test_every_item_of_every_caller_gets_its_own_result_or_its_own_error(
     chance = random.Random(seed)
     largest = chance.choice((1, 3, 8))
     sizes_seen: list[int] = []
+    most_runs = chance.choice((1, 2, 4))
+    free_runs = threading.Semaphore(most_runs)
 
     def run(items: Sequence[Item]) -> list[Answer]:
+        assert free_runs.acquire(blocking=False), "more runs at a time than runners"
         sizes_seen.append(len(items))
-        return answers(items)
+        try:
+            return answers(items)
+        finally:
+            free_runs.release()
 
-    batcher = start(run, batch_sizes=sorted({1, largest}), pads=chance.random() < 0.5, runners=chance.choice((1, 2, 4)))
+    batcher = start(run, batch_sizes=sorted({1, largest}), pads=chance.random() < 0.5, runners=most_runs)
     seeds = [chance.random() for _ in range(16)]
 
     def caller(own_seed: float) -> None:
@@ -200,6 +206,74 @@ def test_runners_that_are_free_share_what_waits(start: Callable[..., Batcher[Ite
     assert sorted(len(run) for run in gate.runs) == [4, 4]
     gate.open()
     assert own(items, call.result(PATIENCE_SECONDS))
+
+
+def test_a_caller_runs_its_items_itself_while_nobody_else_waits(
+    start: Callable[..., Batcher[Item, Answer]], threads: Threads
+) -> None:
+    runners: list[int] = []
+
+    def run(items: Sequence[Item]) -> list[Answer]:
+        runners.append(threading.get_ident())
+        return answers(items)
+
+    batcher = start(run)
+
+    def call() -> int:
+        batcher.run([Item() for _ in range(20)])
+        return threading.get_ident()
+
+    assert [threads.submit(call).result(PATIENCE_SECONDS)] * 3 == runners
+
+
+def test_the_main_thread_runs_nothing_because_a_signal_could_interrupt_it(
+    start: Callable[..., Batcher[Item, Answer]],
+) -> None:
+    runners: list[threading.Thread] = []
+
+    def run(items: Sequence[Item]) -> list[Answer]:
+        runners.append(threading.current_thread())
+        return answers(items)
+
+    start(run).run([Item()])
+
+    assert runners != [threading.main_thread()]
+    assert len(runners) == 1
+
+
+def test_what_comes_while_a_caller_runs_its_items_is_run_with_the_rest_of_them(
+    start: Callable[..., Batcher[Item, Answer]], threads: Threads
+) -> None:
+    gate = Gate()
+    batcher = start(gate)
+    own_items, others = [Item() for _ in range(12)], [Item() for _ in range(4)]
+    first = threads.submit(batcher.run, own_items)
+    gate.wait_for_a_run()
+    second = threads.submit(batcher.run, others)
+    wait_until_waiting(batcher, 8)
+    gate.open()
+
+    assert own(own_items, first.result(PATIENCE_SECONDS))
+    assert own(others, second.result(PATIENCE_SECONDS))
+    assert gate.runs == [own_items[:8], [*own_items[8:], *others]]
+
+
+def test_a_caller_whose_item_is_bad_goes_on_with_nothing(
+    start: Callable[..., Batcher[Item, Answer]], threads: Threads
+) -> None:
+    runs: list[int] = []
+
+    def run(items: Sequence[Item]) -> list[Answer]:
+        runs.append(len(items))
+        return answers(items)
+
+    batcher = start(run, batch_sizes=(1,))
+
+    with pytest.raises(BadItem):
+        threads.submit(batcher.run, [Item(is_bad=True), Item(), Item()]).result(PATIENCE_SECONDS)
+    assert len(runs) <= 2, "a runner may have taken the second one"
+    assert batcher.waiting == 0
+    assert batcher.is_healthy
 
 
 def test_a_caller_with_a_thousand_items_does_not_make_another_wait_for_them(

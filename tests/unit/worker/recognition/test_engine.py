@@ -231,6 +231,18 @@ def test_a_face_smaller_than_the_packs_crop_is_cut_from_the_whole_picture(
     assert face.detection.box == Box(left=400, top=200, right=1000, bottom=800)
 
 
+@pytest.mark.parametrize("settings", [{"min_face_score": 1.0}, {"min_face_pixels": 601}])
+def test_no_picture_is_read_whole_for_what_is_rejected_without_a_crop(
+    settings: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = opened(monkeypatch, pack_of_crops(301), **settings)
+    reduction = Reduction(scale=0.5, origin=(0, 0), width=1600, height=1200, whole=lambda: pytest.fail("read whole"))
+
+    found = engine.detect(marked_picture(), reduction=reduction)
+
+    assert (len(found.faces), len(found.rejected)) == (0, 1)
+
+
 def test_a_pack_says_which_cosine_its_match_similarity_is() -> None:
     assert pack_of_crops().match_cosine == pytest.approx(0.93)
     assert replace(pack_of_crops(), similarity=SimilarityScale()).match_cosine == pytest.approx(0.8)

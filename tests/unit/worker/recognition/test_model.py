@@ -52,21 +52,25 @@ def config(**settings: Any) -> FaceConfig:
 
 
 class Watched:
-    """A session that remembers the shape of each batch; runs wait for `gate` when there is one."""
+    """A session that remembers what it was given; runs wait for `gate` when there is one."""
 
     def __init__(self, session: Any, gate: threading.Semaphore | None = None) -> None:
         self._session = session
         self._gate = gate
-        self.batches: list[tuple[int, ...]] = []
+        self.given: list[NDArray[Any]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
 
     def run(self, names: Any, inputs: dict[str, NDArray[Any]]) -> Any:
-        self.batches += [batch.shape for batch in inputs.values()]
+        self.given += inputs.values()
         if self._gate is not None:
             assert self._gate.acquire(timeout=PATIENCE_SECONDS)
         return self._session.run(names, inputs)
+
+    @property
+    def batches(self) -> list[tuple[int, ...]]:
+        return [batch.shape for batch in self.given]
 
     @property
     def sizes(self) -> list[int]:
@@ -175,6 +179,18 @@ def test_a_batch_on_the_cpu_answers_as_each_item_alone_and_pads_nothing(open_mod
     for crop, (embedding,) in zip(crops, together, strict=True):
         [(alone,)] = model.run([crop])
         np.testing.assert_allclose(embedding, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_an_array_is_run_as_it_is_where_it_fills_a_batch(open_model: Opened) -> None:
+    model = open_model(doubling_graph(), cpu_batch_sizes=SIZES, runs_at_once=1)
+    watched = watch(model)
+    items = np.arange(21, dtype=np.float32).reshape(7, 3)
+
+    outputs = model.run(items)
+
+    assert watched.sizes == [4, 2, 1]
+    assert all(np.shares_memory(batch, items) for batch in watched.given)
+    np.testing.assert_array_equal([twice for twice, _ in outputs], 2 * items)
 
 
 def total_graph() -> bytes:

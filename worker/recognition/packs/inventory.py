@@ -7,12 +7,12 @@ from typing import Literal
 
 from worker.errors import PackError
 from worker.recognition.packs.catalogue import KNOWN_PACKS, known_pack
-from worker.recognition.packs.converted import current_manifest
+from worker.recognition.packs.converted import verified_manifest
 from worker.recognition.packs.entries import KnownPack
 from worker.recognition.packs.files import models_in
 
 #: "incomplete": the folder exists, but a file is missing or has another size than the published one; or the pack was
-#: converted from other files, or by another version of the conversion, than this release's.
+#: converted from other files, or by another version of the conversion, than this release's, or changed afterwards.
 State = Literal["installed", "incomplete", "not installed"]
 
 
@@ -78,7 +78,7 @@ def _is_complete(folder: Path, known: KnownPack | None, sizes: dict[str, int]) -
     if not known.carriers:
         return sizes == {file.name: file.size_bytes for file in known.files}
     try:
-        current_manifest(folder, known)
+        verified_manifest(folder, known)
     except PackError:
         return False
     return True

@@ -22,7 +22,7 @@ from tests.unit.worker.recognition.packs.small_carriers import (
 from worker.errors import PackDamaged, PackError, PackMissing
 from worker.recognition.packs import inventory
 from worker.recognition.packs.catalogue import known_pack, pack_of_kind
-from worker.recognition.packs.converted import current_manifest, is_converted, verified_manifest, write_manifest
+from worker.recognition.packs.converted import is_converted, verified_manifest, write_manifest
 from worker.recognition.packs.dlib_conversion import SOURCES
 from worker.recognition.packs.entries import KnownPack
 from worker.recognition.packs.installing import install
@@ -79,7 +79,7 @@ def test_graphs_made_from_other_files_name_the_file_and_both_checksums(folder: P
     with pytest.raises(
         PackDamaged, match=rf"another one\.dat: its SHA-256 is 0{{64}}, expected is .*{AGAIN}"
     ) as caught:
-        current_manifest(folder, known)
+        verified_manifest(folder, known)
 
     assert sha256(ALPHA["alpha/weights/one.dat"]) in str(caught.value)
 
@@ -90,7 +90,7 @@ def test_graphs_of_another_conversion_are_made_again(
     monkeypatch.setitem(sys.modules, CONVERSION, conversion(version=8))
 
     with pytest.raises(PackDamaged, match=f"version 7 of the conversion; this release has version 8. {AGAIN}"):
-        current_manifest(folder, known)
+        verified_manifest(folder, known)
 
 
 @pytest.mark.parametrize("name", ["a.onnx", "manifest.json"])
@@ -98,7 +98,7 @@ def test_a_missing_file_is_named(folder: Path, known: KnownPack, name: str) -> N
     (folder / name).unlink()
 
     with pytest.raises(PackMissing, match=rf"has no {name}\. {AGAIN}"):
-        current_manifest(folder, known)
+        verified_manifest(folder, known)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_manifest_that_cannot_be_read_is_a_sentence(folder: Path, known: Known
     (folder / "manifest.json").write_bytes(content)
 
     with pytest.raises(PackDamaged, match=rf"manifest\.json is not the manifest of a .*{AGAIN}"):
-        current_manifest(folder, known)
+        verified_manifest(folder, known)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_manifest_of_something_else_is_a_sentence(folder: Path, known: KnownPa
     change(folder, **values)
 
     with pytest.raises(PackError, match=rf"manifest\.json is not the manifest of a pack of the kind dlib\. {AGAIN}"):
-        current_manifest(folder, known)
+        verified_manifest(folder, known)
 
 
 def test_a_folder_of_another_name_may_be_made_from_other_weights_but_must_say_from_which(
@@ -190,6 +190,7 @@ def test_a_pack_to_be_converted_has_the_size_of_its_sources(listed: None, known:
     "damage",
     [
         pytest.param(lambda folder: (folder / "a.onnx").unlink(), id="without a graph"),
+        pytest.param(lambda folder: (folder / "a.onnx").write_bytes(b""), id="with an empty graph"),
         pytest.param(lambda folder: (folder / "manifest.json").unlink(), id="without its manifest"),
         pytest.param(lambda folder: change(folder, conversion=6), id="of another conversion"),
         pytest.param(lambda folder: change(folder, sources={"one.dat": "0" * 64}), id="from other files"),

@@ -478,6 +478,7 @@ def test_a_measurement_that_takes_long_is_made_less_often(gallery: Gallery, work
 
 
 def test_a_request_that_died_with_its_worker_is_sent_again(gallery: Gallery, workers: Workers, settings: Any) -> None:
+    settings.VISIBILITY_TIMEOUT_SECONDS = 30
     photo = add_indexed_photo(gallery)
     generation = advance(start(workers))
     record(generation, indexed(photo, face_info(str(photo.faces.get().id))))

@@ -27,7 +27,7 @@ IDLE_SECONDS = 10.0
 #: Users that arrive per second.
 SPAWN_RATE = 100
 #: More than two cores can index besides the searches, so that the import outlasts them.
-PHOTOS_PER_SECOND = 10
+PHOTOS_PER_SECOND = 16
 #: Niceness of the load generator.
 NICE = "5"
 #: For the photos that are left when the load ends.

@@ -14,7 +14,7 @@ from tests.waiting import HANG_SECONDS
 @pytest.mark.timeout(HANG_SECONDS)
 def test_many_users_are_answered_or_told_when_to_come_again_while_an_import_runs() -> None:
     finished = subprocess.run(
-        [sys.executable, "-m", "benchmarks.load", "--users", "150", "--seconds", "20", "--photos", "100", "--json"],
+        [sys.executable, "-m", "benchmarks.load", "--users", "150", "--seconds", "20", "--photos", "400", "--json"],
         check=False,
         capture_output=True,
         text=True,
@@ -28,4 +28,4 @@ def test_many_users_are_answered_or_told_when_to_come_again_while_an_import_runs
     _, load = found["phases"]
     assert set(load["answers"]) <= {"answered", "refused", "goes on"}
     assert min(load["answers"]["answered"], load["answers"]["refused"], load["pages"]) > 10
-    assert found["import"]["final"] == {"indexed": 100}
+    assert found["import"]["final"] == {"indexed": 400}

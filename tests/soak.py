@@ -143,7 +143,7 @@ def _work(index: FaceIndex, files: list[bytes], counts: Counts, chances: random.
         counts.add("refused", sum(outcome.state == "failed" for outcome in outcomes))
         return
     try:
-        index.search(chances.choice(files), gallery_id=GALLERY, limit=10, min_similarity=None)
+        index.search(chances.choice(files), gallery_ids=(GALLERY,), limit=10, min_similarity=None)
         counts.add("searched")
     except ImageError:
         counts.add("refused")

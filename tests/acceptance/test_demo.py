@@ -54,18 +54,25 @@ def test_the_demo_recognises_somebody_and_leaves_nothing_running_twice_in_a_row(
         assert not any(is_listened_on(port + offset) for offset in range(5))
 
 
+#: A process that a shell starts in the background, as this one may be, would ignore Ctrl-C.
+DEMO_THAT_HEEDS_CTRL_C = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from webapp.http.commands import run_command_line
+run_command_line(["manage.py", "demo", "--once"])
+"""
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_demo_that_is_stopped_before_the_table_does_not_pass(tmp_path: Path, sent: signal.Signals):
     port = free_port_block()
     with subprocess.Popen(
-        [sys.executable, "manage.py", "demo", "--once"],
+        [sys.executable, "-c", DEMO_THAT_HEEDS_CTRL_C],
         env=os.environ | {"PORT": str(port), "FACEQUEUE_DATA_DIR": str(tmp_path), "PIP_NO_INDEX": "1"},
         cwd=settings.BASE_DIR,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A process that a shell starts in the background, as this one may be, ignores the signal.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as demo:
         assert demo.stdout is not None
         assert demo.stdout.readline().startswith("Fetching")

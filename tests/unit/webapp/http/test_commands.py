@@ -173,9 +173,11 @@ def test_manage_py_prints_the_sentence_or_with_an_option_the_traceback(tmp_path:
     assert "Traceback" in run_it("--traceback").stderr
 
 
-#: Says when the command runs, and is then stopped in the middle of it.
+#: Says when the command runs, and is then stopped in the middle of it. A process that a shell starts in the background,
+#: as this one may be, would ignore the signal.
 HANGING_COMMAND = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from webapp.http.commands import run_command_line
 from webapp.operations.management.commands import packs
 def hang(*_, **__): print("begun", flush=True); time.sleep(600)
@@ -192,8 +194,6 @@ def test_a_command_that_is_interrupted_says_so(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A process that a shell starts in the background, as this one may be, ignores the signal.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as command:
         assert command.stdout is not None
         assert command.stdout.readline() == "begun\n"

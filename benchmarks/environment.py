@@ -1,4 +1,4 @@
-"""The environment of a benchmark that runs the whole service, or the packs that the set-up has fetched."""
+"""The environment of a benchmark that runs the whole service, or what the set-up has fetched."""
 
 import os
 from pathlib import Path
@@ -11,6 +11,11 @@ _ROOT = Path(__file__).resolve().parent.parent
 def packs_dir() -> Path:
     """Return the folder with the packs that the set-up has fetched: FACE_PACKS_DIR, by default var/packs."""
     return Path(os.environ.get("FACE_PACKS_DIR") or _ROOT / "var" / "packs").absolute()
+
+
+def carriers_dir() -> Path:
+    """Return the folder with the Python packages that carry models and photos: FACEQUEUE_CARRIERS, or var/carriers."""
+    return Path(os.environ.get("FACEQUEUE_CARRIERS") or _ROOT / "var" / "carriers")
 
 
 def use_folder(folder: Path, **variables: str) -> None:

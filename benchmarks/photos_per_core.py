@@ -15,7 +15,6 @@ ratios.
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ import cv2
 import numpy as np
 
 from benchmarks.accuracy.references import REFERENCES, DlibSystem, Reference, ReferenceMissing
-from benchmarks.environment import packs_dir
+from benchmarks.environment import carriers_dir, packs_dir
 from webapp.operations import samples
 from worker.config import FaceConfig, ImageLimits
 from worker.errors import FaceQueueError
@@ -39,7 +38,6 @@ from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Image
 from worker.recognition.providers import open_session
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 NETWORKS: Final = {"p_net.onnx": "P-Net", "r_net.onnx": "R-Net", "o_net.onnx": "O-Net", "resnet.onnx": "ResNet"}
 #: The engine may add this much to the runs: bare / engine.
 TARGET: Final = 0.85
@@ -60,7 +58,7 @@ def main() -> int:
     parser.add_argument(
         "--carriers",
         type=Path,
-        default=Path(os.environ.get("FACEQUEUE_CARRIERS") or ROOT / "var" / "carriers"),
+        default=carriers_dir(),
         help="folder of the archive and wheel (default: FACEQUEUE_CARRIERS, else var/carriers)",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")

@@ -7,7 +7,6 @@ report the others.
 """
 
 import argparse
-import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,11 +20,11 @@ from benchmarks.accuracy.photos import Letters, PhotosUnusable, chosen, opened_p
 from benchmarks.accuracy.references import REFERENCES, DlibSystem, ReferenceMissing
 from benchmarks.accuracy.report import Group, as_json, as_text
 from benchmarks.accuracy.systems import PackSystem, System, name_of_system
+from benchmarks.environment import carriers_dir, packs_dir
 from worker.config import FaceConfig, ImageLimits
 from worker.errors import FaceQueueError
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-DEFAULT_PACK = FaceConfig(packs_dir=ROOT / "var" / "packs").pack
+DEFAULT_PACK = FaceConfig(packs_dir=packs_dir()).pack
 GALLERIES = (100, 1_000, 10_000)
 
 
@@ -90,13 +89,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--people", action="append", type=_letters, default=[], metavar="A-E", help="may be repeated")
     parser.add_argument("--limit", type=_positive, metavar="N", help="look at N photos only, of people drawn whole")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
-    parser.add_argument(
-        "--packs-dir", type=Path, default=Path(os.environ.get("FACE_PACKS_DIR", ROOT / "var" / "packs"))
-    )
+    parser.add_argument("--packs-dir", type=Path, default=packs_dir(), help="default: FACE_PACKS_DIR, else var/packs")
     parser.add_argument(
         "--carriers",
         type=Path,
-        default=default_carriers(),
+        default=carriers_dir(),
         help="the folder with the wheel of the references' models (default var/carriers)",
     )
     options = parser.parse_args()
@@ -105,11 +102,6 @@ def _options() -> argparse.Namespace:
     if len({name_of_system(pack) for pack in options.pack}) < len(options.pack):
         parser.error("two of the packs have the same name")
     return options
-
-
-def default_carriers() -> Path:
-    """Return the folder in which wheels that carry models are kept."""
-    return Path(os.environ.get("FACEQUEUE_CARRIERS", ROOT / "var" / "carriers"))
 
 
 def _letters(text: str) -> Letters:

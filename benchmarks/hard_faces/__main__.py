@@ -6,7 +6,6 @@ without any face. The present settings always come first. Tune on some people, r
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -16,6 +15,7 @@ import cv2
 from tqdm import tqdm
 
 from benchmarks.accuracy.photos import Letters, Photo, PhotosUnusable, chosen, opened_photos
+from benchmarks.environment import packs_dir
 from benchmarks.hard_faces.conditions import Subject
 from benchmarks.hard_faces.recall import as_text, look, subject_in
 from benchmarks.hard_faces.variants import Variant, VariedDetector
@@ -25,7 +25,6 @@ from worker.images import decode
 from worker.recognition.detectors.mtcnn import MtcnnDetector
 from worker.recognition.engine import FaceEngine
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PACK = "dlib"
 
 
@@ -77,9 +76,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--variant", action="append", type=_variant, default=[], help="may be repeated")
     parser.add_argument("--people", action="append", type=_letters, default=[], metavar="A-E", help="may be repeated")
     parser.add_argument("--limit", type=int, metavar="N", help="look at N photos only")
-    parser.add_argument(
-        "--packs-dir", type=Path, default=Path(os.environ.get("FACE_PACKS_DIR", ROOT / "var" / "packs"))
-    )
+    parser.add_argument("--packs-dir", type=Path, default=packs_dir(), help="default: FACE_PACKS_DIR, else var/packs")
     return parser.parse_args()
 
 

@@ -113,7 +113,8 @@ def taken_ports(processes: list[LocalProcess]) -> str:
 def missing_pack(pack: str) -> str:
     """Say in one sentence that the pack is not on this machine; empty when it is. `pack` is as in `pack_environment`.
 
-    Looks at names and sizes only: whether the files are the right ones, a worker says when it has read them.
+    Of a converted pack every byte is compared with its manifest; of any other only names and sizes, as far as they are
+    published: whether those files are the right ones, a worker says when it has read them.
     """
     packs_dir = face_config().packs_dir
     entry = pack_entry(packs_dir, pack, pack)

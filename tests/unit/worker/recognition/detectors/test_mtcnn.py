@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tests.unit.worker.recognition.detectors.slow_mtcnn import slow_faces
 from tests.unit.worker.recognition.sample_faces import opened, sample_pictures
+from tests.waiting import eventually
 from worker.recognition.detectors import mtcnn
 from worker.recognition.detectors.mtcnn import FEW_SIDES_PIXELS, MtcnnDetector
 from worker.recognition.engine import FaceEngine
@@ -332,11 +333,16 @@ def test_callers_share_the_runs_of_the_second_and_third_network(
     with ThreadPoolExecutor(callers) as pool:
         found = [pool.submit(detector.detect, [samples["biden"]]) for _ in range(callers)]
         # The first run has begun; it holds back some candidates of the first callers, and all others wait.
-        _wait_until(lambda: bool(refined.batches))
-        _wait_until(lambda: refinement._batcher.waiting + refined.items == callers * candidates)
+        eventually(lambda: bool(refined.batches), "the first runner holds candidates")
+        eventually(
+            lambda: refinement._batcher.waiting + refined.items == callers * candidates,
+            "every caller's candidates wait",
+        )
         first_gate.release(1000)
-        _wait_until(lambda: bool(looked_at.batches))
-        _wait_until(lambda: output._batcher.waiting + looked_at.items == callers * squares)
+        eventually(lambda: bool(looked_at.batches), "the first runner holds squares")
+        eventually(
+            lambda: output._batcher.waiting + looked_at.items == callers * squares, "every caller's squares wait"
+        )
         second_gate.release(1000)
         answers = [each.result(PATIENCE_SECONDS) for each in found]
 
@@ -344,15 +350,6 @@ def test_callers_share_the_runs_of_the_second_and_third_network(
     assert max(batch[0] for batch in looked_at.batches[1:]) > squares
     for [faces] in answers:
         assert_same(faces, alone, pixels=0.01)
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(PATIENCE_SECONDS * 1000):
-        if condition():
-            return
-        pause.wait(0.001)
-    raise AssertionError("It never happened.")
 
 
 # Crowds.

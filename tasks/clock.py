@@ -1,0 +1,101 @@
+"""The one clock: Redis'. Times that two hosts compare are read from it, so a host whose clock is wrong harms nobody.
+
+`now()` asks no server: it adds the monotonic clock of this process to an offset that is measured against Redis' TIME
+command, at first use and then every REFRESH_SECONDS by a thread of its own. So it neither blocks nor follows this
+host's wall clock, even when that is set. Until Redis has answered once, the wall clock stands in.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+logger = logging.getLogger(__name__)
+
+#: How long a measured offset is used, in seconds: two quartz clocks drift apart by less than a millisecond meanwhile.
+REFRESH_SECONDS: Final = 10.0
+#: Of this many readings the one with the shortest round trip counts (Cristian's algorithm, 1989).
+READINGS: Final = 3
+#: A wall clock that is off by more than this is reported, in seconds.
+TOLERATED_SECONDS: Final = 2.0
+
+
+def redis_time() -> float:
+    """Ask Redis for its time, in seconds since the epoch. Raises what redis raises."""
+    with redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
+    ) as client:
+        client.ping()  # connects, so that the round trip below is only that
+        seconds, microseconds = client.time()
+    return float(seconds) + float(microseconds) / 1e6
+
+
+class SharedClock:
+    """Another host's clock, estimated. Safe to share between threads."""
+
+    def __init__(
+        self,
+        read: Callable[[], float] = redis_time,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`read` asks for that clock and may raise redis.RedisError."""
+        self._read, self._monotonic, self._wall = read, monotonic, wall
+        self._lock = threading.Lock()
+        self._offset: float | None = None
+        self._measured_at = float("-inf")  # by `monotonic`
+
+    def now(self) -> float:
+        """Return seconds since the epoch by that clock. Blocks only at first use, for two seconds at most."""
+        if self._monotonic() - self._measured_at > REFRESH_SECONDS:
+            if self._offset is None:
+                self.measure()
+            else:
+                threading.Thread(target=self.measure, name="clock", daemon=True).start()
+        return self._wall() if self._offset is None else self._monotonic() + self._offset
+
+    def measure(self) -> None:
+        """Measure the offset now. When Redis does not answer, the last one stays. Never raises."""
+        if not self._lock.acquire(blocking=False):
+            return  # somebody else is measuring
+        try:
+            self._measured_at = self._monotonic()
+            self._offset = min(self._reading() for _ in range(READINGS))[1]
+        except redis.RedisError as error:
+            logger.info("Redis does not tell the time: %s", error)
+        finally:
+            self._lock.release()
+
+    def _reading(self) -> tuple[float, float]:
+        """Return a round trip in seconds, and the offset that it shows."""
+        sent_at = self._monotonic()
+        told = self._read()
+        answered_at = self._monotonic()
+        return answered_at - sent_at, told - (sent_at + answered_at) / 2
+
+    @property
+    def wall_offset_seconds(self) -> float:
+        """How far this host's wall clock is ahead of that clock; 0 while that is unknown."""
+        return 0.0 if self._offset is None else self._wall() - (self._monotonic() + self._offset)
+
+
+#: The process' own.
+clock = SharedClock()
+
+
+def now() -> float:
+    """Return the time that all hosts share, in seconds since the epoch."""
+    return clock.now()
+
+
+def utcnow() -> datetime:
+    """Return the time that all hosts share."""
+    return datetime.fromtimestamp(now(), tz=UTC)

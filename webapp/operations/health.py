@@ -3,7 +3,6 @@
 Milvus is judged by what the workers report: the web side never talks to it.
 """
 
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from django.core.files.storage import default_storage, storages
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from tasks import queues
+from tasks import clock, queues
 from tasks.errors import QueueUnavailable
 from tasks.health import inspection, metrics
 from tasks.health.checks import START, HealthReport
@@ -101,7 +100,7 @@ def exposition(health: Health) -> bytes:
         workers=report.workers if report else (),
         recalls=report.recalls if report else (),
         findings=health.findings,
-        now=time.time(),
+        now=clock.now(),
     )
 
 

@@ -39,7 +39,7 @@ QUEUE_BOUND = 4
 PLAN_SIZE = 10_000
 #: How often all photos are scanned for ones without an entry, in seconds.
 FULL_LOOK_SECONDS = 300.0
-#: The most seconds between an outcome's `settled_at` and the moment others see it: a transaction, and differing clocks.
+#: The most seconds between an outcome's `settled_at` and the moment others see it: a transaction.
 UNSEEN_SECONDS = 60.0
 
 

@@ -111,11 +111,15 @@ async def _answer(ticket: Ticket, user: Viewer, wait_seconds: float, client: Sea
         raise Problem.from_error(error) from error
     if result is None:
         if ticket.seconds_left <= 0:
-            raise Problem.from_error(SearchExpired())
+            raise Problem.from_error(SearchExpired(_why_expired(ticket)))
         return None
     if result.error is not None:
         raise Problem.from_info(result.error)
     return await sync_to_async(_join)(result, user, ticket)
+
+
+def _why_expired(ticket: Ticket) -> str:
+    return f"No worker answered this search within {ticket.timeout_seconds:g} s. Please try again."
 
 
 def _join(result: SearchResult, user: Viewer, ticket: Ticket) -> SearchAnswer:

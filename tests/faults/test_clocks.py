@@ -7,8 +7,10 @@ behind; the web and the index worker are ahead, beat and the records worker behi
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from django.conf import settings
 
 from tasks import names, queues
 from tasks.dictionaries import pack_name
-from tasks.health.canaries import KEY_PREFIX, CanaryReport, canary_key
+from tasks.health.canaries import CanaryReport, canary_key
 from tests import pictures
 from tests.clocks import WRONG_SECONDS, wrong_clock
 from tests.faults.invariants import photo_states, wait_until_whole
@@ -45,6 +47,8 @@ SEARCHES = 12
 #: Well below what the clocks are off by.
 ON_TIME_SECONDS = WRONG_SECONDS / 2
 COUNTDOWN_SECONDS = 3.0
+#: Of the estimate of the shared clock on a busy machine.
+INACCURACY_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +75,7 @@ def gallery(service: RunningService) -> str:
     alice = WebClient(service.url)
     gallery = alice.create_gallery("clocks")
     alice.upload(gallery, portraits(4, of="clocks"))
-    states = photo_states
-    service.wait_until(lambda: set(states(service).values()) == {"indexed"}, "every photo is indexed")
+    service.wait_until(lambda: set(photo_states(service).values()) == {"indexed"}, "every photo is indexed")
     alice.close()
     return gallery
 
@@ -127,6 +130,7 @@ def test_what_is_sent_for_later_as_a_retry_is_starts_on_time(
     service: RunningService, sender: str, process: str, task: str, queue: str
 ):
     environment = service.environment | (wrong_clock(CLOCKS[sender]) if CLOCKS[sender] else {})
+    began = time.time()
     sent = subprocess.run(
         [sys.executable, "-c", SEND_LATER, task, queue],
         env=environment,
@@ -137,16 +141,14 @@ def test_what_is_sent_for_later_as_a_retry_is_starts_on_time(
     )
     task_id = sent.stdout.strip()
 
-    def received() -> bool:
-        return f"{task_id}] received" in service.log(process)
+    def logged() -> list[float]:
+        """Return when the worker wrote that it has run it, by the right time."""
+        lines = [line for line in service.log(process).splitlines() if f"{task_id}] succeeded" in line]
+        times = [datetime.fromisoformat(line[:23].replace(",", ".")).timestamp() for line in lines]
+        return [time_ - CLOCKS[WRONG[process]] for time_ in times]
 
-    def done() -> bool:
-        return f"{task_id}] succeeded" in service.log(process)
-
-    eventually(received, "the worker has it")
-    assert not done(), "it does not start early"
-    waited = eventually(done, "it has run")
-    assert waited < ON_TIME_SECONDS
+    eventually(logged, "it has run", patience_seconds=2 * WRONG_SECONDS + ON_TIME_SECONDS)
+    assert COUNTDOWN_SECONDS - INACCURACY_SECONDS <= logged()[0] - began < ON_TIME_SECONDS
 
 
 def test_canaries_pass_every_queue_on_time(service: RunningService):
@@ -157,7 +159,6 @@ def test_canaries_pass_every_queue_on_time(service: RunningService):
         for queue in wanted:
             report = CanaryReport.model_validate_json(cache.get(canary_key(queue)))
             assert 0 <= report.seconds < ON_TIME_SECONDS, report
-    assert KEY_PREFIX in canary_key(queues.RECORDS)
 
 
 def doctor(service: RunningService, **environment: str) -> dict[str, dict[str, Any]]:
@@ -190,8 +191,8 @@ def test_doctor_names_every_wrong_clock_and_finds_nothing_else_wrong(service: Ru
         details=lambda: json.dumps([each for each in found.values() if not each["ok"]], indent=1),
     )
     assert of("search") == pytest.approx([-WRONG_SECONDS, WRONG_SECONDS], abs=2)
-    assert of("index") == of("web") == pytest.approx([WRONG_SECONDS], abs=2)
-    assert of("records") == of("beat") == pytest.approx([-WRONG_SECONDS], abs=2)
+    for kind, clock in (("index", "ahead"), ("web", "ahead"), ("records", "behind"), ("beat", "behind")):
+        assert of(kind) == pytest.approx([CLOCKS[clock]], abs=2)
     assert found["clock"]["ok"]
     [ahead] = [each for name, each in found.items() if name.startswith("clock index-")]
     assert ahead["detail"] == "120 s ahead of Redis'"

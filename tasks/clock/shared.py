@@ -81,7 +81,8 @@ class SharedClock:
             with self._connect() as read:
                 self._offset = min(self._reading(read) for _ in range(READINGS))[1]
         except redis.RedisError as error:
-            logger.info("Redis does not tell the time: %s", error)
+            # Whoever needs Redis says so; a command that does not need it must not complain.
+            logger.debug("Redis does not tell the time: %s", error)
         finally:
             self._lock.release()
         self._warn_when_wrong()

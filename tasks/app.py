@@ -2,10 +2,10 @@
 
 import os
 
-from celery import Celery
-
 from tasks import context, logs, tracing  # noqa: F401  they listen to Celery's signals
 from tasks.beat.schedule import beat_schedule
+from tasks.clock.broker import use_shared_clock
+from tasks.clock.celery import SharedClockCelery
 from tasks.starting import check_settings_or_exit
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
@@ -21,6 +21,7 @@ GPU_TASKS = [
 ]
 RECORD_TASKS = ["webapp.indexing.tasks", "webapp.generations.tasks", "webapp.people.tasks", "webapp.operations.tasks"]
 
-app = Celery("facequeue", include=[*GPU_TASKS, *RECORD_TASKS])
+use_shared_clock()
+app = SharedClockCelery("facequeue", include=[*GPU_TASKS, *RECORD_TASKS])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.beat_schedule = beat_schedule()

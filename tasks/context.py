@@ -5,14 +5,16 @@ the id to its log lines while the task runs.
 """
 
 import re
-import time
 import uuid
 from typing import Any, Final
 
 from celery.signals import before_task_publish, task_postrun, task_prerun
 from structlog.contextvars import bind_contextvars, get_contextvars, reset_contextvars
 
+from tasks import clock
+
 REQUEST_ID: Final = "request_id"
+#: In seconds since the epoch by the shared clock (tasks/clock), like every time that travels.
 SENT_AT: Final = "sent_at"
 
 #: What is accepted as an id from outside: it goes into logs, headers and messages unchanged.
@@ -28,7 +30,7 @@ def request_id(given: str | None = None) -> str:
 def add_headers(headers: dict[str, Any], **_: Any) -> None:
     # A retried message already has the id; one that beat sends gets a new one.
     headers[REQUEST_ID] = get_contextvars().get(REQUEST_ID) or headers.get(REQUEST_ID) or request_id()
-    headers[SENT_AT] = time.time()
+    headers[SENT_AT] = clock.now()
 
 
 #: By the id of a running task: the tokens that unbind its ids.

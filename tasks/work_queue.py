@@ -41,7 +41,7 @@ class WorkQueue(Protocol):
         ...
 
     def left_before(self, queue: str, seconds: float) -> float:
-        """Return a time (time.time()): every message sent before it left the queue at least `seconds` ago.
+        """Return a time by the shared clock: every message sent before it left the queue at least `seconds` ago.
 
         This is a lower bound, and 0 while nothing is known yet. For an empty queue it is the time `seconds` ago: older
         messages have left, if perhaps only just. Raises QueueUnavailable.

@@ -8,7 +8,6 @@ Two beats, or a canary delivered twice, do no harm: of several within half an in
 twice changes nothing.
 """
 
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ import redis
 from django.conf import settings
 from pydantic import BaseModel, ConfigDict
 
+from tasks import clock
 from tasks.config import worker_cache
 from tasks.context import SENT_AT
 from tasks.health.reports import WorkerReport
@@ -28,7 +28,7 @@ LATE_INTERVALS: Final = 4
 
 
 class CanaryReport(BaseModel):
-    """The last canary to arrive: when (time.time()), and how many seconds after it was sent."""
+    """The last canary to arrive: when (by the shared clock), and how many seconds after it was sent."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -38,7 +38,7 @@ class CanaryReport(BaseModel):
 
     @property
     def age_seconds(self) -> float:
-        return max(0.0, time.time() - self.at)
+        return max(0.0, clock.now() - self.at)
 
 
 def canary_key(queue: str) -> str:
@@ -86,7 +86,7 @@ class CanaryLog:
 
     def passed(self, queue: str, request: Any) -> None:
         """Note that the canary of this task request has arrived."""
-        now = time.time()
+        now = clock.now()
         sent_at = getattr(request, SENT_AT, None) or now
         report = CanaryReport(queue=queue, at=now, seconds=max(0.0, now - sent_at))
         self._cache.set(canary_key(queue), report.model_dump_json(), ex=KEPT_SECONDS)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel, ConfigDict
 
 from tasks.health.canaries import CanaryReport, canary_problem
+from tasks.health.clocks import ClockReport, all_clocks, wrong_clocks
 from tasks.health.findings import Finding
 from tasks.health.live_recall import GalleryRecall, recall_problem
 from tasks.health.reports import WorkerReport
@@ -25,6 +26,8 @@ class HealthReport(BaseModel):
     canaries: tuple[CanaryReport, ...] = ()
     #: The match recall of galleries searched lately, in the active collection.
     recalls: tuple[GalleryRecall, ...] = ()
+    #: Of every process that reports its clock, whether right or wrong.
+    clocks: tuple[ClockReport, ...] = ()
     findings: tuple[Finding, ...]
 
     @property
@@ -52,10 +55,15 @@ def judge(
     canaries: tuple[CanaryReport, ...] = (),
     recalls: tuple[GalleryRecall, ...] = (),
     *,
+    clocks: tuple[ClockReport, ...] = (),
     canary_interval_seconds: float = 0.0,
     recall_min: float = 0.0,
 ) -> HealthReport:
-    """Judge the service by the reports, for the pack and collection of `target`."""
+    """Judge the service by the reports, for the pack and collection of `target`.
+
+    `clocks` are the reports of the processes that are no workers.
+    """
+    clocks = tuple(all_clocks(workers, clocks))
     # One worker that reaches the collection is enough to answer searches: show the best report.
     searchers = sorted(
         (worker for worker in workers if search_queue(target.pack) in worker.queues),
@@ -74,6 +82,7 @@ def judge(
         _pack(workers, target),
         *_canaries(canaries, workers, target, interval_seconds=canary_interval_seconds),
         *_live_recall(recalls, least=recall_min),
+        *wrong_clocks(clocks),
     ]
     return HealthReport(
         connection_status=best.connection_status if best else "unknown",
@@ -81,6 +90,7 @@ def judge(
         workers=workers,
         canaries=canaries,
         recalls=recalls,
+        clocks=clocks,
         findings=tuple(findings),
     )
 

@@ -6,6 +6,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from tasks.health.canaries import CanaryReport
+from tasks.health.clocks import ClockReport
 from tasks.health.findings import Finding
 from tasks.health.inspection import QueueStatus
 from tasks.health.live_recall import GalleryRecall
@@ -23,6 +24,7 @@ OBSERVED: Final = {
     "facequeue_worker_memory_bytes": "Resident memory of the worker and its child processes.",
     "facequeue_worker_breaker_open": "1 while the worker's circuit breaker blocks calls to Milvus.",
     "facequeue_match_recall": "Share of the matches of exact search that searches found in the last hour.",
+    "facequeue_clock_offset_seconds": "How far the clock of the process' host is ahead of Redis'.",
     "facequeue_finding_ok": "1 when the check finds nothing wrong; `doctor` says what it means.",
     "facequeue_finding_value": "The number behind the check, where it has one.",
 }
@@ -34,10 +36,11 @@ def observed(
     canaries: tuple[CanaryReport, ...],
     workers: tuple[WorkerReport, ...],
     recalls: tuple[GalleryRecall, ...] = (),
+    clocks: Sequence[ClockReport] = (),
     findings: tuple[Finding, ...] = (),
     now: float,
 ) -> bytes:
-    """Return queues, canaries, workers and findings in Prometheus' text format. `now` is time.time()."""
+    """Return queues, canaries, workers and findings in Prometheus' text format. `now` is by the shared clock."""
     registry = CollectorRegistry()
     gauges = {name: Gauge(name, text, _labels(name), registry=registry) for name, text in OBSERVED.items()}
     for queue in queues:
@@ -53,6 +56,8 @@ def observed(
         gauges["facequeue_worker_active_tasks"].labels(*who).set(worker.active_tasks)
         gauges["facequeue_worker_memory_bytes"].labels(*who).set(worker.memory_mb * 1024 * 1024)
         gauges["facequeue_worker_breaker_open"].labels(*who).set(worker.breaker == "open")
+    for clock in clocks:
+        gauges["facequeue_clock_offset_seconds"].labels(clock.process).set(clock.offset_seconds)
     for each in recalls:
         gauges["facequeue_match_recall"].labels(each.gallery_id).set(each.recall)
     for finding in findings:
@@ -66,6 +71,8 @@ def _labels(name: str) -> list[str]:
     """Return the labels of a metric of OBSERVED."""
     if name == "facequeue_match_recall":
         return ["gallery"]
+    if name == "facequeue_clock_offset_seconds":
+        return ["process"]
     if "_finding_" in name:
         return ["finding"]
     return ["worker", "role"] if "_worker_" in name else ["queue"]

@@ -1,7 +1,6 @@
 """The queue seen from outside: Redis itself, what waits in each queue and for how long, and whether beat ticks."""
 
 import json
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +9,7 @@ import redis
 from celery.exceptions import OperationalError as CeleryOperationalError
 from kombu.exceptions import OperationalError
 
+from tasks import clock
 from tasks.app import app
 from tasks.context import SENT_AT
 from tasks.errors import QueueUnavailable
@@ -87,7 +87,7 @@ def _status(channel: Any, queue: str) -> QueueStatus:
         pipeline.lindex(key, -1)
     answers = pipeline.execute()
     sent_at = [time_ for message in answers[1::2] if message and (time_ := _sent_at(message))]
-    oldest_seconds = max(0.0, time.time() - min(sent_at)) if sent_at else None
+    oldest_seconds = max(0.0, clock.now() - min(sent_at)) if sent_at else None
     return QueueStatus(name=queue, waiting=sum(answers[::2]), oldest_seconds=oldest_seconds)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from celery.signals import task_postrun
 from pydantic import BaseModel, ConfigDict
 
-from tasks import names
+from tasks import clock, names
 from tasks.context import SENT_AT
 
 #: Searches older than this many seconds are ignored.
@@ -59,4 +59,4 @@ recent_searches = RecentSearches()
 @task_postrun.connect
 def _note(task: Any, **_: Any) -> None:
     if task.name == names.SEARCH_FACES and (sent_at := getattr(task.request, SENT_AT, None)):
-        recent_searches.record(max(0.0, time.time() - sent_at))
+        recent_searches.record(max(0.0, clock.now() - sent_at))

@@ -5,7 +5,6 @@ because one measurement rests on few searches. The search worker that takes the 
 answered itself.
 """
 
-import time
 from collections import defaultdict
 from collections.abc import Awaitable, Iterable, Sequence
 from statistics import fmean
@@ -14,6 +13,8 @@ from typing import Final, cast
 import redis
 import redis.asyncio
 from pydantic import BaseModel, ConfigDict
+
+from tasks import clock
 
 KEY_PREFIX: Final = "facequeue:live-recall:"
 #: Measurements older than this many seconds are ignored.
@@ -25,12 +26,12 @@ MOST_KEPT: Final = 50
 class _Measurement(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    at: float  # time.time()
+    at: float  # by the shared clock
     recalls: dict[str, float]
 
 
 class GalleryRecall(BaseModel):
-    """The share of their matches that recent searches in a gallery found, 0..1, and when (time.time())."""
+    """The share of their matches that recent searches in a gallery found, 0..1, and when (by the shared clock)."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -47,7 +48,7 @@ def publish(cache: redis.Redis, collection: str, recalls: dict[str, float]) -> N
     """Add a measurement, match recall by gallery. Raises what redis raises."""
     key = recall_key(collection)
     with cache.pipeline() as pipeline:
-        pipeline.lpush(key, _Measurement(at=time.time(), recalls=recalls).model_dump_json())
+        pipeline.lpush(key, _Measurement(at=clock.now(), recalls=recalls).model_dump_json())
         pipeline.ltrim(key, 0, MOST_KEPT - 1)
         pipeline.expire(key, KEPT_SECONDS)
         pipeline.execute()
@@ -72,7 +73,7 @@ def recall_problem(recalls: Sequence[GalleryRecall], *, least: float) -> str:
 
 
 def _means(values: Iterable[bytes]) -> tuple[GalleryRecall, ...]:
-    since = time.time() - KEPT_SECONDS
+    since = clock.now() - KEPT_SECONDS
     measured: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
     for measurement in map(_Measurement.model_validate_json, values):
         if measurement.at >= since:

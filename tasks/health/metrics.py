@@ -13,6 +13,7 @@ from typing import Any, Final
 from celery.signals import task_postrun, task_prerun, task_revoked
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+from tasks import clock
 from tasks.context import SENT_AT
 from worker.errors import FaceQueueError
 from worker.metrics import Stage
@@ -91,7 +92,7 @@ def note_start(task_id: str, task: Any, **_: Any) -> None:
     sent_at = getattr(task.request, SENT_AT, None)
     # A message with an ETA is meant to wait.
     if sent_at is not None and task.request.eta is None:
-        QUEUE_WAIT.labels(task.name).observe(max(0.0, time.time() - sent_at))
+        QUEUE_WAIT.labels(task.name).observe(max(0.0, clock.now() - sent_at))
 
 
 @task_postrun.connect

@@ -34,9 +34,11 @@ class WorkerReport(BaseModel):
     role: str = ""
     #: Of facequeue, celery and, for GPU workers, onnxruntime.
     versions: dict[str, str] = Field(default_factory=dict)
-    #: time.time() of the process' start, and of this report.
+    #: When the process started, and the time of this report, in seconds since the epoch by the shared clock.
     started_at: float = 0.0
     reported_at: float = 0.0
+    #: How far its host's clock is ahead of Redis'; negative when it is behind.
+    clock_offset_seconds: float = 0.0
     #: How many tasks it can run at a time, is running, and has reserved.
     concurrency: int = 0
     active_tasks: int = 0

@@ -23,7 +23,7 @@ class CheckRequest(Message):
     first: str
     last: str
     face_ids: tuple[str, ...]
-    #: time.time() just before they were read from the database.
+    #: By the shared clock, just before they were read from the database.
     known_at: float
     repairs: bool = False
 

@@ -5,13 +5,13 @@ them and on Redis. No worker runs here: the caller takes the messages and sets t
 """
 
 import threading
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from tasks import clock as shared_clock
 from tasks.errors import QueueUnavailable
 from tasks.health.checks import HealthReport, judge, unreachable
 from tasks.health.inspection import QueueStatus
@@ -42,7 +42,7 @@ class SentMessage:
 class MemoryWorkQueue(WorkQueue):
     """A work queue whose messages wait until the caller takes them."""
 
-    def __init__(self, *, are_workers_idle: bool = False, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, are_workers_idle: bool = False, clock: Callable[[], float] = shared_clock.now) -> None:
         self._lock = threading.Lock()
         self.clock = clock
         #: Idle workers take each message as it is sent, so that none waits. Messages that are already waiting stay.

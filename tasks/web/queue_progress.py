@@ -8,11 +8,11 @@ Messages that a worker returns or sends again break this order. Then more messag
 some that count as lost are sent twice, which does no harm.
 """
 
-import time
 from typing import Final, NamedTuple
 
 import redis
 
+from tasks import clock
 from tasks.config import worker_cache
 from tasks.health.inspection import queue_statuses
 
@@ -22,21 +22,21 @@ KEPT_SECONDS: Final = 24 * 3600
 
 
 class Mark(NamedTuple):
-    """At the time `seen_at`, the oldest message that waited had been sent at `oldest_sent_at` (both time.time())."""
+    """At the time `seen_at`, the oldest message that waited had been sent at `oldest_sent_at`."""
 
     seen_at: float
     oldest_sent_at: float
 
 
 def left_queue(queue: str, seconds: float) -> float:
-    """Return a time (time.time()): messages sent before it left the queue at least `seconds` ago.
+    """Return a time by the shared clock: messages sent before it left the queue at least `seconds` ago.
 
     For a queue that is never empty this advances once every `seconds`; in between it is 0. `seconds` are also
-    subtracted as a margin for clocks that differ and for senders that note the time before they send. For an empty
+    subtracted as a margin for senders that note the time before they send. For an empty
     queue it is the time `seconds` ago: older messages have left, if perhaps only just. Raises QueueUnavailable.
     """
     [status] = queue_statuses([queue])
-    now = time.time()
+    now = clock.now()
     if not status.waiting:
         return now - seconds
     if status.oldest_seconds is None:

@@ -23,7 +23,7 @@ from redis.retry import Retry
 from tasks import queues
 from tasks.config import QUERY_IMAGE_GRACE_SECONDS, QueueConfig
 from tasks.errors import NoAnswer, QueueUnavailable, SearchExpired
-from tasks.health import canaries, checks, live_recall, metrics, reports
+from tasks.health import canaries, checks, clocks, live_recall, metrics, reports
 from tasks.health.checks import HealthReport
 from tasks.messages.base import ErrorInfo, Target
 from tasks.messages.search import SearchedFaces, SearchRequest, SearchResult
@@ -193,6 +193,7 @@ class SearchClient(Searches):
             names_ = (*queues.gpu_queues(target.pack), queues.RECORDS)
             passed = await self._cache.mget([canaries.canary_key(queue) for queue in names_])
             recalls = await live_recall.published(self._cache, target.collection)
+            reported_clocks = await clocks.published(self._cache)
         except redis.RedisError:
             return checks.unreachable()
         workers = tuple(reports.WorkerReport.model_validate_json(value) for value in values if value)
@@ -202,6 +203,7 @@ class SearchClient(Searches):
             target,
             passed_canaries,
             recalls,
+            clocks=reported_clocks,
             canary_interval_seconds=self._config.canary_interval_seconds,
             recall_min=self._config.recall_min,
         )
@@ -249,7 +251,13 @@ def _search_result(meta: Meta) -> SearchResult:
     if meta["status"] == "SUCCESS":
         return SearchResult.from_json(meta["result"])
     if meta["status"] == "REVOKED":
-        error = ErrorInfo(code=SearchExpired.code, message=SearchExpired.sentence)
+        error = ErrorInfo(code=SearchExpired.code, message=_why_expired(meta))
     else:
         error = ErrorInfo(code="internal", message="The search failed in the worker; its log says why.")
     return SearchResult(error=error)
+
+
+def _why_expired(meta: Meta) -> str:
+    """Complete what the worker stored with a search that it did not run (tasks/clock/requests.py)."""
+    [reason] = meta["result"]["exc_message"]
+    return f"This search {reason}. Please try again."

@@ -13,7 +13,7 @@ import psutil
 from celery.worker import state as celery_state
 from django.conf import settings
 
-from tasks import targets
+from tasks import clock, targets
 from tasks.config import worker_cache
 from tasks.dictionaries import monitoring_config, pack_name
 from tasks.health import metrics
@@ -62,6 +62,7 @@ class WorkerState:
         #: Why it cannot work yet; empty once everything is open.
         self._not_open = STARTING
         self._process = psutil.Process()
+        self._started = time.monotonic()
         self.concurrency = 0
         self.name = ""
         self.queues: tuple[str, ...] = ()
@@ -175,14 +176,16 @@ class WorkerState:
 
     def _describe_process(self) -> dict[str, Any]:
         """Return the part of the report that every kind of worker has."""
+        now = clock.now()
         return {
             "name": self.name,
             "pid": os.getpid(),
             "queues": self.queues,
             "role": self.role,
             "versions": _versions(with_engine=self._indexes is not None),
-            "started_at": self._process.create_time(),
-            "reported_at": time.time(),
+            "started_at": now - (time.monotonic() - self._started),
+            "reported_at": now,
+            "clock_offset_seconds": clock.clock.wall_offset_seconds,
             "concurrency": self.concurrency,
             "active_tasks": len(celery_state.active_requests),
             "reserved_tasks": len(celery_state.reserved_requests),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 
-from tasks import targets
+from tasks import clock, targets
 from tasks.errors import QueueUnavailable
 from tasks.health.reports import WorkerReport, report_key
 from tasks.messages.base import Message, Target
@@ -162,14 +162,14 @@ def waiting(queue: WorkQueue, name: str = INDEX) -> int:
 
 
 def test_statuses_come_in_the_order_of_the_queues(queue: WorkQueue) -> None:
-    began = time.time()
+    began = clock.now()
     queue.send(a_request(), queue=REINDEX)
     queue.send(a_request(), queue=REINDEX)
     reindex, index = queue.statuses([REINDEX, INDEX])
     assert (reindex.name, reindex.waiting, index.name, index.waiting) == (REINDEX, 2, INDEX, 0)
     assert index.oldest_seconds is None
     assert reindex.oldest_seconds is not None
-    assert 0 <= reindex.oldest_seconds <= time.time() - began
+    assert 0 <= reindex.oldest_seconds <= clock.now() - began
     assert queue.statuses([]) == []
 
 
@@ -183,12 +183,12 @@ def test_a_message_that_a_worker_has_taken_does_not_wait(sides: Sides) -> None:
 def test_an_empty_queue_was_left_by_all_but_the_latest_messages(sides: Sides) -> None:
     sides.queue.send(a_request(), queue=INDEX)
     sides.take(INDEX)
-    before = time.time()
-    assert before - 5 <= sides.queue.left_before(INDEX, 5) <= time.time() - 5
+    before = clock.now()
+    assert before - 5 <= sides.queue.left_before(INDEX, 5) <= clock.now() - 5
 
 
 def test_a_waiting_message_never_counts_as_left(queue: WorkQueue) -> None:
-    before = time.time()
+    before = clock.now()
     queue.send(a_request(), queue=INDEX)
     assert queue.left_before(INDEX, 0.01) < before
     time.sleep(0.02)
@@ -198,20 +198,20 @@ def test_a_waiting_message_never_counts_as_left(queue: WorkQueue) -> None:
 def test_a_queue_that_is_never_empty_shows_in_time_what_left_it(sides: Sides) -> None:
     seconds = 0.05
     sides.queue.send(a_request("first"), queue=INDEX)
-    between = time.time()
+    between = clock.now()
     sides.queue.send(a_request("second"), queue=INDEX)
     sides.take(INDEX)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (left := sides.queue.left_before(INDEX, seconds)) < between - seconds:
         assert time.monotonic() < deadline, "the first message never counts as left"
         time.sleep(0.01)
-    assert left <= time.time() - seconds
+    assert left <= clock.now() - seconds
 
 
 def test_a_patient_caller_is_not_disturbed_by_an_impatient_one(sides: Sides) -> None:
     patient, impatient = 0.5, 0.01
     sides.queue.send(a_request("first"), queue=INDEX)
-    between = time.time()
+    between = clock.now()
     sides.queue.send(a_request("second"), queue=INDEX)
     sides.take(INDEX)
     deadline = time.monotonic() + PATIENCE_SECONDS

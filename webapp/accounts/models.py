@@ -2,11 +2,13 @@
 
 from django.db import models
 
+from tasks import clock
+
 
 class AuditEntry(models.Model):
     """An action that others must be able to look up. Rows are added, never changed."""
 
-    at = models.DateTimeField(auto_now_add=True)
+    at = models.DateTimeField(default=clock.utcnow, editable=False)
     #: A user name or a command, as text: the entry outlives the user.
     actor = models.CharField(max_length=150)
     action = models.CharField(max_length=50)

@@ -38,6 +38,7 @@ check_settings_or_exit()
 django.setup(set_prefix=False)
 
 # Their modules read the settings, so they are imported after setup.
+from tasks.health.clocks import clock_reports  # noqa: E402
 from tasks.web.search_client import SearchClient, search_client, set_search_client  # noqa: E402
 from webapp.config import urls as _urls  # noqa: E402, F401 - now, not during the first request
 from webapp.generations.selectors import ActiveTarget  # noqa: E402
@@ -57,13 +58,14 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 async def _lifespan(receive: Any, send: Any) -> None:
     """Hold the service open between the server's startup and shutdown messages."""
     await receive()
-    async with SearchClient(active_target=ActiveTarget()) as service:
-        set_search_client(service)
-        _spare_the_collector()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        set_search_client(None)
-    await send({"type": "lifespan.shutdown.complete"})
+    with clock_reports("web"):  # blocks while nobody is served yet, or any more
+        async with SearchClient(active_target=ActiveTarget()) as service:
+            set_search_client(service)
+            _spare_the_collector()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            set_search_client(None)
+        await send({"type": "lifespan.shutdown.complete"})
 
 
 def _spare_the_collector() -> None:

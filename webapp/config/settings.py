@@ -149,6 +149,7 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = True  # straight from the apps' folders: no collectstatic step to forget
 WHITENOISE_AUTOREFRESH = False
+SESSION_ENGINE = "webapp.accounts.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True

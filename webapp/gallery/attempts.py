@@ -16,7 +16,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Subquery, TextField, Value
 from django.db.models.functions import Concat
-from django.utils import timezone
+
+from tasks import clock
 
 PENDING, FAILED = "pending", "failed"
 GAVE_UP = "gave_up"
@@ -38,7 +39,7 @@ class AttemptedQuerySet(models.QuerySet[Row]):
 
     def claim(self, rows: Collection[Row]) -> None:
         """Mark rows that this transaction has locked as sent, and count the attempt."""
-        now = timezone.now()
+        now = clock.utcnow()
         claimed = self.filter(pk__in=[row.pk for row in rows], state=PENDING)
         claimed.update(enqueued_at=now, attempts=F("attempts") + 1)
         for row in rows:
@@ -68,7 +69,7 @@ class AttemptedQuerySet(models.QuerySet[Row]):
         pending = self.filter(state=PENDING)
         sentence = f"No worker finished this photo in {settings.INDEX_MAX_ATTEMPTS} attempts"
         parts = (Value(f"{sentence}; the last one: "), F("message"), Value(" ("), F("code"), Value(")"))
-        given_up: dict[str, Any] = {"state": FAILED, "code": GAVE_UP, "settled_at": timezone.now()}
+        given_up: dict[str, Any] = {"state": FAILED, "code": GAVE_UP, "settled_at": clock.utcnow()}
         explained = pending.exclude(code="").update(message=Concat(*parts, output_field=TextField()), **given_up)
         return explained + pending.filter(code="").update(message=f"{sentence}.", **given_up)
 

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from tasks import clock
 from webapp.gallery.attempts import Attempted
 
 #: The code of a photo whose import was cancelled before it was indexed.
@@ -21,7 +22,7 @@ class Gallery(models.Model):
     name = models.CharField(max_length=100)
     #: Set once its owner has deleted it; the row is deleted with the last photo.
     deleting = models.BooleanField(default=False)
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=clock.utcnow, editable=False)
 
     class Meta:
         ordering = ["name"]
@@ -64,7 +65,7 @@ class Photo(Attempted):
     job = models.ForeignKey(
         "jobs.Job", on_delete=models.SET_NULL, null=True, blank=True, related_name="photos", db_index=False
     )
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=clock.utcnow, editable=False)
 
     class Meta:
         ordering = ["-created", "id"]

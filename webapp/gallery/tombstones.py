@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from uuid import UUID
 
-from django.utils import timezone
-
+from tasks import clock
 from webapp.gallery.models import Tombstone
 
 
 def tombstones_set(photos: Mapping[UUID, UUID]) -> None:
     """Create or renew a tombstone for each photo; `photos` maps photo ids to gallery ids."""
-    now = timezone.now()
+    now = clock.utcnow()
     Tombstone.objects.bulk_create(
         [
             Tombstone(photo_id=photo_id, gallery_id=gallery_id, deleted_at=now)

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
-from django.utils import timezone
 
+from tasks import clock
 from tasks.messages.generations import Copied
 from tasks.messages.indexing import PhotoOutcomeInfo
 from webapp.gallery.attempts import outcome_of
@@ -55,7 +55,7 @@ def outcome_enter(*, generation: Generation, photo: Photo, outcome: PhotoOutcome
     if outcome.state == "failed" and entry.state in (Entry.State.INDEXED, Entry.State.NO_FACES):
         return entry
     entry.state, entry.code, entry.message = Entry.State(outcome.state), outcome.code, outcome.message
-    entry.settled_at = timezone.now()
+    entry.settled_at = clock.utcnow()
     entry.save(update_fields=["state", "code", "message", "settled_at"])
     if outcome.state == "failed":
         return entry  # the collection still holds the faces it found earlier, if any
@@ -124,5 +124,5 @@ def copy_enter(*, generation: Generation, source: Generation, copied: Copied) ->
             batch_size=BATCH_SIZE,
         )
         same = Entry.objects.filter(generation=source, photo=OuterRef("photo")).exclude(state=Entry.State.PENDING)
-        pending.filter(Exists(same)).update(**outcome_of(same) | {"settled_at": timezone.now()})
+        pending.filter(Exists(same)).update(**outcome_of(same) | {"settled_at": clock.utcnow()})
     return True

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
+from tasks import clock
 from tasks.messages.generations import Measured, MeasureRequest
 from tasks.queues import index_queue, reindex_queue
 from tasks.work_queue import work_queue
@@ -53,7 +53,7 @@ def _is_due(generation: Generation, requested_at: datetime, *, has_passed: bool)
         return all(is_lost(requested_at, queue) for queue in queues)
     longest_seconds = max(answer.get("seconds", 0.0) for answer in answers)
     patience_seconds = RENEWED_SECONDS if has_passed else max(AGAIN_SECONDS, PAUSE_FACTOR * longest_seconds)
-    return timezone.now() - requested_at > timedelta(seconds=patience_seconds)
+    return clock.utcnow() - requested_at > timedelta(seconds=patience_seconds)
 
 
 def is_lost(requested_at: datetime, queue: str) -> bool:
@@ -70,7 +70,7 @@ def measurement_start(generation: Generation) -> None:
     """Send requests to measure this generation's collection and the active one. Raises QueueUnavailable."""
     active = selectors.active_generation()
     face_ids = _sample(generation, active)
-    generation.measuring, generation.measured_at = str(uuid.uuid4()), timezone.now()
+    generation.measuring, generation.measured_at = str(uuid.uuid4()), clock.utcnow()
     generation.save(update_fields=["measuring", "measured_at"])
     # Whoever changes them from now on also forgets the run; until now they may have changed.
     generation.refresh_from_db(fields=["search_params"])

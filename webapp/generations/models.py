@@ -6,6 +6,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 
+from tasks import clock
 from tasks.messages.base import IndexSettings, Target
 from webapp.gallery.attempts import Attempted
 
@@ -60,7 +61,7 @@ class Generation(models.Model):
     measurements = models.JSONField(default=dict, blank=True)
     #: Its collection is being dropped.
     is_dropping = models.BooleanField(default=False)
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=clock.utcnow, editable=False)
     activated_at = models.DateTimeField(null=True, blank=True)
     retired_at = models.DateTimeField(null=True, blank=True)
 
@@ -145,7 +146,7 @@ class Check(models.Model):
     run_id = models.UUIDField(default=uuid.uuid4, editable=False)
     #: Whether differences are repaired.
     is_repair = models.BooleanField(default=False)
-    started_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(default=clock.utcnow, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
     #: The current range: its gallery and first photo id. None: faces that belong to no gallery.
     gallery_id = models.UUIDField(null=True, blank=True)

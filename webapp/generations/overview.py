@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Count
-from django.utils import timezone
 
+from tasks import clock
 from tasks.health.reports import WorkerReport
 from tasks.queues import gpu_queues
 from tasks.work_queue import work_queue
@@ -120,7 +120,7 @@ def pack_workers(packs: Iterable[str], reports: Sequence[WorkerReport]) -> list[
 
 
 def _overviews(generations: Sequence[Generation]) -> list[Overview]:
-    now, reports = timezone.now(), work_queue().worker_reports()
+    now, reports = clock.utcnow(), work_queue().worker_reports()
     progress = selectors.progress_of_each(generations)
     rates = _rates(generations, now)
     workers = {each.pack: each for each in pack_workers((each.pack for each in generations), reports)}

@@ -10,8 +10,8 @@ from typing import Any, cast
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 from django.db.models import Count, Exists, OuterRef, QuerySet
-from django.utils import timezone
 
+from tasks import clock
 from tasks.messages.base import Target
 from tasks.targets import LiveTargets, default_target
 from webapp.gallery.models import Face, Photo
@@ -148,7 +148,7 @@ def progress_of_each(generations: Sequence[Generation]) -> dict[int, GenerationP
 
 
 def _following_since() -> datetime:
-    return timezone.now() - timedelta(seconds=FOLLOWING_SECONDS)
+    return clock.utcnow() - timedelta(seconds=FOLLOWING_SECONDS)
 
 
 def face_count(generation: Generation) -> int:

@@ -8,8 +8,8 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
+from tasks import clock
 from tasks.errors import QueueUnavailable
 from tasks.messages.generations import DropRequest
 from tasks.queues import index_queue
@@ -131,7 +131,7 @@ def _switch(
     if refused := [gate for gate in closed if gate.name not in override]:
         reasons = " ".join(f"{gate.name}: {gate.detail}" for gate in refused)
         raise Problem("gate_closed", f"{generation} is not activated. {reasons}", status=409)
-    now = timezone.now()
+    now = clock.utcnow()
     with transaction.atomic(durable=True):
         live = {each.pk: each for each in Generation.objects.select_for_update().all()}
         chosen = live.get(generation.pk)
@@ -175,14 +175,14 @@ def generation_drop(*, generation: Generation, actor: str) -> str:
 
 def drop_send(generation: Generation) -> None:
     """Ask a worker to drop the collection. Raises QueueUnavailable."""
-    Generation.objects.filter(pk=generation.pk).update(fed_at=timezone.now())
+    Generation.objects.filter(pk=generation.pk).update(fed_at=clock.utcnow())
     queue = index_queue(selectors.active_generation().pack)
     work_queue().send(DropRequest(target=generation.target), queue=queue)
 
 
 def drops_send_again() -> None:
     """Send again the requests that no worker has answered in time. Raises QueueUnavailable."""
-    since = timezone.now() - timedelta(seconds=settings.INDEX_LEASE_SECONDS)
+    since = clock.utcnow() - timedelta(seconds=settings.INDEX_LEASE_SECONDS)
     for generation in Generation.objects.filter(is_dropping=True, fed_at__lt=since):
         drop_send(generation)
 

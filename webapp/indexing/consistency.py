@@ -8,7 +8,6 @@ Photos that are being written at the same time would seem to differ. So the chec
 well before the database was read and have not changed when the answer arrives; the others are left to the next check.
 """
 
-import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
+from tasks import clock
 from tasks.messages.consistency import Checked, CheckRequest, OrphanInfo, StrayRequest
 from tasks.queues import reindex_queue
 from tasks.work_queue import work_queue
@@ -76,7 +75,7 @@ def check_start(*, generation: Generation, actor: str, is_repair: bool = False) 
 
 def checks_send_again() -> None:
     """Send the current range of each check, unless it was sent recently. Raises QueueUnavailable."""
-    since = timezone.now() - timedelta(seconds=settings.INDEX_LEASE_SECONDS)
+    since = clock.utcnow() - timedelta(seconds=settings.INDEX_LEASE_SECONDS)
     running = Check.objects.filter(finished_at=None, generation__is_dropping=False).select_related("generation")
     for check in running.exclude(sent_at__gte=since):
         _send(check)
@@ -105,7 +104,7 @@ def check_record(*, checked: Checked) -> None:
 
 
 def _send(check: Check) -> None:
-    known_at = time.time()
+    known_at = clock.now()
     gallery_id = check.gallery_id
     request = _request(check, gallery_id, known_at) if gallery_id else _stray_request(check, known_at)
     queue = reindex_queue(request.target.pack)
@@ -163,7 +162,7 @@ def _count_and_move(checked: Checked, found: _Differences) -> bool:
     check.face_count += checked.face_count
     check.sent_at = None
     if check.gallery_id is None:
-        check.finished_at = timezone.now()
+        check.finished_at = clock.utcnow()
     elif checked.last < LAST_ID:
         check.first = str(UUID(int=UUID(checked.last).int + 1))
     else:

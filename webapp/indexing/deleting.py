@@ -6,8 +6,8 @@ from uuid import UUID
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
+from tasks import clock
 from webapp.gallery.models import Gallery, Photo, Tombstone
 from webapp.gallery.tombstones import tombstones_set
 from webapp.indexing import dispatch
@@ -42,7 +42,7 @@ def _mark_for_deletion(gallery: Gallery, photos: QuerySet[Photo]) -> list[UUID]:
     kept = photos.exclude(state=State.DELETING)
     found = list(kept.select_for_update().values_list("id", flat=True))
     job = job_start(kind=Job.Kind.DELETE, gallery=gallery, total=len(found)) if len(found) > 1 else None
-    kept.update(state=State.DELETING, enqueued_at=timezone.now(), job=job)
+    kept.update(state=State.DELETING, enqueued_at=clock.utcnow(), job=job)
     return found
 
 
@@ -73,7 +73,7 @@ def _index_again(photo_ids: Sequence[UUID | str]) -> None:
     wanted = Photo.objects.filter(id__in=photo_ids, state__in=(State.PENDING, State.INDEXED), enqueued_at__isnull=False)
     for photo in wanted:
         with transaction.atomic():
-            if not wanted.filter(id=photo.id).update(state=State.PENDING, enqueued_at=timezone.now()):
+            if not wanted.filter(id=photo.id).update(state=State.PENDING, enqueued_at=clock.utcnow()):
                 continue
             photo.entries.all().delete()  # what they say is no longer true
         dispatch.enqueue_index([photo])

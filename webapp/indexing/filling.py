@@ -16,8 +16,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
+from tasks import clock
 from tasks.health.reports import WorkerReport
 from tasks.messages.generations import Copied, CopyRequest
 from tasks.queues import reindex_queue
@@ -39,7 +39,7 @@ QUEUE_BOUND = 4
 PLAN_SIZE = 10_000
 #: How often all photos are scanned for ones without an entry, in seconds.
 FULL_LOOK_SECONDS = 300.0
-#: The most seconds between an outcome's `settled_at` and the moment others see it: a transaction, and differing clocks.
+#: The most seconds between an outcome's `settled_at` and the moment others see it: a transaction.
 UNSEEN_SECONDS = 60.0
 
 
@@ -61,7 +61,7 @@ def generations_advance() -> None:
 
 def generation_feed(generation: Generation, reports: Sequence[WorkerReport]) -> int:
     """Send as many photos to the generation as its rate and its queue allow; return how many."""
-    now = timezone.now()
+    now = clock.utcnow()
     [status] = work_queue().statuses([reindex_queue(generation.pack)])
     if status.waiting == 0:
         _send_stale_again(generation, now)
@@ -81,7 +81,7 @@ def copy_record(*, copied: Copied) -> None:
     generation, source = (selectors.generation_of(name) for name in (copied.collection, copied.source))
     if generation is None or source is None or not copy_enter(generation=generation, source=source, copied=copied):
         return
-    since = timezone.now() - timedelta(seconds=settings.VISIBILITY_TIMEOUT_SECONDS)
+    since = clock.utcnow() - timedelta(seconds=settings.VISIBILITY_TIMEOUT_SECONDS)
     deleted = Tombstone.objects.filter(
         gallery_id=copied.gallery_id, photo_id__gte=copied.first, photo_id__lte=copied.last, deleted_at__gte=since
     )
@@ -147,7 +147,7 @@ def _feed_copies(generation: Generation, source: Generation, room: int, allowed:
         )
         work_queue().send(request, queue=reindex_queue(generation.pack))
 
-    claimed = _claim(generation, min(allowed, room * COPY_CHUNK_PHOTOS), timezone.now())
+    claimed = _claim(generation, min(allowed, room * COPY_CHUNK_PHOTOS), clock.utcnow())
     messages = messages_of(claimed, COPY_CHUNK_PHOTOS, isolate=False)
     return dispatch.send_claimed(generation.entries.all(), list(messages), send)
 

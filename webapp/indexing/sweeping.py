@@ -9,8 +9,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
+from tasks import clock
 from webapp.gallery.models import Photo, Tombstone
 from webapp.indexing import dispatch
 from webapp.indexing.feeding import index_queue_feed
@@ -45,7 +45,7 @@ def _removals_send_again(sent_before: datetime) -> int:
     stale = Photo.objects.filter(state=Photo.State.DELETING, enqueued_at__lt=sent_before)
     with transaction.atomic(durable=True):
         deleting = list(stale.select_for_update()[:SWEEP_SIZE])
-        Photo.objects.filter(id__in=[photo.id for photo in deleting]).update(enqueued_at=timezone.now())
+        Photo.objects.filter(id__in=[photo.id for photo in deleting]).update(enqueued_at=clock.utcnow())
     _remove((photo.gallery_id, photo.id) for photo in deleting)
     return len(deleting)
 
@@ -56,7 +56,7 @@ def _tombstones_clear(sent_before: datetime) -> None:
     None can after the visibility timeout: by then the queue has delivered again what a dead worker held. A removal that
     is never confirmed is sent again, as for a stale photo.
     """
-    now = timezone.now()
+    now = clock.utcnow()
     silent_since = now - timedelta(seconds=settings.VISIBILITY_TIMEOUT_SECONDS)
     due = Q(removal_sent_at=None, deleted_at__lt=silent_since) | Q(removal_sent_at__lt=sent_before)
     tombstones = list(Tombstone.objects.filter(due)[:SWEEP_SIZE])

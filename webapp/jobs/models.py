@@ -5,6 +5,8 @@ import uuid
 from django.conf import settings
 from django.db import models
 
+from tasks import clock
+
 
 class Job(models.Model):
     """Work on many photos that one request or command started. A search is not a job: it has a ticket instead.
@@ -33,7 +35,7 @@ class Job(models.Model):
     total = models.PositiveIntegerField(default=0)
     #: Until then more photos may be added, so the job is not finished even if nothing is pending.
     open_until = models.DateTimeField(null=True, blank=True)
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=clock.utcnow, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

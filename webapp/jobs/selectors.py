@@ -8,8 +8,8 @@ from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Count, Q, QuerySet
-from django.utils import timezone
 
+from tasks import clock
 from webapp.gallery.models import CANCELLED, UNSETTLED, Photo
 from webapp.http.problems import not_found
 from webapp.jobs.models import Job
@@ -68,7 +68,7 @@ def progress_of(job: Job) -> JobProgress:
 
 def progress_of_each(jobs: Sequence[Job]) -> dict[UUID, JobProgress]:
     """Count for many jobs in one query."""
-    now = timezone.now()
+    now = clock.utcnow()
     cancelled = Q(state=State.FAILED, code=CANCELLED)
     rows = (
         Photo.objects.filter(job__in=[job.id for job in jobs])

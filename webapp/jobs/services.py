@@ -10,8 +10,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.utils import timezone
 
+from tasks import clock
 from webapp.gallery.models import CANCELLED, UNSETTLED, Gallery, Photo
 from webapp.gallery.tombstones import tombstones_set
 from webapp.http.problems import Problem
@@ -35,7 +35,7 @@ def job_is_saved(job: Job) -> bool:
 
 def photo_count_in(*, job: Job) -> None:
     """Count one more photo in the job, in the caller's transaction. Raises Problem when the job is over."""
-    open_until = timezone.now() + timedelta(seconds=OPEN_SECONDS)
+    open_until = clock.utcnow() + timedelta(seconds=OPEN_SECONDS)
     if not job_is_saved(job):
         job.total, job.open_until = 1, open_until
         job.save(force_insert=True)
@@ -59,7 +59,7 @@ def job_start(*, kind: Job.Kind, gallery: Gallery, total: int) -> Job:
 
 def jobs_finish(job_ids: Iterable[UUID] | None = None) -> int:
     """Finish the jobs that have nothing left to do, among those given or all; return how many. May run at any time."""
-    now = timezone.now()
+    now = clock.utcnow()
     unsettled = Photo.objects.filter(job=OuterRef("id"), state__in=UNSETTLED).order_by()
     closed = Q(open_until=None) | Q(open_until__lt=now)
     done = Job.objects.filter(closed, ~Exists(unsettled), state=Job.State.RUNNING)
@@ -74,7 +74,7 @@ def jobs_purge() -> int:
     Each batch has its own transaction, because a long one would keep other writers waiting.
     """
     ended = Job.objects.exclude(state=Job.State.RUNNING).filter(
-        finished_at__lt=timezone.now() - timedelta(days=settings.JOB_RETENTION_DAYS)
+        finished_at__lt=clock.utcnow() - timedelta(days=settings.JOB_RETENTION_DAYS)
     )
     purged = 0
     while job_ids := list(ended.order_by("finished_at").values_list("id", flat=True)[:PURGE_SIZE]):
@@ -93,7 +93,7 @@ def job_cancel(*, job: Job) -> int:
         raise Problem(
             "job_cannot_stop", "A deletion cannot be cancelled: its photos are already being deleted.", status=409
         )
-    now = timezone.now()
+    now = clock.utcnow()
     with transaction.atomic(durable=True):
         if not _running(job).update(state=Job.State.CANCELLED, finished_at=now, open_until=None):
             raise Problem("job_over", "This job is already over.", status=409)

@@ -3,7 +3,6 @@
 Milvus is judged by what the workers report: the web side never talks to it.
 """
 
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,10 +16,11 @@ from django.core.files.storage import default_storage, storages
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from tasks import queues
+from tasks import clock, queues
 from tasks.errors import QueueUnavailable
 from tasks.health import inspection, metrics
 from tasks.health.checks import START, HealthReport
+from tasks.health.clocks import own_clock
 from tasks.health.exposition import observed
 from tasks.health.findings import Finding
 from tasks.health.inspection import QueueStatus
@@ -78,6 +78,7 @@ def thorough_findings(report: HealthReport) -> Iterator[Finding]:
     """Yield every finding as it comes, those that take seconds or write something last; for `doctor`."""
     yield from _needed(report)
     yield from _observed(report, queue_statuses())
+    yield own_clock()
     yield _migrations()
     yield _storage()
     yield _beat()
@@ -100,8 +101,9 @@ def exposition(health: Health) -> bytes:
         canaries=report.canaries if report else (),
         workers=report.workers if report else (),
         recalls=report.recalls if report else (),
+        clocks=report.clocks if report else (),
         findings=health.findings,
-        now=time.time(),
+        now=clock.now(),
     )
 
 

@@ -4,6 +4,8 @@ import uuid
 
 from django.db import models
 
+from tasks import clock
+
 
 class Person(models.Model):
     """A named identity in a gallery, with its faces."""
@@ -11,7 +13,7 @@ class Person(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     gallery = models.ForeignKey("gallery.Gallery", on_delete=models.CASCADE, related_name="people")
     name = models.CharField(max_length=100)
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=clock.utcnow, editable=False)
 
     class Meta:
         ordering = ["name"]

@@ -3,13 +3,13 @@ transaction.
 """
 
 import asyncio
-import time
 from collections.abc import Collection
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 
+from tasks import clock
 from tasks.errors import SearchExpired
 from tasks.messages.search import SearchedFaces, SearchResult
 from tasks.web.interfaces import Searches
@@ -42,7 +42,7 @@ async def search_start(
         raise Problem("not_found", "There is no gallery to search yet.", status=404)
     if timeout_seconds is None:
         timeout_seconds = settings.SEARCH_TIMEOUT_SECONDS
-    started = time.time()
+    started = clock.now()
     try:
         search_id = await (client or search_client()).start_search(
             image,
@@ -111,11 +111,15 @@ async def _answer(ticket: Ticket, user: Viewer, wait_seconds: float, client: Sea
         raise Problem.from_error(error) from error
     if result is None:
         if ticket.seconds_left <= 0:
-            raise Problem.from_error(SearchExpired())
+            raise Problem.from_error(SearchExpired(_why_expired(ticket)))
         return None
     if result.error is not None:
         raise Problem.from_info(result.error)
     return await sync_to_async(_join)(result, user, ticket)
+
+
+def _why_expired(ticket: Ticket) -> str:
+    return f"No worker answered this search within {ticket.timeout_seconds:g} s. Please try again."
 
 
 def _join(result: SearchResult, user: Viewer, ticket: Ticket) -> SearchAnswer:

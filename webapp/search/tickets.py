@@ -1,10 +1,10 @@
 """A ticket: the handle of a search in a client's hands. Signed, and valid only for the user who started the search."""
 
-import time
 from dataclasses import asdict, dataclass
 
 from django.core import signing
 
+from tasks import clock
 from webapp.http.problems import not_found
 
 _SALT = "webapp.search.ticket"
@@ -25,7 +25,7 @@ class Ticket:
     @property
     def seconds_left(self) -> float:
         """How long an answer may still come; zero or less once the search has expired."""
-        return self.started + self.timeout_seconds - time.time()
+        return self.started + self.timeout_seconds - clock.now()
 
     def to_token(self) -> str:
         """Return the ticket as signed text that is safe in a URL."""

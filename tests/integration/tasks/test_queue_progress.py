@@ -9,6 +9,7 @@ import pytest
 import redis
 from celery.beat import ScheduleEntry
 
+from tasks import clock
 from tasks.app import app
 from tasks.beat.scheduler import BoundedScheduler
 from tasks.web.queue_progress import KEY_PREFIX, left_queue
@@ -41,11 +42,11 @@ def send(broker: redis.Redis, sent_at: float, name: str = QUEUE) -> None:
 
 
 def test_of_an_empty_queue_it_is_known_at_once(broker: redis.Redis):
-    assert left_queue(QUEUE, 5) == pytest.approx(time.time() - 5, abs=1)
+    assert left_queue(QUEUE, 5) == pytest.approx(clock.now() - 5, abs=1)
 
 
 def test_of_another_queue_it_is_known_once_a_mark_is_old_enough(broker: redis.Redis):
-    first = time.time() - 100
+    first = clock.now() - 100
     send(broker, first)
     send(broker, first + 50)
     assert left_queue(QUEUE, SECONDS) == 0, "when the one before left is not known"
@@ -58,7 +59,7 @@ def test_of_another_queue_it_is_known_once_a_mark_is_old_enough(broker: redis.Re
 
 
 def test_what_was_given_back_counts_as_waiting(broker: redis.Redis):
-    now = time.time()
+    now = clock.now()
     send(broker, now)
     broker.rpush(QUEUE, json.dumps({"headers": {"sent_at": now - 100}}))
     left_queue(QUEUE, SECONDS)
@@ -70,7 +71,7 @@ def test_nothing_is_concluded_from_a_message_without_a_time_or_without_redis_cac
     broker.lpush(QUEUE, json.dumps({"headers": {}}))
     assert left_queue(QUEUE, SECONDS) == 0
     assert not broker.keys(KEY_PREFIX + "*")
-    send(broker, time.time(), name="another")
+    send(broker, clock.now(), name="another")
     settings.REDIS_CACHE_URL = "redis://127.0.0.1:1/0"
     assert left_queue("another", SECONDS) == 0
 
@@ -99,7 +100,7 @@ def test_a_tick_is_sent_only_if_its_turn_comes_in_time(
     broker: redis.Redis, scheduler: BoundedScheduler, oldest_seconds: float | None, sent: int
 ):
     if oldest_seconds is not None:
-        send(broker, time.time() - oldest_seconds)
+        send(broker, clock.now() - oldest_seconds)
     before = broker.llen(QUEUE)
     tick(scheduler)
     assert broker.llen(QUEUE) == before + sent

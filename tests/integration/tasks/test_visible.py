@@ -1,7 +1,6 @@
 """The whole service, seen from outside: its log lines, its metrics, its canaries and its reports."""
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +8,7 @@ import httpx
 import pytest
 import redis
 
+from tasks import clock
 from tasks.health.reports import KEY_PREFIX, WorkerReport
 from tests import pictures
 from tests.service import EVERYTHING, RunningService
@@ -139,7 +139,7 @@ def test_workers_say_what_they_are(service: RunningService) -> None:
     assert search.memory_mb > 20
     assert records.memory_mb > 20
     assert search.uptime_seconds > 0
-    assert time.time() - search.reported_at < 60
+    assert clock.now() - search.reported_at < 60
 
 
 def test_every_worker_shows_its_metrics(service: RunningService, alice: WebClient, gallery: str) -> None:

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
+from tasks import clock
 from tasks.errors import QueueUnavailable
 from tasks.messages.generations import MeasureRequest
 from tasks.queues import index_queue
@@ -39,7 +39,7 @@ def searched_recall_tick() -> None:
 def _is_due(generation: Generation) -> bool:
     if generation.measured_at is None:
         return True
-    age = timezone.now() - generation.measured_at
+    age = clock.utcnow() - generation.measured_at
     if (answer := generation.searched_answer) is not None:
         # There may be faces by now where there were none.
         patience_seconds = AGAIN_SECONDS if answer["match_recall"] is None else RENEWED_SECONDS
@@ -52,7 +52,7 @@ def _measurement_start(generation: Generation) -> None:
     with transaction.atomic(durable=True):
         # Read again: its search parameters may just have been changed, and this run is for the new ones.
         found = Generation.objects.select_for_update().get(pk=generation.pk)
-        found.measuring, found.measured_at = str(uuid4()), timezone.now()
+        found.measuring, found.measured_at = str(uuid4()), clock.utcnow()
         found.save(update_fields=["measuring", "measured_at"])
     request = MeasureRequest(target=found.target, run_id=found.measuring)
     try:

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
+from tasks import clock
 from tasks.targets import collection_config
 from tasks.work_queue import work_queue
 from webapp.accounts.audit import audit
@@ -86,7 +86,7 @@ def _trial_start(generation: Generation, before: dict[str, int], *, actor: str, 
             "is_confirmed": is_confirmed,
             "actor": actor,
             "state": Trial.State.RUNNING,
-            "started_at": timezone.now(),
+            "started_at": clock.utcnow(),
             "settled_at": None,
         },
     )
@@ -98,7 +98,7 @@ def _trial_settle(generation_id: int) -> None:
         trial = Trial.objects.filter(generation=generation, state=Trial.State.RUNNING).first()
         if trial is None or generation.searched_answer is None:
             return  # somebody has set other parameters in the meantime
-        trial.recall_after, trial.settled_at = generation.searched_answer["match_recall"], timezone.now()
+        trial.recall_after, trial.settled_at = generation.searched_answer["match_recall"], clock.utcnow()
         is_kept = trial.is_confirmed or not _is_worse(trial)
         trial.state = Trial.State.KEPT if is_kept else Trial.State.UNDONE
         trial.save()

@@ -1,6 +1,5 @@
 """Canaries: what they leave behind in redis-cache, and that two do no harm."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 import redis
 
+from tasks import clock
 from tasks.health.canaries import CanaryLog, CanaryReport, canary_key
 from tests.redis_server import redis_server
 
@@ -31,7 +31,7 @@ def test_of_two_beats_canaries_one_runs(cache: redis.Redis, settings: Any) -> No
 
 
 def test_a_success_is_written_down_for_a_day(cache: redis.Redis) -> None:
-    CanaryLog(cache).passed("records", SimpleNamespace(sent_at=time.time() - 2))
+    CanaryLog(cache).passed("records", SimpleNamespace(sent_at=clock.now() - 2))
     report = CanaryReport.model_validate_json(cache.get(canary_key("records")))  # type: ignore[arg-type]
     assert report.queue == "records"
     assert 2 <= report.seconds < 60

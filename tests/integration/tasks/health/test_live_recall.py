@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 import uuid
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -12,6 +11,7 @@ import pytest
 import redis
 import redis.asyncio
 
+from tasks import clock
 from tasks.config import QueueConfig
 from tasks.health import live_recall
 from tasks.health.checks import HealthReport
@@ -68,7 +68,7 @@ def test_what_is_shown_is_the_mean_of_the_last_hour_the_lowest_first(
 
 
 def test_an_older_measurement_says_nothing(url: str, cache: redis.Redis) -> None:
-    old = {"at": time.time() - live_recall.KEPT_SECONDS - 1, "recalls": {GALLERY: 0.1}}
+    old = {"at": clock.now() - live_recall.KEPT_SECONDS - 1, "recalls": {GALLERY: 0.1}}
     cache.lpush(live_recall.recall_key("faces"), json.dumps(old))
     assert published(url) == ()
 

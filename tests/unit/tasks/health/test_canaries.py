@@ -1,11 +1,10 @@
 """Canaries: when they are sent, and when their silence is a problem."""
 
-import time
 from typing import Any
 
 import pytest
 
-from tasks import names
+from tasks import clock, names
 from tasks.beat.schedule import BEAT_SCHEDULE, beat_schedule
 from tasks.health.canaries import CanaryReport, canary_problem
 from tasks.health.checks import judge
@@ -14,14 +13,14 @@ from tasks.messages.base import Target
 
 
 def worker(*, uptime_seconds: float, queues: tuple[str, ...] = ("records",)) -> WorkerReport:
-    now = time.time()
+    now = clock.now()
     return WorkerReport(
         name="a", pid=1, queues=queues, is_healthy=True, started_at=now - uptime_seconds, reported_at=now
     )
 
 
 def passed(age_seconds: float) -> CanaryReport:
-    return CanaryReport(queue="records", at=time.time() - age_seconds, seconds=0.1)
+    return CanaryReport(queue="records", at=clock.now() - age_seconds, seconds=0.1)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 import urllib.request
 import uuid
 from types import SimpleNamespace
@@ -14,6 +13,7 @@ from celery.signals import task_postrun, task_prerun, task_revoked
 from django.conf import settings
 from prometheus_client import CollectorRegistry, Counter
 
+from tasks import clock
 from tasks.errors import QueryImageGone
 from tasks.health import exposition, metrics
 from tasks.health.canaries import CanaryReport
@@ -66,13 +66,13 @@ def test_a_search_that_expired_in_the_queue_is_counted() -> None:
 
 def test_the_wait_in_the_queue_is_from_sending_to_the_start() -> None:
     name = f"task-{uuid.uuid4()}"
-    run(name, state="SUCCESS", sent_at=time.time() - 100)
+    run(name, state="SUCCESS", sent_at=clock.now() - 100)
     assert 100 <= value("facequeue_queue_wait_seconds_sum", task=name) < 160
 
 
 def test_a_retry_that_was_meant_to_wait_is_no_wait_in_the_queue() -> None:
     name = f"task-{uuid.uuid4()}"
-    run(name, state="SUCCESS", sent_at=time.time() - 100, eta="2026-01-01T00:00:00+00:00")
+    run(name, state="SUCCESS", sent_at=clock.now() - 100, eta="2026-01-01T00:00:00+00:00")
     run(name, state="SUCCESS")  # sent by a release that gave no time
     assert value("facequeue_queue_wait_seconds_count", task=name) == 0
 

@@ -1,6 +1,5 @@
 """Outcomes, removals, sweeping: guarded by the state they expect, harmless when they run twice."""
 
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +8,7 @@ from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
+from tasks import clock
 from tasks.errors import QueueUnavailable
 from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, face_info, failed, indexed, record
 from webapp.gallery import services
@@ -187,7 +187,7 @@ def test_a_photo_is_stale_once_it_has_left_a_queue_that_never_gets_empty(gallery
     lost, waiting = (add_photo(gallery, bytes([number])) for number in range(2))
     age(lost)
     queue.forget()
-    queue.have_waiting(1, sent_at=time.time())
+    queue.have_waiting(1, sent_at=clock.now())
     sweeping.stale_photos_requeue()
     assert queue.indexed_ids == [str(lost.id)]
     waiting.refresh_from_db()

@@ -1,4 +1,4 @@
-"""The one clock: Redis'. Times that two hosts compare are read from it, so a host whose clock is wrong harms nobody.
+"""Redis' clock as this process sees it.
 
 `now()` asks no server: it adds the monotonic clock of this process to an offset that is measured against Redis' TIME
 command, at first use and then every REFRESH_SECONDS by a thread of its own. So it neither blocks nor follows this
@@ -8,7 +8,8 @@ host's wall clock, even when that is set. Until Redis has answered once, the wal
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
@@ -26,15 +27,23 @@ READINGS: Final = 3
 #: A wall clock that is off by more than this is reported, in seconds.
 TOLERATED_SECONDS: Final = 2.0
 
+#: Reads another host's clock: seconds since the epoch.
+Reader = Callable[[], float]
 
-def redis_time() -> float:
-    """Ask Redis for its time, in seconds since the epoch. Raises what redis raises."""
+
+@contextmanager
+def redis_clock() -> Iterator[Reader]:
+    """Connect to Redis; yield what asks it for its time. Both raise what redis raises, within two seconds."""
     with redis.Redis.from_url(
         settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
     ) as client:
-        client.ping()  # connects, so that the round trip below is only that
-        seconds, microseconds = client.time()
-    return float(seconds) + float(microseconds) / 1e6
+
+        def read() -> float:
+            seconds, microseconds = client.time()
+            return float(seconds) + float(microseconds) / 1e6
+
+        client.ping()  # connects, so that no round trip of `read` includes that
+        yield read
 
 
 class SharedClock:
@@ -42,24 +51,25 @@ class SharedClock:
 
     def __init__(
         self,
-        read: Callable[[], float] = redis_time,
+        connect: Callable[[], AbstractContextManager[Reader]] = redis_clock,
         *,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`read` asks for that clock and may raise redis.RedisError."""
-        self._read, self._monotonic, self._wall = read, monotonic, wall
+        """`connect` yields a reader of that clock; both may raise redis.RedisError."""
+        self._connect, self._monotonic, self._wall = connect, monotonic, wall
         self._lock = threading.Lock()
         self._offset: float | None = None
         self._measured_at = float("-inf")  # by `monotonic`
+        self._is_wrong = False
 
     def now(self) -> float:
         """Return seconds since the epoch by that clock. Blocks only at first use, for two seconds at most."""
-        if self._monotonic() - self._measured_at > REFRESH_SECONDS:
-            if self._offset is None:
-                self.measure()
-            else:
-                threading.Thread(target=self.measure, name="clock", daemon=True).start()
+        if self._measured_at == float("-inf"):
+            self.measure()
+        elif self._monotonic() - self._measured_at > REFRESH_SECONDS:
+            self._measured_at = self._monotonic()  # now, so that the next caller starts no thread of its own
+            threading.Thread(target=self.measure, name="clock", daemon=True).start()
         return self._wall() if self._offset is None else self._monotonic() + self._offset
 
     def measure(self) -> None:
@@ -68,16 +78,19 @@ class SharedClock:
             return  # somebody else is measuring
         try:
             self._measured_at = self._monotonic()
-            self._offset = min(self._reading() for _ in range(READINGS))[1]
+            with self._connect() as read:
+                self._offset = min(self._reading(read) for _ in range(READINGS))[1]
         except redis.RedisError as error:
-            logger.info("Redis does not tell the time: %s", error)
+            # Whoever needs Redis says so; a command that does not need it must not complain.
+            logger.debug("Redis does not tell the time: %s", error)
         finally:
             self._lock.release()
+        self._warn_when_wrong()
 
-    def _reading(self) -> tuple[float, float]:
+    def _reading(self, read: Reader) -> tuple[float, float]:
         """Return a round trip in seconds, and the offset that it shows."""
         sent_at = self._monotonic()
-        told = self._read()
+        told = read()
         answered_at = self._monotonic()
         return answered_at - sent_at, told - (sent_at + answered_at) / 2
 
@@ -85,6 +98,18 @@ class SharedClock:
     def wall_offset_seconds(self) -> float:
         """How far this host's wall clock is ahead of that clock; 0 while that is unknown."""
         return 0.0 if self._offset is None else self._wall() - (self._monotonic() + self._offset)
+
+    def _warn_when_wrong(self) -> None:
+        was_wrong, self._is_wrong = self._is_wrong, abs(self.wall_offset_seconds) > TOLERATED_SECONDS
+        if self._is_wrong and not was_wrong:
+            logger.warning("This host's clock is %s Redis'.", off_by(self.wall_offset_seconds))
+
+
+def off_by(offset_seconds: float) -> str:
+    """Say how far a clock is off: "121 s ahead of", "0.0 s behind"."""
+    seconds = abs(offset_seconds)
+    shown = f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}"
+    return f"{shown} s {'ahead of' if offset_seconds >= 0 else 'behind'}"
 
 
 #: The process' own.

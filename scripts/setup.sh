@@ -14,6 +14,7 @@
 #   python3-venv              all       Debian ships Python's venv module separately
 #   redis-server              all
 #   chromium                  tests     the browser tests; skipped without it
+#   faketime                  tests     the tests of wrong clocks; skipped without it
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -139,6 +140,8 @@ has redis-server || install_packages redis-server || {
 if [ "$LEVEL" = tests ]; then
     has chromium chromium-browser google-chrome || install_packages chromium ||
         echo "No Chromium found: the browser tests will be skipped."
+    has faketime || install_packages faketime ||
+        echo "No faketime found: the tests of wrong clocks will be skipped."
 fi
 
 if [ ! -x .venv/bin/pip ]; then

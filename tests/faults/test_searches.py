@@ -1,6 +1,7 @@
 """Every accepted search is answered or expires at its deadline with a reason; what nobody wants runs no model."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -153,6 +154,12 @@ def test_a_search_whose_deadline_passed_in_the_queue_is_not_run(service: Running
         assert {answer_of(alice, one) for one in accepted} == {(504, "search_expired")}
     assert search(alice).status_code == 200
     assert decoded(service) == before + 1
+    # Now the worker has seen them, and says why it ran none.
+    ticket = accepted[0].json()["ticket"]
+    said = alice.http.get(f"/api/v1/searches/{ticket}").json()["message"]
+    assert re.fullmatch(
+        r"This search waited [\d.]+ s for a worker, and may wait 6 s at most\. Please try again\.", said
+    )
 
 
 def test_a_search_whose_worker_was_killed_is_answered_or_expires(service: RunningService, alice: WebClient):

@@ -9,7 +9,7 @@ from django.conf import settings
 PROCFILE = (settings.BASE_DIR / "Procfile").read_text()
 COMPOSE = (settings.BASE_DIR / "docker-compose.yml").read_text()
 FAULTS = (settings.BASE_DIR / "docs" / "faults.md").read_text()
-MODES = 32
+MODES = 33
 
 
 def worker_commands(text: str) -> list[str]:

@@ -29,9 +29,10 @@ from tasks.messages.indexing import (
 from tasks.messages.parsing import parse
 from tasks.retry import retry_or_raise, will_retry
 from tasks.work_queue import work_queue
+from tasks.worker.starts import Verdict
 from tasks.worker.state import state
 from worker.bulk import IndexedFace, PhotoOutcome, PhotoToIndex
-from worker.errors import FaceQueueError
+from worker.errors import FaceQueueError, PhotoKillsWorkers
 from worker.recognition.interfaces import Box, Detection
 
 logger = logging.getLogger(__name__)
@@ -45,12 +46,20 @@ def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
     try:
         request = parse(IndexRequest, message)
         index = state.indexes.index(request.target)
-        with state.starts.running(str(self.request.id), [photo.photo_id for photo in request.photos]) as is_new:
-            if not is_new:
+        detector = index.pack.detector_fingerprint
+        # Marked as begun only inside: what waits here is not to blame when the process dies.
+        with (
+            state.company.join(alone=request.alone),
+            state.starts.running(str(self.request.id), _suspects(request)) as verdict,
+        ):
+            if verdict is Verdict.BEGUN_BEFORE:
                 logger.warning("Not run again: started before and never finished. The sweep sends its photos.")
                 return
-            detector = index.pack.detector_fingerprint
-            outcomes = index.add([_photo(request.gallery_id, photo, detector) for photo in request.photos])
+            if verdict is Verdict.GUILTY:
+                logger.error("Photo %s kills workers: it is not opened again.", request.photos[0].photo_id)
+                outcomes = [_guilty(photo) for photo in request.photos]
+            else:
+                outcomes = index.add([_photo(request.gallery_id, photo, detector) for photo in request.photos])
         metrics.count_photos(outcome.code for outcome in outcomes)
         report = Outcomes(
             gallery_id=request.gallery_id,
@@ -92,6 +101,16 @@ def _report_failure(message: dict[str, Any], error: ErrorInfo) -> None:
         work_queue().send(failure, queue=queues.RECORDS)
     except FaceQueueError as problem:
         logger.warning("An index task failed (%s) and could not report it: %s", error.code, problem)
+
+
+def _suspects(request: IndexRequest) -> list[str]:
+    """Return what `Starts` calls the photos that may kill this worker: one of another generation is another one."""
+    return [f"{request.target.collection}:{photo.photo_id}" for photo in request.photos if request.alone]
+
+
+def _guilty(photo: PhotoRef) -> PhotoOutcome:
+    error = PhotoKillsWorkers
+    return PhotoOutcome(photo_id=photo.photo_id, state="failed", code=error.code, message=error.sentence)
 
 
 def _read(storage_key: str) -> bytes:

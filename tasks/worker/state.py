@@ -23,6 +23,7 @@ from tasks.messages.base import Target
 from tasks.queues import gpu_queues
 from tasks.targets import default_target
 from tasks.worker import metrics_endpoint
+from tasks.worker.company import Company
 from tasks.worker.memory import MemoryBound, memory_mb
 from tasks.worker.query_images import QueryImageReader
 from tasks.worker.reporter import REPORT_INTERVAL_SECONDS, BrokerProbe, HealthReporter
@@ -53,6 +54,8 @@ class WorkerState:
         self.target = default_target()
         self._query_images: QueryImageReader | None = None
         self._starts: Starts | None = None
+        #: Of the photos that are open in this process.
+        self.company = Company()
         self._reporter: HealthReporter | None = None
         self._store_health: StoreHealthCheck | None = None
         self._metrics: MetricsCollector | None = None
@@ -99,7 +102,7 @@ class WorkerState:
             _open_when_reachable(indexes, self.target, self._say_why)
             self._indexes = indexes
             self._query_images = QueryImageReader(cache)
-            self._starts = Starts(cache)
+            self._starts = Starts(cache, most_deaths=settings.INDEX_MAX_ATTEMPTS)
         if monitoring.enable_metrics:
             self._endpoint = metrics_endpoint.MetricsEndpoint(
                 settings.METRICS_HOST, settings.METRICS_PORT, *([self._metrics.registry] if self._metrics else [])

@@ -49,7 +49,7 @@ def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         detector = index.pack.detector_fingerprint
         # Marked as begun only inside: what waits here is not to blame when the process dies.
         with (
-            state.company.join(alone=request.alone),
+            state.company.take(state.company.places if request.alone else 1),
             state.starts.running(str(self.request.id), _suspects(request)) as verdict,
         ):
             if verdict is Verdict.BEGUN_BEFORE:

@@ -23,13 +23,13 @@ from tasks.messages.base import Target
 from tasks.queues import gpu_queues
 from tasks.targets import default_target
 from tasks.worker import metrics_endpoint
-from tasks.worker.company import Company
 from tasks.worker.memory import MemoryBound, memory_mb
 from tasks.worker.query_images import QueryImageReader
 from tasks.worker.reporter import REPORT_INTERVAL_SECONDS, BrokerProbe, HealthReporter
 from tasks.worker.starts import Starts
 from tasks.worker.store_health import StoreHealthCheck
 from worker.errors import FaceQueueError, NotOpen
+from worker.room import Room
 from worker.vector_search.config import MonitoringConfig
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 #: A starting worker waits for Milvus as it waits for Redis: for ever, asking this often, in seconds.
 OPEN_RETRY_SECONDS: Final = 1.0
+#: More index tasks than a process ever runs; one that must be alone takes the places of all.
+COMPANY: Final = 1000
 #: The problem of a worker that has not opened everything yet.
 STARTING: Final = "This worker is starting."
 
@@ -54,8 +56,8 @@ class WorkerState:
         self.target = default_target()
         self._query_images: QueryImageReader | None = None
         self._starts: Starts | None = None
-        #: Of the photos that are open in this process.
-        self.company = Company()
+        #: Of the index tasks that have photos open.
+        self.company = Room(COMPANY)
         self._reporter: HealthReporter | None = None
         self._store_health: StoreHealthCheck | None = None
         self._metrics: MetricsCollector | None = None

@@ -18,12 +18,12 @@ from tasks.queues import RECORDS
 from tasks.web.memory import MemoryWorkQueue
 from tasks.work_queue import use_work_queue
 from tasks.worker import indexing
-from tasks.worker.company import Company
 from tasks.worker.starts import Verdict
 from tests import pictures
 from tests.packs import dlib_config
 from worker.face_index import FaceIndex
 from worker.recognition.engine import FaceEngine
+from worker.room import Room
 from worker.vector_search.memory import InMemoryVectorStore
 
 GALLERY, PHOTO = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
@@ -41,7 +41,7 @@ def run(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> Itera
 
     def run(faces: FaceIndex, photo: PhotoRef) -> PhotoOutcomeInfo:
         starts = SimpleNamespace(running=lambda *_: nullcontext(Verdict.NEW))
-        state = SimpleNamespace(indexes=SimpleNamespace(index=lambda _: faces), starts=starts, company=Company())
+        state = SimpleNamespace(indexes=SimpleNamespace(index=lambda _: faces), starts=starts, company=Room(9))
         monkeypatch.setattr(indexing, "state", state)
         request = IndexRequest(target=Target(pack="p", collection="c"), gallery_id=GALLERY, photos=(photo,))
         assert indexing.index_photos.apply(kwargs={"message": request.to_json()}).state == "SUCCESS"

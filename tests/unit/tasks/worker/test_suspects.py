@@ -24,7 +24,9 @@ class Worker:
 
     def __init__(self, verdict: Verdict) -> None:
         self.events: list[str] = []
-        self.company = SimpleNamespace(join=lambda *, alone: self._noted("alone" if alone else "together"))
+        self.company = SimpleNamespace(
+            places=9, take=lambda places: self._noted("alone" if places == 9 else "together")
+        )
         self.starts = SimpleNamespace(running=lambda _, suspects: self._noted(f"begun {suspects}", verdict))
         pack = SimpleNamespace(detector_fingerprint="d" * 64)
         self.indexes = SimpleNamespace(index=lambda _: SimpleNamespace(add=self._add, pack=pack))

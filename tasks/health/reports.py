@@ -32,6 +32,8 @@ class WorkerReport(BaseModel):
     problem: str = ""
     #: "search", "index", "records", or several of them with a "+" between.
     role: str = ""
+    #: Names the machine that it runs on: the same in all of its containers.
+    machine: str = ""
     #: Of facequeue, celery and, for GPU workers, onnxruntime.
     versions: dict[str, str] = Field(default_factory=dict)
     #: time.time() of the process' start, and of this report.

@@ -4,7 +4,7 @@ Both may run twice for the same message: rows are upserted under stable ids, and
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -59,7 +59,10 @@ def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
                 logger.error("Photo %s kills workers: it is not opened again.", request.photos[0].photo_id)
                 outcomes = [_guilty(photo) for photo in request.photos]
             else:
-                outcomes = index.add([_photo(request.gallery_id, photo, detector) for photo in request.photos])
+                before_each = state.pauses().pause
+                outcomes = index.add(
+                    [_photo(request.gallery_id, photo, detector, before_each) for photo in request.photos]
+                )
         metrics.count_photos(outcome.code for outcome in outcomes)
         report = Outcomes(
             gallery_id=request.gallery_id,
@@ -113,18 +116,19 @@ def _guilty(photo: PhotoRef) -> PhotoOutcome:
     return PhotoOutcome(photo_id=photo.photo_id, state="failed", code=error.code, message=error.sentence)
 
 
-def _read(storage_key: str) -> bytes:
+def _read(storage_key: str, before: Callable[[], None]) -> bytes:
+    before()
     with default_storage.open(storage_key, "rb") as file:
         data: bytes = file.read()
     return data
 
 
-def _photo(gallery_id: str, photo: PhotoRef, detector: str) -> PhotoToIndex:
-    """Return the photo as the FaceIndex takes it, for a worker with this detector."""
+def _photo(gallery_id: str, photo: PhotoRef, detector: str, before: Callable[[], None]) -> PhotoToIndex:
+    """Return the photo as the FaceIndex takes it, for a worker with this detector; `before` is called to read it."""
     return PhotoToIndex(
         photo_id=photo.photo_id,
         gallery_id=gallery_id,
-        read=partial(_read, photo.storage_key),
+        read=partial(_read, photo.storage_key, before),
         known_faces={known.face_id: _box(known) for known in photo.known_faces},
         located=_detections(photo.known_faces) if photo.detector == detector else (),
     )

@@ -3,13 +3,16 @@
 import contextlib
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import celery
 import psutil
+import redis
 from celery.worker import state as celery_state
 from django.conf import settings
 
@@ -24,6 +27,7 @@ from tasks.queues import gpu_queues
 from tasks.targets import default_target
 from tasks.worker import metrics_endpoint
 from tasks.worker.memory import MemoryBound, memory_mb
+from tasks.worker.niceness import Pauses, UrgentWork
 from tasks.worker.query_images import QueryImageReader
 from tasks.worker.reporter import REPORT_INTERVAL_SECONDS, BrokerProbe, HealthReporter
 from tasks.worker.starts import Starts
@@ -42,6 +46,8 @@ logger = logging.getLogger(__name__)
 OPEN_RETRY_SECONDS: Final = 1.0
 #: More index tasks than a process ever runs; one that must be alone takes the places of all.
 COMPANY: Final = 1000
+#: A random name that Linux gives itself at each start (random(4)).
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 #: The problem of a worker that has not opened everything yet.
 STARTING: Final = "This worker is starting."
 
@@ -56,6 +62,7 @@ class WorkerState:
         self.target = default_target()
         self._query_images: QueryImageReader | None = None
         self._starts: Starts | None = None
+        self._urgent_work: UrgentWork | None = None
         #: Of the index tasks that have photos open.
         self.company = Room(COMPANY)
         self._reporter: HealthReporter | None = None
@@ -89,6 +96,12 @@ class WorkerState:
             raise NotOpen("This worker counts no starts: it consumes no index queue.")
         return self._starts
 
+    def pauses(self) -> Pauses:
+        """Return the pauses of one index task."""
+        if self._urgent_work is None:
+            raise NotOpen("This worker gives way to none: it consumes no index queue.")
+        return Pauses(self._urgent_work.waits)
+
     def open(self, name: str, queues: tuple[str, ...]) -> None:
         self.name, self.queues = name, queues
         cache = worker_cache()
@@ -105,6 +118,8 @@ class WorkerState:
             self._indexes = indexes
             self._query_images = QueryImageReader(cache)
             self._starts = Starts(cache, most_deaths=settings.INDEX_MAX_ATTEMPTS)
+            broker = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
+            self._urgent_work = UrgentWork(broker, queues, machine=this_machine())
         if monitoring.enable_metrics:
             self._endpoint = metrics_endpoint.MetricsEndpoint(
                 settings.METRICS_HOST, settings.METRICS_PORT, *([self._metrics.registry] if self._metrics else [])
@@ -185,6 +200,7 @@ class WorkerState:
             "pid": os.getpid(),
             "queues": self.queues,
             "role": self.role,
+            "machine": this_machine(),
             "versions": _versions(with_engine=self._indexes is not None),
             "started_at": self._process.create_time(),
             "reported_at": time.time(),
@@ -197,6 +213,14 @@ class WorkerState:
 
 
 state = WorkerState()
+
+
+def this_machine() -> str:
+    """Return a name that all processes of this machine have in common, in containers too, and no other machine has."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:  # not Linux
+        return socket.gethostname()
 
 
 def _model_problem(indexes: "OpenIndexes") -> str:

@@ -13,6 +13,7 @@ from tasks.queues import RECORDS
 from tasks.web.memory import MemoryWorkQueue
 from tasks.work_queue import use_work_queue
 from tasks.worker import indexing
+from tasks.worker.niceness import Pauses
 from tasks.worker.starts import Verdict
 from worker.bulk import PhotoOutcome, PhotoToIndex
 
@@ -28,6 +29,7 @@ class Worker:
             places=9, take=lambda places: self._noted("alone" if places == 9 else "together")
         )
         self.starts = SimpleNamespace(running=lambda _, suspects: self._noted(f"begun {suspects}", verdict))
+        self.pauses = lambda: Pauses(bool)
         pack = SimpleNamespace(detector_fingerprint="d" * 64)
         self.indexes = SimpleNamespace(index=lambda _: SimpleNamespace(add=self._add, pack=pack))
 

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
+from worker.pixel_gate import MOST_BYTES_PER_PIXEL
 from worker.settings import Check, Flag, Folder, Settings, Share, choice, whole
 
 #: Pillow refuses images of more than twice its own MAX_IMAGE_PIXELS; a higher limit here would have no effect.
@@ -105,6 +106,11 @@ class FaceConfig(Settings):
     def pixels_at_once(self) -> int:
         """The most pixels that a process holds decoded."""
         return self.max_image_pixels * 5 // 2 if self.max_pixels_at_once is None else self.max_pixels_at_once
+
+    @property
+    def most_picture_bytes(self) -> int:
+        """The most memory that a process takes to decode pictures and look for faces in them, whatever they are."""
+        return self.pixels_at_once * MOST_BYTES_PER_PIXEL
 
     @property
     def image_limits(self) -> ImageLimits:

@@ -45,6 +45,8 @@ class WorkerReport(BaseModel):
     reserved_tasks: int = 0
     #: Resident memory, its child processes included.
     memory_mb: float = 0.0
+    #: Above this it ends, to be started again; 0: no limit.
+    memory_limit_mb: float = 0.0
     #: host:port of its metrics; empty when ENABLE_METRICS is off.
     metrics_address: str = ""
     # GPU workers only

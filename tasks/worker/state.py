@@ -18,15 +18,16 @@ from django.conf import settings
 
 from tasks import targets
 from tasks.config import worker_cache
-from tasks.dictionaries import monitoring_config, pack_name
+from tasks.dictionaries import face_config, monitoring_config, pack_name
 from tasks.health import metrics
 from tasks.health.latency import recent_searches
 from tasks.health.reports import WorkerReport
 from tasks.messages.base import Target
 from tasks.queues import gpu_queues
+from tasks.roles import INDEX, REINDEX, role_of
 from tasks.targets import default_target
 from tasks.worker import metrics_endpoint
-from tasks.worker.memory import MemoryBound, memory_mb
+from tasks.worker.memory import MemoryBound, growth_mb, memory_mb
 from tasks.worker.niceness import Pauses, UrgentWork
 from tasks.worker.query_images import QueryImageReader
 from tasks.worker.reporter import REPORT_INTERVAL_SECONDS, BrokerProbe, HealthReporter
@@ -69,6 +70,7 @@ class WorkerState:
         self._store_health: StoreHealthCheck | None = None
         self._metrics: MetricsCollector | None = None
         self._endpoint: metrics_endpoint.MetricsEndpoint | None = None
+        self._memory_limit_mb = 0.0
         self._memory_bound: MemoryBound | None = None
         self._broker: BrokerProbe | None = None
         #: Why it cannot work yet; empty once everything is open.
@@ -124,10 +126,20 @@ class WorkerState:
             self._endpoint = metrics_endpoint.MetricsEndpoint(
                 settings.METRICS_HOST, settings.METRICS_PORT, *([self._metrics.registry] if self._metrics else [])
             )
-        if settings.WORKER_MAX_MEMORY_MB:
-            self._memory_bound = MemoryBound(settings.WORKER_MAX_MEMORY_MB)
+        self._memory_limit_mb = self._limit_memory()
+        if self._memory_limit_mb:
+            self._memory_bound = MemoryBound(self._memory_limit_mb)
             self._memory_bound.open()
         self._not_open = ""
+
+    def _limit_memory(self) -> float:
+        """Return the limit in MB, 0 for none. Call when everything is open."""
+        if settings.WORKER_MAX_MEMORY_MB is not None or self._indexes is None:
+            return float(settings.WORKER_MAX_MEMORY_MB or 0)
+        config = face_config()
+        reads_photos = any(role_of(queue) in (INDEX, REINDEX) for queue in self.queues)
+        threads = self.concurrency * (config.decode_threads if reads_photos else 1)
+        return round(memory_mb(self._process) + growth_mb(config, threads=threads))
 
     def _say_why(self, problem: str) -> None:
         if problem != self._not_open:
@@ -208,6 +220,7 @@ class WorkerState:
             "active_tasks": len(celery_state.active_requests),
             "reserved_tasks": len(celery_state.reserved_requests),
             "memory_mb": memory_mb(self._process),
+            "memory_limit_mb": self._memory_limit_mb,
             "metrics_address": self._endpoint.address if self._endpoint else "",
         }
 

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
-from worker.pixel_gate import MOST_BYTES_PER_PIXEL
+from worker.gates import MOST_BYTES_PER_PIXEL
 from worker.settings import Check, Flag, Folder, Settings, Share, choice, whole
 
 #: Pillow refuses images of more than twice its own MAX_IMAGE_PIXELS; a higher limit here would have no effect.

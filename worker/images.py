@@ -6,7 +6,7 @@ facequeue handles undecoded bytes: OpenCV's decoders trust the header and would 
 The order of the checks matters: the number of bytes, then the size in the header, and only then pixels. So a small
 file that claims to be huge costs nothing. Safe to call from many threads at once: no state is kept or changed.
 
-`pixel_gate.py` says how much memory a decoded pixel takes; whoever holds several pictures at a time passes that gate
+`gates.py` says how much memory a decoded pixel takes; whoever holds several pictures at a time passes that gate
 with what `pixels_to_decode` returns. Two formats may use more than their header says before they are refused, as much
 as their libraries allow: a GIF with a huge frame 179 MB (Pillow's limit, one byte per pixel), an AVIF with a false
 header 16384 x 16384 pixels.

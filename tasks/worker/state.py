@@ -34,7 +34,7 @@ from tasks.worker.reporter import REPORT_INTERVAL_SECONDS, BrokerProbe, HealthRe
 from tasks.worker.starts import Starts
 from tasks.worker.store_health import StoreHealthCheck
 from worker.errors import FaceQueueError, NotOpen
-from worker.room import Room
+from worker.gates import Room
 from worker.vector_search.config import MonitoringConfig
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from itertools import islice
 
 from worker.config import FaceConfig
 from worker.errors import NotOpen
-from worker.pixel_gate import PixelGate
+from worker.gates import PixelGate
 from worker.recognition.alignment import aligned_crop
 from worker.recognition.interfaces import (
     AlignedFace,

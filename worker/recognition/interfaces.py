@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.config import FaceConfig
-from worker.pixel_gate import PixelGate
+from worker.gates import PixelGate
 from worker.recognition.similarity import SimilarityScale
 
 #: An upright picture: uint8, shape (height, width, 3), channels in the order blue, green, red.

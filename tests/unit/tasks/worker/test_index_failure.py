@@ -18,7 +18,7 @@ from tasks.worker import indexing
 from tasks.worker.niceness import Pauses
 from tasks.worker.starts import Verdict
 from worker.errors import ModelMismatch
-from worker.room import Room
+from worker.gates import Room
 from worker.vector_search.exceptions import StoreUnavailable
 
 REQUEST = IndexRequest(

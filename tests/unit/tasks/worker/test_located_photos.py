@@ -23,8 +23,8 @@ from tasks.worker.starts import Verdict
 from tests import pictures
 from tests.packs import dlib_config
 from worker.face_index import FaceIndex
+from worker.gates import Room
 from worker.recognition.engine import FaceEngine
-from worker.room import Room
 from worker.vector_search.memory import InMemoryVectorStore
 
 GALLERY, PHOTO = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.waiting import eventually
-from worker.pixel_gate import PixelGate
-from worker.room import Room
+from worker.gates import PixelGate, Room
 
 PLACES = 10
 

@@ -7,9 +7,8 @@ The order of the checks matters: the number of bytes, then the size in the heade
 file that claims to be huge costs nothing. Safe to call from many threads at once: no state is kept or changed.
 
 `gates.py` says how much memory a decoded pixel takes; whoever holds several pictures at a time passes that gate
-with what `pixels_to_decode` returns. Two formats may use more than their header says before they are refused, as much
-as their libraries allow: a GIF with a huge frame 179 MB (Pillow's limit, one byte per pixel), an AVIF with a false
-header 16384 x 16384 pixels.
+with what `pixels_to_decode` returns. One format may use more than its header says before it is refused, as much as its
+library allows: a GIF with a huge frame 179 MB (Pillow's limit, one byte per pixel).
 """
 
 import re
@@ -25,6 +24,7 @@ from typing import Any
 from PIL import ExifTags, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError, features
 from PIL import Image as Pillow
 
+from worker.avif import largest_coded_pixels
 from worker.config import ImageLimits
 from worker.errors import (
     EmptyImage,
@@ -110,8 +110,8 @@ def pixels_to_decode(data: bytes, *, limits: ImageLimits) -> int:
     """Return how many pixels `decode` would hold at a time. Reads the header only. Raises what `decode` raises."""
     _check_bytes(data, limits)
     with _ONE_HEADER, _opened(data) as picture:
-        _check_size(picture, limits)
-        return max(picture.width * picture.height, _tile_pixels(picture))
+        _check_size(picture, data, limits)
+        return max(picture.width * picture.height, _pixels_inside(picture, data))
 
 
 def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None) -> DecodedImage:
@@ -124,7 +124,7 @@ def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None
     """
     _check_bytes(data, limits)
     with _opened(data) as picture:
-        _check_size(picture, limits)
+        _check_size(picture, data, limits)
         stored_width, stored_height = picture.size
         reduction = 1 if enough_pixels is None else _reduced(picture, enough_pixels)
         expected = picture.size
@@ -233,7 +233,7 @@ class _CountedReads(BytesIO):
         return super().read(size)
 
 
-def _check_size(picture: Pillow.Image, limits: ImageLimits) -> None:
+def _check_size(picture: Pillow.Image, data: bytes, limits: ImageLimits) -> None:
     width, height = picture.size
     if width < 1 or height < 1:
         raise TruncatedImage("The picture is cut short or damaged: it has no pixels.")
@@ -245,15 +245,18 @@ def _check_size(picture: Pillow.Image, limits: ImageLimits) -> None:
         raise ImageTooLarge(
             f"The picture has {width} x {height} pixels; at most {MAX_SIDE_PIXELS:,} pixels per side are accepted."
         )
-    tile_pixels = _tile_pixels(picture)
-    if not 0 <= tile_pixels <= limits.max_pixels:
-        raise ImageTooLarge(
-            f"The picture has tiles of {tile_pixels:,} pixels; at most {limits.max_pixels:,} are accepted."
-        )
+    inside = _pixels_inside(picture, data)
+    if not 0 <= inside <= limits.max_pixels:
+        raise ImageTooLarge(f"The picture has {inside:,} pixels inside; at most {limits.max_pixels:,} are accepted.")
 
 
-def _tile_pixels(picture: Pillow.Image) -> int:
-    """Return the pixels of a TIFF's tile, which is decoded whole, however little of it the picture shows; else 0."""
+def _pixels_inside(picture: Pillow.Image, data: bytes) -> int:
+    """Return the pixels that are decoded whole, however few of them the picture shows; 0 if these are its own.
+
+    They are those of a TIFF's tile, and what an AVIF has coded.
+    """
+    if picture.format == "AVIF":
+        return largest_coded_pixels(data)
     if not isinstance(picture, TiffImagePlugin.TiffImageFile):
         return 0
     with _coded(TruncatedImage("The picture is cut short or damaged: its header cannot be read.")):

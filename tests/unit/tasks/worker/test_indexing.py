@@ -1,7 +1,8 @@
-"""What an index task does with photos that may kill its worker."""
+"""What an index task does with photos that may kill its worker, and for whom it waits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 
@@ -86,3 +87,25 @@ def test_a_guilty_photo_fails_without_being_opened(monkeypatch: pytest.MonkeyPat
 def test_a_message_that_was_begun_before_does_nothing(monkeypatch: pytest.MonkeyPatch, queue: MemoryWorkQueue) -> None:
     assert "opened" not in run(monkeypatch, Verdict.BEGUN_BEFORE, alone=False)
     assert queue.sent == []
+
+
+def test_each_photo_is_read_after_a_pause(monkeypatch: pytest.MonkeyPatch, queue: MemoryWorkQueue) -> None:
+    events: list[str] = []
+
+    def opened(storage_key: str, mode: str) -> BytesIO:
+        events.append(f"read {storage_key}")
+        return BytesIO(b"image")
+
+    def add(photos: list[PhotoToIndex]) -> list[PhotoOutcome]:
+        assert [photo.read() for photo in photos] == [b"image"] * len(photos)
+        return []
+
+    worker = Worker(Verdict.NEW)
+    worker.pauses = lambda: SimpleNamespace(pause=lambda: events.append("pause"))
+    index = SimpleNamespace(add=add, pack=SimpleNamespace(detector_fingerprint=""))
+    worker.indexes = SimpleNamespace(index=lambda _: index)
+    monkeypatch.setattr(indexing, "state", worker)
+    monkeypatch.setattr(indexing, "default_storage", SimpleNamespace(open=opened))
+    request = IndexRequest(target=Target(pack="p", collection="c"), gallery_id="g", photos=PHOTOS)
+    assert indexing.index_photos.apply(kwargs={"message": request.to_json()}).state == "SUCCESS"
+    assert events == ["pause", "read a", "pause", "read b"]

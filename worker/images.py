@@ -14,7 +14,7 @@ library allows: a GIF with a huge frame 179 MB (Pillow's limit, one byte per pix
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -70,8 +70,8 @@ _MAX_SCANS = 64
 _SCAN = re.compile(rb"\xff\xda\0(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 
 
-#: Held while a header is read before the gate: at most one GIF at a time takes memory for a frame of a false size.
-_ONE_HEADER = threading.Lock()
+#: Held while the header of a GIF is read: only one at a time takes memory for a frame that is far too large.
+_ONE_GIF = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ class DecodedImage(ImageInfo):
 def pixels_to_decode(data: bytes, *, limits: ImageLimits) -> int:
     """Return how many pixels `decode` would hold at a time. Reads the header only. Raises what `decode` raises."""
     _check_bytes(data, limits)
-    with _ONE_HEADER, _opened(data) as picture:
+    with _ONE_GIF if data.startswith(b"GIF8") else nullcontext(), _opened(data) as picture:
         _check_size(picture, data, limits)
         return max(picture.width * picture.height, _pixels_inside(picture, data))
 

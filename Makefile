@@ -3,7 +3,7 @@ PY := .venv/bin/python
 # Most tests wait for real servers, so more processes than cores help. The tests of one file stay in one process.
 TEST_PROCESSES ?= 3
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test test-long faults load accuracy check format bench lock clean
+.PHONY: help setup setup-dev demo up test test-long faults poison load accuracy check format bench lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ test-long: setup-dev  ## run the tests that take minutes
 
 faults: setup-dev  ## break each process, Redis, Milvus and the database under load; nothing may be lost (half an hour)
 	$(PY) -m pytest -s -m "" tests/faults
+
+poison: setup-dev  ## thirty photos that kill workers, one after the other: no neighbour may be lost (twenty minutes)
+	$(PY) -m pytest -s -m "" tests/faults/test_poison_photo.py -k long
 
 load: setup-dev  ## 1,000 users search at once while an import runs: some are refused, nothing is lost, pages stay fast
 	$(PY) -m benchmarks.load

@@ -5,6 +5,7 @@ runs for several of them together where that pays. Only the aligned faces of a p
 of them, across photos, they are embedded together and released.
 """
 
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -113,14 +114,14 @@ def _detect(engine: Engine, photo: PhotoToIndex, limits: ImageLimits, stages: St
     except OSError as error:
         raise PhotoStorageUnavailable("The storage of the photos cannot be read at the moment.") from error
     try:
-        picture, faces = detect_faces(engine, data, limits=limits, located=photo.located, stages=stages)
+        info, faces = detect_faces(engine, data, limits=limits, located=photo.located, stages=stages)
     except ImageError as error:
         return _Detected(photo=photo, outcome=replace(failed, code=error.code, message=str(error)))
     except FaceQueueError:
         raise
     except Exception as error:  # noqa: BLE001  judged in _raise_if_the_model_is_to_blame
         return _failed_by_the_model(_Detected(photo=photo, outcome=failed), error)
-    outcome = replace(failed, width=picture.width, height=picture.height, image_format=picture.format)
+    outcome = replace(failed, width=info.width, height=info.height, image_format=info.format)
     return _Detected(photo=photo, outcome=outcome, faces=faces)
 
 
@@ -151,6 +152,7 @@ def _embed(engine: Engine, batch: Sequence[_Detected], stages: Stages) -> list[_
 
 
 def _failed_by_the_model(detected: _Detected, error: Exception) -> _Detected:
+    traceback.clear_frames(error.__traceback__)  # they hold the picture; the error is kept until the chunk ends
     message = "The face model could not process this picture."
     outcome = replace(detected.outcome, code=ImageError.code, message=message)
     return replace(detected, outcome=outcome, faces=_NO_FACES, model_error=error)

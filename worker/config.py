@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
+from worker.gates import MOST_BYTES_PER_PIXEL
 from worker.settings import Check, Flag, Folder, Settings, Share, choice, whole
 
 #: Pillow refuses images of more than twice its own MAX_IMAGE_PIXELS; a higher limit here would have no effect.
@@ -65,7 +66,9 @@ class FaceConfig(Settings):
     side is over `longest_side_pixels` is reduced to it first; None: the pack's own. Only the detector of the dlib packs
     has these settings; the others look at every picture in one size.
 
-    Photos are decoded by `decode_threads` threads, each of which holds one picture. `reduced_decoding` reads large
+    Photos are decoded by `decode_threads` threads, each of which holds one picture. All threads of a process together
+    hold at most `max_pixels_at_once`, which must leave room for the largest image in four fifths of it; None: room for
+    two of the largest. Memory follows from it, see `most_picture_bytes`. `reduced_decoding` reads large
     JPEGs at a fraction of their size where that is enough.
     """
 
@@ -86,6 +89,7 @@ class FaceConfig(Settings):
     repair_graphs: Flag = True
     max_image_bytes: Annotated[int, whole(1, 2**31)] = ImageLimits().max_bytes
     max_image_pixels: Annotated[int, whole(1, LARGEST_MAX_IMAGE_PIXELS)] = ImageLimits().max_pixels
+    max_pixels_at_once: Annotated[int | None, whole(1, 10**10)] = None
     reduced_decoding: Flag = False
     decode_threads: Annotated[int, whole(1, 256)] = field(default_factory=_decode_threads)
     min_face_score: Share | None = None
@@ -93,6 +97,20 @@ class FaceConfig(Settings):
     min_face_quality: Share = 0.0
     smallest_face_pixels: Annotated[int | None, whole(12, 10_000)] = None
     longest_side_pixels: Annotated[int | None, whole(64, 20_000)] = None
+
+    def _check_together(self) -> None:
+        if self.max_pixels_at_once is not None and self.max_pixels_at_once * 4 < self.max_image_pixels * 5:
+            self._refuse("max_pixels_at_once", "at least 5/4 of MAX_IMAGE_PIXELS")
+
+    @property
+    def pixels_at_once(self) -> int:
+        """The most pixels that a process holds decoded."""
+        return self.max_image_pixels * 5 // 2 if self.max_pixels_at_once is None else self.max_pixels_at_once
+
+    @property
+    def most_picture_bytes(self) -> int:
+        """The most memory that a process takes to decode pictures and look for faces in them, whatever they are."""
+        return self.pixels_at_once * MOST_BYTES_PER_PIXEL
 
     @property
     def image_limits(self) -> ImageLimits:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from worker.config import ImageLimits
-from worker.images import DecodedImage, decode
+from worker.images import DecodedImage, ImageInfo, decode, pixels_to_decode
 from worker.metrics import NO_STAGES, Stages, timed
 from worker.recognition.interfaces import DetectedFaces, Detection, Engine, Image, Reduction
 
@@ -16,21 +16,24 @@ def detect_faces(
     limits: ImageLimits,
     located: Sequence[Detection] = (),
     stages: Stages = NO_STAGES,
-) -> tuple[DecodedImage, DetectedFaces]:
-    """Return the picture and the faces in it, in pixels of the whole upright picture.
+) -> tuple[ImageInfo, DetectedFaces]:
+    """Return what the image is and the faces in it, in pixels of the whole upright picture, which is not kept.
 
     With `reduced_decoding` a large JPEG is decoded at a fraction of its size, and decoded whole only for faces that are
     then too small. `located` are faces that the same detector found in the picture before: with them it does not run.
-    Raises what `decode` and `Engine.detect` raise.
+    Blocks while other threads hold as many pixels as the engine allows (`engine.gate`). Raises what `decode` and
+    `Engine.detect` raise.
     """
     enough_pixels = engine.pack.enough_pixels if engine.config.reduced_decoding else None
-    with timed(stages, "decode"):
-        picture = decode(data, limits=limits, enough_pixels=enough_pixels)
-    reduction = _reduction(picture, whole=cache(lambda: decode(data, limits=limits).pixels))
-    if located:
-        return picture, engine.align(picture.pixels, located, reduction=reduction)
-    with timed(stages, "detect"):
-        return picture, engine.detect(picture.pixels, reduction=reduction)
+    # A reduced picture passes as the whole one, because it may have to be decoded whole.
+    with engine.gate.admit(pixels_to_decode(data, limits=limits)):
+        with timed(stages, "decode"):
+            picture = decode(data, limits=limits, enough_pixels=enough_pixels)
+        reduction = _reduction(picture, whole=cache(lambda: decode(data, limits=limits).pixels))
+        if located:
+            return picture.info, engine.align(picture.pixels, located, reduction=reduction)
+        with timed(stages, "detect"):
+            return picture.info, engine.detect(picture.pixels, reduction=reduction)
 
 
 def _reduction(picture: DecodedImage, *, whole: Callable[[], Image]) -> Reduction | None:

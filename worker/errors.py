@@ -10,6 +10,7 @@
     - ImageTooLarge
   + NoFaceFound                    refuse: a picture that must show a face shows none
   + PhotoMissing                   refuse: the photo's file is gone
+  + PhotoKillsWorkers              refuse: workers died while they had opened this photo and no other
   + PackError                      refuse: the face model cannot be used
     - PackMissing
     - PackDamaged
@@ -112,6 +113,14 @@ class PhotoMissing(FaceQueueError):
     code = "photo_missing"
     status = 404
     sentence = "The photo's file is no longer in the storage."
+
+
+class PhotoKillsWorkers(FaceQueueError):
+    """Workers died while they had opened this photo and no other."""
+
+    code = "kills_workers"
+    status = 422
+    sentence = "Each worker that opened this photo died, so it is not opened again."
 
 
 class PackError(FaceQueueError):

@@ -234,13 +234,13 @@ class FaceIndex:
         return self._query_faces.faces(image, variant=variant, find=lambda: self._see(image, faces))
 
     def _see(self, image: bytes, faces: Literal["all", "largest"]) -> QueryFaces:
-        picture, seen = detect_faces(self._engine, image, limits=self._limits, stages=self._stages)
+        info, seen = detect_faces(self._engine, image, limits=self._limits, stages=self._stages)
         found = seen.faces
         if faces == "largest" and found:
             found = (max(found, key=lambda face: face.detection.box.width * face.detection.box.height),)
         with timed(self._stages, "embed"):
             [embedded] = self._engine.embed([found])
-        return QueryFaces(faces=tuple(embedded), rejected=seen.rejected, width=picture.width, height=picture.height)
+        return QueryFaces(faces=tuple(embedded), rejected=seen.rejected, width=info.width, height=info.height)
 
     def _written(self, photos: Sequence[PhotoToIndex], outcomes: Sequence[PhotoOutcome]) -> list[PhotoOutcome]:
         """Write all photos in one call or, if the collection is full, one by one, so that those that fit get in."""

@@ -6,15 +6,15 @@ facequeue handles undecoded bytes: OpenCV's decoders trust the header and would 
 The order of the checks matters: the number of bytes, then the size in the header, and only then pixels. So a small
 file that claims to be huge costs nothing. Safe to call from many threads at once: no state is kept or changed.
 
-Peak memory per decoded pixel, measured: 7 bytes (4 of Pillow's picture, 3 of the result), up to 10 for progressive
-JPEG, AVIF and HEIC, 16 for WebP, plus the file itself. Two formats may use more than their header says before they are
-refused, as much as their libraries allow: a GIF with a huge frame 179 MB (Pillow's limit, one byte per pixel), an AVIF
-with a false header 16384 x 16384 pixels.
+`gates.py` says how much memory a decoded pixel takes; whoever holds several pictures at a time passes that gate
+with what `pixels_to_decode` returns. One format may use more than its header says before it is refused, as much as its
+library allows: a GIF with a huge frame 179 MB (Pillow's limit, one byte per pixel).
 """
 
 import re
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,6 +24,7 @@ from typing import Any
 from PIL import ExifTags, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError, features
 from PIL import Image as Pillow
 
+from worker.avif import largest_coded_pixels
 from worker.config import ImageLimits
 from worker.errors import (
     EmptyImage,
@@ -36,7 +37,7 @@ from worker.errors import (
 from worker.pixels import SIDEWAYS, mirrored_axes, upright_bgr
 from worker.recognition.interfaces import Image
 
-__all__ = ["DecodedImage", "ImageLimits", "decode"]
+__all__ = ["DecodedImage", "ImageInfo", "ImageLimits", "decode", "pixels_to_decode"]
 
 #: Pillow's plugin for HEIC, from the extra "heic"; None without it. It is not registered with Pillow: only we use it.
 HeifImageFile: Any = import_module("pillow_heif").HeifImageFile if find_spec("pillow_heif") else None
@@ -69,22 +70,48 @@ _MAX_SCANS = 64
 _SCAN = re.compile(rb"\xff\xda\0(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 
 
+#: Held while the header of a GIF is read: only one at a time takes memory for a frame that is far too large.
+_ONE_GIF = threading.Lock()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecodedImage:
-    """A picture as a viewer would show it: `pixels` upright BGR uint8, `format` in capitals ("JPEG").
+class ImageInfo:
+    """What is known of an image once it is decoded: `format` in capitals ("JPEG").
 
     `width` and `height` are those of the whole upright picture. `scale` is the number of decoded pixels per pixel of it
-    along a side: 1, or 1/2, 1/4, 1/8. The point (x, y) of `pixels` is the point `origin + (x, y) / scale` of the whole
-    picture. The last column and row of a reduced picture may reach beyond the whole one, and become its first when it
-    is turned; so `origin` is (0, 0), or negative by less than one reduced pixel.
+    along a side: 1, or 1/2, 1/4, 1/8.
     """
 
-    pixels: Image
     format: str
     width: int
     height: int
     scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodedImage(ImageInfo):
+    """A picture as a viewer would show it: `pixels` upright BGR uint8.
+
+    The point (x, y) of `pixels` is the point `origin + (x, y) / scale` of the whole picture. The last column and row of
+    a reduced picture may reach beyond the whole one, and become its first when it is turned; so `origin` is (0, 0), or
+    negative by less than one reduced pixel.
+    """
+
+    pixels: Image
     origin: tuple[int, int] = (0, 0)
+
+    @property
+    def info(self) -> ImageInfo:
+        """The same without the pixels."""
+        return ImageInfo(format=self.format, width=self.width, height=self.height, scale=self.scale)
+
+
+def pixels_to_decode(data: bytes, *, limits: ImageLimits) -> int:
+    """Return how many pixels `decode` would hold at a time. Reads the header only. Raises what `decode` raises."""
+    _check_bytes(data, limits)
+    with _ONE_GIF if data.startswith(b"GIF8") else nullcontext(), _opened(data) as picture:
+        _check_size(picture, data, limits)
+        return max(picture.width * picture.height, _pixels_inside(picture, data))
 
 
 def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None) -> DecodedImage:
@@ -95,13 +122,9 @@ def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None
     still has that many pixels; the limits still apply to the whole picture.
     Raises EmptyImage, NotAnImage, UnsupportedImage, TruncatedImage or ImageTooLarge.
     """
-    if not data:
-        raise EmptyImage
-    if len(data) > limits.max_bytes:
-        raise ImageTooLarge(f"The file has {len(data):,} bytes; at most {limits.max_bytes:,} bytes are accepted.")
-    _check_parts(data)
+    _check_bytes(data, limits)
     with _opened(data) as picture:
-        _check_size(picture, limits)
+        _check_size(picture, data, limits)
         stored_width, stored_height = picture.size
         reduction = 1 if enough_pixels is None else _reduced(picture, enough_pixels)
         expected = picture.size
@@ -181,7 +204,11 @@ def _is_heic(data: bytes) -> bool:
     return data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS
 
 
-def _check_parts(data: bytes) -> None:
+def _check_bytes(data: bytes, limits: ImageLimits) -> None:
+    if not data:
+        raise EmptyImage
+    if len(data) > limits.max_bytes:
+        raise ImageTooLarge(f"The file has {len(data):,} bytes; at most {limits.max_bytes:,} bytes are accepted.")
     if data.count(b"Exif\0\0") > _MAX_EXIF_BLOCKS or (
         data.startswith(b"\xff\xd8") and len(_SCAN.findall(data)) > _MAX_SCANS
     ):
@@ -206,7 +233,7 @@ class _CountedReads(BytesIO):
         return super().read(size)
 
 
-def _check_size(picture: Pillow.Image, limits: ImageLimits) -> None:
+def _check_size(picture: Pillow.Image, data: bytes, limits: ImageLimits) -> None:
     width, height = picture.size
     if width < 1 or height < 1:
         raise TruncatedImage("The picture is cut short or damaged: it has no pixels.")
@@ -218,20 +245,23 @@ def _check_size(picture: Pillow.Image, limits: ImageLimits) -> None:
         raise ImageTooLarge(
             f"The picture has {width} x {height} pixels; at most {MAX_SIDE_PIXELS:,} pixels per side are accepted."
         )
-    if isinstance(picture, TiffImagePlugin.TiffImageFile):
-        _check_tiles(picture, limits)
+    inside = _pixels_inside(picture, data)
+    if not 0 <= inside <= limits.max_pixels:
+        raise ImageTooLarge(f"The picture has {inside:,} pixels inside; at most {limits.max_pixels:,} are accepted.")
 
 
-def _check_tiles(picture: TiffImagePlugin.TiffImageFile, limits: ImageLimits) -> None:
-    """Refuse a small TIFF with huge tiles: a tile is decoded whole, however little of it the picture shows."""
+def _pixels_inside(picture: Pillow.Image, data: bytes) -> int:
+    """Return the pixels that are decoded whole, however few of them the picture shows; 0 if these are its own.
+
+    They are those of a TIFF's tile, and what an AVIF has coded.
+    """
+    if picture.format == "AVIF":
+        return largest_coded_pixels(data)
+    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return 0
     with _coded(TruncatedImage("The picture is cut short or damaged: its header cannot be read.")):
-        tile_pixels = int(picture.tag_v2.get(TiffImagePlugin.TILEWIDTH, 0)) * int(
-            picture.tag_v2.get(TiffImagePlugin.TILELENGTH, 0)
-        )
-    if not 0 <= tile_pixels <= limits.max_pixels:
-        raise ImageTooLarge(
-            f"The picture has tiles of {tile_pixels:,} pixels; at most {limits.max_pixels:,} are accepted."
-        )
+        tags = picture.tag_v2
+        return int(tags.get(TiffImagePlugin.TILEWIDTH, 0)) * int(tags.get(TiffImagePlugin.TILELENGTH, 0))
 
 
 def _reduced(picture: Pillow.Image, enough_pixels: int) -> int:

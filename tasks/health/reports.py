@@ -32,6 +32,8 @@ class WorkerReport(BaseModel):
     problem: str = ""
     #: "search", "index", "records", or several of them with a "+" between.
     role: str = ""
+    #: Names the machine that it runs on: the same in all of its containers.
+    machine: str = ""
     #: Of facequeue, celery and, for GPU workers, onnxruntime.
     versions: dict[str, str] = Field(default_factory=dict)
     #: When the process started, and the time of this report, in seconds since the epoch by the shared clock.
@@ -45,6 +47,8 @@ class WorkerReport(BaseModel):
     reserved_tasks: int = 0
     #: Resident memory, its child processes included.
     memory_mb: float = 0.0
+    #: Above this it ends, to be started again; 0: no limit.
+    memory_limit_mb: float = 0.0
     #: host:port of its metrics; empty when ENABLE_METRICS is off.
     metrics_address: str = ""
     # GPU workers only

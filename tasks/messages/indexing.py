@@ -35,13 +35,18 @@ class PhotoRef(BaseModel):
 
 
 class IndexRequest(Message):
-    """Index a chunk of photos of one gallery."""
+    """Index a chunk of photos of one gallery.
+
+    A worker runs it while no other photo is open in its process if it is `alone`: its one photo may have killed a
+    worker.
+    """
 
     task_name: ClassVar[str] = names.INDEX_PHOTOS
 
     target: Target
     gallery_id: str
     photos: tuple[PhotoRef, ...]
+    alone: bool = False
 
 
 class FaceInfo(BaseModel):

@@ -4,7 +4,7 @@ Both may run twice for the same message: rows are upserted under stable ids, and
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,9 +29,10 @@ from tasks.messages.indexing import (
 from tasks.messages.parsing import parse
 from tasks.retry import retry_or_raise, will_retry
 from tasks.work_queue import work_queue
+from tasks.worker.starts import Verdict
 from tasks.worker.state import state
 from worker.bulk import IndexedFace, PhotoOutcome, PhotoToIndex
-from worker.errors import FaceQueueError
+from worker.errors import FaceQueueError, PhotoKillsWorkers
 from worker.recognition.interfaces import Box, Detection
 
 logger = logging.getLogger(__name__)
@@ -45,12 +46,23 @@ def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
     try:
         request = parse(IndexRequest, message)
         index = state.indexes.index(request.target)
-        with state.starts.running(str(self.request.id), [photo.photo_id for photo in request.photos]) as is_new:
-            if not is_new:
+        detector = index.pack.detector_fingerprint
+        # Marked as begun only inside: what waits here is not to blame when the process dies.
+        with (
+            state.company.take(state.company.places if request.alone else 1),
+            state.starts.running(str(self.request.id), _suspects(request)) as verdict,
+        ):
+            if verdict is Verdict.BEGUN_BEFORE:
                 logger.warning("Not run again: started before and never finished. The sweep sends its photos.")
                 return
-            detector = index.pack.detector_fingerprint
-            outcomes = index.add([_photo(request.gallery_id, photo, detector) for photo in request.photos])
+            if verdict is Verdict.GUILTY:
+                logger.error("Photo %s kills workers: it is not opened again.", request.photos[0].photo_id)
+                outcomes = [_guilty(photo) for photo in request.photos]
+            else:
+                before_each = state.pauses().pause
+                outcomes = index.add(
+                    [_photo(request.gallery_id, photo, detector, before_each) for photo in request.photos]
+                )
         metrics.count_photos(outcome.code for outcome in outcomes)
         report = Outcomes(
             gallery_id=request.gallery_id,
@@ -94,18 +106,29 @@ def _report_failure(message: dict[str, Any], error: ErrorInfo) -> None:
         logger.warning("An index task failed (%s) and could not report it: %s", error.code, problem)
 
 
-def _read(storage_key: str) -> bytes:
+def _suspects(request: IndexRequest) -> list[str]:
+    """Return what `Starts` calls the photos that may kill this worker: one of another generation is another one."""
+    return [f"{request.target.collection}:{photo.photo_id}" for photo in request.photos if request.alone]
+
+
+def _guilty(photo: PhotoRef) -> PhotoOutcome:
+    error = PhotoKillsWorkers
+    return PhotoOutcome(photo_id=photo.photo_id, state="failed", code=error.code, message=error.sentence)
+
+
+def _read(storage_key: str, before: Callable[[], None]) -> bytes:
+    before()
     with default_storage.open(storage_key, "rb") as file:
         data: bytes = file.read()
     return data
 
 
-def _photo(gallery_id: str, photo: PhotoRef, detector: str) -> PhotoToIndex:
-    """Return the photo as the FaceIndex takes it, for a worker with this detector."""
+def _photo(gallery_id: str, photo: PhotoRef, detector: str, before: Callable[[], None]) -> PhotoToIndex:
+    """Return the photo as the FaceIndex takes it, for a worker with this detector; `before` is called to read it."""
     return PhotoToIndex(
         photo_id=photo.photo_id,
         gallery_id=gallery_id,
-        read=partial(_read, photo.storage_key),
+        read=partial(_read, photo.storage_key, before),
         known_faces={known.face_id: _box(known) for known in photo.known_faces},
         located=_detections(photo.known_faces) if photo.detector == detector else (),
     )

@@ -14,9 +14,21 @@ from typing import Final
 
 import psutil
 
+from worker.config import FaceConfig
+
 logger = logging.getLogger(__name__)
 
 CHECK_INTERVAL_SECONDS: Final = 5.0
+MB: Final = 1024 * 1024
+#: How often a file may be in memory while it is decoded: what was read, and copies inside the decoders.
+FILE_COPIES: Final = 3
+#: What else a worker with a model may grow by, in MB: buffers of model runs, caches, and what the heap does not return.
+OTHER_GROWTH_MB: Final = 512
+
+
+def growth_mb(config: FaceConfig, *, threads: int) -> float:
+    """Return by how much a worker may grow after it has opened its model, if that many threads read images."""
+    return (config.most_picture_bytes + threads * FILE_COPIES * config.max_image_bytes) / MB + OTHER_GROWTH_MB
 
 
 def memory_mb(process: psutil.Process) -> float:
@@ -25,7 +37,7 @@ def memory_mb(process: psutil.Process) -> float:
     for each in (process, *process.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess):
             total_bytes += each.memory_info().rss
-    return round(total_bytes / 1024 / 1024, 1)
+    return round(total_bytes / MB, 1)
 
 
 class MemoryBound:
@@ -49,8 +61,8 @@ class MemoryBound:
             used_mb = memory_mb(process)
             if used_mb > self._bound_mb:
                 logger.warning(
-                    "This worker uses %.0f MB; WORKER_MAX_MEMORY_MB is %.0f. It finishes what is running and exits, to "
-                    "be started again.",
+                    "This worker uses %.0f MB; its limit is %.0f MB (WORKER_MAX_MEMORY_MB). It finishes what is "
+                    "running and exits, to be started again.",
                     used_mb,
                     self._bound_mb,
                 )

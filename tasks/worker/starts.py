@@ -2,18 +2,18 @@
 
 Redis delivers an unacknowledged message again and again. A photo that kills every worker that opens it would do so once
 in each visibility timeout, for ever, even after its row has failed for good. So a message that never finished does not
-run a second time: the sweep sends its photos again, counts, and gives up.
+run a second time: the sweep sends its photos again.
 
-Nor may such a photo take its neighbours with it each time. It is not known which photo in the worker killed it, so each
-of them waits before it is opened again: for a random time, longer after each death. Sooner or later a neighbour is done
-before the worker dies.
+Nor may such a photo take its neighbours with it. Which of the photos in a dead worker killed it is not known, so each
+of them is a suspect: it comes back in a message of its own, which runs while no other photo is open in the process
+(`indexing.py`). A suspect is guilty when workers died while they had opened it alone, often enough that chance is
+unlikely. It is not opened again.
 """
 
 import logging
-import random
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from enum import Enum, auto
 from typing import Final
 
 import redis
@@ -21,55 +21,59 @@ import redis
 logger = logging.getLogger(__name__)
 
 MESSAGE_PREFIX: Final = "facequeue:begun-message:"
-PHOTO_PREFIX: Final = "facequeue:begun-photo:"
+#: How many workers died while they had opened this photo alone; one more while a worker has.
+ALONE_PREFIX: Final = "facequeue:alone:"
 #: Longer than any message waits for redelivery, in seconds.
 REMEMBERED_SECONDS: Final = 24 * 3600
-#: Most seconds of waiting per death of a worker, and the number of deaths after which it stops growing.
-WAIT_PER_DEATH_SECONDS: Final = 2.0
-MOST_DEATHS: Final = 5
+
+
+class Verdict(Enum):
+    """What to do with a message."""
+
+    #: Index its photos.
+    NEW = auto()
+    #: Nothing: an earlier run of it never finished.
+    BEGUN_BEFORE = auto()
+    #: Fail its photo without opening it: it kills workers.
+    GUILTY = auto()
 
 
 class Starts:
     """Marks in redis-cache. Without redis-cache everything counts as new: work goes on."""
 
-    def __init__(self, cache: redis.Redis) -> None:
+    def __init__(self, cache: redis.Redis, *, most_deaths: int) -> None:
+        """`most_deaths` is how many workers a photo may kill: the first in company, all others alone."""
         self._cache = cache
+        self._most_alone = max(1, most_deaths - 1)
 
     @contextmanager
-    def running(self, task_id: str, photo_ids: Collection[str]) -> Iterator[bool]:
-        """Mark the message and its photos as started until the block ends, however it ends.
+    def running(self, task_id: str, suspects: Collection[str] = ()) -> Iterator[Verdict]:
+        """Mark the message and its suspects as begun until the block ends, however it ends; yield what to do with it.
 
-        Yields False when an earlier run of the message never finished: it must not run. First waits, for seconds, when
-        one of the photos was in a worker that died.
+        `suspects` are the photos of a message that runs alone.
         """
-        message, photos = MESSAGE_PREFIX + task_id, [PHOTO_PREFIX + photo_id for photo_id in photo_ids]
-        if not self._begin(message, photos):
-            yield False
-            return
+        message, photos = MESSAGE_PREFIX + task_id, [ALONE_PREFIX + photo for photo in suspects]
+        verdict = self._begin(message, photos)
         try:
-            yield True
+            yield verdict
         finally:
-            try:
-                self._cache.delete(message, *photos)
-            except redis.RedisError as error:
-                logger.warning("Index message %s stays marked as started: %s", task_id, error)
+            if verdict is not Verdict.BEGUN_BEFORE:
+                self._end(message, photos)
 
-    def _begin(self, message: str, photos: list[str]) -> bool:
+    def _begin(self, message: str, photos: list[str]) -> Verdict:
         try:
             if not self._cache.set(message, 1, nx=True, ex=REMEMBERED_SECONDS):
-                return False
-            deaths = max((int(count) for count in self._cache.mget(photos) if count), default=0)
-            if deaths:
-                time.sleep(_wait_seconds(deaths))
-            with self._cache.pipeline(transaction=False) as pipe:
-                for photo in photos:
-                    pipe.incr(photo)
-                    pipe.expire(photo, REMEMBERED_SECONDS)
-                pipe.execute()
+                return Verdict.BEGUN_BEFORE
+            counts = [self._cache.incr(photo) for photo in photos]
+            for photo in photos:
+                self._cache.expire(photo, REMEMBERED_SECONDS)
         except redis.RedisError as error:
-            logger.warning("An index message could not be marked as started: %s", error)
-        return True
+            logger.warning("An index message could not be marked as begun: %s", error)
+            return Verdict.NEW
+        return Verdict.GUILTY if max(counts, default=0) > self._most_alone else Verdict.NEW
 
-
-def _wait_seconds(deaths: int) -> float:
-    return WAIT_PER_DEATH_SECONDS * min(deaths, MOST_DEATHS) * random.random()  # noqa: S311 - no secret
+    def _end(self, message: str, photos: list[str]) -> None:
+        try:
+            self._cache.delete(message, *photos)
+        except redis.RedisError as error:
+            logger.warning("An index message stays marked as begun: %s", error)

@@ -3,32 +3,38 @@
 import contextlib
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import celery
 import psutil
+import redis
 from celery.worker import state as celery_state
 from django.conf import settings
 
 from tasks import clock, targets
 from tasks.config import worker_cache
-from tasks.dictionaries import monitoring_config, pack_name
+from tasks.dictionaries import face_config, monitoring_config, pack_name
 from tasks.health import metrics
 from tasks.health.latency import recent_searches
 from tasks.health.reports import WorkerReport
 from tasks.messages.base import Target
 from tasks.queues import gpu_queues
+from tasks.roles import INDEX, REINDEX, role_of
 from tasks.targets import default_target
 from tasks.worker import metrics_endpoint
-from tasks.worker.memory import MemoryBound, memory_mb
+from tasks.worker.memory import MemoryBound, growth_mb, memory_mb
+from tasks.worker.niceness import Pauses, UrgentWork
 from tasks.worker.query_images import QueryImageReader
 from tasks.worker.reporter import REPORT_INTERVAL_SECONDS, BrokerProbe, HealthReporter
 from tasks.worker.starts import Starts
 from tasks.worker.store_health import StoreHealthCheck
 from worker.errors import FaceQueueError, NotOpen
+from worker.gates import Room
 from worker.vector_search.config import MonitoringConfig
 
 if TYPE_CHECKING:
@@ -39,6 +45,10 @@ logger = logging.getLogger(__name__)
 
 #: A starting worker waits for Milvus as it waits for Redis: for ever, asking this often, in seconds.
 OPEN_RETRY_SECONDS: Final = 1.0
+#: More index tasks than a process ever runs; one that must be alone takes the places of all.
+COMPANY: Final = 1000
+#: A random name that Linux gives itself at each start (random(4)).
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 #: The problem of a worker that has not opened everything yet.
 STARTING: Final = "This worker is starting."
 
@@ -53,10 +63,14 @@ class WorkerState:
         self.target = default_target()
         self._query_images: QueryImageReader | None = None
         self._starts: Starts | None = None
+        self._urgent_work: UrgentWork | None = None
+        #: Of the index tasks that have photos open.
+        self.company = Room(COMPANY)
         self._reporter: HealthReporter | None = None
         self._store_health: StoreHealthCheck | None = None
         self._metrics: MetricsCollector | None = None
         self._endpoint: metrics_endpoint.MetricsEndpoint | None = None
+        self._memory_limit_mb = 0.0
         self._memory_bound: MemoryBound | None = None
         self._broker: BrokerProbe | None = None
         #: Why it cannot work yet; empty once everything is open.
@@ -85,6 +99,12 @@ class WorkerState:
             raise NotOpen("This worker counts no starts: it consumes no index queue.")
         return self._starts
 
+    def pauses(self) -> Pauses:
+        """Return the pauses of one index task."""
+        if self._urgent_work is None:
+            raise NotOpen("This worker gives way to none: it consumes no index queue.")
+        return Pauses(self._urgent_work.waits)
+
     def open(self, name: str, queues: tuple[str, ...]) -> None:
         self.name, self.queues = name, queues
         cache = worker_cache()
@@ -100,15 +120,27 @@ class WorkerState:
             _open_when_reachable(indexes, self.target, self._say_why)
             self._indexes = indexes
             self._query_images = QueryImageReader(cache)
-            self._starts = Starts(cache)
+            self._starts = Starts(cache, most_deaths=settings.INDEX_MAX_ATTEMPTS)
+            broker = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
+            self._urgent_work = UrgentWork(broker, queues, machine=this_machine())
         if monitoring.enable_metrics:
             self._endpoint = metrics_endpoint.MetricsEndpoint(
                 settings.METRICS_HOST, settings.METRICS_PORT, *([self._metrics.registry] if self._metrics else [])
             )
-        if settings.WORKER_MAX_MEMORY_MB:
-            self._memory_bound = MemoryBound(settings.WORKER_MAX_MEMORY_MB)
+        self._memory_limit_mb = self._limit_memory()
+        if self._memory_limit_mb:
+            self._memory_bound = MemoryBound(self._memory_limit_mb)
             self._memory_bound.open()
         self._not_open = ""
+
+    def _limit_memory(self) -> float:
+        """Return the limit in MB, 0 for none. Call when everything is open."""
+        if settings.WORKER_MAX_MEMORY_MB is not None or self._indexes is None:
+            return float(settings.WORKER_MAX_MEMORY_MB or 0)
+        config = face_config()
+        reads_photos = any(role_of(queue) in (INDEX, REINDEX) for queue in self.queues)
+        threads = self.concurrency * (config.decode_threads if reads_photos else 1)
+        return round(memory_mb(self._process) + growth_mb(config, threads=threads))
 
     def _say_why(self, problem: str) -> None:
         if problem != self._not_open:
@@ -182,6 +214,7 @@ class WorkerState:
             "pid": os.getpid(),
             "queues": self.queues,
             "role": self.role,
+            "machine": this_machine(),
             "versions": _versions(with_engine=self._indexes is not None),
             "started_at": now - (time.monotonic() - self._started),
             "reported_at": now,
@@ -190,11 +223,20 @@ class WorkerState:
             "active_tasks": len(celery_state.active_requests),
             "reserved_tasks": len(celery_state.reserved_requests),
             "memory_mb": memory_mb(self._process),
+            "memory_limit_mb": self._memory_limit_mb,
             "metrics_address": self._endpoint.address if self._endpoint else "",
         }
 
 
 state = WorkerState()
+
+
+def this_machine() -> str:
+    """Return a name that all processes of this machine have in common, in containers too, and no other machine has."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:  # not Linux
+        return socket.gethostname()
 
 
 def _model_problem(indexes: "OpenIndexes") -> str:

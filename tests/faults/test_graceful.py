@@ -67,7 +67,7 @@ def test_a_worker_beyond_its_memory_bound_finishes_what_it_runs_and_ends(alone: 
         del alone.environment["WORKER_MAX_MEMORY_MB"]
         alone.start("worker-index")
     said = alone.log("worker-index")
-    assert "WORKER_MAX_MEMORY_MB is 1" in said
+    assert "its limit is 1 MB" in said
     assert "begun before and never ended" not in said.lower(), "it left a task behind"
     wait_until_whole(alone)
     assert alice.progress(gallery)["indexed"] == PHOTOS

@@ -58,10 +58,13 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def service(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """Folder, environment and database of the nodes; it starts none of them."""
+def service(
+    request: pytest.FixtureRequest, kind: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningService]:
+    """Folder, environment and database of the nodes; it starts none of them. A module may add its own ENVIRONMENT."""
     folder = tmp_path_factory.mktemp("workers")
-    with RunningService(folder, processes=(), environment=ENVIRONMENT, ports=settings.PORTS) as service:
+    environment = ENVIRONMENT | getattr(request.module, "ENVIRONMENT", {})
+    with RunningService(folder, processes=(), environment=environment, ports=settings.PORTS) as service:
         yield service
 
 

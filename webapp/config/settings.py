@@ -223,7 +223,8 @@ CELERY_WORKER_SEND_TASK_EVENTS = True  # Flower shows what the workers do
 CELERY_WORKER_POOL_START_METHOD = "spawn"  # Django, gRPC and onnxruntime do not survive a fork
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = number("WORKER_SOFT_SHUTDOWN_SECONDS", 20.0)
 #: A worker that uses more, its children included, finishes what it runs and ends, to be started again; 0: no limit.
-WORKER_MAX_MEMORY_MB = whole("WORKER_MAX_MEMORY_MB", 0)
+#: None: one with a model may grow by what follows from FACE_CONFIG (tasks/worker/memory.py), others have no limit.
+WORKER_MAX_MEMORY_MB = whole("WORKER_MAX_MEMORY_MB", 0) if text("WORKER_MAX_MEMORY_MB", "") else None
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True
 CELERY_BEAT_SCHEDULER = "tasks.beat.scheduler:BoundedScheduler"  # sends nothing to a queue that nobody consumes
 CELERY_BEAT_ENABLE_REMOTE_CONTROL = True  # `manage.py doctor` asks beat whether its clock still ticks

@@ -27,6 +27,7 @@ FACE: Final[Variables] = {
     "DECODE_THREADS": ("FACE_DECODE_THREADS", as_whole),
     "MAX_IMAGE_BYTES": ("FACE_MAX_IMAGE_BYTES", as_whole),
     "MAX_IMAGE_PIXELS": ("FACE_MAX_IMAGE_PIXELS", as_whole),
+    "MAX_PIXELS_AT_ONCE": ("FACE_MAX_PIXELS_AT_ONCE", as_whole),
     "MIN_FACE_SCORE": ("FACE_MIN_SCORE", as_number),
     "MIN_FACE_PIXELS": ("FACE_MIN_PIXELS", as_whole),
     "MIN_FACE_QUALITY": ("FACE_MIN_QUALITY", as_number),

@@ -4,6 +4,11 @@
 counts an attempt, and then sends the message. If the queue is down, the sender gives the row back and the attempt does
 not count. If no outcome arrives in time, the row is stale: it waits again, or fails with the code `gave_up`. A crash
 between claim and send therefore costs one lease, and no photo stays pending for ever.
+
+A worker that cannot index a photo notes the cause. An attempt without a cause ended in silence: perhaps the photo
+killed its worker, perhaps it was only near one that did. Then it is a suspect and travels alone. Silence proves
+nothing, since the message may have waited in a worker that died, so the workers judge (`tasks/worker/starts.py`); a
+silent row is given up much later.
 """
 
 from collections import defaultdict
@@ -14,8 +19,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Subquery, TextField, Value
-from django.db.models.functions import Concat
+from django.db.models import F, Q, Subquery, TextField, Value
+from django.db.models.functions import Cast, Concat
 
 from tasks import clock
 
@@ -23,8 +28,8 @@ PENDING, FAILED = "pending", "failed"
 GAVE_UP = "gave_up"
 #: The fields of an outcome.
 OUTCOME_FIELDS = ("state", "code", "message", "settled_at")
-#: From this attempt on, a photo is sent in a message of its own: if it kills its worker, it harms no other photo.
-ALONE_FROM_ATTEMPT = 3
+#: A row whose attempts end in silence is given up after this many times `INDEX_MAX_ATTEMPTS`.
+SILENT_FACTOR = 3
 
 Row = TypeVar("Row", bound="Attempted")
 
@@ -38,10 +43,13 @@ class AttemptedQuerySet(models.QuerySet[Row]):
         return waiting.select_for_update(skip_locked=True, of=("self",))
 
     def claim(self, rows: Collection[Row]) -> None:
-        """Mark rows that this transaction has locked as sent, and count the attempt."""
+        """Mark rows that this transaction has locked as sent, and count the attempt; its end is not known yet.
+
+        The rows in memory still say how the attempt before it ended.
+        """
         now = clock.utcnow()
         claimed = self.filter(pk__in=[row.pk for row in rows], state=PENDING)
-        claimed.update(enqueued_at=now, attempts=F("attempts") + 1)
+        claimed.update(enqueued_at=now, attempts=F("attempts") + 1, code="", message="")
         for row in rows:
             row.enqueued_at = now
 
@@ -58,20 +66,22 @@ class AttemptedQuerySet(models.QuerySet[Row]):
     def send_again_if_stale(self, *, sent_before: datetime) -> tuple[int, int]:
         """Let rows that were sent before that time wait again; return how many, and how many were given up instead.
 
-        A row is given up after `INDEX_MAX_ATTEMPTS` attempts.
+        A row is given up after `INDEX_MAX_ATTEMPTS` attempts, if the last one has a cause.
         """
         stale = self.filter(state=PENDING, enqueued_at__lt=sent_before)
-        given_up = stale.filter(attempts__gte=settings.INDEX_MAX_ATTEMPTS).give_up()
+        most = settings.INDEX_MAX_ATTEMPTS
+        spent = Q(attempts__gte=most) & ~Q(code="") | Q(attempts__gte=most * SILENT_FACTOR)
+        given_up = stale.filter(spent).give_up()
         return stale.send_again(), given_up
 
     def give_up(self) -> int:
         """Fail the pending rows and say why the last attempt failed, if a worker reported it; return how many."""
         pending = self.filter(state=PENDING)
-        sentence = f"No worker finished this photo in {settings.INDEX_MAX_ATTEMPTS} attempts"
-        parts = (Value(f"{sentence}; the last one: "), F("message"), Value(" ("), F("code"), Value(")"))
+        sentence = (Value("No worker finished this photo in "), Cast("attempts", TextField()), Value(" attempts"))
+        cause = (Value("; the last one: "), F("message"), Value(" ("), F("code"), Value(")"))
         given_up: dict[str, Any] = {"state": FAILED, "code": GAVE_UP, "settled_at": clock.utcnow()}
-        explained = pending.exclude(code="").update(message=Concat(*parts, output_field=TextField()), **given_up)
-        return explained + pending.filter(code="").update(message=f"{sentence}.", **given_up)
+        explained = pending.exclude(code="").update(message=Concat(*sentence, *cause), **given_up)
+        return explained + pending.filter(code="").update(message=Concat(*sentence, Value(".")), **given_up)
 
     def note_cause(self, *, code: str, message: str) -> None:
         """Note why the last attempt failed. The rows stay pending."""
@@ -99,6 +109,11 @@ class Attempted(models.Model):
     class Meta:
         abstract = True
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether the last attempt ended in silence."""
+        return self.attempts > 0 and not self.code
+
 
 def outcome_of(rows: models.QuerySet[Any]) -> dict[str, Subquery]:
     """Return the values for an update that copies the outcome of the one row that `rows` finds."""
@@ -108,11 +123,11 @@ def outcome_of(rows: models.QuerySet[Any]) -> dict[str, Subquery]:
 def messages_of(rows: Iterable[Row], size: int, *, isolate: bool = True) -> Iterator[list[Row]]:
     """Divide rows into messages of at most `size` rows of one gallery each.
 
-    With `isolate`, a row that failed repeatedly gets a message of its own.
+    With `isolate`, a suspect gets a message of its own.
     """
     together: defaultdict[UUID, list[Row]] = defaultdict(list)
     for row in rows:
-        if isolate and row.attempts + 1 >= ALONE_FROM_ATTEMPT:
+        if isolate and row.is_suspect:
             yield [row]
             continue
         message = together[row.gallery_id]

@@ -94,7 +94,7 @@ class FailedPhoto(Photo):
     """The dead-letter list: failed photos that may succeed if they are retried once the cause is fixed."""
 
     #: Files that are not pictures and cancelled photos are left out: a retry would not change their outcome.
-    CODES = ("gave_up", "capacity_reached", "bad_image", "photo_missing")
+    CODES = ("gave_up", "kills_workers", "capacity_reached", "bad_image", "photo_missing")
 
     class Meta:
         proxy = True

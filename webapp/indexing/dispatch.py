@@ -41,18 +41,21 @@ def send_claimed(rows: AttemptedQuerySet[Row], messages: Sequence[list[Row]], se
 def enqueue_index(photos: Sequence[Photo]) -> None:
     """Send photos of one gallery to the active pack's index queue as one message. Raises QueueUnavailable."""
     target = active_generation().target
-    send_photos(photos, target=target, queue=index_queue(target.pack))
+    send_photos(photos, target=target, queue=index_queue(target.pack), alone=photos[0].is_suspect)
 
 
-def send_photos(photos: Sequence[Photo], *, target: Target, queue: str, located_in: Generation | None = None) -> None:
+def send_photos(
+    photos: Sequence[Photo], *, target: Target, queue: str, alone: bool, located_in: Generation | None = None
+) -> None:
     """Send photos of one gallery to be indexed in the target's collection. Raises QueueUnavailable.
 
     `located_in` is a generation with the same detector as the target: where it has found faces, they are not detected
-    again.
+    again. A suspect is sent as the only photo, and `alone`.
     """
     gallery_id = str(photos[0].gallery_id)
     refs = tuple(_photo_refs(photos, located_in))
-    work_queue().send(IndexRequest(target=target, gallery_id=gallery_id, photos=refs), queue=queue)
+    request = IndexRequest(target=target, gallery_id=gallery_id, photos=refs, alone=alone)
+    work_queue().send(request, queue=queue)
 
 
 def send_for_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> str:

@@ -121,7 +121,8 @@ def _feed_photos(generation: Generation, most: int, now: datetime) -> int:
 
     def send(entries: Sequence[Entry]) -> None:
         photos = [entry.photo for entry in entries]
-        dispatch.send_photos(photos, target=generation.target, queue=queue, located_in=located_in)
+        alone = entries[0].is_suspect
+        dispatch.send_photos(photos, target=generation.target, queue=queue, alone=alone, located_in=located_in)
 
     messages = messages_of(_claim(generation, most, now), settings.INDEX_CHUNK_SIZE)
     return dispatch.send_claimed(generation.entries.all(), list(messages), send)

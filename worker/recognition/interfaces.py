@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.config import FaceConfig
+from worker.gates import PixelGate
 from worker.recognition.similarity import SimilarityScale
 
 #: An upright picture: uint8, shape (height, width, 3), channels in the order blue, green, red.
@@ -249,6 +250,9 @@ class Engine(Protocol):
 
     @property
     def config(self) -> FaceConfig: ...
+
+    @property
+    def gate(self) -> PixelGate: ...
 
     @property
     def is_open(self) -> bool: ...

@@ -145,3 +145,14 @@ def test_the_image_limits_are_those_of_the_configuration() -> None:
     limits = FaceConfig(packs_dir=Path("p"), max_image_bytes=1000).image_limits
 
     assert limits == ImageLimits(max_bytes=1000)
+
+
+def test_two_of_the_largest_images_are_decoded_at_once_unless_the_settings_say_otherwise(tmp_path: Path) -> None:
+    def pixels_at_once(**keys: int) -> int:
+        return FaceConfig.from_settings({"PACKS_DIR": tmp_path, **keys}).pixels_at_once
+
+    assert pixels_at_once() == 100_000_000
+    assert pixels_at_once(MAX_IMAGE_PIXELS=1000) == 2500
+    assert pixels_at_once(MAX_PIXELS_AT_ONCE=50_000_000) == 50_000_000
+    with pytest.raises(ConfigError, match=r"MAX_PIXELS_AT_ONCE is 49999999; it must be at least 5/4 of MAX_IMAGE"):
+        pixels_at_once(MAX_PIXELS_AT_ONCE=49_999_999)

@@ -1,7 +1,9 @@
 """With the default pack, whatever can be decoded can be looked at: depth, colours, shape and size do not matter."""
 
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -10,6 +12,7 @@ from PIL import Image as Pillow
 
 from tests import pictures
 from tests.unit.worker.recognition.sample_faces import opened
+from worker import detection
 from worker.config import ImageLimits
 from worker.detection import detect_faces
 from worker.recognition.engine import FaceEngine
@@ -117,3 +120,28 @@ def test_the_largest_picture_takes_little_more_memory_than_its_pixels(engine: Fa
         tracemalloc.stop()
 
     assert peak_bytes < picture.nbytes / 2
+
+
+def test_a_picture_passes_the_gate_from_before_it_is_decoded_until_its_faces_are_cut_out(
+    engine: FaceEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[object] = []
+
+    @contextmanager
+    def admit(pixels: int) -> Iterator[None]:
+        events.append(pixels)
+        yield
+        events.append("left")
+
+    def noted(name: str, function: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object, **options: object) -> object:
+            events.append(name)
+            return function(*args, **options)
+
+        return call
+
+    monkeypatch.setattr(engine, "gate", SimpleNamespace(admit=admit))
+    monkeypatch.setattr(detection, "decode", noted("decoded", detection.decode))
+    monkeypatch.setattr(engine, "detect", noted("detected", engine.detect))
+    assert len(faces_in(engine, pictures.sample_bytes("astronaut"))) == 1
+    assert events == [512 * 512, "decoded", "detected", "left"]

@@ -16,7 +16,7 @@ from PIL import ImageCms, ImageFile, PngImagePlugin
 from tests import pictures
 from worker import images
 from worker.errors import ImageError
-from worker.images import DecodedImage, ImageLimits, decode
+from worker.images import DecodedImage, ImageLimits, decode, pixels_to_decode
 from worker.pixels import upright_bgr
 
 LIMITS = ImageLimits(max_bytes=5_000_000, max_pixels=4_000_000)
@@ -533,3 +533,19 @@ def test_many_threads_decode_at_once() -> None:
 
 def test_truncated_pictures_are_not_quietly_completed() -> None:
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+
+
+# -- what decoding takes, before it begins ---------------------------------------------------------------------
+
+
+def test_the_header_says_how_many_pixels_will_be_decoded() -> None:
+    assert pixels_to_decode(pictures.saved(PICTURE, "PNG"), limits=LIMITS) == PICTURE.shape[0] * PICTURE.shape[1]
+    tiles = pictures.tiff_with_tiles(16, tile_side_pixels=1024)
+    assert pixels_to_decode(tiles, limits=LIMITS) == 1024 * 1024, "a tile is decoded whole"
+
+
+@pytest.mark.parametrize("data", [b"", SVG, pictures.huge_png(), bytes(5_000_001)])
+def test_what_is_refused_is_refused_before_it_is_decoded(data: bytes) -> None:
+    with pytest.raises(ImageError) as caught:
+        pixels_to_decode(data, limits=LIMITS)
+    assert caught.value.code == refused(data).code

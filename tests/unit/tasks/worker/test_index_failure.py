@@ -15,7 +15,10 @@ from tasks.retry import MAX_RETRIES
 from tasks.web.memory import MemoryWorkQueue
 from tasks.work_queue import use_work_queue
 from tasks.worker import indexing
+from tasks.worker.niceness import Pauses
+from tasks.worker.starts import Verdict
 from worker.errors import ModelMismatch
+from worker.gates import Room
 from worker.vector_search.exceptions import StoreUnavailable
 
 REQUEST = IndexRequest(
@@ -38,13 +41,15 @@ def run(monkeypatch: pytest.MonkeyPatch, error: Exception, *, retries: int, mess
     def add(_: Any) -> None:
         raise error
 
-    starts = SimpleNamespace(running=lambda *_: nullcontext(True))
+    starts = SimpleNamespace(running=lambda *_: nullcontext(Verdict.NEW))
     pack = SimpleNamespace(detector_fingerprint="d" * 64)
     indexes = SimpleNamespace(index=lambda _: SimpleNamespace(add=add, pack=pack))
-    monkeypatch.setattr(indexing, "state", SimpleNamespace(indexes=indexes, starts=starts))
+    monkeypatch.setattr(
+        indexing, "state", SimpleNamespace(indexes=indexes, starts=starts, company=Room(9), pauses=lambda: Pauses(bool))
+    )
     monkeypatch.setattr(indexing.index_photos, "retry", lambda **_: RuntimeError("sent again"))
-    state: str = indexing.index_photos.apply(kwargs={"message": message}, retries=retries).state
-    return state
+    ended: str = indexing.index_photos.apply(kwargs={"message": message}, retries=retries).state
+    return ended
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,12 @@ from tasks.queues import RECORDS
 from tasks.web.memory import MemoryWorkQueue
 from tasks.work_queue import use_work_queue
 from tasks.worker import indexing
+from tasks.worker.niceness import Pauses
+from tasks.worker.starts import Verdict
 from tests import pictures
 from tests.packs import dlib_config
 from worker.face_index import FaceIndex
+from worker.gates import Room
 from worker.recognition.engine import FaceEngine
 from worker.vector_search.memory import InMemoryVectorStore
 
@@ -38,8 +41,13 @@ def run(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> Itera
     queue = MemoryWorkQueue()
 
     def run(faces: FaceIndex, photo: PhotoRef) -> PhotoOutcomeInfo:
-        starts = SimpleNamespace(running=lambda *_: nullcontext(True))
-        state = SimpleNamespace(indexes=SimpleNamespace(index=lambda _: faces), starts=starts)
+        starts = SimpleNamespace(running=lambda *_: nullcontext(Verdict.NEW))
+        state = SimpleNamespace(
+            indexes=SimpleNamespace(index=lambda _: faces),
+            starts=starts,
+            company=Room(9),
+            pauses=lambda: Pauses(bool),
+        )
         monkeypatch.setattr(indexing, "state", state)
         request = IndexRequest(target=Target(pack="p", collection="c"), gallery_id=GALLERY, photos=(photo,))
         assert indexing.index_photos.apply(kwargs={"message": request.to_json()}).state == "SUCCESS"

@@ -85,29 +85,31 @@ def test_a_crash_between_claim_and_send_costs_one_lease(gallery: Gallery, make: 
 
 
 @pytest.mark.parametrize(
-    ("cause", "sentence"),
+    ("attempts", "cause", "sentence"),
     [
         pytest.param(
+            3,
             {"code": "store_unavailable", "message": "Milvus does not answer."},
             "No worker finished this photo in 3 attempts; the last one: Milvus does not answer. (store_unavailable)",
             id="with the last cause",
         ),
-        pytest.param({}, "No worker finished this photo in 3 attempts.", id="without a cause"),
+        pytest.param(9, {}, "No worker finished this photo in 9 attempts.", id="in silence"),
     ],
 )
 def test_a_row_that_was_sent_too_often_is_given_up(
-    gallery: Gallery, make: Callable[..., Any], settings: Any, cause: dict[str, str], sentence: str
+    gallery: Gallery, make: Callable[..., Any], settings: Any, attempts: int, cause: dict[str, str], sentence: str
 ) -> None:
     settings.INDEX_MAX_ATTEMPTS = 3
     sent = timezone.now() - LONG_AGO
-    spent, young = make(gallery, attempts=3, enqueued_at=sent), make(gallery, attempts=2, enqueued_at=sent)
+    spent = make(gallery, attempts=attempts, enqueued_at=sent)
+    young = make(gallery, attempts=attempts - 1, enqueued_at=sent)
     if cause:
         rows_of(spent).note_cause(**cause)
     assert rows_of(spent).send_again_if_stale(sent_before=timezone.now()) == (1, 1)
-    assert shown(spent) == ("failed", 3, False)
+    assert shown(spent) == ("failed", attempts, False)
     assert (spent.code, spent.message) == ("gave_up", sentence)
     assert spent.settled_at > sent
-    assert shown(young) == ("pending", 2, True)
+    assert shown(young) == ("pending", attempts - 1, True)
 
 
 @pytest.mark.parametrize("state", ["indexed", "no_faces", "failed"])
@@ -153,9 +155,19 @@ def test_a_message_has_rows_of_one_gallery(gallery: Gallery, their_gallery: Gall
     assert [[rows.index(row) for row in message] for message in messages_of(rows, 2)] == [[0, 2], [1], [3]]
 
 
-def test_a_row_that_failed_repeatedly_travels_alone_unless_it_can_harm_no_other(
+def test_a_row_whose_last_attempt_ended_in_silence_travels_alone_unless_it_can_harm_no_other(
     gallery: Gallery, make: Callable[..., Any]
 ) -> None:
-    rows = [make(gallery, attempts=attempts) for attempts in (0, 2, 1)]
-    assert [[row.attempts for row in message] for message in messages_of(rows, 9)] == [[2], [0, 1]]
-    assert [[row.attempts for row in message] for message in messages_of(rows, 9, isolate=False)] == [[0, 2, 1]]
+    rows = [make(gallery, attempts=attempts, code=code) for attempts, code in ((0, ""), (1, ""), (2, "busy"), (2, ""))]
+    assert [[rows.index(row) for row in message] for message in messages_of(rows, 9)] == [[1], [3], [0, 2]]
+    assert [[rows.index(row) for row in message] for message in messages_of(rows, 9, isolate=False)] == [[0, 1, 2, 3]]
+
+
+def test_a_new_attempt_forgets_how_the_last_one_ended_but_the_sender_still_knows(
+    gallery: Gallery, make: Callable[..., Any]
+) -> None:
+    silent = make(gallery, attempts=1)
+    row = make(gallery, attempts=1, code="busy", message="Busy.")
+    assert {each.pk: each.is_suspect for each in claim(row)} == {silent.pk: True, row.pk: False}
+    assert shown(row) == ("pending", 2, False)
+    assert (row.code, row.message, row.is_suspect) == ("", "", True)

@@ -22,7 +22,9 @@ def active(db: None) -> Generation:
 
 def sent(queue: WatchedQueue, photo: Photo, located_in: Generation | None) -> PhotoRef:
     queue.forget()
-    dispatch.send_photos([photo], target=active_generation().target, queue="reindex.other", located_in=located_in)
+    dispatch.send_photos(
+        [photo], target=active_generation().target, queue="reindex.other", alone=False, located_in=located_in
+    )
     [(_, [ref])] = queue.indexed
     return ref
 

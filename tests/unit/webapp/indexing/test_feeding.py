@@ -78,6 +78,7 @@ def test_the_sweep_respects_the_bound(gallery: Gallery, queue: WatchedQueue) -> 
     add_photos(gallery, 8)
     for photo in Photo.objects.all():
         age(photo)
+    Photo.objects.note_cause(code="busy", message="Busy.")
     queue.forget()
     sweeping.stale_photos_requeue()
     assert (len(queue.indexed), waiting()) == (2, 4)

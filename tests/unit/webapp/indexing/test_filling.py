@@ -14,6 +14,7 @@ from tasks.messages.generations import Copied, CopyRequest, DropRequest, Measure
 from tasks.messages.search import Match
 from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, face_info, failed, indexed
 from webapp.accounts.models import AuditEntry
+from webapp.gallery.attempts import SILENT_FACTOR
 from webapp.gallery.models import Face, Gallery, Photo, Tombstone
 from webapp.generations import gates, measuring, selectors
 from webapp.generations import services as generation_services
@@ -234,7 +235,7 @@ def test_what_nobody_answers_is_sent_again_and_given_up_in_the_end(
     photo = add_indexed_photo(gallery)
     generation = advance(start(workers))
     long_ago = timezone.now() - timedelta(seconds=settings.INDEX_LEASE_SECONDS + 1)
-    for _ in range(2):
+    for _ in range(settings.INDEX_MAX_ATTEMPTS * SILENT_FACTOR):
         generation.entries.update(enqueued_at=long_ago)
         advance(generation)
     entry = generation.entries.get(photo=photo)

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from tasks import clock
 from tasks.errors import QueueUnavailable
+from tasks.messages.indexing import IndexRequest
 from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, face_info, failed, indexed, record
 from webapp.gallery import services
 from webapp.gallery.models import Face, Gallery, Photo
@@ -203,6 +204,7 @@ def test_a_photo_sent_a_moment_ago_is_not_stale(gallery: Gallery, queue: Watched
 def test_a_photo_sent_too_often_has_failed(gallery: Gallery, queue: WatchedQueue, settings: Any) -> None:
     photo = add_photo(gallery)
     age(photo, attempts=settings.INDEX_MAX_ATTEMPTS)
+    Photo.objects.note_cause(code="busy", message="Busy.")
     sweeping.stale_photos_requeue()
     photo.refresh_from_db()
     assert (photo.state, photo.code) == ("failed", "gave_up")
@@ -212,11 +214,16 @@ def test_a_photo_sent_too_often_has_failed(gallery: Gallery, queue: WatchedQueue
 
 def test_photos_that_may_kill_a_worker_travel_alone(gallery: Gallery, queue: WatchedQueue) -> None:
     photos = [add_photo(gallery, bytes([number])) for number in range(4)]
-    for photo, attempts in zip(photos, (1, 1, 2, 5), strict=True):
-        age(photo, attempts=attempts)
+    for photo in photos:
+        age(photo)
+    Photo.objects.filter(id__in=[photos[0].id, photos[2].id]).note_cause(code="busy", message="Busy.")
     queue.forget()
     sweeping.stale_photos_requeue()
-    assert [len(chunk) for _, chunk in queue.indexed] == [2, 1, 1]
+    assert sorted((each.alone, len(each.photos)) for each in queue.messages(IndexRequest)) == [
+        (False, 2),
+        (True, 1),
+        (True, 1),
+    ]
 
 
 @pytest.mark.parametrize("state", [State.INDEXED, State.NO_FACES, State.FAILED])

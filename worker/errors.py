@@ -10,6 +10,7 @@
     - ImageTooLarge
   + NoFaceFound                    refuse: a picture that must show a face shows none
   + PhotoMissing                   refuse: the photo's file is gone
+  + PhotoWithdrawn                 skip: nobody wants the photo indexed any more
   + PackError                      refuse: the face model cannot be used
     - PackMissing
     - PackDamaged
@@ -112,6 +113,14 @@ class PhotoMissing(FaceQueueError):
     code = "photo_missing"
     status = 404
     sentence = "The photo's file is no longer in the storage."
+
+
+class PhotoWithdrawn(FaceQueueError):
+    """Nobody wants the photo indexed any more: it was deleted, or its job cancelled, after it was sent."""
+
+    code = "photo_withdrawn"
+    status = 410
+    sentence = "This photo is no longer to be indexed."
 
 
 class PackError(FaceQueueError):

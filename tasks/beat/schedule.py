@@ -29,7 +29,7 @@ def _tick(task: str, interval_seconds: float) -> dict[str, Any]:
 
     A tick that has waited longer than its interval is useless: the next one does the same.
     """
-    options = {"queue": queues.RECORDS, "expires": interval_seconds}
+    options = {"queue": queues.RECORDS, "expires": interval_seconds, "priority": int(queues.Priority.NORMAL)}
     return {"task": task, "schedule": interval_seconds, "options": options}
 
 

@@ -31,7 +31,7 @@ from tasks.retry import retry_or_raise, will_retry
 from tasks.work_queue import work_queue
 from tasks.worker.state import state
 from worker.bulk import IndexedFace, PhotoOutcome, PhotoToIndex
-from worker.errors import FaceQueueError
+from worker.errors import FaceQueueError, PhotoWithdrawn
 from worker.recognition.interfaces import Box, Detection
 
 logger = logging.getLogger(__name__)
@@ -41,16 +41,25 @@ UNEXPECTED = ErrorInfo(code="internal", message="The worker failed unexpectedly 
 
 @shared_task(name=names.INDEX_PHOTOS, bind=True, ignore_result=True)
 def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
-    """Index the chunk of an IndexRequest; one outcome per photo goes to the records worker."""
+    """Index the chunk of an IndexRequest; one outcome per photo goes to the records worker.
+
+    Photos that were withdrawn before they are read cost nothing and have no outcome.
+    """
     try:
         request = parse(IndexRequest, message)
+        photos = _wanted(request)
+        if not photos:
+            return
         index = state.indexes.index(request.target)
-        with state.starts.running(str(self.request.id), [photo.photo_id for photo in request.photos]) as is_new:
+        with state.starts.running(str(self.request.id), [photo.photo_id for photo in photos]) as is_new:
             if not is_new:
                 logger.warning("Not run again: started before and never finished. The sweep sends its photos.")
                 return
             detector = index.pack.detector_fingerprint
-            outcomes = index.add([_photo(request.gallery_id, photo, detector) for photo in request.photos])
+            done = index.add([_photo(request.gallery_id, photo, detector) for photo in photos])
+        outcomes = [outcome for outcome in done if outcome.code != PhotoWithdrawn.code]
+        if not outcomes:
+            return
         metrics.count_photos(outcome.code for outcome in outcomes)
         report = Outcomes(
             gallery_id=request.gallery_id,
@@ -94,8 +103,22 @@ def _report_failure(message: dict[str, Any], error: ErrorInfo) -> None:
         logger.warning("An index task failed (%s) and could not report it: %s", error.code, problem)
 
 
-def _read(storage_key: str) -> bytes:
-    with default_storage.open(storage_key, "rb") as file:
+def _wanted(request: IndexRequest) -> list[PhotoRef]:
+    """Return the photos of the request that were not withdrawn."""
+    by_photo = {photo: _ids(request.gallery_id, photo) for photo in request.photos}
+    withdrawn = state.withdrawn.among([each for ids in by_photo.values() for each in ids])
+    return [photo for photo, ids in by_photo.items() if withdrawn.isdisjoint(ids)]
+
+
+def _ids(gallery_id: str, photo: PhotoRef) -> tuple[str, ...]:
+    """Return the ids by which the photo may be withdrawn."""
+    return gallery_id, photo.job_id, photo.photo_id
+
+
+def _read(gallery_id: str, photo: PhotoRef) -> bytes:
+    if state.withdrawn.among(_ids(gallery_id, photo)):
+        raise PhotoWithdrawn
+    with default_storage.open(photo.storage_key, "rb") as file:
         data: bytes = file.read()
     return data
 
@@ -105,7 +128,7 @@ def _photo(gallery_id: str, photo: PhotoRef, detector: str) -> PhotoToIndex:
     return PhotoToIndex(
         photo_id=photo.photo_id,
         gallery_id=gallery_id,
-        read=partial(_read, photo.storage_key),
+        read=partial(_read, gallery_id, photo),
         known_faces={known.face_id: _box(known) for known in photo.known_faces},
         located=_detections(photo.known_faces) if photo.detector == detector else (),
     )

@@ -22,6 +22,7 @@ from tasks.health.reports import WorkerReport
 from tasks.messages.base import Target
 from tasks.queues import gpu_queues
 from tasks.targets import default_target
+from tasks.web.withdrawn import Withdrawn
 from tasks.worker import metrics_endpoint
 from tasks.worker.memory import MemoryBound, memory_mb
 from tasks.worker.query_images import QueryImageReader
@@ -53,6 +54,7 @@ class WorkerState:
         self.target = default_target()
         self._query_images: QueryImageReader | None = None
         self._starts: Starts | None = None
+        self._withdrawn: Withdrawn | None = None
         self._reporter: HealthReporter | None = None
         self._store_health: StoreHealthCheck | None = None
         self._metrics: MetricsCollector | None = None
@@ -84,6 +86,12 @@ class WorkerState:
             raise NotOpen("This worker counts no starts: it consumes no index queue.")
         return self._starts
 
+    @property
+    def withdrawn(self) -> Withdrawn:
+        if self._withdrawn is None:
+            raise NotOpen("This worker knows no withdrawn photos: it consumes no index queue.")
+        return self._withdrawn
+
     def open(self, name: str, queues: tuple[str, ...]) -> None:
         self.name, self.queues = name, queues
         cache = worker_cache()
@@ -100,6 +108,7 @@ class WorkerState:
             self._indexes = indexes
             self._query_images = QueryImageReader(cache)
             self._starts = Starts(cache)
+            self._withdrawn = Withdrawn(cache)
         if monitoring.enable_metrics:
             self._endpoint = metrics_endpoint.MetricsEndpoint(
                 settings.METRICS_HOST, settings.METRICS_PORT, *([self._metrics.registry] if self._metrics else [])

@@ -8,9 +8,6 @@ from django.db.models import Q
 
 from webapp.gallery.attempts import Attempted
 
-#: The code of a photo whose import was cancelled before it was indexed.
-CANCELLED = "cancelled"
-
 
 class Gallery(models.Model):
     """A named set of photos: the unit of access and of search."""
@@ -44,6 +41,8 @@ class Photo(Attempted):
         INDEXED = "indexed", "indexed"
         NO_FACES = "no_faces", "no faces"
         FAILED = "failed", "failed"
+        #: Its job was cancelled before it was indexed.
+        CANCELLED = "cancelled", "cancelled"
         DELETING = "deleting", "deleting"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -75,9 +74,9 @@ class Photo(Attempted):
             )
         ]
         indexes = [
-            models.Index(fields=["gallery", "state"], name="photo_gallery_state"),
-            models.Index(fields=["state", "enqueued_at", "created"], name="photo_state_enqueued_created"),
-            models.Index(fields=["job", "state"], name="photo_job_state"),
+            models.Index(fields=["gallery", "state", "enqueued_at"], name="photo_gallery_state_enqueued"),
+            models.Index(fields=["state", "enqueued_at"], name="photo_state_enqueued"),
+            models.Index(fields=["job", "state", "enqueued_at", "created"], name="photo_job_state_enqueued"),
             models.Index(fields=["settled_at"], name="photo_settled_at"),
         ]
 
@@ -92,7 +91,7 @@ UNSETTLED = (Photo.State.PENDING, Photo.State.DELETING)
 class FailedPhoto(Photo):
     """The dead-letter list: failed photos that may succeed if they are retried once the cause is fixed."""
 
-    #: Files that are not pictures and cancelled photos are left out: a retry would not change their outcome.
+    #: Files that are not pictures are left out: a retry would not change their outcome.
     CODES = ("gave_up", "capacity_reached", "bad_image", "photo_missing")
 
     class Meta:

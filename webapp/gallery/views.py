@@ -170,7 +170,7 @@ def photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponse:
 @require_POST
 def photo_retry(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     photo = selectors.photo_for(request.user, photo_id)
-    _, warning = retrying.failed_photos_retry(gallery=photo.gallery, photo_ids=[photo.id])
+    _, warning = retrying.photos_retry(gallery=photo.gallery, photo_ids=[photo.id])
     warn(request, warning)
     return redirect("gallery_detail", photo.gallery_id)
 

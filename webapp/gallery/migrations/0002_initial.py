@@ -69,15 +69,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='photo',
-            index=models.Index(fields=['gallery', 'state'], name='photo_gallery_state'),
+            index=models.Index(fields=['gallery', 'state', 'enqueued_at'], name='photo_gallery_state_enqueued'),
         ),
         migrations.AddIndex(
             model_name='photo',
-            index=models.Index(fields=['state', 'enqueued_at', 'created'], name='photo_state_enqueued_created'),
+            index=models.Index(fields=['state', 'enqueued_at'], name='photo_state_enqueued'),
         ),
         migrations.AddIndex(
             model_name='photo',
-            index=models.Index(fields=['job', 'state'], name='photo_job_state'),
+            index=models.Index(fields=['job', 'state', 'enqueued_at', 'created'], name='photo_job_state_enqueued'),
         ),
         migrations.AddIndex(
             model_name='photo',

@@ -18,6 +18,7 @@ from tasks.worker import indexing
 from worker.errors import ModelMismatch
 from worker.vector_search.exceptions import StoreUnavailable
 
+NOTHING = SimpleNamespace(among=lambda _: set())  # is withdrawn
 REQUEST = IndexRequest(
     target=Target(pack="dlib", collection="faces_dlib"),
     gallery_id="g",
@@ -41,7 +42,7 @@ def run(monkeypatch: pytest.MonkeyPatch, error: Exception, *, retries: int, mess
     starts = SimpleNamespace(running=lambda *_: nullcontext(True))
     pack = SimpleNamespace(detector_fingerprint="d" * 64)
     indexes = SimpleNamespace(index=lambda _: SimpleNamespace(add=add, pack=pack))
-    monkeypatch.setattr(indexing, "state", SimpleNamespace(indexes=indexes, starts=starts))
+    monkeypatch.setattr(indexing, "state", SimpleNamespace(indexes=indexes, starts=starts, withdrawn=NOTHING))
     monkeypatch.setattr(indexing.index_photos, "retry", lambda **_: RuntimeError("sent again"))
     state: str = indexing.index_photos.apply(kwargs={"message": message}, retries=retries).state
     return state

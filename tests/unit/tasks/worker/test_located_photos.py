@@ -26,6 +26,7 @@ from worker.vector_search.memory import InMemoryVectorStore
 
 GALLERY, PHOTO = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 KEY = "six.jpg"
+NOTHING = SimpleNamespace(among=lambda _: set())  # is withdrawn
 
 #: Runs the index task on a photo with that FaceIndex.
 Run = Callable[[FaceIndex, PhotoRef], PhotoOutcomeInfo]
@@ -39,7 +40,7 @@ def run(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> Itera
 
     def run(faces: FaceIndex, photo: PhotoRef) -> PhotoOutcomeInfo:
         starts = SimpleNamespace(running=lambda *_: nullcontext(True))
-        state = SimpleNamespace(indexes=SimpleNamespace(index=lambda _: faces), starts=starts)
+        state = SimpleNamespace(indexes=SimpleNamespace(index=lambda _: faces), starts=starts, withdrawn=NOTHING)
         monkeypatch.setattr(indexing, "state", state)
         request = IndexRequest(target=Target(pack="p", collection="c"), gallery_id=GALLERY, photos=(photo,))
         assert indexing.index_photos.apply(kwargs={"message": request.to_json()}).state == "SUCCESS"

@@ -23,7 +23,6 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 
-from tasks.clock import utcnow
 from tasks.errors import QueueUnavailable
 from tasks.queues import Priority
 from webapp.gallery.attempts import messages_of
@@ -95,7 +94,9 @@ def _claim(room: int, *, room_to_overtake: int) -> list[_Message]:
                 claimed.append(_Message(photos, Priority.SOON if overtakes else Priority.NORMAL))
                 owners.append(owner)
     # Afterwards: whoever cancels a job locks it before its photos, so locking it after them might be a deadlock.
-    Job.objects.filter(id__in={photo.job_id for message in claimed for photo in message.photos}).update(fed_at=utcnow())
+    for message in claimed:
+        of_message = Job.objects.filter(id__in={photo.job_id for photo in message.photos})
+        of_message.update(fed_at=message.photos[0].enqueued_at)
     return claimed
 
 
@@ -114,9 +115,13 @@ def _claim_next(owner: _Owner) -> list[Photo]:
 
 
 def _next_photos(owner: _Owner) -> list[Photo]:
-    """Return, locked, waiting photos of the next job; too few for a message are made up from the owner's other jobs."""
+    """Return, locked, waiting photos of the next job. Too few for a message are filled up from other jobs.
+
+    These are jobs of which nothing was sent yet: the outcomes of a small upload do not wait for photos of an import.
+    """
     size = settings.INDEX_CHUNK_SIZE
-    job_id, *others = list(owner.jobs)[: 1 + JOBS_IN_A_MESSAGE]
+    job_id = owner.jobs[0]
+    others = [other for other in owner.jobs if other != job_id and other not in owner.under_way][:JOBS_IN_A_MESSAGE]
     photos = list(_waiting().filter(job=job_id).order_by("created", "id")[:size])
     if photos and others and len(photos) < size:
         same_gallery = _waiting().filter(job__in=others, gallery=photos[0].gallery_id)
@@ -142,9 +147,9 @@ def _owners() -> deque[_Owner]:
         owners[None] = _Owner(deque([None]))  # they have been sent before, so they are few
     for owner_id, job_id in jobs.values_list("owner_id", "id"):
         owners.setdefault(owner_id, _Owner(deque())).jobs.append(job_id)
-    for owner_id, job_id in _under_way() if owners else ():
-        if owner_id in owners:
-            owners[owner_id].under_way.add(job_id)
+    for whose, sent in _under_way() if owners else ():
+        if whose in owners:
+            owners[whose].under_way.add(sent)
     return deque(owners.values())
 
 

@@ -7,7 +7,6 @@ from django.db import transaction
 
 from tasks.messages.base import ErrorInfo
 from tasks.messages.indexing import PhotoOutcomeInfo
-from tasks.queues import Priority
 from webapp.gallery.attempts import OUTCOME_FIELDS
 from webapp.gallery.models import Face, Photo
 from webapp.gallery.tombstones import tombstones_set
@@ -45,7 +44,7 @@ def outcomes_record(*, gallery_id: UUID, outcomes: Sequence[PhotoOutcomeInfo], c
         with transaction.atomic():
             Face.objects.filter(photo_id__in=orphans).delete()
             tombstones_set(dict.fromkeys(orphans, gallery_id))
-        dispatch.enqueue_removal(gallery_id=gallery_id, photo_ids=orphans, priority=Priority.NORMAL)
+        dispatch.enqueue_removal(gallery_id=gallery_id, photo_ids=orphans)
     if generation.state == Generation.State.ACTIVE:
         index_queue_feed()
 

@@ -216,7 +216,7 @@ def test_photos_that_may_kill_a_worker_travel_alone(gallery: Gallery, queue: Wat
         age(photo, attempts=attempts)
     queue.forget()
     sweeping.stale_photos_requeue()
-    assert [len(chunk) for _, chunk in queue.indexed] == [2, 1, 1]
+    assert sorted(len(chunk) for _, chunk in queue.indexed) == [1, 1, 2]
 
 
 @pytest.mark.parametrize("state", [State.INDEXED, State.NO_FACES, State.FAILED])

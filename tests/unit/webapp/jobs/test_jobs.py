@@ -155,14 +155,15 @@ def test_a_job_that_has_done_nothing_has_no_rate(gallery: Gallery) -> None:
 # -- cancelling ---------------------------------------------------------------------------------------------
 
 
-def test_cancelling_fails_what_still_waits(gallery: Gallery) -> None:
+def test_cancelling_stops_what_still_waits_and_workers_are_told(gallery: Gallery, queue: WatchedQueue) -> None:
     job, (one, two) = add_photos(gallery, 2)
     record(one)
     assert jobs.job_cancel(job=job) == 1
     assert (state_of(job), counts_of(job)) == ("cancelled", {"indexed": 1, "cancelled": 1})
     two.refresh_from_db()
-    assert (two.state, two.code) == ("failed", "cancelled")
+    assert (two.state, two.code) == ("cancelled", "cancelled")
     assert two.message.endswith(".")
+    assert queue.withdrawn == {str(job.id)}
 
 
 def test_a_job_is_cancelled_once_and_not_when_it_is_over(gallery: Gallery) -> None:
@@ -178,11 +179,11 @@ def test_a_late_outcome_does_not_index_a_cancelled_photo(gallery: Gallery, queue
     jobs.job_cancel(job=job)
     record(photo)
     photo.refresh_from_db()
-    assert (photo.state, photo.code) == ("failed", "cancelled")
+    assert photo.state == State.CANCELLED
     assert Face.objects.count() == 0
     assert queue.removed == [(str(gallery.id), [str(photo.id)])]
     deleting.removals_record(photo_ids=[photo.id])
-    assert Photo.objects.get().code == "cancelled", "only its faces are removed"
+    assert Photo.objects.get().state == State.CANCELLED, "only its faces are removed"
 
 
 def test_a_cancelled_photo_is_neither_fed_nor_swept(gallery: Gallery, queue: WatchedQueue, settings: Any) -> None:

@@ -12,7 +12,8 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.unit.webapp.conftest import WatchedQueue, add_photo, face_info, failed, indexed, upload
-from webapp.gallery.models import Face, Gallery, Photo
+from webapp.gallery import selectors as gallery_selectors
+from webapp.gallery.models import Face, Gallery, Photo, Tombstone
 from webapp.generations.selectors import active_generation
 from webapp.http.problems import Problem
 from webapp.indexing import adding, deleting, feeding, retrying, sweeping
@@ -213,6 +214,45 @@ def test_a_deletion_cannot_be_cancelled(gallery: Gallery) -> None:
         jobs.job_cancel(job=Job.objects.get(kind="delete"))
 
 
+def test_cancelled_photos_are_not_counted_as_failed_and_a_retry_of_the_failed_ones_leaves_them(
+    client: Client, gallery: Gallery, queue: WatchedQueue
+) -> None:
+    job, (bad, *others) = add_photos(gallery, 3)
+    record(bad, failed(bad))
+    jobs.job_cancel(job=job)
+    assert gallery_selectors.progress_of(gallery) == dict.fromkeys(State, 0) | {"failed": 1, "cancelled": 2}
+    assert counts_of(job) == {"failed": 1, "cancelled": 2}
+    assert list(selectors.failed_photos_of(job)) == [bad]
+    page = client.get(f"/galleries/{gallery.id}/?state=cancelled").content.decode()
+    assert "2 cancelled" in page
+    assert page.count('class="badge cancelled">cancelled') == 2
+    assert client.get(f"/api/v1/galleries/{gallery.id}/photos?state=cancelled").json()["total"] == 2
+    queue.forget()
+    assert retrying.failed_photos_retry(gallery=gallery) == (1, "")
+    assert queue.indexed_ids == [str(bad.id)]
+
+
+def test_a_cancelled_photo_can_be_indexed_after_all(client: Client, gallery: Gallery, queue: WatchedQueue) -> None:
+    job, (photo,) = add_photos(gallery, 1)
+    jobs.job_cancel(job=job)
+    assert "Index this photo" in client.get(f"/photos/{photo.id}/").content.decode()
+    queue.forget()
+    client.post(f"/photos/{photo.id}/retry/")
+    [(_, [sent])] = queue.indexed
+    assert sent.photo_id == str(photo.id)
+    assert sent.job_id not in queue.withdrawn
+
+
+def test_the_content_of_a_cancelled_photo_may_be_added_again(gallery: Gallery, queue: WatchedQueue) -> None:
+    job, (photo,) = add_photos(gallery, 1)
+    jobs.job_cancel(job=job)
+    queue.forget()
+    again = adding.photos_add(gallery=gallery, files=[upload(bytes([0]))])
+    assert ([each.id for each in again.added], queue.indexed_ids) == ([photo.id], [str(photo.id)])
+    assert (counts_of(again.job), counts_of(job)) == ({"pending": 1}, {"gone": 1})
+    assert not Tombstone.objects.exists()
+
+
 # -- retrying -----------------------------------------------------------------------------------------------
 
 
@@ -343,6 +383,7 @@ def test_cancel_and_retry_by_their_buttons(client: Client, gallery: Gallery) -> 
     cancelled = client.post(f"/jobs/{job.id}/cancel/", follow=True).content.decode()
     assert "2 photos will not be indexed" in cancelled
     assert "2 cancelled" in cancelled
+    assert "Index the cancelled photos" in cancelled
     assert "already over" in client.post(f"/jobs/{job.id}/cancel/", follow=True).content.decode()
     retried = client.post(f"/jobs/{job.id}/retry/", follow=True)
     assert retried.redirect_chain[-1][0] == f"/jobs/{Job.objects.get(kind='retry').id}/"

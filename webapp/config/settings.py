@@ -171,6 +171,11 @@ INDEX_LEASE_SECONDS = number("INDEX_LEASE_SECONDS", 120.0, lowest=1)
 #: A photo that was sent this often without an outcome has failed.
 INDEX_MAX_ATTEMPTS = whole("INDEX_MAX_ATTEMPTS", 10, lowest=1)
 
+#: How many photos, bytes of photos and galleries a user may have; 0: any number. The admin has exceptions for users.
+QUOTA_PHOTOS = whole("QUOTA_PHOTOS", 0)
+QUOTA_BYTES = whole("QUOTA_BYTES", 0)
+QUOTA_GALLERIES = whole("QUOTA_GALLERIES", 0)
+
 #: Jobs that ended more than this many days ago are forgotten; their photos stay.
 JOB_RETENTION_DAYS = number("JOB_RETENTION_DAYS", 90.0)
 

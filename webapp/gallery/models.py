@@ -33,6 +33,20 @@ class Gallery(models.Model):
         return self.name
 
 
+class Usage(models.Model):
+    """What a user has in all galleries: counted as rows come and go, because a quota is asked for with every photo.
+
+    It changes in the same transaction as the photo's row. A photo counts until its row and its file are gone.
+    """
+
+    owner = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="usage")
+    photos = models.PositiveBigIntegerField(default=0)
+    byte_size = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"usage of {self.owner}"
+
+
 class Photo(Attempted):
     """One image file in a gallery. A settled photo shows the outcome of its entry in the active generation."""
 

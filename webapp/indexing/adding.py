@@ -12,6 +12,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 
 from tasks.dictionaries import face_config
+from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo
 from webapp.http.problems import not_found
 from webapp.indexing.feeding import index_queue_feed
@@ -111,6 +112,10 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
     if file.size > limit:
         message = f"The file has {file.size / 2**20:.1f} MiB; the limit is {limit / 2**20:.0f} MiB."
         return AddedFile(filename=filename, result="refused", code="image_too_large", message=message)
+    try:
+        quotas.photo_check(owner_id=gallery.owner_id, byte_size=file.size)
+    except quotas.QuotaReached as reached:
+        return AddedFile(filename=filename, result="refused", code=reached.code, message=reached.message)
     photo_id = uuid4()
     key = f"{gallery.id}/{photo_id}"
     content = _HashedFile(file)
@@ -131,6 +136,9 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
     )
     try:
         kept, is_added = _row_add(photo, job)
+    except quotas.QuotaReached as reached:  # another upload was quicker
+        default_storage.delete(key)
+        return AddedFile(filename=filename, result="refused", code=reached.code, message=reached.message)
     except Exception:
         default_storage.delete(key)
         raise
@@ -158,6 +166,7 @@ def _row_add(photo: Photo, job: Job) -> tuple[Photo, bool]:
             photos_begin_again(same.filter(id=existing.id), job=job)
             existing.refresh_from_db()
             return existing, True
+        quotas.photo_take(owner_id=photo.gallery.owner_id, byte_size=photo.byte_size)
         photo.job = job
         photo.save(force_insert=True)
         return photo, True

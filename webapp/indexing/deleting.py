@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from tasks.clock import utcnow
 from tasks.errors import QueueUnavailable
 from tasks.work_queue import work_queue
+from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo, Tombstone
 from webapp.gallery.tombstones import tombstones_set
 from webapp.http.problems import QUEUE_DOWN
@@ -101,12 +102,22 @@ def removals_record(*, photo_ids: Sequence[UUID | str]) -> None:
         default_storage.delete(str(photo.file.name))
     with transaction.atomic():
         Tombstone.objects.filter(photo_id__in=photo_ids, removal_sent_at__isnull=False).delete()
-        Photo.objects.filter(id__in=[photo.id for photo in photos], state=State.DELETING).delete()
+        _rows_delete([photo.id for photo in photos])
         tombstones_set({photo.id: photo.gallery_id for photo in photos})
         _delete_emptied_galleries({photo.gallery_id for photo in photos})
     jobs_finish({photo.job_id for photo in photos if photo.job_id})
     removals_feed({photo.gallery_id for photo in photos})
     _index_again(photo_ids)
+
+
+def _rows_delete(photo_ids: Sequence[UUID]) -> None:
+    """Delete the rows of photos that are marked for deletion, and give their room back to the owners."""
+    marked = Photo.objects.filter(id__in=photo_ids, state=State.DELETING)
+    gone = list(marked.select_for_update(of=("self",)).values_list("id", "gallery__owner_id", "byte_size"))
+    Photo.objects.filter(id__in=[photo_id for photo_id, _, _ in gone]).delete()
+    for owner_id in {owner_id for _, owner_id, _ in gone}:
+        sizes = [size for _, whose, size in gone if whose == owner_id]
+        quotas.photos_give_back(owner_id=owner_id, photos=len(sizes), byte_size=sum(sizes))
 
 
 def _index_again(photo_ids: Sequence[UUID | str]) -> None:

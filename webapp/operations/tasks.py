@@ -1,4 +1,4 @@
-"""What beat asks of the records worker for the service itself: its canary, and deleting what has expired.
+"""What beat asks of the records worker for the service itself: its canary, deleting what has expired, and recounting.
 
 Results, query images, reports and cached entries expire in Redis by themselves.
 """
@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection
 
 from tasks import names
 from tasks.health.canaries import CanaryLog
+from webapp.gallery.quotas import usages_recount
 from webapp.jobs.services import jobs_purge
 
 
@@ -37,3 +38,9 @@ def purge_sessions() -> None:
 def purge_jobs() -> None:
     """Delete the rows of jobs that ended long ago."""
     jobs_purge()
+
+
+@shared_task(name=names.RECOUNT_USAGE, ignore_result=True)
+def recount_usage() -> None:
+    """Count again how many photos and bytes every user has."""
+    usages_recount()

@@ -20,7 +20,6 @@ from tasks.work_queue import use_work_queue
 from tasks.worker import indexing
 from tests import pictures
 from tests.packs import dlib_config
-from tests.servers import free_port
 from worker.face_index import FaceIndex
 from worker.recognition.engine import FaceEngine
 from worker.vector_search.memory import InMemoryVectorStore
@@ -133,5 +132,5 @@ def test_when_all_are_withdrawn_at_the_last_moment_there_is_no_report(
 
 
 def test_without_redis_cache_nothing_counts_as_withdrawn() -> None:
-    with redis.Redis(port=free_port(), socket_connect_timeout=1) as cache:
+    with redis.Redis(port=1, socket_connect_timeout=1) as cache:
         assert Withdrawn(cache).among(["job"]) == set()

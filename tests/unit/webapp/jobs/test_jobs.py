@@ -217,7 +217,7 @@ def test_a_deletion_cannot_be_cancelled(gallery: Gallery) -> None:
 def test_cancelled_photos_are_not_counted_as_failed_and_a_retry_of_the_failed_ones_leaves_them(
     client: Client, gallery: Gallery, queue: WatchedQueue
 ) -> None:
-    job, (bad, *others) = add_photos(gallery, 3)
+    job, (bad, *_) = add_photos(gallery, 3)
     record(bad, failed(bad))
     jobs.job_cancel(job=job)
     assert gallery_selectors.progress_of(gallery) == dict.fromkeys(State, 0) | {"failed": 1, "cancelled": 2}

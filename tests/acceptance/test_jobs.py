@@ -17,13 +17,13 @@ from tasks import names
 from tasks.health.reports import KEY_PREFIX, WorkerReport
 from tests import pictures
 from tests.acceptance.test_killed_index_worker import many_portraits
+from tests.redis_server import queue_messages
 from tests.service import EVERYTHING, RunningService
 from tests.web_client import WebClient
 
 pytestmark = pytest.mark.acceptance
 
 GALLERY = "followed"
-QUEUE = "index.dlib"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +70,7 @@ def job(service: RunningService, *arguments: str) -> dict:
 
 def index_messages(queue: redis.Redis) -> int:
     """Count what waits for an index worker, the canaries left out."""
-    lists = [QUEUE, *(f"{QUEUE}\x06\x16{step}" for step in (3, 6, 9))]
-    waiting = [message for each in lists for message in queue.lrange(each, 0, -1)]
+    waiting = queue_messages(queue, "index.dlib")
     return sum(json.loads(message)["headers"]["task"] == names.INDEX_PHOTOS for message in waiting)
 
 

@@ -24,7 +24,7 @@ from tasks.targets import LiveTargets
 from tasks.web.memory import MemoryWorkQueue
 from tasks.web.withdrawn import Withdrawn
 from tasks.work_queue import CeleryWorkQueue, WorkQueue
-from tests.redis_server import point_at, redis_server
+from tests.redis_server import point_at, queue_lists, redis_server
 from tests.servers import free_port
 
 INDEX, REINDEX = "index.dlib", "reindex.dlib"
@@ -91,9 +91,7 @@ def celery_sides(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> It
         client.flushall()
 
         def take(name: str) -> tuple[str, dict[str, Any]] | None:
-            # kombu keeps a list for each step of priority.
-            lists = [name, *(f"{name}\x06\x16{step}" for step in (3, 6, 9))]
-            while raw := next((raw for each in lists if (raw := client.rpop(each))), None):
+            while raw := next((raw for each in queue_lists(name) if (raw := client.rpop(each))), None):
                 message = json.loads(raw)  # type: ignore[arg-type]
                 expires = message["headers"]["expires"]
                 if expires is None or datetime.now(UTC) < datetime.fromisoformat(expires):

@@ -165,7 +165,7 @@ SEARCH_QUEUE_BOUND = whole("SEARCH_QUEUE_BOUND", 64, lowest=1)
 #: How many photos one index message carries.
 INDEX_CHUNK_SIZE = whole("INDEX_CHUNK_SIZE", 8, lowest=1)
 #: How many index messages wait in Redis at most, except for jobs' first ones; further photos wait in the database.
-INDEX_QUEUE_BOUND = whole("INDEX_QUEUE_BOUND", 16, lowest=1)
+INDEX_QUEUE_BOUND = whole("INDEX_QUEUE_BOUND", 8, lowest=1)
 #: A photo that is still pending this many seconds after it has left the index queue is sent again.
 INDEX_LEASE_SECONDS = number("INDEX_LEASE_SECONDS", 120.0, lowest=1)
 #: A photo that was sent this often without an outcome has failed.

@@ -70,7 +70,7 @@ def gallery_check(*, owner_id: int) -> None:
     limit = limits_of(owner_id).galleries
     if not limit:
         return
-    get_user_model().objects.select_for_update().get(pk=owner_id)
+    get_user_model().objects.select_for_update(no_key=True).get(pk=owner_id)
     count = Gallery.objects.filter(owner=owner_id, deleting=False).count()
     if count >= limit:
         raise QuotaReached("galleries", f"{count:,} of {limit:,} galleries are there already.")

@@ -149,3 +149,12 @@ def test_the_list_of_galleries_shows_what_is_used_of_a_quota(
     assert "1 of" not in client.get("/").content.decode()
     settings.QUOTA_PHOTOS, settings.QUOTA_BYTES = 1200, 3 * 2**30
     assert "1 of 1,200 photos, 0.0 of 3,072.0 MiB" in client.get("/").content.decode()
+
+
+def test_staff_give_a_user_a_quota_in_the_admin(admin_client: Client, user: User, gallery: Gallery) -> None:
+    form = admin_client.get("/admin/accounts/quota/add/")
+    assert form.status_code == 200
+    saved = admin_client.post("/admin/accounts/quota/add/", {"user": user.pk, "photos": "1", "galleries": ""})
+    assert saved.status_code == 302
+    add_photo(gallery)
+    assert adding.photos_add(gallery=gallery, files=[upload(b"other")]).refused[0].code == "quota_photos"

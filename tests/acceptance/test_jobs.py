@@ -41,7 +41,7 @@ class Import:
     params=[
         pytest.param(Import(photos=40, cancelled_after=1, bound=3, chunk=2, concurrency=1), id="40 photos"),
         pytest.param(
-            Import(photos=1000, cancelled_after=50, bound=16, chunk=8, concurrency=2),
+            Import(photos=1000, cancelled_after=50, bound=8, chunk=8, concurrency=2),
             id="1000 photos",
             marks=[pytest.mark.long, pytest.mark.timeout(1800)],
         ),

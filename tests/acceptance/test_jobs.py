@@ -1,6 +1,7 @@
 """An import as a job through the real processes: it fills no queue, it can be cancelled, and it can be retried.
 
-Once it is cancelled it uses no worker any more: what is uploaded then is what a worker takes up next.
+Once it is cancelled it uses no worker any more: what is uploaded then is what a worker takes up next. What is deleted
+during an import is gone long before the import is over.
 """
 
 import json
@@ -17,6 +18,7 @@ from tasks import names
 from tasks.health.reports import KEY_PREFIX, WorkerReport
 from tests import pictures
 from tests.acceptance.test_killed_index_worker import many_portraits
+from tests.faults.invariants import database
 from tests.redis_server import queue_messages
 from tests.service import EVERYTHING, RunningService
 from tests.web_client import WebClient
@@ -72,6 +74,12 @@ def index_messages(queue: redis.Redis) -> int:
     """Count what waits for an index worker, the canaries left out."""
     waiting = queue_messages(queue, "index.dlib")
     return sum(json.loads(message)["headers"]["task"] == names.INDEX_PHOTOS for message in waiting)
+
+
+def rows_of(service: RunningService) -> set[str]:
+    """Return the file names of all photos that still have a row."""
+    with database(service) as connection:
+        return {filename for (filename,) in connection.execute("SELECT filename FROM gallery_photo")}
 
 
 def metrics_address(service: RunningService) -> str:
@@ -133,8 +141,14 @@ def test_an_import_is_bounded_cancelled_and_retried(service: RunningService, pla
 
     retried = job(service, "retry", job_id)
     assert retried["total"] == planned.photos - indexed
+    service.wait_until(lambda: alice.get(f"/jobs/{retried['id']}")["counts"]["indexed"], "workers are busy again")
+    alice.delete_photo(added["photo_id"])
+    began = time.monotonic()
+    service.wait_until(lambda: "afterwards.jpg" not in rows_of(service), "the photo is deleted")
+    print(f"A photo that was deleted then was gone {time.monotonic() - began:.1f} s later.")
+    assert alice.get(f"/jobs/{retried['id']}")["counts"]["pending"], "the removal waited for the photos of the retry"
     service.wait_until(lambda: alice.get(f"/jobs/{retried['id']}")["state"] == "finished", "the retry is finished")
-    total = planned.photos + 1
+    total = planned.photos
     service.wait_until(lambda: alice.progress(gallery)["indexed"] == total, "every photo is indexed")
     rows = sum(photo["face_count"] for photo in alice.photos(gallery).values())
     assert rows == len(service.all_face_ids()) == total

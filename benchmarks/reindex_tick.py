@@ -1,10 +1,12 @@
-"""The database cost of one tick of the re-index, for different numbers of photos.
+"""The database cost of one tick of the re-index and of the index queue, for different numbers of photos.
 
 `python -m benchmarks.reindex_tick [--photos 20000,200000] [--json]`. Photos and their entries in two generations are
-in SQLite in a temporary folder; Redis, for the queue, runs on a free port. A tick for a generation (`generation_feed`)
-is timed in three cases: with nothing to do and a scan of all photos, which happens every few minutes; with nothing to
-do and a scan of recently settled photos, which happens every two seconds; and while a generation is being filled, with
-an empty queue each time. The last row is each column's growth from the smallest number of photos to the largest.
+in SQLite in a temporary folder; Redis, for the queue, runs on a free port. A tick for a generation
+(`generation_feed`) is timed in three cases: with nothing to do and a scan of all photos, which happens every few
+minutes; with nothing to do and a scan of recently settled photos, which happens every two seconds; and while a
+generation is being filled, with an empty queue each time. Feeding the index queue (`index_queue_feed`) is timed while
+all photos wait in one import and one more in another, with a full queue and with an empty one. The last row is each
+column's growth from the smallest number of photos to the largest.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from typing import Any
 import django
 
 COLUMNS = {"full_scan_ms": "full scan, ms", "tick_ms": "idle tick, ms", "filling_ms": "filling tick, ms"}
+COLUMNS |= {"full_queue_ms": "feed a full queue, ms", "empty_queue_ms": "feed an empty queue, ms"}
 ROUNDS = 15
 ROWS_AT_ONCE = 20_000
 
@@ -56,7 +59,7 @@ def _measure(folder: Path, counts: Sequence[int]) -> list[dict[str, float]]:
             _add_photos(gallery, generation, first=present, last=count)
             present = count
             connection.cursor().execute("ANALYZE")
-            figures.append({"photos": count, **_ticks(url, generation)})
+            figures.append({"photos": count, **_ticks(url, generation), **_feeds(url, gallery)})
         connection.close()
     return figures
 
@@ -107,18 +110,44 @@ def _add_photos(gallery: Any, generation: Any, *, first: int, last: int) -> None
 def _ticks(url: str, generation: Any) -> dict[str, float]:
     """Return the time of each kind of tick, the median of ROUNDS."""
     from webapp.generations.models import Entry
+    from webapp.indexing import filling
+
+    def tick() -> int:
+        return filling.generation_feed(generation, ())
 
     figures = {
-        "full_scan_ms": _median_ms(url, generation, lambda: _set(generation, looked_through_at=None)),
-        "tick_ms": _median_ms(url, generation, lambda: None),
+        "full_scan_ms": _median_ms(url, tick, lambda: _set(generation, looked_through_at=None)),
+        "tick_ms": _median_ms(url, tick, lambda: None),
     }
     half = Entry.objects.filter(generation=generation).order_by("pk").values_list("pk", flat=True)
     forgotten = list(half[: half.count() // 2])
     for start in range(0, len(forgotten), 10_000):
         Entry.objects.filter(pk__in=forgotten[start : start + 10_000]).delete()
     _set(generation, looked_through_at=None)
-    figures["filling_ms"] = _median_ms(url, generation, lambda: None)
+    figures["filling_ms"] = _median_ms(url, tick, lambda: None)
     _fill(generation)
+    return figures
+
+
+def _feeds(url: str, gallery: Any) -> dict[str, float]:
+    """Return the time of feeding the index queue while all photos wait for it, with a full and with an empty queue."""
+    from django.contrib.auth.models import User
+
+    from webapp.gallery.models import Gallery, Photo
+    from webapp.indexing.feeding import index_queue_feed
+    from webapp.jobs.models import Job
+
+    other, _ = User.objects.get_or_create(username="eve")
+    small, _ = Gallery.objects.get_or_create(owner=other, name="few")
+    jobs = [Job.objects.create(owner=each.owner, gallery=each, total=1, kind="import") for each in (gallery, small)]
+    file = {"filename": "1.jpg", "file": "1.jpg", "byte_size": 1}
+    Photo.objects.create(gallery=small, sha256="1" * 64, state=Photo.State.PENDING, job=jobs[1], **file)
+    gallery.photos.update(state=Photo.State.PENDING, job=jobs[0])
+    figures = {"empty_queue_ms": _median_ms(url, index_queue_feed, lambda: None, is_emptied=True)}
+    figures["full_queue_ms"] = _median_ms(url, index_queue_feed, lambda: None, is_emptied=False)
+    gallery.photos.update(state=Photo.State.INDEXED, job=None, enqueued_at=None)
+    small.photos.all().delete()
+    Job.objects.all().delete()
     return figures
 
 
@@ -133,18 +162,17 @@ def _fill(generation: Any) -> None:
     generation.entries.update(state=Entry.State.INDEXED)
 
 
-def _median_ms(url: str, generation: Any, prepare: Callable[[], None]) -> float:
+def _median_ms(url: str, tick: Callable[[], object], prepare: Callable[[], None], *, is_emptied: bool = True) -> float:
     import redis
-
-    from webapp.indexing import filling
 
     taken = []
     with redis.Redis.from_url(url) as client:
         for _ in range(ROUNDS + 1):
-            client.flushdb()
+            if is_emptied:
+                client.flushdb()
             prepare()
             began = time.perf_counter()
-            filling.generation_feed(generation, ())
+            tick()
             taken.append((time.perf_counter() - began) * 1000)
     return median(taken[1:])  # the first one opens connections and plans queries
 

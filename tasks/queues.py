@@ -1,10 +1,22 @@
 """Queue names in one place. A GPU queue carries its pack's name, so that workers of two packs live side by side."""
 
+from enum import IntEnum
 from typing import Final
 
 from tasks import roles
 
 RECORDS: Final = roles.RECORDS.queue("")
+
+
+class Priority(IntEnum):
+    """The order within a queue: workers take all messages of a lower number first, and equal ones in turn.
+
+    With Redis, 0 is the highest priority, and kombu keeps a list for each of the steps 0, 3, 6 and 9.
+    """
+
+    FIRST = 0
+    SOON = 3
+    NORMAL = 6
 
 
 def search_queue(pack: str) -> str:

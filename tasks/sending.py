@@ -9,6 +9,7 @@ from tasks import queues
 from tasks.app import app
 from tasks.errors import QueueUnavailable
 from tasks.messages.base import Message
+from tasks.queues import Priority
 
 
 def check_sendable(message: Message, queue: str) -> None:
@@ -19,8 +20,8 @@ def check_sendable(message: Message, queue: str) -> None:
         raise ValueError(f"No role consumes the queue {queue!r}.")
 
 
-def send(message: Message, *, queue: str, **options: Any) -> None:
-    """Send the message to its task; `options` are those of Celery's send_task.
+def send(message: Message, *, queue: str, priority: Priority | None = None, **options: Any) -> None:
+    """Send the message to its task; a `priority` replaces its kind's; `options` are those of Celery's send_task.
 
     Blocks no longer than the role's socket timeout. Raises QueueUnavailable, and what `check_sendable` raises. Events
     and logs show the kind of message only, not its content.
@@ -31,6 +32,7 @@ def send(message: Message, *, queue: str, **options: Any) -> None:
             message.task_name,
             kwargs={"message": message.to_json()},
             queue=queue,
+            priority=int(message.priority if priority is None else priority),
             argsrepr="()",
             kwargsrepr=f"{{{type(message).__name__}}}",
             **options,

@@ -4,7 +4,7 @@ A process has one work queue, `work_queue()`: Celery on Redis, unless `use_work_
 `tasks.web.memory.MemoryWorkQueue`, which needs no Redis.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -12,20 +12,30 @@ from tasks import targets as published
 from tasks.health.inspection import QueueStatus, queue_statuses
 from tasks.health.reports import WorkerReport, published_reports
 from tasks.messages.base import Message
+from tasks.queues import Priority
 from tasks.sending import send
 from tasks.targets import LiveTargets
 from tasks.web.queue_progress import left_queue
+from tasks.web.withdrawn import withdraw
 
 
 class WorkQueue(Protocol):
-    """Named queues, each first in, first out. Safe to share between threads.
+    """Named queues: first in, first out among messages of one priority. Safe to share between threads.
 
     Every method may block for a few seconds, so call none of them on an event loop.
     """
 
-    def send(self, message: Message, *, queue: str, expires_seconds: float | None = None) -> None:
+    def send(
+        self,
+        message: Message,
+        *,
+        queue: str,
+        expires_seconds: float | None = None,
+        priority: Priority | None = None,
+    ) -> None:
         """Send the message to a worker that consumes `queue`. Does not wait for the worker; there is no result.
 
+        Messages of a higher priority overtake it; None means the priority of its kind.
         A message that no worker has started within `expires_seconds` expires. A worker may get a message twice. Raises
         QueueUnavailable: the message may or may not have been sent, so send it again. Raises ValueError for a message
         without a task and for a queue that no role consumes.
@@ -48,6 +58,14 @@ class WorkQueue(Protocol):
         """
         ...
 
+    def withdraw(self, ids: Collection[str]) -> None:
+        """Let workers skip, as far as possible, photos that wait or are about to be read, by any of these ids.
+
+        They are ids of photos, of their jobs or of their galleries. Never raises: the outcome of a photo that is
+        indexed even so is ignored.
+        """
+        ...
+
     def worker_reports(self) -> tuple[WorkerReport, ...]:
         """Return the latest report of each running worker; none when the reports cannot be read."""
         ...
@@ -60,14 +78,24 @@ class WorkQueue(Protocol):
 class CeleryWorkQueue(WorkQueue):
     """Queues in `redis`, through Celery; worker reports in `redis-cache`. Holds no state and no connection."""
 
-    def send(self, message: Message, *, queue: str, expires_seconds: float | None = None) -> None:
-        send(message, queue=queue, ignore_result=True, expires=expires_seconds)
+    def send(
+        self,
+        message: Message,
+        *,
+        queue: str,
+        expires_seconds: float | None = None,
+        priority: Priority | None = None,
+    ) -> None:
+        send(message, queue=queue, priority=priority, ignore_result=True, expires=expires_seconds)
 
     def statuses(self, queues: Iterable[str]) -> list[QueueStatus]:
         return queue_statuses(queues)
 
     def left_before(self, queue: str, seconds: float) -> float:
         return left_queue(queue, seconds)
+
+    def withdraw(self, ids: Collection[str]) -> None:
+        withdraw(ids)
 
     def worker_reports(self) -> tuple[WorkerReport, ...]:
         return published_reports()

@@ -51,6 +51,17 @@ def redis_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         stop(process)
 
 
+def queue_lists(queue: str) -> tuple[str, ...]:
+    """Return the names of a queue's lists, in the order in which workers take from them: kombu keeps one per step."""
+    return (queue, *(f"{queue}\x06\x16{step}" for step in (3, 6, 9)))
+
+
+def queue_messages(broker: redis.Redis, queue: str) -> list[bytes]:
+    """Return the messages that wait in a queue."""
+    found: list[bytes] = [message for each in queue_lists(queue) for message in broker.lrange(each, 0, -1)]
+    return found
+
+
 def point_at(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make this Redis, for one test, what Celery sends to and what the settings call redis and redis-cache."""
     from tasks.app import app  # not for those who only start a Redis

@@ -12,7 +12,14 @@ from typing import Literal
 
 from worker.config import ImageLimits
 from worker.detection import detect_faces
-from worker.errors import FaceQueueError, ImageError, NoFaceFound, PhotoMissing, PhotoStorageUnavailable
+from worker.errors import (
+    FaceQueueError,
+    ImageError,
+    NoFaceFound,
+    PhotoMissing,
+    PhotoStorageUnavailable,
+    PhotoWithdrawn,
+)
 from worker.face_ids import face_ids
 from worker.metrics import NO_STAGES, Stages, timed
 from worker.prefetch import prefetched
@@ -30,10 +37,11 @@ _REJECTED = {"low_score": "too unclear", "too_small": "too small", "low_quality"
 class PhotoToIndex:
     """One photo. `read` is called once, in the worker, and returns the file's bytes.
 
-    It raises FileNotFoundError when the file is gone, and any other OSError when the storage is in trouble; it may be
-    called from any thread. `known_faces` are the faces that the database already has for it: a face that is detected
-    again keeps its id. `located` are those that this pack's own detector found in it before, best score first: they are
-    embedded without detecting again. An empty `located` may also mean "not known", so then the detector runs.
+    It raises FileNotFoundError when the file is gone, any other OSError when the storage is in trouble, and
+    PhotoWithdrawn when the photo is no longer to be indexed; it may be called from any thread. `known_faces` are the
+    faces that the database already has for it: a face that is detected again keeps its id. `located` are those that
+    this pack's own detector found in it before, best score first: they are embedded without detecting again. An empty
+    `located` may also mean "not known", so then the detector runs.
     """
 
     photo_id: str
@@ -109,6 +117,8 @@ def _detect(engine: Engine, photo: PhotoToIndex, limits: ImageLimits, stages: St
     failed = PhotoOutcome(photo_id=photo.photo_id, state="failed")
     try:
         data = photo.read()
+    except PhotoWithdrawn as error:
+        return _Detected(photo=photo, outcome=replace(failed, code=error.code, message=str(error)))
     except FileNotFoundError:
         return _Detected(photo=photo, outcome=replace(failed, code=PhotoMissing.code, message=PhotoMissing.sentence))
     except OSError as error:

@@ -11,6 +11,7 @@
   + NoFaceFound                    refuse: a picture that must show a face shows none
   + PhotoMissing                   refuse: the photo's file is gone
   + PhotoKillsWorkers              refuse: workers died while they had opened this photo and no other
+  + PhotoWithdrawn                 skip: nobody wants the photo indexed any more
   + PackError                      refuse: the face model cannot be used
     - PackMissing
     - PackDamaged
@@ -121,6 +122,14 @@ class PhotoKillsWorkers(FaceQueueError):
     code = "kills_workers"
     status = 422
     sentence = "Each worker that opened this photo died, so it is not opened again."
+
+
+class PhotoWithdrawn(FaceQueueError):
+    """Nobody wants the photo indexed any more: it was deleted, or its job cancelled, after it was sent."""
+
+    code = "photo_withdrawn"
+    status = 410
+    sentence = "This photo is no longer to be indexed."
 
 
 class PackError(FaceQueueError):

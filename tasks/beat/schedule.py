@@ -22,6 +22,8 @@ TIDY_INTERVAL_SECONDS: Final = 60.0
 PURGE_INTERVAL_SECONDS: Final = 3600.0
 #: Seconds between deletions of jobs that ended long ago.
 PURGE_JOBS_INTERVAL_SECONDS: Final = 24 * 3600.0
+#: Seconds between counts of what every user has.
+RECOUNT_INTERVAL_SECONDS: Final = 24 * 3600.0
 
 
 def _tick(task: str, interval_seconds: float) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def _tick(task: str, interval_seconds: float) -> dict[str, Any]:
 
     A tick that has waited longer than its interval is useless: the next one does the same.
     """
-    options = {"queue": queues.RECORDS, "expires": interval_seconds}
+    options = {"queue": queues.RECORDS, "expires": interval_seconds, "priority": int(queues.Priority.NORMAL)}
     return {"task": task, "schedule": interval_seconds, "options": options}
 
 
@@ -41,6 +43,7 @@ BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
     "delete-faceless-people": _tick(names.DELETE_FACELESS_PEOPLE, TIDY_INTERVAL_SECONDS),
     "purge-sessions": _tick(names.PURGE_SESSIONS, PURGE_INTERVAL_SECONDS),
     "purge-jobs": _tick(names.PURGE_JOBS, PURGE_JOBS_INTERVAL_SECONDS),
+    "recount-usage": _tick(names.RECOUNT_USAGE, RECOUNT_INTERVAL_SECONDS),
 }
 
 

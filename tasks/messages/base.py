@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.queues import Priority
+
 
 class Message(BaseModel):
     """The base: frozen, JSON in both directions."""
@@ -16,6 +18,8 @@ class Message(BaseModel):
 
     #: The task that takes this kind of message (tasks/names.py). Empty for an answer, which no task takes.
     task_name: ClassVar[str] = ""
+    #: Its place in a queue with messages of several priorities, unless the sender says otherwise.
+    priority: ClassVar[Priority] = Priority.FIRST
 
     version: Literal[1] = 1
 

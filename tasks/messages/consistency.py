@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks import names
 from tasks.messages.base import Message, Target
+from tasks.queues import Priority
 
 
 class CheckRequest(Message):
@@ -55,6 +56,7 @@ class Checked(Message):
     """What a worker found for a CheckRequest or, without a gallery, for a StrayRequest."""
 
     task_name: ClassVar[str] = names.RECORD_CHECK
+    priority: ClassVar[Priority] = Priority.NORMAL
 
     collection: str
     run_id: str

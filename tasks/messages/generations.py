@@ -7,6 +7,7 @@ from pydantic import Field
 from tasks import names
 from tasks.messages.base import Message, Target
 from tasks.messages.search import Match
+from tasks.queues import Priority
 
 
 class CopyRequest(Message):
@@ -25,6 +26,7 @@ class Copied(Message):
     """Sent by a copy task to the records worker: how many faces the range now has."""
 
     task_name: ClassVar[str] = names.RECORD_COPY
+    priority: ClassVar[Priority] = Priority.NORMAL
 
     collection: str
     #: The collection that they were copied from.
@@ -53,6 +55,7 @@ class Measured(Message):
     """What a collection holds, and what its index misses."""
 
     task_name: ClassVar[str] = names.RECORD_MEASUREMENT
+    priority: ClassVar[Priority] = Priority.NORMAL
 
     collection: str
     run_id: str
@@ -76,5 +79,6 @@ class DropRequest(Message):
 
 class Dropped(Message):
     task_name: ClassVar[str] = names.RECORD_DROP
+    priority: ClassVar[Priority] = Priority.NORMAL
 
     collection: str

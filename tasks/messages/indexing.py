@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks import names
 from tasks.messages.base import BoxInfo, ErrorInfo, Message, Target
+from tasks.queues import Priority
 
 
 class KnownFace(BaseModel):
@@ -22,6 +23,7 @@ class KnownFace(BaseModel):
 class PhotoRef(BaseModel):
     """A photo in the storage. `known_faces` are those the database has, so that faces keep their ids.
 
+    `job_id` is the job that it is sent for, if any: when that is cancelled, the photo is skipped.
     `detector` is the fingerprint of the detector that found exactly these faces: a worker with the same one does not
     detect again. Empty: it detects.
     """
@@ -30,6 +32,7 @@ class PhotoRef(BaseModel):
 
     photo_id: str
     storage_key: str
+    job_id: str = ""
     known_faces: tuple[KnownFace, ...] = ()
     detector: str = ""
 
@@ -42,6 +45,7 @@ class IndexRequest(Message):
     """
 
     task_name: ClassVar[str] = names.INDEX_PHOTOS
+    priority: ClassVar[Priority] = Priority.NORMAL
 
     target: Target
     gallery_id: str
@@ -84,6 +88,7 @@ class Outcomes(Message):
     """Sent by an index task to the records worker: the outcomes of one gallery's photos."""
 
     task_name: ClassVar[str] = names.RECORD_OUTCOMES
+    priority: ClassVar[Priority] = Priority.NORMAL
 
     gallery_id: str
     outcomes: tuple[PhotoOutcomeInfo, ...]
@@ -95,6 +100,7 @@ class IndexFailure(Message):
     """Sent by an index task that gives up: the last error, for all of its photos."""
 
     task_name: ClassVar[str] = names.RECORD_INDEX_FAILURE
+    priority: ClassVar[Priority] = Priority.NORMAL
 
     photo_ids: tuple[str, ...]
     error: ErrorInfo

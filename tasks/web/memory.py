@@ -6,7 +6,7 @@ them and on Redis. No worker runs here: the caller takes the messages and sets t
 
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,6 +18,7 @@ from tasks.health.inspection import QueueStatus
 from tasks.health.reports import WorkerReport
 from tasks.messages.base import Message, Target
 from tasks.messages.search import SearchedFaces, SearchRequest, SearchResult
+from tasks.queues import Priority
 from tasks.sending import check_sendable
 from tasks.targets import LiveTargets, default_target
 from tasks.web.interfaces import Searches
@@ -35,6 +36,7 @@ class SentMessage:
     queue: str
     message: Message
     sent_at: float
+    priority: Priority = Priority.FIRST
     expires_at: float | None = None
     left_at: float | None = None
 
@@ -53,12 +55,21 @@ class MemoryWorkQueue(WorkQueue):
         self.reports: list[WorkerReport] = []
         #: What was published last.
         self.live_targets: LiveTargets | None = None
+        #: Every id that was withdrawn.
+        self.withdrawn: set[str] = set()
         #: Acts as if both Redis instances were down.
         self.is_down = False
         #: After this many messages the queue goes down, at the next send. None: it stays up.
         self.sends_until_down: int | None = None
 
-    def send(self, message: Message, *, queue: str, expires_seconds: float | None = None) -> None:
+    def send(
+        self,
+        message: Message,
+        *,
+        queue: str,
+        expires_seconds: float | None = None,
+        priority: Priority | None = None,
+    ) -> None:
         check_sendable(message, queue)
         with self._lock:
             self.is_down = self.is_down or self.sends_until_down == 0
@@ -70,6 +81,7 @@ class MemoryWorkQueue(WorkQueue):
                 queue=queue,
                 message=type(message).from_json(message.to_json()),  # what a worker would read
                 sent_at=now,
+                priority=message.priority if priority is None else priority,
                 expires_at=None if expires_seconds is None else now + expires_seconds,
                 left_at=now if self.are_workers_idle else None,
             )
@@ -92,6 +104,10 @@ class MemoryWorkQueue(WorkQueue):
         ]
         return min(not_long_gone) - seconds
 
+    def withdraw(self, ids: Collection[str]) -> None:
+        if not self.is_down:
+            self.withdrawn.update(ids)
+
     def worker_reports(self) -> tuple[WorkerReport, ...]:
         return () if self.is_down else tuple(self.reports)
 
@@ -102,10 +118,10 @@ class MemoryWorkQueue(WorkQueue):
     # -- the workers' side --
 
     def take(self, queue: str) -> Message | None:
-        """Take the oldest message that has not expired, as a worker does; None when there is none."""
+        """Take the message whose turn it is, as a worker does; None when there is none. Expired ones are dropped."""
         with self._lock:
             now = self.clock()
-            for each in self._waiting(queue):
+            for each in sorted(self._waiting(queue), key=lambda sent: sent.priority):
                 each.left_at = now
                 if each.expires_at is None or now < each.expires_at:
                     return each.message

@@ -32,7 +32,7 @@ from tasks.work_queue import work_queue
 from tasks.worker.starts import Verdict
 from tasks.worker.state import state
 from worker.bulk import IndexedFace, PhotoOutcome, PhotoToIndex
-from worker.errors import FaceQueueError, PhotoKillsWorkers
+from worker.errors import FaceQueueError, PhotoKillsWorkers, PhotoWithdrawn
 from worker.recognition.interfaces import Box, Detection
 
 logger = logging.getLogger(__name__)
@@ -42,9 +42,15 @@ UNEXPECTED = ErrorInfo(code="internal", message="The worker failed unexpectedly 
 
 @shared_task(name=names.INDEX_PHOTOS, bind=True, ignore_result=True)
 def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
-    """Index the chunk of an IndexRequest; one outcome per photo goes to the records worker."""
+    """Index the chunk of an IndexRequest; one outcome per photo goes to the records worker.
+
+    Photos that were withdrawn before they are read cost nothing and have no outcome.
+    """
     try:
         request = parse(IndexRequest, message)
+        photos = _wanted(request)
+        if not photos:
+            return
         index = state.indexes.index(request.target)
         detector = index.pack.detector_fingerprint
         # Marked as begun only inside: what waits here is not to blame when the process dies.
@@ -56,13 +62,14 @@ def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
                 logger.warning("Not run again: started before and never finished. The sweep sends its photos.")
                 return
             if verdict is Verdict.GUILTY:
-                logger.error("Photo %s kills workers: it is not opened again.", request.photos[0].photo_id)
-                outcomes = [_guilty(photo) for photo in request.photos]
+                logger.error("Photo %s kills workers: it is not opened again.", photos[0].photo_id)
+                done = [_guilty(photo) for photo in photos]
             else:
-                before_each = state.pauses().pause
-                outcomes = index.add(
-                    [_photo(request.gallery_id, photo, detector, before_each) for photo in request.photos]
-                )
+                pause = state.pauses().pause
+                done = index.add([_photo(request.gallery_id, photo, detector, pause) for photo in photos])
+        outcomes = [outcome for outcome in done if outcome.code != PhotoWithdrawn.code]
+        if not outcomes:
+            return
         metrics.count_photos(outcome.code for outcome in outcomes)
         report = Outcomes(
             gallery_id=request.gallery_id,
@@ -106,6 +113,18 @@ def _report_failure(message: dict[str, Any], error: ErrorInfo) -> None:
         logger.warning("An index task failed (%s) and could not report it: %s", error.code, problem)
 
 
+def _wanted(request: IndexRequest) -> list[PhotoRef]:
+    """Return the photos of the request that were not withdrawn."""
+    by_photo = {photo: _ids(request.gallery_id, photo) for photo in request.photos}
+    withdrawn = state.withdrawn.among([each for ids in by_photo.values() for each in ids])
+    return [photo for photo, ids in by_photo.items() if withdrawn.isdisjoint(ids)]
+
+
+def _ids(gallery_id: str, photo: PhotoRef) -> tuple[str, ...]:
+    """Return the ids by which the photo may be withdrawn."""
+    return gallery_id, photo.job_id, photo.photo_id
+
+
 def _suspects(request: IndexRequest) -> list[str]:
     """Return what `Starts` calls the photos that may kill this worker: one of another generation is another one."""
     return [f"{request.target.collection}:{photo.photo_id}" for photo in request.photos if request.alone]
@@ -116,19 +135,21 @@ def _guilty(photo: PhotoRef) -> PhotoOutcome:
     return PhotoOutcome(photo_id=photo.photo_id, state="failed", code=error.code, message=error.sentence)
 
 
-def _read(storage_key: str, before: Callable[[], None]) -> bytes:
-    before()
-    with default_storage.open(storage_key, "rb") as file:
+def _read(gallery_id: str, photo: PhotoRef, pause: Callable[[], None]) -> bytes:
+    pause()
+    if state.withdrawn.among(_ids(gallery_id, photo)):
+        raise PhotoWithdrawn
+    with default_storage.open(photo.storage_key, "rb") as file:
         data: bytes = file.read()
     return data
 
 
-def _photo(gallery_id: str, photo: PhotoRef, detector: str, before: Callable[[], None]) -> PhotoToIndex:
-    """Return the photo as the FaceIndex takes it, for a worker with this detector; `before` is called to read it."""
+def _photo(gallery_id: str, photo: PhotoRef, detector: str, pause: Callable[[], None]) -> PhotoToIndex:
+    """Return the photo as the FaceIndex takes it, for a worker with this detector; reading it begins with `pause`."""
     return PhotoToIndex(
         photo_id=photo.photo_id,
         gallery_id=gallery_id,
-        read=partial(_read, photo.storage_key, before),
+        read=partial(_read, gallery_id, photo, pause),
         known_faces={known.face_id: _box(known) for known in photo.known_faces},
         located=_detections(photo.known_faces) if photo.detector == detector else (),
     )

@@ -26,6 +26,7 @@ from tasks.messages.base import Target
 from tasks.queues import gpu_queues
 from tasks.roles import INDEX, REINDEX, role_of
 from tasks.targets import default_target
+from tasks.web.withdrawn import Withdrawn
 from tasks.worker import metrics_endpoint
 from tasks.worker.memory import MemoryBound, growth_mb, memory_mb
 from tasks.worker.niceness import Pauses, UrgentWork
@@ -63,6 +64,7 @@ class WorkerState:
         self.target = default_target()
         self._query_images: QueryImageReader | None = None
         self._starts: Starts | None = None
+        self._withdrawn: Withdrawn | None = None
         self._urgent_work: UrgentWork | None = None
         #: Of the index tasks that have photos open.
         self.company = Room(COMPANY)
@@ -99,6 +101,12 @@ class WorkerState:
             raise NotOpen("This worker counts no starts: it consumes no index queue.")
         return self._starts
 
+    @property
+    def withdrawn(self) -> Withdrawn:
+        if self._withdrawn is None:
+            raise NotOpen("This worker knows no withdrawn photos: it consumes no index queue.")
+        return self._withdrawn
+
     def pauses(self) -> Pauses:
         """Return the pauses of one index task."""
         if self._urgent_work is None:
@@ -121,6 +129,7 @@ class WorkerState:
             self._indexes = indexes
             self._query_images = QueryImageReader(cache)
             self._starts = Starts(cache, most_deaths=settings.INDEX_MAX_ATTEMPTS)
+            self._withdrawn = Withdrawn(cache)
             broker = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
             self._urgent_work = UrgentWork(broker, queues, machine=this_machine())
         if monitoring.enable_metrics:

@@ -25,14 +25,14 @@ def service(tmp_path):
         yield running
 
 
-def many_portraits(folder: Path) -> None:
+def many_portraits(folder: Path, count: int = PHOTOS) -> None:
     """Write photos that all hold a face and all differ."""
     with Image.open(pictures.sample_file("astronaut")) as opened:
         portrait = opened.convert("RGB").crop((100, 0, 400, 300))
-    for number in range(PHOTOS):
+    for number in range(count):
         out = io.BytesIO()
         portrait.rotate(number % 7 - 3).save(out, format="JPEG", quality=60 + number % 30)
-        (folder / f"portrait-{number:03}.jpg").write_bytes(out.getvalue() + bytes([number]))
+        (folder / f"portrait-{number:04}.jpg").write_bytes(out.getvalue() + number.to_bytes(2))
 
 
 def test_every_photo_is_indexed_once_a_worker_is_back(service: RunningService, tmp_path: Path):

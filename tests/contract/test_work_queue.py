@@ -19,10 +19,12 @@ from tasks.messages.consistency import RecallSample
 from tasks.messages.generations import DropRequest
 from tasks.messages.indexing import IndexRequest, PhotoRef, RemoveRequest
 from tasks.messages.search import SearchResult
+from tasks.queues import Priority
 from tasks.targets import LiveTargets
 from tasks.web.memory import MemoryWorkQueue
+from tasks.web.withdrawn import Withdrawn
 from tasks.work_queue import CeleryWorkQueue, WorkQueue
-from tests.redis_server import point_at, redis_server
+from tests.redis_server import point_at, queue_lists, redis_server
 from tests.servers import free_port
 
 INDEX, REINDEX = "index.dlib", "reindex.dlib"
@@ -40,6 +42,8 @@ class Sides:
     take: Callable[[str], tuple[str, dict[str, Any]] | None]
     report: Callable[[WorkerReport], None]
     published: Callable[[], LiveTargets | None]
+    #: Returns those of the ids that were withdrawn.
+    withdrawn: Callable[[list[str]], set[str]]
     go_down: Callable[[], None]
 
 
@@ -65,7 +69,12 @@ def memory_sides() -> Sides:
         queue.is_down = True
 
     return Sides(
-        queue=queue, take=take, report=queue.reports.append, published=lambda: queue.live_targets, go_down=go_down
+        queue=queue,
+        take=take,
+        report=queue.reports.append,
+        published=lambda: queue.live_targets,
+        withdrawn=queue.withdrawn.intersection,
+        go_down=go_down,
     )
 
 
@@ -82,7 +91,7 @@ def celery_sides(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> It
         client.flushall()
 
         def take(name: str) -> tuple[str, dict[str, Any]] | None:
-            while raw := client.rpop(name):
+            while raw := next((raw for each in queue_lists(name) if (raw := client.rpop(each))), None):
                 message = json.loads(raw)  # type: ignore[arg-type]
                 expires = message["headers"]["expires"]
                 if expires is None or datetime.now(UTC) < datetime.fromisoformat(expires):
@@ -95,8 +104,12 @@ def celery_sides(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> It
             take=take,
             report=lambda report: client.set(report_key(report.name), report.model_dump_json()),
             published=targets.published,
+            withdrawn=Withdrawn(client).among,
             go_down=lambda: point_at(f"redis://127.0.0.1:{free_port()}/0", settings, monkeypatch),
         )
+
+
+REMOVAL = RemoveRequest(targets=(TARGET,), gallery_id="g", photo_ids=("p",))
 
 
 def a_request(photo_id: str = "p") -> IndexRequest:
@@ -118,12 +131,25 @@ def test_messages_leave_a_queue_in_the_order_they_were_sent(sides: Sides) -> Non
     assert [sides.take(INDEX) for _ in range(3)] == [("index_photos", a_request(each).to_json()) for each in "abc"]
 
 
+def test_removals_go_first_then_what_is_sent_as_urgent_then_photos_in_the_order_they_were_sent(sides: Sides) -> None:
+    sides.queue.send(a_request("a"), queue=INDEX)
+    sides.queue.send(a_request("b"), queue=INDEX)
+    sides.queue.send(a_request("c"), queue=INDEX, priority=Priority.SOON)
+    sides.queue.send(a_request("d"), queue=INDEX, priority=Priority.SOON)
+    sides.queue.send(REMOVAL, queue=INDEX)
+    assert waiting(sides.queue) == 5
+    taken = [sides.take(INDEX) for _ in range(5)]
+    assert taken == [
+        ("remove_photos", REMOVAL.to_json()),
+        *(("index_photos", a_request(photo_id).to_json()) for photo_id in "cdab"),
+    ]
+
+
 def test_queues_do_not_mix_and_may_carry_several_kinds_of_messages(sides: Sides) -> None:
-    removal = RemoveRequest(targets=(TARGET,), gallery_id="g", photo_ids=("p",))
     sides.queue.send(a_request(), queue=REINDEX)
-    sides.queue.send(removal, queue=INDEX)
+    sides.queue.send(REMOVAL, queue=INDEX)
     sides.queue.send(DropRequest(target=TARGET), queue=INDEX)
-    assert sides.take(INDEX) == ("remove_photos", removal.to_json())
+    assert sides.take(INDEX) == ("remove_photos", REMOVAL.to_json())
     assert sides.take(INDEX) == ("drop_collection", DropRequest(target=TARGET).to_json())
     assert sides.take(REINDEX) == ("index_photos", a_request().to_json())
 
@@ -195,6 +221,18 @@ def test_a_waiting_message_never_counts_as_left(queue: WorkQueue) -> None:
     assert queue.left_before(INDEX, 0.01) < before
 
 
+def test_a_message_that_others_overtake_never_counts_as_left(sides: Sides) -> None:
+    before = time.time()
+    sides.queue.send(a_request("overtaken"), queue=INDEX)
+    for _ in range(3):
+        sides.queue.send(a_request("urgent"), queue=INDEX, priority=Priority.SOON)
+        sides.take(INDEX)
+        time.sleep(0.02)
+        assert sides.queue.left_before(INDEX, 0.01) < before
+    sides.take(INDEX)
+    assert sides.queue.left_before(INDEX, 0) >= before
+
+
 def test_a_queue_that_is_never_empty_shows_in_time_what_left_it(sides: Sides) -> None:
     seconds = 0.05
     sides.queue.send(a_request("first"), queue=INDEX)
@@ -219,6 +257,16 @@ def test_a_patient_caller_is_not_disturbed_by_an_impatient_one(sides: Sides) -> 
         assert time.monotonic() < deadline, "the first message never counts as left"
         sides.queue.left_before(INDEX, impatient)
         time.sleep(0.02)
+
+
+# -- withdrawn photos ------------------------------------------------------------------------------
+
+
+def test_workers_see_what_was_withdrawn(sides: Sides) -> None:
+    sides.queue.withdraw(["job", "gallery"])
+    sides.queue.withdraw([])
+    assert sides.withdrawn(["photo", "job"]) == {"job"}
+    assert sides.withdrawn(["photo"]) == sides.withdrawn([]) == set()
 
 
 # -- workers -----------------------------------------------------------------------------------
@@ -254,8 +302,9 @@ def test_a_queue_that_is_down_raises(sides: Sides) -> None:
         sides.queue.send(SearchResult(), queue=INDEX)
 
 
-def test_reading_reports_and_publishing_targets_never_raises(sides: Sides) -> None:
+def test_reading_reports_publishing_targets_and_withdrawing_never_raise(sides: Sides) -> None:
     sides.report(WorkerReport(name="a@here", pid=1, queues=(INDEX,), is_healthy=True))
     sides.go_down()
     assert sides.queue.worker_reports() == ()
     sides.queue.publish_targets(LiveTargets(active=TARGET))
+    sides.queue.withdraw(["job"])

@@ -9,13 +9,12 @@ from contextlib import closing, contextmanager
 import redis
 from pymilvus import MilvusException
 
+from tests.redis_server import queue_messages
 from tests.service import RunningService
 from tests.waiting import eventually
 
-FINAL = frozenset({"indexed", "no_faces", "failed"})
+FINAL = frozenset({"indexed", "no_faces", "failed", "cancelled"})
 QUEUES = ("index.dlib", "search.dlib", "records")
-#: Kombu keeps each queue in four lists, one per step of priority.
-PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
 
 @contextmanager
@@ -52,7 +51,7 @@ def _queues(service: RunningService) -> list[str]:
 
 def _queue_lengths(service: RunningService) -> dict[str, int]:
     with redis.Redis.from_url(service.redis_url, socket_timeout=2) as broker:
-        lengths = {name: sum(broker.llen(name + priority) for priority in PRIORITIES) for name in QUEUES}
+        lengths = {name: len(queue_messages(broker, name)) for name in QUEUES}
         return lengths | {"unacked": broker.hlen("unacked"), "unacked_index": broker.zcard("unacked_index")}
 
 

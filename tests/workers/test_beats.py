@@ -20,6 +20,7 @@ from tasks.beat.schedule import FEED_INTERVAL_SECONDS
 from tasks.dictionaries import pack_name
 from tasks.health.inspection import beat_answers
 from tests import pictures
+from tests.redis_server import queue_messages
 from tests.servers import free_port
 from tests.service import RunningService
 from tests.waiting import HANG_SECONDS, eventually
@@ -90,7 +91,7 @@ def test_two_beats_send_each_photo_once(service: RunningService, broker: redis.R
 
 def sent_photos(broker: redis.Redis) -> list[str]:
     """Return the ids of the photos in the index queue, which nobody consumes here."""
-    messages = [json.loads(raw) for raw in broker.lrange(queues.index_queue(pack_name()), 0, -1)]
+    messages = [json.loads(raw) for raw in queue_messages(broker, queues.index_queue(pack_name()))]
     bodies = [json.loads(base64.b64decode(each["body"])) for each in messages if _is_index(each)]
     return [photo["photo_id"] for _, kwargs, _ in bodies for photo in kwargs["message"]["photos"]]
 

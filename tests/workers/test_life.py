@@ -12,6 +12,7 @@ from pytest_celery import CeleryTestSetup, CeleryTestWorker
 
 from tasks import names, queues
 from tests.faults.invariants import database
+from tests.redis_server import queue_messages
 from tests.service import RunningService
 from tests.waiting import HANG_SECONDS, eventually
 from tests.workers.conftest import VISIBILITY_SECONDS, locked_database, reports
@@ -51,7 +52,7 @@ def purge(setup: CeleryTestSetup, times: int = 1) -> None:
 
 def held(broker: redis.Redis) -> tuple[int, int]:
     """Return how many messages wait in the queue, and how many a worker has in its hand."""
-    return broker.llen(queues.RECORDS), broker.hlen("unacked")
+    return len(queue_messages(broker, queues.RECORDS)), broker.hlen("unacked")
 
 
 def has_ended(worker: CeleryTestWorker) -> bool:

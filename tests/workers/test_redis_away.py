@@ -25,6 +25,7 @@ from tasks.web.results import KEY_PREFIX
 from tasks.web.search_client import SearchClient
 from tasks.work_queue import work_queue
 from tests import pictures
+from tests.redis_server import queue_messages
 from tests.service import RunningService
 from tests.waiting import HANG_SECONDS, eventually
 
@@ -60,7 +61,9 @@ def revive(setup: CeleryTestSetup) -> None:
 def is_settled(setup: CeleryTestSetup, broker: redis.Redis) -> bool:
     """Return whether no message of GPU workers waits or is in somebody's hand."""
     revive(setup)
-    return not broker.hlen("unacked") and not any(map(broker.llen, queues.gpu_queues(pack_name())))
+    return not broker.hlen("unacked") and not any(
+        queue_messages(broker, queue) for queue in queues.gpu_queues(pack_name())
+    )
 
 
 async def test_the_result_of_a_search_is_not_lost_and_a_second_run_does_not_change_it(
@@ -101,7 +104,7 @@ def test_a_chunk_that_nobody_acknowledged_is_indexed_again_with_the_same_faces(
 
 def outcomes(broker: redis.Redis) -> list[Outcomes]:
     """Return what index tasks have sent to the records queue, which nobody consumes here."""
-    messages = [json.loads(raw) for raw in broker.lrange(queues.RECORDS, 0, -1)]
+    messages = [json.loads(raw) for raw in queue_messages(broker, queues.RECORDS)]
     bodies = [json.loads(base64.b64decode(each["body"])) for each in messages if _is_outcomes(each)]
     return [Outcomes.from_json(kwargs["message"]) for _, kwargs, _ in bodies]
 

@@ -19,6 +19,7 @@ from tasks.web.results import KEY_PREFIX
 from tasks.web.search_client import SearchClient
 from tasks.work_queue import work_queue
 from tests import pictures
+from tests.redis_server import queue_messages
 from tests.waiting import HANG_SECONDS
 from webapp.indexing.dispatch import REMOVAL_CHUNK_SIZE
 
@@ -36,11 +37,6 @@ LARGEST_INDEX_BYTES = 160_000
 @pytest.fixture(autouse=True)
 def empty(broker: redis.Redis) -> None:
     broker.flushall()
-
-
-def waiting_messages(broker: redis.Redis, queue: str) -> list[bytes]:
-    found: list[bytes] = broker.lrange(queue, 0, -1)
-    return found
 
 
 async def test_200_waiting_searches_are_one_subscription_and_none_is_left_after(
@@ -68,7 +64,7 @@ async def test_no_byte_of_a_picture_is_in_the_broker(nodes: dict[str, Any], brok
         await search.start_search(
             pictures.edited_portrait(), gallery_ids=(str(uuid.uuid4()),), limit=1000, min_similarity=0.123456789
         )
-    [message] = waiting_messages(broker, queues.search_queue(pack_name()))
+    [message] = queue_messages(broker, queues.search_queue(pack_name()))
     assert len(message) < LARGEST_SEARCH_BYTES
     assert len(message) < len(pictures.edited_portrait()) / 2
     held = {key for key in broker.scan_iter() if not key.startswith((b"_kombu", b"search."))}
@@ -87,6 +83,6 @@ def test_the_largest_messages_stay_small(nodes: dict[str, Any], broker: redis.Re
     work_queue().send(IndexRequest(target=target, gallery_id=gallery_id, photos=photos), queue=queue)
     ids = tuple(str(uuid.uuid4()) for _ in range(REMOVAL_CHUNK_SIZE))
     work_queue().send(RemoveRequest(targets=(target,) * 3, gallery_id=gallery_id, photo_ids=ids), queue=queue)
-    messages = waiting_messages(broker, queue)
+    messages = queue_messages(broker, queue)
     assert len(messages) == 2
     assert max(map(len, messages)) < LARGEST_INDEX_BYTES

@@ -1,5 +1,6 @@
-"""The audit log."""
+"""The audit log, and the quotas of users."""
 
+from django.conf import settings
 from django.db import models
 
 from tasks import clock
@@ -21,3 +22,18 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.actor}: {self.action} {self.subject}"
+
+
+class Quota(models.Model):
+    """What one user may have, where that differs from the settings. None: as the settings say; 0: any number."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="quota")
+    photos = models.PositiveBigIntegerField(null=True, blank=True)
+    byte_size = models.PositiveBigIntegerField("bytes", null=True, blank=True)
+    galleries = models.PositiveBigIntegerField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["user"]
+
+    def __str__(self) -> str:
+        return f"quota of {self.user}"

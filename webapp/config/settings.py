@@ -165,12 +165,17 @@ SEARCH_MAX_WAIT_SECONDS = number("SEARCH_MAX_WAIT_SECONDS", 30.0)
 SEARCH_QUEUE_BOUND = whole("SEARCH_QUEUE_BOUND", 64, lowest=1)
 #: How many photos one index message carries.
 INDEX_CHUNK_SIZE = whole("INDEX_CHUNK_SIZE", 8, lowest=1)
-#: How many index messages wait in Redis at most; the photos of further ones wait in the database.
-INDEX_QUEUE_BOUND = whole("INDEX_QUEUE_BOUND", 200, lowest=1)
+#: How many index messages wait in Redis at most, except for jobs' first ones; further photos wait in the database.
+INDEX_QUEUE_BOUND = whole("INDEX_QUEUE_BOUND", 8, lowest=1)
 #: A photo that is still pending this many seconds after it has left the index queue is sent again.
 INDEX_LEASE_SECONDS = number("INDEX_LEASE_SECONDS", 120.0, lowest=1)
 #: A photo that was sent this often without an outcome has failed.
 INDEX_MAX_ATTEMPTS = whole("INDEX_MAX_ATTEMPTS", 10, lowest=1)
+
+#: How many photos, bytes of photos and galleries a user may have; 0: any number. The admin has exceptions for users.
+QUOTA_PHOTOS = whole("QUOTA_PHOTOS", 0)
+QUOTA_BYTES = whole("QUOTA_BYTES", 0)
+QUOTA_GALLERIES = whole("QUOTA_GALLERIES", 0)
 
 #: Jobs that ended more than this many days ago are forgotten; their photos stay.
 JOB_RETENTION_DAYS = number("JOB_RETENTION_DAYS", 90.0)

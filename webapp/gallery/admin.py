@@ -50,7 +50,7 @@ class FailedPhotoAdmin(ReadOnly):
         count = 0
         for gallery in Gallery.objects.filter(id__in=photos.order_by().values("gallery_id")):
             photo_ids = photos.filter(gallery=gallery).values_list("id", flat=True)
-            retried, warning = retrying.failed_photos_retry(gallery=gallery, photo_ids=photo_ids)
+            retried, warning = retrying.photos_retry(gallery=gallery, photo_ids=photo_ids)
             count += retried
             if warning:
                 self.message_user(request, warning, messages.WARNING)

@@ -78,6 +78,7 @@ class ProgressOut(Schema):
     indexed: int
     no_faces: int
     failed: int
+    cancelled: int
     deleting: int
 
 

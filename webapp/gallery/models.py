@@ -9,9 +9,6 @@ from django.db.models import Q
 from tasks import clock
 from webapp.gallery.attempts import Attempted
 
-#: The code of a photo whose import was cancelled before it was indexed.
-CANCELLED = "cancelled"
-
 
 class Gallery(models.Model):
     """A named set of photos: the unit of access and of search."""
@@ -37,6 +34,20 @@ class Gallery(models.Model):
         return self.name
 
 
+class Usage(models.Model):
+    """What a user has in all galleries: counted as rows come and go, because a quota is asked for with every photo.
+
+    It changes in the same transaction as the photo's row. A photo counts until its row and its file are gone.
+    """
+
+    owner = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="usage")
+    photos = models.PositiveBigIntegerField(default=0)
+    byte_size = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"usage of {self.owner}"
+
+
 class Photo(Attempted):
     """One image file in a gallery. A settled photo shows the outcome of its entry in the active generation."""
 
@@ -45,6 +56,8 @@ class Photo(Attempted):
         INDEXED = "indexed", "indexed"
         NO_FACES = "no_faces", "no faces"
         FAILED = "failed", "failed"
+        #: Its job was cancelled before it was indexed.
+        CANCELLED = "cancelled", "cancelled"
         DELETING = "deleting", "deleting"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -76,9 +89,9 @@ class Photo(Attempted):
             )
         ]
         indexes = [
-            models.Index(fields=["gallery", "state"], name="photo_gallery_state"),
-            models.Index(fields=["state", "enqueued_at", "created"], name="photo_state_enqueued_created"),
-            models.Index(fields=["job", "state"], name="photo_job_state"),
+            models.Index(fields=["gallery", "state", "enqueued_at"], name="photo_gallery_state_enqueued"),
+            models.Index(fields=["state", "enqueued_at"], name="photo_state_enqueued"),
+            models.Index(fields=["job", "state", "enqueued_at", "created"], name="photo_job_state_enqueued"),
             models.Index(fields=["settled_at"], name="photo_settled_at"),
         ]
 
@@ -93,7 +106,7 @@ UNSETTLED = (Photo.State.PENDING, Photo.State.DELETING)
 class FailedPhoto(Photo):
     """The dead-letter list: failed photos that may succeed if they are retried once the cause is fixed."""
 
-    #: Files that are not pictures and cancelled photos are left out: a retry would not change their outcome.
+    #: Files that are not pictures are left out: a retry would not change their outcome.
     CODES = ("gave_up", "kills_workers", "capacity_reached", "bad_image", "photo_missing")
 
     class Meta:

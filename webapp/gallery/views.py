@@ -1,6 +1,6 @@
 """The pages of galleries, photos and people."""
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import messages
@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from webapp.gallery import selectors, services
+from webapp.gallery import quotas, selectors, services
 from webapp.gallery.models import Gallery, Photo
 from webapp.generations import faces
 from webapp.http.page_messages import photos_text, warn
@@ -40,7 +40,8 @@ def gallery_list(request: HttpRequest) -> HttpResponse:
         except Problem as error:
             problem = error
     galleries = selectors.galleries_for(request.user)
-    context = {"galleries": galleries, "problem": problem, "name": name}
+    quota = quotas.quota_text(cast(int, request.user.pk))
+    context = {"galleries": galleries, "problem": problem, "name": name, "quota": quota}
     return render(request, "gallery/gallery_list.html", context, status=problem.status if problem else 200)
 
 
@@ -170,7 +171,7 @@ def photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponse:
 @require_POST
 def photo_retry(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     photo = selectors.photo_for(request.user, photo_id)
-    _, warning = retrying.failed_photos_retry(gallery=photo.gallery, photo_ids=[photo.id])
+    _, warning = retrying.photos_retry(gallery=photo.gallery, photo_ids=[photo.id])
     warn(request, warning)
     return redirect("gallery_detail", photo.gallery_id)
 

@@ -16,7 +16,7 @@ from tasks import clock
 from tasks.messages.generations import Copied
 from tasks.messages.indexing import PhotoOutcomeInfo
 from webapp.gallery.attempts import outcome_of
-from webapp.gallery.models import CANCELLED, Face, Photo
+from webapp.gallery.models import Face, Photo
 from webapp.generations.models import Entry, Generation
 from webapp.generations.selectors import SETTLED
 
@@ -38,7 +38,7 @@ def entries_forget(entries: QuerySet[Entry], *, generation: Generation) -> int:
 
 def photos_follow(generation: Generation) -> None:
     """Copy the outcomes of the generation, which is active from now on, to the photos that show another one."""
-    settled = Photo.objects.filter(state__in=SETTLED).exclude(code=CANCELLED)
+    settled = Photo.objects.filter(state__in=SETTLED)
     entry = Entry.objects.filter(generation=generation, photo=OuterRef("pk")).exclude(state=Entry.State.PENDING)
     differing = entry.exclude(state=OuterRef("state"), code=OuterRef("code"), message=OuterRef("message"))
     settled.filter(Exists(differing)).update(**outcome_of(entry))

@@ -23,7 +23,7 @@ FRESH_SECONDS = 1.0
 #: For this many seconds after it settled, a photo may still be on its way to the other generations.
 FOLLOWING_SECONDS = 30.0
 
-#: States that last until someone acts. Generations are filled with the photos in them.
+#: States of photos that workers are done with. Generations are filled with these, and with no cancelled ones.
 SETTLED = (Photo.State.INDEXED, Photo.State.NO_FACES, Photo.State.FAILED)
 
 

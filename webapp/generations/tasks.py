@@ -8,7 +8,7 @@ from tasks import names
 from tasks.messages.generations import Dropped, Measured
 from webapp.generations import measuring, services
 from webapp.generations.searched import live_recall, recall
-from webapp.record_tasks import RETRIED
+from webapp.record_tasks import RETRIED, long_tick
 
 
 @shared_task(name=names.RECORD_MEASUREMENT, **RETRIED)
@@ -23,8 +23,7 @@ def record_drop(message: dict[str, Any]) -> None:
     services.drop_record(collection=Dropped.from_json(message).collection)
 
 
-# Not retried: beat sends the next one soon.
-@shared_task(name=names.WATCH_MATCH_RECALL, ignore_result=True)
+@long_tick(names.WATCH_MATCH_RECALL)
 def watch_match_recall() -> None:
     """Measure what is searched, and settle changes of search parameters."""
     recall.searched_recall_tick()

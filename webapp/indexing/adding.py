@@ -12,9 +12,11 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 
 from tasks.dictionaries import face_config
+from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo
 from webapp.http.problems import not_found
 from webapp.indexing.feeding import index_queue_feed
+from webapp.indexing.retrying import photos_begin_again
 from webapp.jobs.models import Job
 from webapp.jobs.services import import_close, import_prepare, photo_count_in
 
@@ -110,6 +112,10 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
     if file.size > limit:
         message = f"The file has {file.size / 2**20:.1f} MiB; the limit is {limit / 2**20:.0f} MiB."
         return AddedFile(filename=filename, result="refused", code="image_too_large", message=message)
+    try:
+        quotas.photo_check(owner_id=gallery.owner_id, byte_size=file.size)
+    except quotas.QuotaReached as reached:
+        return AddedFile(filename=filename, result="refused", code=reached.code, message=reached.message)
     photo_id = uuid4()
     key = f"{gallery.id}/{photo_id}"
     content = _HashedFile(file)
@@ -129,18 +135,23 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
         byte_size=content.byte_size,
     )
     try:
-        kept = _row_add(photo, job)
+        kept, is_added = _row_add(photo, job)
+    except quotas.QuotaReached as reached:  # another upload was quicker
+        default_storage.delete(key)
+        return AddedFile(filename=filename, result="refused", code=reached.code, message=reached.message)
     except Exception:
         default_storage.delete(key)
         raise
     if kept is not photo:
         default_storage.delete(key)
-        return AddedFile(filename=filename, result="already_there", photo=kept)
-    return AddedFile(filename=filename, result="added", photo=photo)
+    return AddedFile(filename=filename, result="added" if is_added else "already_there", photo=kept)
 
 
-def _row_add(photo: Photo, job: Job) -> Photo:
-    """Save the photo as the job's, or return the one with the same content that the gallery already has."""
+def _row_add(photo: Photo, job: Job) -> tuple[Photo, bool]:
+    """Save the photo as the job's, or find the one with the same content that the gallery already has.
+
+    Return the gallery's photo, and whether it is the job's now: a cancelled one begins again.
+    """
     with transaction.atomic(durable=True):
         # Uploads to one gallery take turns here, so two uploads of the same file cannot both find nothing; and no photo
         # is added to a gallery that is being deleted.
@@ -148,9 +159,14 @@ def _row_add(photo: Photo, job: Job) -> Photo:
             raise not_found("gallery")
         same = Photo.objects.filter(gallery=photo.gallery_id, sha256=photo.sha256)
         existing = same.exclude(state=Photo.State.DELETING).first()
-        if existing is not None:
-            return existing
+        if existing is not None and existing.state != Photo.State.CANCELLED:
+            return existing, False
         photo_count_in(job=job)
+        if existing is not None:
+            photos_begin_again(same.filter(id=existing.id), job=job)
+            existing.refresh_from_db()
+            return existing, True
+        quotas.photo_take(owner_id=photo.gallery.owner_id, byte_size=photo.byte_size)
         photo.job = job
         photo.save(force_insert=True)
-        return photo
+        return photo, True

@@ -21,7 +21,7 @@ from django.db.models import QuerySet
 
 from tasks import clock
 from tasks.messages.consistency import Checked, CheckRequest, OrphanInfo, StrayRequest
-from tasks.queues import reindex_queue
+from tasks.queues import Priority, reindex_queue
 from tasks.work_queue import work_queue
 from webapp.accounts.audit import audit
 from webapp.gallery.models import Face, Gallery, Photo, Tombstone
@@ -48,7 +48,7 @@ class _Differences:
 
     missing: Sequence[Face]
     duplicated: Sequence[str]
-    #: Faces in the collection only: of photos that have other faces, and of photos that no longer exist.
+    #: Faces in the collection only: of photos that have other faces, and of deleted and cancelled photos.
     stale: Sequence[OrphanInfo]
     lost: Sequence[OrphanInfo]
 
@@ -198,7 +198,8 @@ def _confirmed(generation: Generation, checked: Checked) -> _Differences:
     known = {str(face.id): face for face in faces}
     orphaned_in = {UUID(face.photo_id) for face in checked.orphaned}
     steady = set(_steady(generation, orphaned_in | {face.photo_id for face in known.values()}, checked.known_at))
-    still_there = set(Photo.objects.filter(id__in=orphaned_in).values_list("id", flat=True))
+    wanted = Photo.objects.exclude(state=Photo.State.CANCELLED)
+    still_there = set(wanted.filter(id__in=orphaned_in).values_list("id", flat=True))
     # These photos were deleted recently: their last removal is still to come.
     awaited = set(Tombstone.objects.filter(photo_id__in=orphaned_in).values_list("photo_id", flat=True))
     named = Face.objects.filter(id__in=[face.face_id for face in checked.orphaned], generations=generation)
@@ -232,7 +233,7 @@ def _repair(generation: Generation, found: _Differences) -> None:
     for face in found.lost:
         lost[face.gallery_id].add(UUID(face.photo_id))
     for gallery_id, photo_ids in lost.items():
-        dispatch.enqueue_removal(gallery_id=UUID(gallery_id), photo_ids=sorted(photo_ids))
+        dispatch.enqueue_removal(gallery_id=UUID(gallery_id), photo_ids=sorted(photo_ids), priority=Priority.NORMAL)
     again = {face.photo_id for face in found.missing} | {UUID(face.photo_id) for face in found.stale}
     if again:
         entries = Entry.objects.filter(generation=generation, photo__in=again).exclude(state=Entry.State.PENDING)

@@ -1,24 +1,21 @@
 """From rows to queue messages. When the queue is down, the rows wait and are sent later."""
 
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
 from tasks.errors import QueueUnavailable
+from tasks.health.inspection import QueueStatus
 from tasks.messages.base import BoxInfo, Target
 from tasks.messages.indexing import IndexRequest, KnownFace, PhotoRef, RemoveRequest
-from tasks.queues import index_queue
+from tasks.queues import Priority, index_queue
 from tasks.work_queue import work_queue
 from webapp.gallery.attempts import AttemptedQuerySet, Row
 from webapp.gallery.chunks import chunks
 from webapp.gallery.models import Face, Photo
 from webapp.generations.models import Generation
 from webapp.generations.selectors import active_generation, live_generations
-from webapp.http.problems import QUEUE_DOWN
-
-logger = logging.getLogger(__name__)
 
 #: The most photos in one removal message.
 REMOVAL_CHUNK_SIZE = 100
@@ -38,14 +35,20 @@ def send_claimed(rows: AttemptedQuerySet[Row], messages: Sequence[list[Row]], se
     return sum(map(len, messages))
 
 
-def enqueue_index(photos: Sequence[Photo]) -> None:
+def enqueue_index(photos: Sequence[Photo], *, priority: Priority = Priority.NORMAL) -> None:
     """Send photos of one gallery to the active pack's index queue as one message. Raises QueueUnavailable."""
     target = active_generation().target
-    send_photos(photos, target=target, queue=index_queue(target.pack), alone=photos[0].is_suspect)
+    send_photos(photos, target=target, queue=index_queue(target.pack), alone=photos[0].is_suspect, priority=priority)
 
 
 def send_photos(
-    photos: Sequence[Photo], *, target: Target, queue: str, alone: bool, located_in: Generation | None = None
+    photos: Sequence[Photo],
+    *,
+    target: Target,
+    queue: str,
+    alone: bool,
+    located_in: Generation | None = None,
+    priority: Priority = Priority.NORMAL,
 ) -> None:
     """Send photos of one gallery to be indexed in the target's collection. Raises QueueUnavailable.
 
@@ -55,32 +58,24 @@ def send_photos(
     gallery_id = str(photos[0].gallery_id)
     refs = tuple(_photo_refs(photos, located_in))
     request = IndexRequest(target=target, gallery_id=gallery_id, photos=refs, alone=alone)
-    work_queue().send(request, queue=queue)
+    work_queue().send(request, queue=queue, priority=priority)
 
 
-def send_for_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> str:
-    """Request the removal of the photos' vectors. Return a warning when the queue is down."""
-    try:
-        enqueue_removal(gallery_id=gallery_id, photo_ids=photo_ids)
-    except QueueUnavailable as error:
-        logger.warning("Photos stay marked for deletion until the queue is back: %s", error)
-        return QUEUE_DOWN
-    return ""
-
-
-def enqueue_removal(*, gallery_id: UUID, photo_ids: Sequence[UUID]) -> None:
+def enqueue_removal(
+    *, gallery_id: UUID, photo_ids: Sequence[UUID], priority: Priority = RemoveRequest.priority
+) -> None:
     """Request the removal of the photos' vectors from every live generation. Raises QueueUnavailable."""
     targets = tuple(generation.target for generation in live_generations())
     for chunk in chunks(photo_ids, REMOVAL_CHUNK_SIZE):
         ids = tuple(str(photo_id) for photo_id in chunk)
         request = RemoveRequest(targets=targets, gallery_id=str(gallery_id), photo_ids=ids)
-        work_queue().send(request, queue=index_queue(targets[0].pack))
+        work_queue().send(request, queue=index_queue(targets[0].pack), priority=priority)
 
 
-def index_queue_length() -> int:
-    """Return how many messages wait in the active pack's index queue. Raises QueueUnavailable."""
+def index_queue_status() -> QueueStatus:
+    """Return what waits in the active pack's index queue. Raises QueueUnavailable."""
     [status] = work_queue().statuses([index_queue(active_generation().pack)])
-    return status.waiting
+    return status
 
 
 def left_index_queue(seconds: float) -> datetime:
@@ -98,6 +93,8 @@ def _photo_refs(photos: Sequence[Photo], located_in: Generation | None) -> list[
         PhotoRef(
             photo_id=str(photo.id),
             storage_key=str(photo.file.name),
+            # The job of a settled photo says nothing: a generation wants it even if the rest of the job was cancelled.
+            job_id=str(photo.job_id or "") if photo.state == Photo.State.PENDING else "",
             known_faces=tuple(located.get(photo.id, known[photo.id])),
             detector=located_in.detector if located_in and photo.id in located else "",
         )

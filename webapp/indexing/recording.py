@@ -8,12 +8,13 @@ from django.db import transaction
 from tasks.messages.base import ErrorInfo
 from tasks.messages.indexing import PhotoOutcomeInfo
 from webapp.gallery.attempts import OUTCOME_FIELDS
-from webapp.gallery.models import CANCELLED, Face, Photo
+from webapp.gallery.models import Face, Photo
 from webapp.gallery.tombstones import tombstones_set
 from webapp.generations.entries import outcome_enter
 from webapp.generations.models import Generation
 from webapp.generations.selectors import generation_of
 from webapp.indexing import dispatch
+from webapp.indexing.feeding import index_queue_feed
 from webapp.jobs.services import jobs_finish
 
 State = Photo.State
@@ -24,6 +25,8 @@ def outcomes_record(*, gallery_id: UUID, outcomes: Sequence[PhotoOutcomeInfo], c
 
     The outcome of a photo that was deleted or cancelled meanwhile is ignored, but if the worker indexed faces, their
     vectors are removed once more. Raises QueueUnavailable when that removal cannot be sent now.
+
+    Workers that are done with photos of an upload are sent the next ones.
     """
     generation = generation_of(collection)
     if generation is None:
@@ -42,13 +45,16 @@ def outcomes_record(*, gallery_id: UUID, outcomes: Sequence[PhotoOutcomeInfo], c
             Face.objects.filter(photo_id__in=orphans).delete()
             tombstones_set(dict.fromkeys(orphans, gallery_id))
         dispatch.enqueue_removal(gallery_id=gallery_id, photo_ids=orphans)
+    if generation.state == Generation.State.ACTIVE:
+        index_queue_feed()
 
 
 def _outcome_record(outcome: PhotoOutcomeInfo, generation: Generation) -> Photo | None:
     """Record one outcome and return its photo; None when the photo is deleted or cancelled."""
     with transaction.atomic():
-        photo = Photo.objects.select_for_update().exclude(state=State.DELETING).filter(id=outcome.photo_id).first()
-        if photo is None or photo.code == CANCELLED:
+        wanted = Photo.objects.exclude(state__in=(State.CANCELLED, State.DELETING))
+        photo = wanted.select_for_update().filter(id=outcome.photo_id).first()
+        if photo is None:
             return None
         entry = outcome_enter(generation=generation, photo=photo, outcome=outcome)
         changed = _picture_describe(photo, outcome)

@@ -1,4 +1,4 @@
-"""Retrying failed photos."""
+"""Retrying failed and cancelled photos."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -12,32 +12,43 @@ from webapp.jobs.models import Job
 from webapp.jobs.services import job_start
 
 State = Photo.State
+#: The states of photos that a retry sends again.
+RETRIED = (State.FAILED, State.CANCELLED)
 
 
-def failed_photos_retry(*, gallery: Gallery, photo_ids: Iterable[UUID] | None = None) -> tuple[int, str]:
-    """Send the gallery's failed photos, or only those given, again as a job.
+def failed_photos_retry(*, gallery: Gallery) -> tuple[int, str]:
+    """Send the gallery's failed photos again as a job. Return how many photos are sent again, and a warning or ""."""
+    return _retried(_retry(gallery, gallery.photos.filter(state=State.FAILED)))
 
-    Return how many photos are sent again, and a warning or "".
-    """
-    photos = gallery.photos.all()
-    retried, warning = _retry(gallery, photos if photo_ids is None else photos.filter(id__in=list(photo_ids)))
-    return retried.total if retried else 0, warning
+
+def photos_retry(*, gallery: Gallery, photo_ids: Iterable[UUID]) -> tuple[int, str]:
+    """Send those of the gallery's photos that failed or were cancelled again, as `failed_photos_retry` does."""
+    return _retried(_retry(gallery, gallery.photos.filter(state__in=RETRIED, id__in=list(photo_ids))))
 
 
 def job_retry(*, job: Job) -> tuple[Job | None, str]:
     """Send the job's failed and cancelled photos again. Return the new job, if there are any, and a warning or ""."""
     if job.gallery is None:
         return None, ""
-    return _retry(job.gallery, job.gallery.photos.filter(job=job))
+    return _retry(job.gallery, job.gallery.photos.filter(state__in=RETRIED, job=job))
+
+
+def photos_begin_again(photos: QuerySet[Photo], *, job: Job) -> None:
+    """Let failed or cancelled photos wait to be sent as if they were new, in the caller's transaction."""
+    Tombstone.objects.filter(photo_id__in=photos.order_by().values("id")).delete()
+    photos.update(state=State.PENDING, code="", message="", attempts=0, enqueued_at=None, settled_at=None, job=job)
 
 
 def _retry(gallery: Gallery, photos: QuerySet[Photo]) -> tuple[Job | None, str]:
     with transaction.atomic(durable=True):
-        failed = photos.filter(state=State.FAILED)
-        count = len(failed.select_for_update().values_list("id"))
+        count = len(photos.select_for_update().values_list("id"))
         if not count:
             return None, ""
-        Tombstone.objects.filter(photo_id__in=failed.order_by().values("id")).delete()
         job = job_start(kind=Job.Kind.RETRY, gallery=gallery, total=count)
-        failed.update(state=State.PENDING, code="", message="", attempts=0, enqueued_at=None, settled_at=None, job=job)
+        photos_begin_again(photos, job=job)
     return job, index_queue_feed()
+
+
+def _retried(done: tuple[Job | None, str]) -> tuple[int, str]:
+    job, warning = done
+    return job.total if job else 0, warning

@@ -13,7 +13,7 @@ from tasks.messages.consistency import Checked
 from tasks.messages.generations import Copied
 from tasks.messages.indexing import IndexFailure, Outcomes, Removals
 from webapp.indexing import consistency, deleting, feeding, filling, recording, sweeping
-from webapp.record_tasks import RETRIED
+from webapp.record_tasks import RETRIED, long_tick
 
 
 @shared_task(name=names.RECORD_OUTCOMES, **RETRIED)
@@ -38,21 +38,20 @@ def record_index_failure(message: dict[str, Any]) -> None:
     recording.index_failure_record(photo_ids=failure.photo_ids, error=failure.error, collection=failure.collection)
 
 
-# Not retried: beat soon sends the next one.
-@shared_task(name=names.REQUEUE_STALE_PHOTOS, ignore_result=True)
+@long_tick(names.REQUEUE_STALE_PHOTOS)
 def requeue_stale_photos() -> None:
     """Send again the photos that got no outcome in time."""
     sweeping.stale_photos_requeue()
 
 
+# Not retried: beat soon sends the next one.
 @shared_task(name=names.FEED_INDEX_QUEUE, ignore_result=True)
 def feed_index_queue() -> None:
     """Send photos that are waiting for room in the index queue."""
     feeding.index_queue_feed()
 
 
-# Not retried: beat soon sends the next one.
-@shared_task(name=names.ADVANCE_GENERATIONS, ignore_result=True)
+@long_tick(names.ADVANCE_GENERATIONS)
 def advance_generations() -> None:
     """Fill and measure generations."""
     filling.generations_advance()

@@ -35,6 +35,8 @@ class Job(models.Model):
     total = models.PositiveIntegerField(default=0)
     #: Until then more photos may be added, so the job is not finished even if nothing is pending.
     open_until = models.DateTimeField(null=True, blank=True)
+    #: When photos of it were last sent to the index workers: its owner's, and its own, turn is over then.
+    fed_at = models.DateTimeField(null=True, blank=True)
     created = models.DateTimeField(default=clock.utcnow, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -42,6 +44,7 @@ class Job(models.Model):
         ordering = ["-created", "id"]
         indexes = [
             models.Index(fields=["owner", "-created"], name="job_owner_created"),
+            models.Index(fields=["owner", "-fed_at"], name="job_owner_fed"),
             models.Index(fields=["state"], name="job_state"),
         ]
 

@@ -43,7 +43,7 @@ class JobPage(Schema):
 
 
 class RetryOut(Schema):
-    """`job` is the new job of the failed photos; null when there were none."""
+    """`job` is the new job of the failed and cancelled photos; null when there were none."""
 
     job: JobOut | None
     #: Not empty when the queue is down: the photos are sent once it is back.

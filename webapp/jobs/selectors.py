@@ -10,7 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Count, Q, QuerySet
 
 from tasks import clock
-from webapp.gallery.models import CANCELLED, UNSETTLED, Photo
+from webapp.gallery.models import UNSETTLED, Photo
 from webapp.http.problems import not_found
 from webapp.jobs.models import Job
 
@@ -58,8 +58,7 @@ def job_for(user: AbstractBaseUser | AnonymousUser, job_id: UUID | str) -> Job:
 
 
 def failed_photos_of(job: Job) -> QuerySet[Photo]:
-    """Return the job's failed photos without the cancelled ones, which all have the same message."""
-    return Photo.objects.filter(job=job, state=State.FAILED).exclude(code=CANCELLED).order_by("filename", "id")
+    return Photo.objects.filter(job=job, state=State.FAILED).order_by("filename", "id")
 
 
 def progress_of(job: Job) -> JobProgress:
@@ -69,7 +68,6 @@ def progress_of(job: Job) -> JobProgress:
 def progress_of_each(jobs: Sequence[Job]) -> dict[UUID, JobProgress]:
     """Count for many jobs in one query."""
     now = clock.utcnow()
-    cancelled = Q(state=State.FAILED, code=CANCELLED)
     rows = (
         Photo.objects.filter(job__in=[job.id for job in jobs])
         .order_by()
@@ -78,8 +76,8 @@ def progress_of_each(jobs: Sequence[Job]) -> dict[UUID, JobProgress]:
             pending=Count("id", filter=Q(state__in=UNSETTLED)),
             indexed=Count("id", filter=Q(state=State.INDEXED)),
             no_faces=Count("id", filter=Q(state=State.NO_FACES)),
-            failed=Count("id", filter=Q(state=State.FAILED) & ~cancelled),
-            cancelled=Count("id", filter=cancelled),
+            failed=Count("id", filter=Q(state=State.FAILED)),
+            cancelled=Count("id", filter=Q(state=State.CANCELLED)),
             lately=Count("id", filter=Q(settled_at__gte=now - timedelta(seconds=RATE_WINDOW_SECONDS))),
         )
     )

@@ -12,7 +12,8 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from tasks import clock
-from webapp.gallery.models import CANCELLED, UNSETTLED, Gallery, Photo
+from tasks.work_queue import work_queue
+from webapp.gallery.models import UNSETTLED, Gallery, Photo
 from webapp.gallery.tombstones import tombstones_set
 from webapp.http.problems import Problem
 from webapp.jobs.models import Job
@@ -21,7 +22,9 @@ from webapp.jobs.models import Job
 OPEN_SECONDS = 300.0
 #: The most jobs that are deleted in one transaction.
 PURGE_SIZE = 100
-CANCELLED_MESSAGE = "The import was cancelled before this photo was indexed."
+#: Why a cancelled photo is not indexed.
+CANCELLED = "cancelled"
+CANCELLED_MESSAGE = "Its job was cancelled before this photo was indexed."
 
 
 def import_prepare(*, gallery: Gallery) -> Job:
@@ -84,9 +87,9 @@ def jobs_purge() -> int:
 
 
 def job_cancel(*, job: Job) -> int:
-    """Stop the job; return how many photos were still pending. They fail with the code `cancelled`.
+    """Stop the job; return how many photos were still pending. They are cancelled, and workers skip them.
 
-    An outcome that a worker sends for such a photo afterwards is ignored. Raises Problem for a deletion, and for a job
+    An outcome that a worker sends for such a photo even so is ignored. Raises Problem for a deletion, and for a job
     that is over.
     """
     if job.kind == Job.Kind.DELETE:
@@ -101,7 +104,9 @@ def job_cancel(*, job: Job) -> int:
         # A worker that holds one of these may still index it, and die before it reports that.
         sent = pending.select_for_update().filter(enqueued_at__isnull=False)
         tombstones_set(dict(sent.values_list("id", "gallery_id")))
-        return pending.update(state=Photo.State.FAILED, code=CANCELLED, message=CANCELLED_MESSAGE, settled_at=now)
+        count = pending.update(state=Photo.State.CANCELLED, code=CANCELLED, message=CANCELLED_MESSAGE, settled_at=now)
+    work_queue().withdraw([str(job.id)])
+    return count
 
 
 def _running(job: Job) -> QuerySet[Job]:

@@ -1,4 +1,4 @@
-"""What beat asks of the records worker for the service itself: its canary, and deleting what has expired.
+"""What beat asks of the records worker for the service itself: its canary, deleting what has expired, and recounting.
 
 Results, query images, reports and cached entries expire in Redis by themselves.
 """
@@ -12,7 +12,9 @@ from django.db import DatabaseError, connection
 
 from tasks import names
 from tasks.health.canaries import CanaryLog
+from webapp.gallery.quotas import usages_recount
 from webapp.jobs.services import jobs_purge
+from webapp.record_tasks import long_tick
 
 
 @shared_task(name=names.RECORDS_CANARY, bind=True, ignore_result=True, throws=(DatabaseError, redis.RedisError))
@@ -27,13 +29,19 @@ def records_canary(self: "Task[Any, Any]", queue: str) -> None:
     log.passed(queue, self.request)
 
 
-@shared_task(name=names.PURGE_SESSIONS, ignore_result=True)
+@long_tick(names.PURGE_SESSIONS)
 def purge_sessions() -> None:
     """Delete the rows of sessions that have ended."""
     call_command("clearsessions")
 
 
-@shared_task(name=names.PURGE_JOBS, ignore_result=True)
+@long_tick(names.PURGE_JOBS)
 def purge_jobs() -> None:
     """Delete the rows of jobs that ended long ago."""
     jobs_purge()
+
+
+@long_tick(names.RECOUNT_USAGE)
+def recount_usage() -> None:
+    """Count again how many photos and bytes every user has."""
+    usages_recount()

@@ -1,12 +1,11 @@
 """The database tasks of people, run by the records worker."""
 
-from celery import shared_task
-
 from tasks import names
 from webapp.people.services import faceless_people_delete
+from webapp.record_tasks import long_tick
 
 
-@shared_task(name=names.DELETE_FACELESS_PEOPLE, ignore_result=True)
+@long_tick(names.DELETE_FACELESS_PEOPLE)
 def delete_faceless_people() -> None:
     """Delete people whose last face is gone."""
     faceless_people_delete()

@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
                 ('file', models.FileField(upload_to='')),
                 ('sha256', models.CharField(max_length=64)),
                 ('byte_size', models.PositiveBigIntegerField()),
-                ('state', models.CharField(choices=[('pending', 'pending'), ('indexed', 'indexed'), ('no_faces', 'no faces'), ('failed', 'failed'), ('deleting', 'deleting')], default='pending', max_length=10)),
+                ('state', models.CharField(choices=[('pending', 'pending'), ('indexed', 'indexed'), ('no_faces', 'no faces'), ('failed', 'failed'), ('cancelled', 'cancelled'), ('deleting', 'deleting')], default='pending', max_length=10)),
                 ('width', models.PositiveIntegerField(blank=True, null=True)),
                 ('height', models.PositiveIntegerField(blank=True, null=True)),
                 ('image_format', models.CharField(blank=True, max_length=20)),

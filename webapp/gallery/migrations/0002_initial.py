@@ -18,6 +18,15 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.CreateModel(
+            name='Usage',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('photos', models.PositiveBigIntegerField(default=0)),
+                ('byte_size', models.PositiveBigIntegerField(default=0)),
+                ('owner', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='usage', to=settings.AUTH_USER_MODEL)),
+            ],
+        ),
         migrations.AddField(
             model_name='face',
             name='generations',
@@ -69,15 +78,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='photo',
-            index=models.Index(fields=['gallery', 'state'], name='photo_gallery_state'),
+            index=models.Index(fields=['gallery', 'state', 'enqueued_at'], name='photo_gallery_state_enqueued'),
         ),
         migrations.AddIndex(
             model_name='photo',
-            index=models.Index(fields=['state', 'enqueued_at', 'created'], name='photo_state_enqueued_created'),
+            index=models.Index(fields=['state', 'enqueued_at'], name='photo_state_enqueued'),
         ),
         migrations.AddIndex(
             model_name='photo',
-            index=models.Index(fields=['job', 'state'], name='photo_job_state'),
+            index=models.Index(fields=['job', 'state', 'enqueued_at', 'created'], name='photo_job_state_enqueued'),
         ),
         migrations.AddIndex(
             model_name='photo',

@@ -26,6 +26,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('running', 'running'), ('finished', 'finished'), ('cancelled', 'cancelled')], default='running', max_length=10)),
                 ('total', models.PositiveIntegerField(default=0)),
                 ('open_until', models.DateTimeField(blank=True, null=True)),
+                ('fed_at', models.DateTimeField(blank=True, null=True)),
                 ('created', models.DateTimeField(default=tasks.clock.shared.utcnow, editable=False)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('gallery', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='jobs', to='gallery.gallery')),
@@ -33,7 +34,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-created', 'id'],
-                'indexes': [models.Index(fields=['owner', '-created'], name='job_owner_created'), models.Index(fields=['state'], name='job_state')],
+                'indexes': [models.Index(fields=['owner', '-created'], name='job_owner_created'), models.Index(fields=['owner', '-fed_at'], name='job_owner_fed'), models.Index(fields=['state'], name='job_state')],
             },
         ),
     ]

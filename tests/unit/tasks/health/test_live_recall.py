@@ -50,7 +50,7 @@ def test_beat_asks_as_often_as_the_settings_say_and_no_sample_outlives_the_next(
     settings.RECALL_INTERVAL_SECONDS = 7.0
     entry = beat_schedule()["ask-for-recall"]
     assert (entry["task"], entry["schedule"]) == (names.ASK_FOR_RECALL, 7.0)
-    assert entry["options"] == {"queue": "records", "expires": 7.0}
+    assert entry["options"] == {"queue": "records", "expires": 7.0, "priority": 6}
     settings.RECALL_INTERVAL_SECONDS = 0.0
     assert "ask-for-recall" not in beat_schedule()
 

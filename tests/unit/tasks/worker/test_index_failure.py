@@ -21,6 +21,7 @@ from worker.errors import ModelMismatch
 from worker.gates import Room
 from worker.vector_search.exceptions import StoreUnavailable
 
+NOTHING = SimpleNamespace(among=lambda _: set())  # is withdrawn
 REQUEST = IndexRequest(
     target=Target(pack="dlib", collection="faces_dlib"),
     gallery_id="g",
@@ -44,9 +45,10 @@ def run(monkeypatch: pytest.MonkeyPatch, error: Exception, *, retries: int, mess
     starts = SimpleNamespace(running=lambda *_: nullcontext(Verdict.NEW))
     pack = SimpleNamespace(detector_fingerprint="d" * 64)
     indexes = SimpleNamespace(index=lambda _: SimpleNamespace(add=add, pack=pack))
-    monkeypatch.setattr(
-        indexing, "state", SimpleNamespace(indexes=indexes, starts=starts, company=Room(9), pauses=lambda: Pauses(bool))
+    state = SimpleNamespace(
+        indexes=indexes, starts=starts, withdrawn=NOTHING, company=Room(9), pauses=lambda: Pauses(bool)
     )
+    monkeypatch.setattr(indexing, "state", state)
     monkeypatch.setattr(indexing.index_photos, "retry", lambda **_: RuntimeError("sent again"))
     ended: str = indexing.index_photos.apply(kwargs={"message": message}, retries=retries).state
     return ended

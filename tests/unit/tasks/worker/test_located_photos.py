@@ -29,6 +29,7 @@ from worker.vector_search.memory import InMemoryVectorStore
 
 GALLERY, PHOTO = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
 KEY = "six.jpg"
+NOTHING = SimpleNamespace(among=lambda _: set())  # is withdrawn
 
 #: Runs the index task on a photo with that FaceIndex.
 Run = Callable[[FaceIndex, PhotoRef], PhotoOutcomeInfo]
@@ -41,10 +42,10 @@ def run(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> Itera
     queue = MemoryWorkQueue()
 
     def run(faces: FaceIndex, photo: PhotoRef) -> PhotoOutcomeInfo:
-        starts = SimpleNamespace(running=lambda *_: nullcontext(Verdict.NEW))
         state = SimpleNamespace(
             indexes=SimpleNamespace(index=lambda _: faces),
-            starts=starts,
+            starts=SimpleNamespace(running=lambda *_: nullcontext(Verdict.NEW)),
+            withdrawn=NOTHING,
             company=Room(9),
             pauses=lambda: Pauses(bool),
         )

@@ -1,6 +1,7 @@
 """Nothing is sent before the rows that it is about are committed: a worker is faster than a transaction."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -53,9 +54,9 @@ def test_what_is_sent_is_committed(gallery: Gallery, act: Callable[[Gallery], ob
     inside: list[bool] = []
 
     class NotingQueue(MemoryWorkQueue):
-        def send(self, message: Message, *, queue: str, expires_seconds: float | None = None) -> None:
+        def send(self, message: Message, **options: Any) -> None:
             inside.append(connection.in_atomic_block)
-            super().send(message, queue=queue, expires_seconds=expires_seconds)
+            super().send(message, **options)
 
     with use_work_queue(NotingQueue(are_workers_idle=True)):
         act(gallery)

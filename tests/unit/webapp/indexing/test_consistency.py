@@ -29,6 +29,7 @@ from webapp.generations.selectors import active_generation
 from webapp.http.problems import Problem
 from webapp.indexing import consistency, deleting
 from webapp.indexing.consistency import FIRST_ID, LAST_ID
+from webapp.jobs.services import job_cancel
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -257,6 +258,16 @@ def test_a_face_of_a_photo_that_is_gone_is_removed_everywhere(
     worker.answer(orphaned=[lost])
     assert queue.removed == [(str(gallery.id), [lost.photo_id])]
     assert queue.removal_targets == [["faces_dlib", "c"]]
+
+
+def test_a_face_of_a_cancelled_photo_is_removed(worker: Worker, queue: WatchedQueue, gallery: Gallery) -> None:
+    photo = add_photo(gallery)
+    assert photo.job is not None
+    job_cancel(job=photo.job)
+    Tombstone.objects.all().delete()  # its last removal is over
+    start(is_repair=True)
+    worker.answer(orphaned=[orphan(photo)])
+    assert queue.removed == [(str(gallery.id), [str(photo.id)])]
 
 
 def test_the_faces_of_a_gallery_that_nobody_knows_are_removed(worker: Worker, queue: WatchedQueue, db: None) -> None:

@@ -1,12 +1,17 @@
-"""The index queue is bounded: what does not fit waits as rows and is sent in order as room appears."""
+"""The index queue is short: what does not fit waits as rows, and every owner gets a turn as room appears."""
 
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.db import connection
 
 from tasks.messages.base import ErrorInfo
-from tests.unit.webapp.conftest import WatchedQueue, add_photo, failed, record, upload
+from tasks.messages.indexing import IndexRequest
+from tasks.queues import Priority
+from tests.unit.webapp.conftest import WatchedQueue, add_photo, failed, indexed, record, upload
 from tests.unit.webapp.indexing.test_services import age
+from webapp.gallery import services
 from webapp.gallery.models import Gallery, Photo
 from webapp.generations.selectors import active_generation
 from webapp.indexing import adding, feeding, recording, sweeping
@@ -18,8 +23,10 @@ def two_in_a_chunk(settings: Any) -> None:
     settings.INDEX_QUEUE_BOUND = 2
 
 
-def add_photos(gallery: Gallery, count: int) -> list[str]:
-    added = adding.photos_add(gallery=gallery, files=[upload(bytes([number])) for number in range(count)])
+def add_photos(gallery: Gallery, count: int, *, first: int = 0) -> list[str]:
+    """Add photos as one job; `first` is the number of the first one, so that contents differ."""
+    files = [upload(bytes([number])) for number in range(first, first + count)]
+    added = adding.photos_add(gallery=gallery, files=files)
     return [str(photo.id) for photo in added.added]
 
 
@@ -51,20 +58,145 @@ def test_what_waits_is_sent_in_order_as_room_appears(gallery: Gallery, queue: Wa
     assert set(Photo.objects.values_list("attempts", flat=True)) == {1}
 
 
-def test_photos_of_many_galleries_are_as_many_messages_as_fit(
+# -- whose turn it is -----------------------------------------------------------------------------------
+
+
+def owners(queue: WatchedQueue) -> list[str]:
+    """The owner of the photos of each index message, in the order they were sent."""
+    galleries = {str(gallery.id): gallery.owner.get_username() for gallery in Gallery.objects.select_related("owner")}
+    return [galleries[gallery_id] for gallery_id, _ in queue.indexed]
+
+
+def overtaking(queue: WatchedQueue) -> list[bool]:
+    """Whether each index message overtakes others."""
+    return [each.priority == Priority.SOON for each in queue.sent if isinstance(each.message, IndexRequest)]
+
+
+def test_owners_take_turns_however_many_photos_each_has(
     gallery: Gallery, their_gallery: Gallery, queue: WatchedQueue
 ) -> None:
-    queue.have_waiting(2)
-    for number in range(3):
-        add_photo(gallery, bytes([number]))
-        add_photo(their_gallery, bytes([number]))
-    queue.have_waiting(1)
-    feeding.index_queue_feed()
-    assert [len(photos) for _, photos in queue.indexed] == [1]
+    queue.have_waiting(4)
+    add_photos(gallery, 20)
+    add_photos(their_gallery, 3)
+    assert queue.indexed == []
+    for _ in range(6):
+        queue.have_waiting(1)
+        feeding.index_queue_feed()
+    assert owners(queue)[:4] == ["ada", "eve", "ada", "eve"]
+    assert set(owners(queue)[4:]) == {"ada"}
+
+
+def test_an_owners_turn_is_remembered_beyond_the_job(
+    gallery: Gallery, their_gallery: Gallery, queue: WatchedQueue, settings: Any
+) -> None:
+    """Somebody who begins a new job again and again gets no more turns than one with a single large job."""
+    settings.INDEX_CHUNK_SIZE = 1
+    queue.have_waiting(4)
+    add_photos(gallery, 9)
+    for number in range(6):
+        queue.have_waiting(4)
+        photo = add_photo(their_gallery, bytes([number]))
+        queue.have_waiting(1)
+        feeding.index_queue_feed()
+        record(their_gallery, indexed(photo))
+    assert abs(owners(queue).count("ada") - owners(queue).count("eve")) <= 1
+
+
+def test_the_jobs_of_an_owner_take_turns(gallery: Gallery, queue: WatchedQueue) -> None:
+    queue.have_waiting(4)
+    large, small = add_photos(gallery, 20), add_photos(gallery, 4, first=100)
+    for _ in range(4):
+        queue.have_waiting(1)
+        feeding.index_queue_feed()
+    assert queue.indexed_ids[:8] == [*large[:2], *small[:2], *large[2:4], *small[2:]]
+
+
+def test_many_uploads_of_one_photo_share_messages(gallery: Gallery, queue: WatchedQueue) -> None:
+    queue.have_waiting(4)
+    ids = [str(add_photo(gallery, bytes([number])).id) for number in range(4)]
     queue.have_waiting(0)
     feeding.index_queue_feed()
-    assert [len(photos) for _, photos in queue.indexed] == [1, 2, 2]
-    assert waiting() == 1
+    assert [[photo.photo_id for photo in photos] for _, photos in queue.indexed] == [ids[:2], ids[2:]]
+
+
+def test_a_small_upload_does_not_wait_for_a_large_import_even_of_the_same_owner(
+    gallery: Gallery, their_gallery: Gallery, queue: WatchedQueue
+) -> None:
+    queue.are_workers_idle = False
+    add_photos(gallery, 20)
+    assert len(queue.indexed) == 2, "the queue is full"
+    (own,), (theirs,) = add_photos(gallery, 1, first=100), add_photos(their_gallery, 1)
+    assert queue.indexed_ids[4:] == [own, theirs]
+    assert overtaking(queue) == [True, False, True, True]
+
+
+def test_an_owner_has_two_jobs_that_overtake_at_most(gallery: Gallery, queue: WatchedQueue) -> None:
+    queue.are_workers_idle = False
+    for number in range(3):
+        add_photos(gallery, 2, first=2 * number)
+    assert overtaking(queue) == [True, True]
+    assert waiting() == 2
+
+
+def test_nobody_overtakes_a_message_that_has_waited_long(
+    gallery: Gallery, their_gallery: Gallery, queue: WatchedQueue
+) -> None:
+    queue.are_workers_idle = False
+    add_photos(gallery, 20)
+    now = queue.clock()
+    queue.clock = lambda: now + feeding.OVERTAKEN_SECONDS
+    add_photos(their_gallery, 1)
+    assert set(owners(queue)) == {"ada"}, "the queue is full"
+    queue.take("index.dlib")
+    feeding.index_queue_feed()
+    assert (owners(queue)[-1], overtaking(queue)[-1]) == ("eve", False)
+
+
+def test_messages_that_overtake_are_bounded_too(gallery: Gallery, queue: WatchedQueue, settings: Any) -> None:
+    queue.are_workers_idle = False
+    for number in range(9):
+        owner = User.objects.create(username=f"user {number}")
+        add_photos(services.gallery_create(owner=owner, name="Friends"), 1)
+    assert len(queue.indexed) == 2 * settings.INDEX_QUEUE_BOUND
+
+
+def test_each_outcome_makes_room_for_the_next_photos(gallery: Gallery, queue: WatchedQueue) -> None:
+    queue.are_workers_idle = False
+    ids = add_photos(gallery, 6)
+    queue.take("index.dlib")
+    record(gallery, *(indexed(Photo.objects.get(id=photo_id)) for photo_id in ids[:2]))
+    assert (queue.indexed_ids, waiting()) == (ids, 0)
+
+
+def test_photos_without_a_job_are_fed_too(gallery: Gallery, queue: WatchedQueue) -> None:
+    (photo_id,) = add_photos(gallery, 1)
+    Photo.objects.update(job=None, enqueued_at=None)
+    queue.forget()
+    feeding.index_queue_feed()
+    assert queue.indexed_ids == [photo_id]
+
+
+def test_feeding_reads_no_photo_that_waits_but_those_it_sends(
+    gallery: Gallery, queue: WatchedQueue, django_assert_max_num_queries: Any
+) -> None:
+    """However many photos wait: each query finds its rows in an index."""
+    if connection.vendor != "sqlite":
+        pytest.skip("Other databases explain their plans in other words, and choose them by the number of rows.")
+    queue.have_waiting(4)
+    add_photos(gallery, 9)
+    queue.have_waiting(0)
+    with django_assert_max_num_queries(25) as queries:
+        feeding.index_queue_feed()
+    selects = [query["sql"] for query in queries.captured_queries if "gallery_photo" in query["sql"]]
+    assert len(selects) >= 3
+    with connection.cursor() as cursor:
+        for sql in selects:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            plan = [row[3] for row in cursor.fetchall()]
+            assert not [step for step in plan if step.startswith("SCAN") and "photo" in step], (sql, plan)
+
+
+# -- what the sweep and a queue that is down do with it ----------------------------------------------------
 
 
 def test_photos_that_wait_for_room_are_not_stale_and_cost_no_attempt(gallery: Gallery, queue: WatchedQueue) -> None:

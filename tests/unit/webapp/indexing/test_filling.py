@@ -12,7 +12,7 @@ from tasks.health.reports import WorkerReport
 from tasks.messages.base import ErrorInfo
 from tasks.messages.generations import Copied, CopyRequest, DropRequest, Measured, MeasureRequest
 from tasks.messages.search import Match
-from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, face_info, failed, indexed
+from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, face_info, failed, indexed, upload
 from webapp.accounts.models import AuditEntry
 from webapp.gallery.attempts import SILENT_FACTOR
 from webapp.gallery.models import Face, Gallery, Photo, Tombstone
@@ -21,8 +21,9 @@ from webapp.generations import services as generation_services
 from webapp.generations.models import Entry, Generation
 from webapp.generations.selectors import active_generation
 from webapp.http.problems import Problem
-from webapp.indexing import deleting, feeding, filling
+from webapp.indexing import adding, deleting, feeding, filling
 from webapp.indexing import recording as indexing_outcomes
+from webapp.jobs.services import job_cancel
 from webapp.people.models import Person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -152,6 +153,24 @@ def test_settled_photos_are_sent_to_a_new_generation_with_the_faces_they_have(
     assert [known.face_id for known in sent.known_faces] == [face.face_id]
     advance(generation)
     assert len(queue.indexed) == 1, "it is sent once"
+
+
+def test_a_new_generation_is_not_sent_cancelled_photos_and_does_not_count_them(
+    gallery: Gallery, queue: WatchedQueue, workers: Workers
+) -> None:
+    files = [upload(b"1"), upload(b"2")]
+    added = adding.photos_add(gallery=gallery, files=files)
+    kept, cancelled = added.added
+    active = active_generation()
+    record(active, indexed(kept, face_info()))
+    job_cancel(job=added.job)
+    generation = start(workers)
+    queue.forget()
+    advance(generation)
+    assert queue.indexed_ids == [str(kept.id)], f"{cancelled.id} is cancelled"
+    [(_, [sent])] = queue.indexed
+    assert sent.job_id == "", "a worker must not skip it as one of a cancelled job"
+    assert selectors.progress_of(generation).total == selectors.progress_of(active).total == 1
 
 
 @pytest.mark.parametrize("detector", ["d" * 64, "e" * 64])

@@ -128,7 +128,7 @@ def test_a_cancelled_photo_stays_cancelled(gallery: Gallery, other: Generation) 
     Entry.objects.create(generation=other, photo=photo, state="indexed")
     job_cancel(job=photo.job)
     activate(other)
-    assert shown(photo)[:2] == ("failed", "cancelled")
+    assert shown(photo)[:2] == ("cancelled", "cancelled")
 
 
 def test_a_photo_that_the_new_generation_has_not_indexed_yet_keeps_its_outcome(

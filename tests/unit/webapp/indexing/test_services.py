@@ -10,12 +10,21 @@ from django.utils import timezone
 
 from tasks import clock
 from tasks.errors import QueueUnavailable
-from tasks.messages.indexing import IndexRequest
-from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, face_info, failed, indexed, record
+from tasks.messages.indexing import IndexRequest, RemoveRequest
+from tests.unit.webapp.conftest import (
+    WatchedQueue,
+    add_indexed_photo,
+    add_photo,
+    face_info,
+    failed,
+    indexed,
+    record,
+    upload,
+)
 from webapp.gallery import services
-from webapp.gallery.models import Face, Gallery, Photo
+from webapp.gallery.models import Face, Gallery, Photo, Tombstone
 from webapp.http.problems import Problem
-from webapp.indexing import deleting, retrying, sweeping
+from webapp.indexing import adding, deleting, retrying, sweeping
 
 State = Photo.State
 
@@ -151,6 +160,72 @@ def test_photos_of_another_gallery_are_not_deleted(
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
     assert state_of(photo) == State.PENDING
     assert queue.removed == []
+
+
+def test_a_large_gallery_does_not_hold_up_the_removals_of_others(
+    gallery: Gallery, their_gallery: Gallery, queue: WatchedQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deleting, "REMOVALS_AT_ONCE", 2)
+    for number in range(5):
+        add_photo(gallery, bytes([number]))
+    theirs = add_photo(their_gallery)
+    deleting.gallery_delete(gallery=gallery)
+    deleting.photos_delete(gallery=their_gallery, photo_ids=[theirs.id])
+    assert [len(photo_ids) for _, photo_ids in queue.removed] == [2, 1]
+    assert queue.removed_ids[2] == str(theirs.id)
+    removed = 0
+    while removed < len(queue.removed):
+        _, photo_ids = queue.removed[removed]
+        deleting.removals_record(photo_ids=photo_ids)
+        removed += 1
+    assert [len(photo_ids) for _, photo_ids in queue.removed] == [2, 1, 2, 1]
+    assert not Photo.objects.exists()
+
+
+def test_what_is_deleted_is_withdrawn_from_the_workers(gallery: Gallery, queue: WatchedQueue) -> None:
+    sent, other = add_photo(gallery, b"1"), add_indexed_photo(gallery, content=b"2")
+    deleting.photos_delete(gallery=gallery, photo_ids=[sent.id, other.id])
+    assert queue.withdrawn == {str(sent.id)}, "no worker is about to index the other one"
+    deleting.gallery_delete(gallery=gallery)
+    assert queue.withdrawn == {str(sent.id), str(gallery.id)}
+
+
+def test_removals_travel_ahead_of_photos_and_last_removals_behind_them(
+    gallery: Gallery, queue: WatchedQueue, settings: Any
+) -> None:
+    gone = add_photo(gallery, b"1")
+    deleting.photos_delete(gallery=gallery, photo_ids=[gone.id])
+    deleting.removals_record(photo_ids=[gone.id])
+    Tombstone.objects.update(deleted_at=timezone.now() - timedelta(days=1))
+    queue.are_workers_idle = False
+    sweeping.stale_photos_requeue()
+    settings.INDEX_CHUNK_SIZE = 1
+    photos = adding.photos_add(gallery=gallery, files=[upload(b"2"), upload(b"3")]).added
+    deleting.photos_delete(gallery=gallery, photo_ids=[photos[1].id])
+    taken = [queue.take("index.dlib") for _ in range(4)]
+    kinds = [(type(each), each.photo_ids if isinstance(each, RemoveRequest) else ()) for each in taken if each]
+    assert kinds == [
+        (RemoveRequest, (str(photos[1].id),)),
+        (IndexRequest, ()),
+        (RemoveRequest, (str(gone.id),)),
+        (IndexRequest, ()),
+    ]
+
+
+def test_the_last_removals_of_one_sweep_are_few(
+    gallery: Gallery, their_gallery: Gallery, queue: WatchedQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "SWEEP_GALLERIES", 1)
+    for each in (gallery, their_gallery):
+        photo = add_photo(each)
+        deleting.photos_delete(gallery=each, photo_ids=[photo.id])
+        deleting.removals_record(photo_ids=[photo.id])
+    Tombstone.objects.update(deleted_at=timezone.now() - timedelta(days=1))
+    queue.forget()
+    sweeping.stale_photos_requeue()
+    assert len(queue.removed) == 1
+    sweeping.stale_photos_requeue()
+    assert len(queue.removed) == 2
 
 
 def test_deleting_while_the_queue_is_down_is_finished_later(gallery: Gallery, queue: WatchedQueue) -> None:

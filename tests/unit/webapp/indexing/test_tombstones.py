@@ -124,4 +124,4 @@ def test_cancelling_leaves_tombstones_for_what_was_sent(gallery: Gallery, queue:
     assert queue.removed_ids == [photo_id]
     deleting.removals_record(photo_ids=[photo_id])
     assert not Tombstone.objects.exists()
-    assert Photo.objects.filter(code="cancelled").count() == 2
+    assert Photo.objects.filter(state="cancelled").count() == 2

@@ -12,7 +12,8 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.unit.webapp.conftest import WatchedQueue, add_photo, face_info, failed, indexed, upload
-from webapp.gallery.models import Face, Gallery, Photo
+from webapp.gallery import selectors as gallery_selectors
+from webapp.gallery.models import Face, Gallery, Photo, Tombstone
 from webapp.generations.selectors import active_generation
 from webapp.http.problems import Problem
 from webapp.indexing import adding, deleting, feeding, retrying, sweeping
@@ -155,14 +156,15 @@ def test_a_job_that_has_done_nothing_has_no_rate(gallery: Gallery) -> None:
 # -- cancelling ---------------------------------------------------------------------------------------------
 
 
-def test_cancelling_fails_what_still_waits(gallery: Gallery) -> None:
+def test_cancelling_stops_what_still_waits_and_workers_are_told(gallery: Gallery, queue: WatchedQueue) -> None:
     job, (one, two) = add_photos(gallery, 2)
     record(one)
     assert jobs.job_cancel(job=job) == 1
     assert (state_of(job), counts_of(job)) == ("cancelled", {"indexed": 1, "cancelled": 1})
     two.refresh_from_db()
-    assert (two.state, two.code) == ("failed", "cancelled")
+    assert (two.state, two.code) == ("cancelled", "cancelled")
     assert two.message.endswith(".")
+    assert queue.withdrawn == {str(job.id)}
 
 
 def test_a_job_is_cancelled_once_and_not_when_it_is_over(gallery: Gallery) -> None:
@@ -178,11 +180,11 @@ def test_a_late_outcome_does_not_index_a_cancelled_photo(gallery: Gallery, queue
     jobs.job_cancel(job=job)
     record(photo)
     photo.refresh_from_db()
-    assert (photo.state, photo.code) == ("failed", "cancelled")
+    assert photo.state == State.CANCELLED
     assert Face.objects.count() == 0
     assert queue.removed == [(str(gallery.id), [str(photo.id)])]
     deleting.removals_record(photo_ids=[photo.id])
-    assert Photo.objects.get().code == "cancelled", "only its faces are removed"
+    assert Photo.objects.get().state == State.CANCELLED, "only its faces are removed"
 
 
 def test_a_cancelled_photo_is_neither_fed_nor_swept(gallery: Gallery, queue: WatchedQueue, settings: Any) -> None:
@@ -210,6 +212,45 @@ def test_a_deletion_cannot_be_cancelled(gallery: Gallery) -> None:
     deleting.gallery_delete(gallery=gallery)
     with pytest.raises(Problem, match="cannot be cancelled"):
         jobs.job_cancel(job=Job.objects.get(kind="delete"))
+
+
+def test_cancelled_photos_are_not_counted_as_failed_and_a_retry_of_the_failed_ones_leaves_them(
+    client: Client, gallery: Gallery, queue: WatchedQueue
+) -> None:
+    job, (bad, *_) = add_photos(gallery, 3)
+    record(bad, failed(bad))
+    jobs.job_cancel(job=job)
+    assert gallery_selectors.progress_of(gallery) == dict.fromkeys(State, 0) | {"failed": 1, "cancelled": 2}
+    assert counts_of(job) == {"failed": 1, "cancelled": 2}
+    assert list(selectors.failed_photos_of(job)) == [bad]
+    page = client.get(f"/galleries/{gallery.id}/?state=cancelled").content.decode()
+    assert "2 cancelled" in page
+    assert page.count('class="badge cancelled">cancelled') == 2
+    assert client.get(f"/api/v1/galleries/{gallery.id}/photos?state=cancelled").json()["total"] == 2
+    queue.forget()
+    assert retrying.failed_photos_retry(gallery=gallery) == (1, "")
+    assert queue.indexed_ids == [str(bad.id)]
+
+
+def test_a_cancelled_photo_can_be_indexed_after_all(client: Client, gallery: Gallery, queue: WatchedQueue) -> None:
+    job, (photo,) = add_photos(gallery, 1)
+    jobs.job_cancel(job=job)
+    assert "Index this photo" in client.get(f"/photos/{photo.id}/").content.decode()
+    queue.forget()
+    client.post(f"/photos/{photo.id}/retry/")
+    [(_, [sent])] = queue.indexed
+    assert sent.photo_id == str(photo.id)
+    assert sent.job_id not in queue.withdrawn
+
+
+def test_the_content_of_a_cancelled_photo_may_be_added_again(gallery: Gallery, queue: WatchedQueue) -> None:
+    job, (photo,) = add_photos(gallery, 1)
+    jobs.job_cancel(job=job)
+    queue.forget()
+    again = adding.photos_add(gallery=gallery, files=[upload(bytes([0]))])
+    assert ([each.id for each in again.added], queue.indexed_ids) == ([photo.id], [str(photo.id)])
+    assert (counts_of(again.job), counts_of(job)) == ({"pending": 1}, {"gone": 1})
+    assert not Tombstone.objects.exists()
 
 
 # -- retrying -----------------------------------------------------------------------------------------------
@@ -342,6 +383,7 @@ def test_cancel_and_retry_by_their_buttons(client: Client, gallery: Gallery) -> 
     cancelled = client.post(f"/jobs/{job.id}/cancel/", follow=True).content.decode()
     assert "2 photos will not be indexed" in cancelled
     assert "2 cancelled" in cancelled
+    assert "Index the cancelled photos" in cancelled
     assert "already over" in client.post(f"/jobs/{job.id}/cancel/", follow=True).content.decode()
     retried = client.post(f"/jobs/{job.id}/retry/", follow=True)
     assert retried.redirect_chain[-1][0] == f"/jobs/{Job.objects.get(kind='retry').id}/"

@@ -20,7 +20,7 @@ FAILURES_SHOWN = 10
 
 
 class Command(BaseCommand):
-    help = "List the newest jobs of all users, show one, cancel one, or send its failed photos again."
+    help = "List the newest jobs of all users, show one, cancel one, or send its failed and cancelled photos again."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON")
@@ -86,7 +86,7 @@ class Command(BaseCommand):
     def _retry(self, job: Job, *, as_json: bool) -> None:
         retried, warning = retrying.job_retry(job=job)
         if retried is None:
-            raise CommandError("No photo of this job has failed.")
+            raise CommandError("No photo of this job has failed or was cancelled.")
         if as_json:
             self._dump(_as_json(retried) | {"warning": warning})
         else:

@@ -10,7 +10,7 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
-from webapp.accounts import backends, devices, views
+from webapp.accounts import admin_site, backends, devices, views
 from webapp.accounts.hashing import HashingPool
 from worker.errors import Busy
 
@@ -167,3 +167,46 @@ async def test_pages_are_answered_while_every_log_in_waits_for_its_hash(
     held_hashes.set()
     answered = await asyncio.gather(*log_ins)
     assert sum(response.status_code == 200 for response in answered) == 9
+
+
+PASSWORD_FORMS = {
+    "/admin/password_change/": {"old_password": "lovelace", "new_password1": "b-h7Yw2!", "new_password2": "b-h7Yw2!"},
+    "/admin/auth/user/add/": {"username": "bob", "password1": "b-h7Yw2!", "password2": "b-h7Yw2!"},
+    "/admin/auth/user/{pk}/password/": {"password1": "b-h7Yw2!", "password2": "b-h7Yw2!"},
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("page", PASSWORD_FORMS)
+async def test_the_admin_hashes_passwords_in_the_pool_too(
+    user: User, monkeypatch: pytest.MonkeyPatch, settings: Any, page: str
+) -> None:
+    user.is_staff = user.is_superuser = True
+    await user.asave()
+    hashed_by: set[str] = set()
+
+    class NotedHasher(MD5PasswordHasher):
+        def encode(self, password: str, salt: str) -> str:
+            hashed_by.add(threading.current_thread().name.partition("_")[0])
+            return super().encode(password, salt)
+
+    monkeypatch.setattr(f"{__name__}.HeldHasher", NotedHasher)
+    settings.PASSWORD_HASHERS = [f"{__name__}.HeldHasher"]
+    client = AsyncClient()
+    await client.aforce_login(user)
+    address = page.format(pk=user.pk)
+    form = PASSWORD_FORMS[page] | {"usable_password": "true"}
+    assert (await client.get(address)).status_code == 200
+
+    full, gate = HashingPool(threads=1, waiting=0), threading.Event()
+    waiting = asyncio.ensure_future(full.run(gate.wait))
+    await asyncio.sleep(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(admin_site, "hashing_pool", full)
+        assert (await client.post(address, form)).status_code == 503
+    gate.set()
+    await waiting
+    assert hashed_by == set()
+
+    assert (await client.post(address, form)).status_code == 302
+    assert hashed_by == {"hashing"}

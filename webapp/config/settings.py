@@ -1,5 +1,6 @@
 """Every setting, read from the environment once. `docs/operations.md` lists the variables."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import get_args
@@ -12,7 +13,7 @@ from tasks.logs import LogFormat
 from webapp.config import variables
 from webapp.config.environment import choice, flag, given, names, number, redis_url, text, whole
 from webapp.operations.ports import LocalPorts
-from webapp.operations.secret_files import kept_secret
+from webapp.operations.private_files import UMASK, kept_secret, private_folder
 from worker.errors import ConfigError
 from worker.vector_search.config import LOG_LEVELS
 
@@ -21,9 +22,9 @@ VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["v
 
 # -- where things are -------------------------------------------------------------------------------------
 
-#: All state of this checkout: database, photos, Redis' and Milvus' files, secrets, packs.
-DATA_DIR = Path(text("FACEQUEUE_DATA_DIR", str(BASE_DIR / "var"))).resolve()
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+#: All state of this checkout: database, photos, Redis' and Milvus' files, secrets, packs. For its owner alone.
+os.umask(UMASK)
+DATA_DIR = private_folder(Path(text("FACEQUEUE_DATA_DIR", str(BASE_DIR / "var"))).resolve())
 PORTS = LocalPorts(web=whole("PORT", 8000, lowest=1, highest=65535 - 4))  # four more follow
 
 REDIS_URL = redis_url("REDIS_URL", f"redis://127.0.0.1:{PORTS.redis}/0")
@@ -144,6 +145,7 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "webapp" / "static"]
 MEDIA_ROOT = DATA_DIR / "photos"
+FILE_UPLOAD_PERMISSIONS = 0o600  # Django would make each photo readable by all, whatever the umask
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

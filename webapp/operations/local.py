@@ -13,7 +13,7 @@ from honcho.environ import parse_procfile
 from tasks.dictionaries import face_config, milvus_is_local, pack_name
 from tasks.roles import PACK_ROLES, ROLES
 from webapp.operations.ports import LocalPorts
-from webapp.operations.secret_files import kept_secret
+from webapp.operations.private_files import kept_secret, private_folder
 from worker.recognition.packs.inventory import pack_entry
 
 #: The variable that says where each Redis server is.
@@ -61,7 +61,7 @@ def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
     Creates the folders that they need under `data_dir`.
     """
     for folder in ("redis", "milvus", "photos", "packs"):
-        (data_dir / folder).mkdir(parents=True, exist_ok=True)
+        private_folder(data_dir / folder)
     here = Path(sys.executable).parent  # the programs of the virtual environment first, activated or not
     defaults = {
         "WEB_HOST": "127.0.0.1",

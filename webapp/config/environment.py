@@ -30,13 +30,13 @@ def text(name: str, default: str) -> str:
     return os.environ.get(name) or default
 
 
-def whole(name: str, default: int, *, lowest: int = 0, highest: float = math.inf) -> int:
+def whole(name: str, default: int, *, lowest: int = 0, highest: int) -> int:
     """Return a whole number between the bounds, both included. Raises ConfigError."""
     value = os.environ.get(name)
     return _bounded(name, as_whole(name, value), value, lowest, highest) if value else default
 
 
-def number(name: str, default: float, *, lowest: float = 0, highest: float = math.inf) -> float:
+def number(name: str, default: float, *, lowest: float = 0, highest: float) -> float:
     """Return a finite number between the bounds, both included. Raises ConfigError."""
     value = os.environ.get(name)
     return _bounded(name, as_number(name, value), value, lowest, highest) if value else default
@@ -128,6 +128,5 @@ def refused(name: str, value: str, allowed: str) -> ConfigError:
 def _bounded(name: str, found: Number, value: str, lowest: float, highest: float) -> Number:
     if not lowest <= found <= highest:
         kind = "a whole number" if isinstance(found, int) else "a number"
-        most = "" if highest == math.inf else f" to {highest:g}"
-        raise refused(name, value, f"{kind} from {lowest:g}{most}")
+        raise refused(name, value, f"{kind} from {lowest:g} to {highest:.10g}")
     return found

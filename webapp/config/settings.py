@@ -25,6 +25,7 @@ VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["v
 #: All state of this checkout: database, photos, Redis' and Milvus' files, secrets, packs. For its owner alone.
 os.umask(UMASK)
 DATA_DIR = private_folder(Path(text("FACEQUEUE_DATA_DIR", str(BASE_DIR / "var"))).resolve())
+DAY_SECONDS = 24 * 3600
 PORTS = LocalPorts(web=whole("PORT", 8000, lowest=1, highest=65535 - 4))  # four more follow
 
 REDIS_URL = redis_url("REDIS_URL", f"redis://127.0.0.1:{PORTS.redis}/0")
@@ -44,9 +45,9 @@ COLLECTION_CONFIG = given(variables.COLLECTION)
 PERFORMANCE_CONFIG = given(variables.PERFORMANCE)
 MONITORING_CONFIG = given(variables.MONITORING)
 #: How often a canary is sent through each queue, in seconds; 0 sends none.
-CANARY_INTERVAL_SECONDS = number("CANARY_INTERVAL", 30.0)
+CANARY_INTERVAL_SECONDS = number("CANARY_INTERVAL", 30.0, highest=DAY_SECONDS)
 #: How often the match recall of live searches is measured, in seconds; 0 never.
-RECALL_INTERVAL_SECONDS = number("RECALL_INTERVAL", 300.0)
+RECALL_INTERVAL_SECONDS = number("RECALL_INTERVAL", 300.0, highest=DAY_SECONDS)
 #: Where a worker serves its metrics; port 0 takes a free one, which the worker's report names.
 METRICS_HOST = text("METRICS_HOST", "127.0.0.1")
 METRICS_PORT = whole("METRICS_PORT", 0, highest=65535)
@@ -160,22 +161,22 @@ X_FRAME_OPTIONS = "DENY"
 # -- search in the web --------------------------------------------------------------------------------------
 
 #: A search nobody has answered after this many seconds has expired.
-SEARCH_TIMEOUT_SECONDS = number("SEARCH_TIMEOUT_SECONDS", 30.0, lowest=1)
+SEARCH_TIMEOUT_SECONDS = number("SEARCH_TIMEOUT_SECONDS", 30.0, lowest=1, highest=3600)
 #: The longest `?wait=` that a request may ask for.
-SEARCH_MAX_WAIT_SECONDS = number("SEARCH_MAX_WAIT_SECONDS", 30.0)
+SEARCH_MAX_WAIT_SECONDS = number("SEARCH_MAX_WAIT_SECONDS", 30.0, highest=3600)
 #: A search is refused (`busy`) while this many wait for a worker.
-SEARCH_QUEUE_BOUND = whole("SEARCH_QUEUE_BOUND", 64, lowest=1)
+SEARCH_QUEUE_BOUND = whole("SEARCH_QUEUE_BOUND", 64, lowest=1, highest=100_000)
 #: How many photos one index message carries.
-INDEX_CHUNK_SIZE = whole("INDEX_CHUNK_SIZE", 8, lowest=1)
+INDEX_CHUNK_SIZE = whole("INDEX_CHUNK_SIZE", 8, lowest=1, highest=1000)
 #: How many index messages wait in Redis at most; the photos of further ones wait in the database.
-INDEX_QUEUE_BOUND = whole("INDEX_QUEUE_BOUND", 200, lowest=1)
+INDEX_QUEUE_BOUND = whole("INDEX_QUEUE_BOUND", 200, lowest=1, highest=100_000)
 #: A photo that is still pending this many seconds after it has left the index queue is sent again.
-INDEX_LEASE_SECONDS = number("INDEX_LEASE_SECONDS", 120.0, lowest=1)
+INDEX_LEASE_SECONDS = number("INDEX_LEASE_SECONDS", 120.0, lowest=1, highest=DAY_SECONDS)
 #: A photo that was sent this often without an outcome has failed.
-INDEX_MAX_ATTEMPTS = whole("INDEX_MAX_ATTEMPTS", 10, lowest=1)
+INDEX_MAX_ATTEMPTS = whole("INDEX_MAX_ATTEMPTS", 10, lowest=1, highest=1000)
 
 #: Jobs that ended more than this many days ago are forgotten; their photos stay.
-JOB_RETENTION_DAYS = number("JOB_RETENTION_DAYS", 90.0)
+JOB_RETENTION_DAYS = number("JOB_RETENTION_DAYS", 90.0, highest=36_500)
 
 # -- generations -------------------------------------------------------------------------------------------
 
@@ -191,7 +192,7 @@ AGREEMENT_MIN = number("AGREEMENT_MIN", 0.5, highest=1)
 
 #: A message that a dead worker held is delivered again after this long. The same for every role: the
 #: shortest value of any consumer would win. Every task must end well within it.
-VISIBILITY_TIMEOUT_SECONDS = whole("VISIBILITY_TIMEOUT_SECONDS", 600, lowest=1)
+VISIBILITY_TIMEOUT_SECONDS = whole("VISIBILITY_TIMEOUT_SECONDS", 600, lowest=1, highest=DAY_SECONDS)
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_RESULT_BACKEND = REDIS_URL
@@ -223,9 +224,9 @@ CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 1.0
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # with late acks a worker reserves only what it runs
 CELERY_WORKER_SEND_TASK_EVENTS = True  # Flower shows what the workers do
 CELERY_WORKER_POOL_START_METHOD = "spawn"  # Django, gRPC and onnxruntime do not survive a fork
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = number("WORKER_SOFT_SHUTDOWN_SECONDS", 20.0)
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = number("WORKER_SOFT_SHUTDOWN_SECONDS", 20.0, highest=3600)
 #: A worker that uses more, its children included, finishes what it runs and ends, to be started again; 0: no limit.
-WORKER_MAX_MEMORY_MB = whole("WORKER_MAX_MEMORY_MB", 0)
+WORKER_MAX_MEMORY_MB = whole("WORKER_MAX_MEMORY_MB", 0, highest=2**30)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True
 CELERY_BEAT_SCHEDULER = "tasks.beat.scheduler:BoundedScheduler"  # sends nothing to a queue that nobody consumes
 CELERY_BEAT_ENABLE_REMOTE_CONTROL = True  # `manage.py doctor` asks beat whether its clock still ticks

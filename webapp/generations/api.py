@@ -18,6 +18,7 @@ from webapp.generations.schemas import (
     generation_out,
 )
 from webapp.generations.searched import trials
+from webapp.http.numbers import RowNumber
 from webapp.http.schemas import ErrorOut
 from webapp.indexing import consistency
 
@@ -44,7 +45,7 @@ def roll_back(request: HttpRequest, data: SwitchIn) -> GenerationOut:
 
 
 @router.get("/generations/{int:number}", response={200: GenerationDetailOut, 404: ErrorOut})
-def show_generation(request: HttpRequest, number: int) -> GenerationDetailOut:
+def show_generation(request: HttpRequest, number: RowNumber) -> GenerationDetailOut:
     """Show one: its progress, gates, and the answers that change with it."""
     generation = overview.generation_numbered(number)
     compared, changes = overview.changes(generation, request.user)
@@ -53,19 +54,19 @@ def show_generation(request: HttpRequest, number: int) -> GenerationDetailOut:
 
 
 @router.post("/generations/{int:number}/pause", response={200: GenerationOut, 404: ErrorOut})
-def pause_generation(request: HttpRequest, number: int) -> GenerationOut:
+def pause_generation(request: HttpRequest, number: RowNumber) -> GenerationOut:
     """Send it no more photos. Those already sent are still indexed."""
     return _paused(request, number, is_paused=True)
 
 
 @router.post("/generations/{int:number}/resume", response={200: GenerationOut, 404: ErrorOut})
-def resume_generation(request: HttpRequest, number: int) -> GenerationOut:
+def resume_generation(request: HttpRequest, number: RowNumber) -> GenerationOut:
     """Resume sending photos to it."""
     return _paused(request, number, is_paused=False)
 
 
 @router.post("/generations/{int:number}/rate", response={200: GenerationOut, 404: ErrorOut})
-def set_rate(request: HttpRequest, number: int, data: RateIn) -> GenerationOut:
+def set_rate(request: HttpRequest, number: RowNumber, data: RateIn) -> GenerationOut:
     """Limit the photos per second; without a limit, as fast as searches allow."""
     generation = overview.generation_numbered(number)
     services.rate_set(generation=generation, actor=actor_of(request), rate_limit=data.rate_limit)
@@ -73,7 +74,7 @@ def set_rate(request: HttpRequest, number: int, data: RateIn) -> GenerationOut:
 
 
 @router.post("/generations/{int:number}/search-params", response={202: GenerationOut, (400, 404, 409): ErrorOut})
-def set_search_params(request: HttpRequest, number: int, data: SearchParamsIn) -> Status[GenerationOut]:
+def set_search_params(request: HttpRequest, number: RowNumber, data: SearchParamsIn) -> Status[GenerationOut]:
     """Search it with other parameters. A change that finds fewer matches is undone, and `trial` says so."""
     generation = overview.generation_numbered(number)
     trials.search_params_set(
@@ -86,7 +87,7 @@ def set_search_params(request: HttpRequest, number: int, data: SearchParamsIn) -
 
 
 @router.post("/generations/{int:number}/activate", response={200: GenerationOut, (400, 404, 409): ErrorOut})
-def activate_generation(request: HttpRequest, number: int, data: SwitchIn) -> GenerationOut:
+def activate_generation(request: HttpRequest, number: RowNumber, data: SwitchIn) -> GenerationOut:
     """Search it from now on. A closed gate prevents that, unless it is overridden by name."""
     generation = overview.generation_numbered(number)
     services.generation_activate(generation=generation, actor=actor_of(request), override=data.override)
@@ -94,7 +95,7 @@ def activate_generation(request: HttpRequest, number: int, data: SwitchIn) -> Ge
 
 
 @router.post("/generations/{int:number}/check", response={202: GenerationOut, (404, 409): ErrorOut})
-def check_generation(request: HttpRequest, number: int, data: CheckIn) -> Status[GenerationOut]:
+def check_generation(request: HttpRequest, number: RowNumber, data: CheckIn) -> Status[GenerationOut]:
     """Compare its collection with the database, and repair the differences if requested."""
     generation = overview.generation_numbered(number)
     consistency.check_start(generation=generation, actor=actor_of(request), is_repair=data.is_repair)
@@ -102,7 +103,7 @@ def check_generation(request: HttpRequest, number: int, data: CheckIn) -> Status
 
 
 @router.delete("/generations/{int:number}", response={202: DropOut, (404, 409): ErrorOut})
-def drop_generation(request: HttpRequest, number: int) -> Status[DropOut]:
+def drop_generation(request: HttpRequest, number: RowNumber) -> Status[DropOut]:
     """Drop a generation and its collection. The active one cannot be dropped."""
     generation = overview.generation_numbered(number)
     warning = services.generation_drop(generation=generation, actor=actor_of(request))

@@ -15,6 +15,7 @@ from webapp.generations.gates import GATES, ROLLBACK_GATES
 from webapp.generations.models import Generation, Trial
 from webapp.generations.schemas import RateIn, SearchParamsIn, StartIn
 from webapp.generations.searched import trials
+from webapp.http.numbers import IndexParameters, rule
 from webapp.http.polling import STOP_POLLING
 from webapp.http.problems import Problem
 from worker.vector_search.milvus.indexes import INDEXES
@@ -29,14 +30,14 @@ Form = TypeVar("Form", bound=Schema)
 class StartForm(StartIn):
     """StartIn as a form sends it: parameters are JSON in a field."""
 
-    index_params: Json[dict[str, int]] = Field(default_factory=dict)
-    search_params: Json[dict[str, int]] = Field(default_factory=dict)
+    index_params: Json[IndexParameters] = Field(default_factory=dict)
+    search_params: Json[IndexParameters] = Field(default_factory=dict)
 
 
 class SearchParamsForm(SearchParamsIn):
     """SearchParamsIn as a form sends it."""
 
-    search_params: Json[dict[str, int]] = Field(default_factory=dict)
+    search_params: Json[IndexParameters] = Field(default_factory=dict)
 
 
 @staff_only
@@ -197,5 +198,5 @@ def _form(request: HttpRequest, form: type[Form]) -> Form:
     try:
         return form.model_validate({name: value for name, value in request.POST.items() if value})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise Problem("invalid_request", f"{first['loc'][-1]}: {first['msg']}.", status=400) from None
+        name = error.errors()[0]["loc"][-1]
+        raise Problem("invalid_request", f"{name}: {rule(error)}.", status=400) from None

@@ -236,6 +236,26 @@ def test_a_photo_being_deleted_is_not_shown(staff: Client, gallery: Gallery) -> 
     assert str(two.photo_id) in shown
 
 
+@pytest.mark.parametrize("number", ["1e308", "NaN", "Infinity", "-1", "0", "1" + 400 * "0", 5000 * "9"])
+def test_no_body_carries_a_number_beyond_its_bounds(staff: Client, number: str) -> None:
+    generation = another(rate_limit=3.0)
+    for path, body in (
+        (f"/{generation.pk}/rate", f'{{"rate_limit": {number}}}'),
+        ("", f'{{"search_params": {{"nprobe": {number}}}}}'),
+    ):
+        answer = staff.post(f"/api/v1/generations{path}", body, content_type="application/json")
+        assert answer.status_code in (400, 409, 422), answer.content
+        assert set(answer.json()) == {"code", "message"}
+    generation.refresh_from_db()
+    assert generation.rate_limit == 3.0
+
+
+@pytest.mark.parametrize("number", [0, 2**63 - 1, 2**63, 10**30, "9" * 5000])
+def test_a_number_that_no_generation_has_is_not_found(staff: Client, number: object) -> None:
+    assert staff.get(f"/generations/{number}/").status_code == 404
+    assert staff.get(f"/api/v1/generations/{number}").status_code in (404, 422)
+
+
 def test_a_generation_is_begun_paused_and_dropped_on_the_pages(staff: Client) -> None:
     assert "Build a generation" in text(staff.get("/generations/"))
     form = {"pack": "other", "index_type": "IVF_FLAT", "search_params": '{"nprobe": 64}', "rate_limit": "3"}
@@ -256,8 +276,11 @@ def test_a_generation_is_begun_paused_and_dropped_on_the_pages(staff: Client) ->
     ("form", "sentence"),
     [
         ({"index_params": "{"}, "index_params: Invalid JSON"),
-        ({"index_params": '{"nlist": "x"}'}, "nlist: Input should be a valid integer"),
-        ({"rate_limit": "0"}, "rate_limit: Input should be greater than 0"),
+        ({"index_params": '{"nlist": "x"}'}, "nlist: must be a valid integer"),
+        ({"rate_limit": "0"}, "rate_limit: must be greater than 0"),
+        ({"rate_limit": "1e308"}, "rate_limit: must be less than or equal to 10000"),
+        ({"rate_limit": "nan"}, "rate_limit: must be"),
+        ({"index_params": '{"nlist": 1e999}'}, "nlist: must be a"),
         ({"index_type": "NONSENSE"}, "NONSENSE"),
     ],
 )

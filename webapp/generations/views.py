@@ -9,10 +9,11 @@ from django.views.decorators.http import require_GET, require_POST
 from ninja import Field, Schema
 from pydantic import Json, ValidationError
 
-from webapp.accounts.staff import actor_of, staff_only
+from webapp.accounts.staff import actor_of, staff_only, staff_with
 from webapp.generations import overview, services
 from webapp.generations.gates import GATES, ROLLBACK_GATES
 from webapp.generations.models import Generation, Trial
+from webapp.generations.permissions import CHANGE, DROP, START
 from webapp.generations.schemas import RateIn, SearchParamsIn, StartIn
 from webapp.generations.searched import trials
 from webapp.http.numbers import IndexParameters, rule
@@ -101,7 +102,7 @@ def _is_unproven(generation: Generation) -> bool:
 # -- what operators do ------------------------------------------------------------------------------------
 
 
-@staff_only
+@staff_with(START)
 @require_POST
 def generation_start(request: HttpRequest) -> HttpResponse:
     try:
@@ -114,7 +115,7 @@ def generation_start(request: HttpRequest) -> HttpResponse:
     return redirect("generation_detail", generation.pk)
 
 
-@staff_only
+@staff_with(CHANGE)
 @require_POST
 def generation_pause(request: HttpRequest, number: int) -> HttpResponse:
     """Pause, or resume if `is_paused` is empty."""
@@ -124,7 +125,7 @@ def generation_pause(request: HttpRequest, number: int) -> HttpResponse:
     return redirect("generation_detail", number)
 
 
-@staff_only
+@staff_with(CHANGE)
 @require_POST
 def generation_rate(request: HttpRequest, number: int) -> HttpResponse:
     generation = overview.generation_numbered(number)
@@ -136,7 +137,7 @@ def generation_rate(request: HttpRequest, number: int) -> HttpResponse:
     return redirect("generation_detail", number)
 
 
-@staff_only
+@staff_with(CHANGE)
 @require_POST
 def generation_search_params(request: HttpRequest, number: int) -> HttpResponse:
     generation = overview.generation_numbered(number)
@@ -153,7 +154,7 @@ def generation_search_params(request: HttpRequest, number: int) -> HttpResponse:
     return redirect("generation_detail", number)
 
 
-@staff_only
+@staff_with(CHANGE)
 @require_POST
 def generation_activate(request: HttpRequest, number: int) -> HttpResponse:
     generation = overview.generation_numbered(number)
@@ -166,7 +167,7 @@ def generation_activate(request: HttpRequest, number: int) -> HttpResponse:
     return redirect("generation_detail", number)
 
 
-@staff_only
+@staff_with(CHANGE)
 @require_POST
 def generation_rollback(request: HttpRequest) -> HttpResponse:
     override = request.POST.getlist("override")
@@ -178,7 +179,7 @@ def generation_rollback(request: HttpRequest) -> HttpResponse:
     return redirect("generation_list")
 
 
-@staff_only
+@staff_with(DROP)
 @require_POST
 def generation_drop(request: HttpRequest, number: int) -> HttpResponse:
     generation = overview.generation_numbered(number)

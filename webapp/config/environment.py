@@ -76,6 +76,25 @@ def redis_url(name: str, default: str) -> str:
     return value
 
 
+def origin(name: str) -> str:
+    """Return the address that browsers use for the service, such as https://faces.example.org; empty if not set.
+
+    Raises ConfigError.
+    """
+    value = text(name, "").rstrip("/")
+    try:
+        parts = urlsplit(value)
+        is_origin = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_origin = is_origin and value == f"{parts.scheme}://{parts.netloc}" and "@" not in value
+    except ValueError:  # the port is no number
+        is_origin = False
+    if value and not is_origin:
+        raise ConfigError(
+            f"{name} must be scheme and host, such as https://faces.example.org, without a path or a login."
+        )
+    return value
+
+
 # -- kinds: what becomes of the text of a variable that is set ---------------------------------------------
 
 

@@ -4,6 +4,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import get_args
+from urllib.parse import urlsplit
 
 from django.utils.functional import lazy
 from environ import Env
@@ -11,7 +12,7 @@ from environ import Env
 from tasks.dictionaries import max_request_bytes
 from tasks.logs import LogFormat
 from webapp.config import variables
-from webapp.config.environment import choice, flag, given, names, number, redis_url, text, whole
+from webapp.config.environment import choice, flag, given, names, number, origin, redis_url, text, whole
 from webapp.operations.ports import LocalPorts
 from webapp.operations.private_files import UMASK, kept_secret, private_folder
 from worker.errors import ConfigError
@@ -58,8 +59,23 @@ METRICS_TOKEN = text("METRICS_TOKEN", "")
 
 SECRET_KEY = text("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret_key", length_bytes=50)
 DEBUG = flag("DEBUG", False)
-ALLOWED_HOSTS = names("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = names("CSRF_TRUSTED_ORIGINS", [])
+#: What browsers call the service; empty: it is used from this machine.
+PUBLIC_URL = origin("PUBLIC_URL")
+_public = urlsplit(PUBLIC_URL)
+ALLOWED_HOSTS = [*names("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"]), *filter(None, [_public.hostname])]
+CSRF_TRUSTED_ORIGINS = [*names("CSRF_TRUSTED_ORIGINS", []), *filter(None, [PUBLIC_URL])]
+# With an https address a proxy ends TLS in front of the web, and says so in a header. Nothing then leaves a browser
+# unencrypted; health checks and Prometheus, which ask the web itself, still may.
+if _public.scheme == "https":
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_SSL_HOST = _public.netloc
+    SECURE_REDIRECT_EXEMPT = ["^health/", "^metrics$"]
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600  # what browsers' preload lists ask for at least
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+# Django knows these three middlewares by its own names only; those of direct_middleware.py do the same.
+SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", "security.W003"]
 
 INSTALLED_APPS = [
     "webapp.accounts.apps.AdminConfig",

@@ -63,19 +63,6 @@ def choice(name: str, default: Choice, choices: Sequence[Choice]) -> Choice:
     raise refused(name, value, f"one of {', '.join(choices)}")
 
 
-def redis_url(name: str, default: str) -> str:
-    """Return the URL of a Redis server. Raises ConfigError, without the value: it may contain a password."""
-    value = text(name, default)
-    try:
-        parts = urlsplit(value)
-        is_url = parts.scheme in ("redis", "rediss") and parts.port != 0
-    except ValueError:  # the port is no number
-        is_url = False
-    if not is_url:
-        raise ConfigError(f"{name} must be a URL, such as redis://:password@host:6379/0.")
-    return value
-
-
 def origin(name: str) -> str:
     """Return the address that browsers use for the service, such as https://faces.example.org; empty if not set.
 

@@ -12,7 +12,8 @@ from environ import Env
 from tasks.dictionaries import max_request_bytes
 from tasks.logs import LogFormat
 from webapp.config import variables
-from webapp.config.environment import choice, flag, given, names, number, origin, redis_url, text, whole
+from webapp.config.environment import choice, flag, given, names, number, origin, text, whole
+from webapp.config.redis_urls import redis_url, tls_options, without_parameters
 from webapp.operations.ports import LocalPorts
 from webapp.operations.private_files import UMASK, kept_secret, private_folder
 from worker.errors import ConfigError
@@ -210,8 +211,8 @@ AGREEMENT_MIN = number("AGREEMENT_MIN", 0.5, highest=1)
 #: shortest value of any consumer would win. Every task must end well within it.
 VISIBILITY_TIMEOUT_SECONDS = whole("VISIBILITY_TIMEOUT_SECONDS", 600, lowest=1, highest=DAY_SECONDS)
 
-CELERY_BROKER_URL = REDIS_URL
-CELERY_RESULT_BACKEND = REDIS_URL
+CELERY_BROKER_URL = CELERY_RESULT_BACKEND = without_parameters(REDIS_URL)
+CELERY_BROKER_USE_SSL = CELERY_REDIS_BACKEND_USE_SSL = tls_options(REDIS_URL)
 CELERY_ACCEPT_CONTENT = ["json"]  # never pickle: a message must not be able to run code
 CELERY_RESULT_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = TIME_ZONE

@@ -11,7 +11,7 @@ from django.db import connections
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, URLResolver, reverse
 
-from webapp.accounts.hashing import hashing_pool
+from webapp.accounts.login.hashing import hashing_pool
 from webapp.http.problems import Problem, not_found
 from worker.errors import Busy
 

@@ -16,9 +16,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from webapp.accounts.devices import device_of, remember_device
-from webapp.accounts.hashing import hashing_pool
-from webapp.accounts.login_limits import attempt_begin, attempt_forget, attempt_of
+from webapp.accounts.login.devices import device_of, remember_device
+from webapp.accounts.login.hashing import hashing_pool
+from webapp.accounts.login.limits import attempt_begin, attempt_forget, attempt_of
 from webapp.http.problems import Problem
 from worker.errors import Busy
 

@@ -152,7 +152,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-AUTHENTICATION_BACKENDS = ["webapp.accounts.backends.PasswordBackend"]
+AUTHENTICATION_BACKENDS = ["webapp.accounts.login.backends.PasswordBackend"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "gallery_list"
 LOGOUT_REDIRECT_URL = "login"

@@ -7,7 +7,7 @@ from ninja import Router, Status
 
 from webapp.accounts.staff import StaffAuth, actor_of
 from webapp.generations import overview, services
-from webapp.generations.permissions import CHANGE, DROP, START
+from webapp.generations.models import CHANGE, DROP, START
 from webapp.generations.schemas import (
     CheckIn,
     DropOut,

@@ -12,8 +12,7 @@ from pydantic import Json, ValidationError
 from webapp.accounts.staff import actor_of, staff_only, staff_with
 from webapp.generations import overview, services
 from webapp.generations.gates import GATES, ROLLBACK_GATES
-from webapp.generations.models import Generation, Trial
-from webapp.generations.permissions import CHANGE, DROP, START
+from webapp.generations.models import CHANGE, DROP, START, Generation, Trial
 from webapp.generations.schemas import RateIn, SearchParamsIn, StartIn
 from webapp.generations.searched import trials
 from webapp.http.numbers import IndexParameters, rule

@@ -29,7 +29,7 @@ from flower.utils.broker import Broker
 from tasks import clock, config
 from tasks.app import app
 from tasks.web.results import ResultListener
-from webapp.accounts.login_limits import _cache
+from webapp.accounts.login.limits import _cache
 
 def sending():
     with app.connection_for_write() as connection:

@@ -17,8 +17,7 @@ from webapp.config.api import api
 from webapp.gallery.models import Face, Gallery
 from webapp.generations import overview
 from webapp.generations.gates import GATES
-from webapp.generations.models import Entry, Generation, Trial
-from webapp.generations.permissions import CHANGE, DROP, START
+from webapp.generations.models import CHANGE, DROP, START, Entry, Generation, Trial
 from webapp.generations.selectors import active_generation
 from webapp.generations.urls import urlpatterns
 from webapp.people import services

@@ -18,12 +18,12 @@ COOKIE_NAME: Final = "device"
 #: How long a browser is known after its last log-in, in seconds.
 COOKIE_SECONDS: Final = 180 * 24 * 3600
 
-_signer = Signer(salt="webapp.accounts.devices")
+_signer = Signer(salt="webapp.accounts.login.devices")
 
 
 def account_key(username: str) -> str:
     """Return what stands for the account, whether there is such a user or not: a hash, which does not tell its name."""
-    return salted_hmac("webapp.accounts.devices", username, algorithm="sha256").hexdigest()
+    return salted_hmac("webapp.accounts.login.devices", username, algorithm="sha256").hexdigest()
 
 
 def device_of(request: HttpRequest, username: str) -> str:

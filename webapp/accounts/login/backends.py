@@ -7,7 +7,7 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 
-from webapp.accounts.hashing import hashing_pool
+from webapp.accounts.login.hashing import hashing_pool
 
 
 class PasswordBackend(ModelBackend):

@@ -10,8 +10,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from tests.redis_server import redis_server
-from webapp.accounts import login_limits
-from webapp.accounts.login_limits import ACCOUNT_ATTEMPTS, ADDRESS_ATTEMPTS, attempt_begin, attempt_forget, attempt_of
+from webapp.accounts.login import limits
+from webapp.accounts.login.limits import ACCOUNT_ATTEMPTS, ADDRESS_ATTEMPTS, attempt_begin, attempt_forget, attempt_of
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -49,7 +49,7 @@ def test_after_too_many_wrong_passwords_an_account_takes_no_more_from_unknown_br
     use_up_the_account()
     refused = log_in(Client(), "lovelace")
     assert refused.status_code == 429
-    assert 0 < int(refused["Retry-After"]) <= login_limits.WINDOW_SECONDS
+    assert 0 < int(refused["Retry-After"]) <= limits.WINDOW_SECONDS
     assert "too many wrong passwords" in refused.content.decode()
     assert log_in(Client(), username="eve").status_code == 200, "other accounts are not concerned"
 
@@ -102,7 +102,7 @@ def test_a_refused_attempt_does_not_count_and_one_that_is_over_gives_room(
     assert {log_in(Client()).status_code for _ in range(3)} == {429}
     assert cache.zcard(account) == ACCOUNT_ATTEMPTS
     # As if the window had passed since the first of them.
-    cache.zadd(account, {cache.zrange(account, 0, 0)[0]: first - login_limits.WINDOW_SECONDS * 1000}, xx=True)
+    cache.zadd(account, {cache.zrange(account, 0, 0)[0]: first - limits.WINDOW_SECONDS * 1000}, xx=True)
     assert log_in(Client()).status_code == 200
     assert log_in(Client()).status_code == 429
 
@@ -119,7 +119,7 @@ async def test_attempts_at_the_same_moment_all_count() -> None:
 async def test_what_is_kept_expires_and_tells_no_name(cache: "redis.Redis") -> None:
     await attempt_begin(attempt_of(username="ada", address="192.0.2.1", device=""))
     for key in cache.scan_iter():
-        assert 0 < cache.ttl(key) <= login_limits.WINDOW_SECONDS
+        assert 0 < cache.ttl(key) <= limits.WINDOW_SECONDS
         assert b"ada" not in key
 
 

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from webapp.accounts.devices import account_key
+from webapp.accounts.login.devices import account_key
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,9 @@ ACCOUNT_ATTEMPTS: Final = 10
 ADDRESS_ATTEMPTS: Final = 50
 #: Whoever has an IPv6 address has all those with the same first bits (RFC 6177: a site gets a /64 at least).
 IPV6_PREFIX: Final = 64
+
+#: How long redis-cache may take: longer than elsewhere, so that a busy machine is not taken for one that is down.
+TIMEOUT_SECONDS: Final = 5.0
 
 #: KEYS: a sorted set of attempts per limit. ARGV: the attempt's id, the window in milliseconds, the limits in the same
 #: order. Returns the milliseconds until there is room in all of them; 0: there was, and the attempt is in each.
@@ -118,5 +121,8 @@ def _network(address: str) -> str:
 def _cache() -> "Redis":
     """Return a client for one use: a kept one would belong to the event loop that made it."""
     return Redis.from_url(
-        settings.REDIS_CACHE_URL, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
+        settings.REDIS_CACHE_URL,
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
     )

@@ -1,4 +1,4 @@
-"""Logging in: the page, the pool that hashes, and known browsers. The limits: tests/integration/webapp/accounts."""
+"""Logging in: the page, the pool that hashes, and known browsers."""
 
 import asyncio
 import threading
@@ -10,8 +10,9 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
-from webapp.accounts import admin_site, backends, devices, views
-from webapp.accounts.hashing import HashingPool
+from webapp.accounts import admin_site, views
+from webapp.accounts.login import backends, devices
+from webapp.accounts.login.hashing import HashingPool
 from worker.errors import Busy
 
 

@@ -364,6 +364,8 @@ def test_a_generation_is_begun_paused_and_dropped_on_the_pages(staff: Client) ->
         ({"rate_limit": "nan"}, "rate_limit: must be"),
         ({"index_params": '{"nlist": 1e999}'}, "nlist: must be a"),
         ({"index_type": "NONSENSE"}, "NONSENSE"),
+        ({"pack": "größe"}, "A pack&#x27;s name must be 1 to 100 letters"),
+        ({"pack": "a,b"}, "A pack&#x27;s name must be 1 to 100 letters"),
     ],
 )
 def test_a_form_filled_in_wrongly_is_told_in_a_sentence(staff: Client, form: dict[str, str], sentence: str) -> None:

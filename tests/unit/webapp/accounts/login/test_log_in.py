@@ -1,6 +1,8 @@
 """Logging in: the page, the pool that hashes, and known browsers."""
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +14,7 @@ from django.test import AsyncClient, Client
 
 from webapp.accounts import admin_site, views
 from webapp.accounts.login import backends, devices
-from webapp.accounts.login.hashing import HashingPool
+from webapp.accounts.login.hashing import NICENESS, HashingPool
 from worker.errors import Busy
 
 
@@ -107,6 +109,16 @@ async def test_a_full_pool_refuses_and_has_room_again_once_a_call_has_ended() ->
     gate.set()
     assert await asyncio.gather(*calls) == [True, True, True]
     assert await pool.run(str, 1) == "1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, threads have no priority of their own")
+async def test_only_the_threads_that_hash_go_last() -> None:
+    def own_niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = own_niceness()
+    assert await HashingPool(threads=1).run(own_niceness) == min(19, before + NICENESS)
+    assert own_niceness() == before
 
 
 async def test_a_call_that_nobody_waits_for_any_more_keeps_its_place_until_it_ends() -> None:

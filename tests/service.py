@@ -108,6 +108,7 @@ class RunningService:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=0o022,  # a shell's
             )
         self._running[label] = process
         return process

@@ -14,11 +14,14 @@ class WebClient:
 
     def __init__(self, url: str) -> None:
         self.http = httpx.Client(base_url=url, timeout=150)
+        self.log_in()
+        self.headers = {"X-CSRFToken": self.http.cookies["csrftoken"]}
+
+    def log_in(self) -> None:
         self.http.get("/login/").raise_for_status()
         form = {"username": USERNAME, "password": PASSWORD, "csrfmiddlewaretoken": self.http.cookies["csrftoken"]}
         answer = self.http.post("/login/", data=form)
         assert answer.status_code == 302, answer.text
-        self.headers = {"X-CSRFToken": self.http.cookies["csrftoken"]}
 
     def close(self) -> None:
         self.http.close()

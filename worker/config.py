@@ -4,7 +4,9 @@
 """
 
 import os
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from worker.gates import MOST_BYTES_PER_PIXEL
@@ -18,7 +20,20 @@ CONVOLUTION_SEARCHES = ("HEURISTIC", "EXHAUSTIVE", "DEFAULT")
 #: For every detector we know, a detection with a lower score is noise.
 _FAINTEST_SCORE = 0.3
 
-_PACK = Check("a name or a folder, not empty", lambda value: isinstance(value, str) and bool(value.strip()))
+#: It is part of the names of queues, which Celery separates by commas, and of collections, for which Milvus takes only
+#: ASCII letters.
+PACK_NAME_RULE = "1 to 100 letters (A to Z), digits, dots, dashes and underscores, the first a letter or a digit"
+_PACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def is_pack_name(name: str) -> bool:
+    return bool(_PACK_NAME.fullmatch(name))
+
+
+_PACK = Check(
+    f"the name of a pack or the path of its folder, whose name has {PACK_NAME_RULE}",
+    lambda value: isinstance(value, str) and is_pack_name(Path(value).name),
+)
 _PROVIDERS = Check(
     "a list of one or more execution providers of onnxruntime",
     lambda value: isinstance(value, list | tuple) and bool(value) and all(isinstance(n, str) and n for n in value),

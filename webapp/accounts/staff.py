@@ -1,4 +1,4 @@
-"""Pages and API operations for staff only. For anybody else they do not exist."""
+"""Pages and API operations for staff only. For anybody else they do not exist. Some need a permission besides."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,16 +8,20 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from ninja.security import SessionAuth
 
-from webapp.http.problems import not_found
+from webapp.http.problems import Problem, not_found
 
 
 class StaffAuth(SessionAuth):
-    """Session authentication for staff: for other users the operation does not exist."""
+    """Session authentication for staff with the permission, if one is given, such as "jobs.change_job"."""
+
+    def __init__(self, permission: str = "") -> None:
+        super().__init__()
+        self._permission = permission
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Any:
         user = super().authenticate(request, key)
-        if user is not None and not user.is_staff:
-            raise not_found("page")
+        if user is not None:
+            _check(user, self._permission)
         return user
 
 
@@ -30,13 +34,28 @@ View = Callable[..., HttpResponse]
 
 
 def staff_only(view: View) -> View:
-    """Let only staff see the page: for other users it does not exist."""
+    """Let only staff see the page."""
+    return _guarded(view, "")
 
+
+def staff_with(permission: str) -> Callable[[View], View]:
+    """Let only staff with the permission send the page's form."""
+    return lambda view: _guarded(view, permission)
+
+
+def _guarded(view: View, permission: str) -> View:
     @login_required
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not request.user.is_staff:
-            raise not_found("page")
+        _check(request.user, permission)
         return view(request, *args, **kwargs)
 
     return guarded
+
+
+def _check(user: Any, permission: str) -> None:
+    """Raise Problem unless the user is one of the staff and has the permission."""
+    if not user.is_staff:
+        raise not_found("page")
+    if permission and not user.has_perm(permission):
+        raise Problem("forbidden", f"This needs the permission {permission}, which the admin gives.", status=403)

@@ -1,11 +1,9 @@
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import path
 
+from webapp.accounts.views import log_in
+
 urlpatterns = [
-    path(
-        "login/",
-        LoginView.as_view(template_name="accounts/login.html", redirect_authenticated_user=True),
-        name="login",
-    ),
+    path("login/", log_in, name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
 ]

@@ -30,13 +30,13 @@ def text(name: str, default: str) -> str:
     return os.environ.get(name) or default
 
 
-def whole(name: str, default: int, *, lowest: int = 0, highest: float = math.inf) -> int:
+def whole(name: str, default: int, *, lowest: int = 0, highest: int) -> int:
     """Return a whole number between the bounds, both included. Raises ConfigError."""
     value = os.environ.get(name)
     return _bounded(name, as_whole(name, value), value, lowest, highest) if value else default
 
 
-def number(name: str, default: float, *, lowest: float = 0, highest: float = math.inf) -> float:
+def number(name: str, default: float, *, lowest: float = 0, highest: float) -> float:
     """Return a finite number between the bounds, both included. Raises ConfigError."""
     value = os.environ.get(name)
     return _bounded(name, as_number(name, value), value, lowest, highest) if value else default
@@ -63,16 +63,22 @@ def choice(name: str, default: Choice, choices: Sequence[Choice]) -> Choice:
     raise refused(name, value, f"one of {', '.join(choices)}")
 
 
-def redis_url(name: str, default: str) -> str:
-    """Return the URL of a Redis server. Raises ConfigError, without the value: it may contain a password."""
-    value = text(name, default)
+def origin(name: str) -> str:
+    """Return the address that browsers use for the service, such as https://faces.example.org; empty if not set.
+
+    Raises ConfigError.
+    """
+    value = text(name, "").rstrip("/")
     try:
         parts = urlsplit(value)
-        is_url = parts.scheme in ("redis", "rediss") and parts.port != 0
+        is_origin = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_origin = is_origin and value == f"{parts.scheme}://{parts.netloc}" and "@" not in value
     except ValueError:  # the port is no number
-        is_url = False
-    if not is_url:
-        raise ConfigError(f"{name} must be a URL, such as redis://:password@host:6379/0.")
+        is_origin = False
+    if value and not is_origin:
+        raise ConfigError(
+            f"{name} must be scheme and host, such as https://faces.example.org, without a path or a login."
+        )
     return value
 
 
@@ -128,6 +134,5 @@ def refused(name: str, value: str, allowed: str) -> ConfigError:
 def _bounded(name: str, found: Number, value: str, lowest: float, highest: float) -> Number:
     if not lowest <= found <= highest:
         kind = "a whole number" if isinstance(found, int) else "a number"
-        most = "" if highest == math.inf else f" to {highest:g}"
-        raise refused(name, value, f"{kind} from {lowest:g}{most}")
+        raise refused(name, value, f"{kind} from {lowest:g} to {highest:.10g}")
     return found

@@ -1,8 +1,10 @@
 """Every setting, read from the environment once. `docs/operations.md` lists the variables."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import get_args
+from urllib.parse import urlsplit
 
 from django.utils.functional import lazy
 from environ import Env
@@ -10,9 +12,10 @@ from environ import Env
 from tasks.dictionaries import max_request_bytes
 from tasks.logs import LogFormat
 from webapp.config import variables
-from webapp.config.environment import choice, flag, given, names, number, redis_url, text, whole
+from webapp.config.environment import choice, flag, given, names, number, origin, text, whole
+from webapp.config.redis_urls import redis_url, tls_options, without_parameters
 from webapp.operations.ports import LocalPorts
-from webapp.operations.secret_files import kept_secret
+from webapp.operations.private_files import UMASK, kept_secret, private_folder
 from worker.errors import ConfigError
 from worker.vector_search.config import LOG_LEVELS
 
@@ -21,9 +24,10 @@ VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["v
 
 # -- where things are -------------------------------------------------------------------------------------
 
-#: All state of this checkout: database, photos, Redis' and Milvus' files, secrets, packs.
-DATA_DIR = Path(text("FACEQUEUE_DATA_DIR", str(BASE_DIR / "var"))).resolve()
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+#: All state of this checkout: database, photos, Redis' and Milvus' files, secrets, packs. For its owner alone.
+os.umask(UMASK)
+DATA_DIR = private_folder(Path(text("FACEQUEUE_DATA_DIR", str(BASE_DIR / "var"))).resolve())
+DAY_SECONDS = 24 * 3600
 PORTS = LocalPorts(web=whole("PORT", 8000, lowest=1, highest=65535 - 4))  # four more follow
 
 REDIS_URL = redis_url("REDIS_URL", f"redis://127.0.0.1:{PORTS.redis}/0")
@@ -43,9 +47,9 @@ COLLECTION_CONFIG = given(variables.COLLECTION)
 PERFORMANCE_CONFIG = given(variables.PERFORMANCE)
 MONITORING_CONFIG = given(variables.MONITORING)
 #: How often a canary is sent through each queue, in seconds; 0 sends none.
-CANARY_INTERVAL_SECONDS = number("CANARY_INTERVAL", 30.0)
+CANARY_INTERVAL_SECONDS = number("CANARY_INTERVAL", 30.0, highest=DAY_SECONDS)
 #: How often the match recall of live searches is measured, in seconds; 0 never.
-RECALL_INTERVAL_SECONDS = number("RECALL_INTERVAL", 300.0)
+RECALL_INTERVAL_SECONDS = number("RECALL_INTERVAL", 300.0, highest=DAY_SECONDS)
 #: Where a worker serves its metrics; port 0 takes a free one, which the worker's report names.
 METRICS_HOST = text("METRICS_HOST", "127.0.0.1")
 METRICS_PORT = whole("METRICS_PORT", 0, highest=65535)
@@ -56,11 +60,26 @@ METRICS_TOKEN = text("METRICS_TOKEN", "")
 
 SECRET_KEY = text("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret_key", length_bytes=50)
 DEBUG = flag("DEBUG", False)
-ALLOWED_HOSTS = names("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = names("CSRF_TRUSTED_ORIGINS", [])
+#: What browsers call the service; empty: it is used from this machine.
+PUBLIC_URL = origin("PUBLIC_URL")
+_public = urlsplit(PUBLIC_URL)
+ALLOWED_HOSTS = [*names("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"]), *filter(None, [_public.hostname])]
+CSRF_TRUSTED_ORIGINS = [*names("CSRF_TRUSTED_ORIGINS", []), *filter(None, [PUBLIC_URL])]
+# With an https address a proxy ends TLS in front of the web, and says so in a header. Nothing then leaves a browser
+# unencrypted; health checks and Prometheus, which ask the web itself, still may.
+if _public.scheme == "https":
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_SSL_HOST = _public.netloc
+    SECURE_REDIRECT_EXEMPT = ["^health/", "^metrics$"]
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600  # what browsers' preload lists ask for at least
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+# Django knows these three middlewares by its own names only; those of direct_middleware.py do the same.
+SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", "security.W003"]
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "webapp.accounts.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -133,6 +152,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+AUTHENTICATION_BACKENDS = ["webapp.accounts.login.backends.PasswordBackend"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "gallery_list"
 LOGOUT_REDIRECT_URL = "login"
@@ -143,6 +163,7 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "webapp" / "static"]
 MEDIA_ROOT = DATA_DIR / "photos"
+FILE_UPLOAD_PERMISSIONS = 0o600  # Django would make each photo readable by all, whatever the umask
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -158,27 +179,27 @@ X_FRAME_OPTIONS = "DENY"
 # -- search in the web --------------------------------------------------------------------------------------
 
 #: A search nobody has answered after this many seconds has expired.
-SEARCH_TIMEOUT_SECONDS = number("SEARCH_TIMEOUT_SECONDS", 30.0, lowest=1)
+SEARCH_TIMEOUT_SECONDS = number("SEARCH_TIMEOUT_SECONDS", 30.0, lowest=1, highest=3600)
 #: The longest `?wait=` that a request may ask for.
-SEARCH_MAX_WAIT_SECONDS = number("SEARCH_MAX_WAIT_SECONDS", 30.0)
+SEARCH_MAX_WAIT_SECONDS = number("SEARCH_MAX_WAIT_SECONDS", 30.0, highest=3600)
 #: A search is refused (`busy`) while this many wait for a worker.
-SEARCH_QUEUE_BOUND = whole("SEARCH_QUEUE_BOUND", 64, lowest=1)
+SEARCH_QUEUE_BOUND = whole("SEARCH_QUEUE_BOUND", 64, lowest=1, highest=100_000)
 #: How many photos one index message carries.
-INDEX_CHUNK_SIZE = whole("INDEX_CHUNK_SIZE", 8, lowest=1)
+INDEX_CHUNK_SIZE = whole("INDEX_CHUNK_SIZE", 8, lowest=1, highest=1000)
 #: How many index messages wait in Redis at most, except for jobs' first ones; further photos wait in the database.
-INDEX_QUEUE_BOUND = whole("INDEX_QUEUE_BOUND", 8, lowest=1)
+INDEX_QUEUE_BOUND = whole("INDEX_QUEUE_BOUND", 8, lowest=1, highest=100_000)
 #: A photo that is still pending this many seconds after it has left the index queue is sent again.
-INDEX_LEASE_SECONDS = number("INDEX_LEASE_SECONDS", 120.0, lowest=1)
+INDEX_LEASE_SECONDS = number("INDEX_LEASE_SECONDS", 120.0, lowest=1, highest=DAY_SECONDS)
 #: A photo that was sent this often without an outcome has failed.
-INDEX_MAX_ATTEMPTS = whole("INDEX_MAX_ATTEMPTS", 10, lowest=1)
+INDEX_MAX_ATTEMPTS = whole("INDEX_MAX_ATTEMPTS", 10, lowest=1, highest=1000)
 
 #: How many photos, bytes of photos and galleries a user may have; 0: any number. The admin has exceptions for users.
-QUOTA_PHOTOS = whole("QUOTA_PHOTOS", 0)
-QUOTA_BYTES = whole("QUOTA_BYTES", 0)
-QUOTA_GALLERIES = whole("QUOTA_GALLERIES", 0)
+QUOTA_PHOTOS = whole("QUOTA_PHOTOS", 0, highest=2**60)
+QUOTA_BYTES = whole("QUOTA_BYTES", 0, highest=2**60)
+QUOTA_GALLERIES = whole("QUOTA_GALLERIES", 0, highest=2**60)
 
 #: Jobs that ended more than this many days ago are forgotten; their photos stay.
-JOB_RETENTION_DAYS = number("JOB_RETENTION_DAYS", 90.0)
+JOB_RETENTION_DAYS = number("JOB_RETENTION_DAYS", 90.0, highest=36_500)
 
 # -- generations -------------------------------------------------------------------------------------------
 
@@ -194,10 +215,10 @@ AGREEMENT_MIN = number("AGREEMENT_MIN", 0.5, highest=1)
 
 #: A message that a dead worker held is delivered again after this long. The same for every role: the
 #: shortest value of any consumer would win. Every task must end well within it.
-VISIBILITY_TIMEOUT_SECONDS = whole("VISIBILITY_TIMEOUT_SECONDS", 600, lowest=1)
+VISIBILITY_TIMEOUT_SECONDS = whole("VISIBILITY_TIMEOUT_SECONDS", 600, lowest=1, highest=DAY_SECONDS)
 
-CELERY_BROKER_URL = REDIS_URL
-CELERY_RESULT_BACKEND = REDIS_URL
+CELERY_BROKER_URL = CELERY_RESULT_BACKEND = without_parameters(REDIS_URL)
+CELERY_BROKER_USE_SSL = CELERY_REDIS_BACKEND_USE_SSL = tls_options(REDIS_URL)
 CELERY_ACCEPT_CONTENT = ["json"]  # never pickle: a message must not be able to run code
 CELERY_RESULT_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = TIME_ZONE
@@ -226,10 +247,10 @@ CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 1.0
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # with late acks a worker reserves only what it runs
 CELERY_WORKER_SEND_TASK_EVENTS = True  # Flower shows what the workers do
 CELERY_WORKER_POOL_START_METHOD = "spawn"  # Django, gRPC and onnxruntime do not survive a fork
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = number("WORKER_SOFT_SHUTDOWN_SECONDS", 20.0)
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = number("WORKER_SOFT_SHUTDOWN_SECONDS", 20.0, highest=3600)
 #: A worker that uses more, its children included, finishes what it runs and ends, to be started again; 0: no limit.
 #: None: one with a model may grow by what follows from FACE_CONFIG (tasks/worker/memory.py), others have no limit.
-WORKER_MAX_MEMORY_MB = whole("WORKER_MAX_MEMORY_MB", 0) if text("WORKER_MAX_MEMORY_MB", "") else None
+WORKER_MAX_MEMORY_MB = whole("WORKER_MAX_MEMORY_MB", 0, highest=2**30) if text("WORKER_MAX_MEMORY_MB", "") else None
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True
 CELERY_BEAT_SCHEDULER = "tasks.beat.scheduler:BoundedScheduler"  # sends nothing to a queue that nobody consumes
 CELERY_BEAT_ENABLE_REMOTE_CONTROL = True  # `manage.py doctor` asks beat whether its clock still ticks

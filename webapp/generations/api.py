@@ -1,10 +1,13 @@
-"""The API of generations, for staff; for anybody else it does not exist."""
+"""The API of generations, for staff; for anybody else it does not exist. Changes need Django's permissions."""
+
+from typing import Final
 
 from django.http import HttpRequest
 from ninja import Router, Status
 
 from webapp.accounts.staff import StaffAuth, actor_of
 from webapp.generations import overview, services
+from webapp.generations.models import CHANGE, DROP, START
 from webapp.generations.schemas import (
     CheckIn,
     DropOut,
@@ -18,10 +21,15 @@ from webapp.generations.schemas import (
     generation_out,
 )
 from webapp.generations.searched import trials
+from webapp.http.numbers import RowNumber
 from webapp.http.schemas import ErrorOut
 from webapp.indexing import consistency
 
 router = Router(auth=StaffAuth(), tags=["generations"])
+may_start, may_change, may_drop = StaffAuth(START), StaffAuth(CHANGE), StaffAuth(DROP)
+
+#: Why a change may be refused.
+REFUSED: Final = (400, 403, 404, 409)
 
 
 @router.get("/generations", response=list[GenerationOut])
@@ -30,21 +38,21 @@ def list_generations(request: HttpRequest) -> list[GenerationOut]:
     return [generation_out(each) for each in overview.overviews()]
 
 
-@router.post("/generations", response={201: GenerationOut, (400, 409): ErrorOut})
+@router.post("/generations", response={201: GenerationOut, REFUSED: ErrorOut}, auth=may_start)
 def start_generation(request: HttpRequest, data: StartIn) -> Status[GenerationOut]:
     """Start building a generation beside the active one."""
     generation = services.generation_start(actor=actor_of(request), **data.model_dump())
     return Status(201, _shown(generation.pk))
 
 
-@router.post("/generations/rollback", response={200: GenerationOut, (400, 409): ErrorOut})
+@router.post("/generations/rollback", response={200: GenerationOut, REFUSED: ErrorOut}, auth=may_change)
 def roll_back(request: HttpRequest, data: SwitchIn) -> GenerationOut:
     """Return to the previously active generation."""
     return _shown(services.generation_rollback(actor=actor_of(request), override=data.override).pk)
 
 
 @router.get("/generations/{int:number}", response={200: GenerationDetailOut, 404: ErrorOut})
-def show_generation(request: HttpRequest, number: int) -> GenerationDetailOut:
+def show_generation(request: HttpRequest, number: RowNumber) -> GenerationDetailOut:
     """Show one: its progress, gates, and the answers that change with it."""
     generation = overview.generation_numbered(number)
     compared, changes = overview.changes(generation, request.user)
@@ -52,28 +60,30 @@ def show_generation(request: HttpRequest, number: int) -> GenerationDetailOut:
     return GenerationDetailOut(**shown, compared=compared, changes=[_change_out(change) for change in changes])
 
 
-@router.post("/generations/{int:number}/pause", response={200: GenerationOut, 404: ErrorOut})
-def pause_generation(request: HttpRequest, number: int) -> GenerationOut:
+@router.post("/generations/{int:number}/pause", response={200: GenerationOut, REFUSED: ErrorOut}, auth=may_change)
+def pause_generation(request: HttpRequest, number: RowNumber) -> GenerationOut:
     """Send it no more photos. Those already sent are still indexed."""
     return _paused(request, number, is_paused=True)
 
 
-@router.post("/generations/{int:number}/resume", response={200: GenerationOut, 404: ErrorOut})
-def resume_generation(request: HttpRequest, number: int) -> GenerationOut:
+@router.post("/generations/{int:number}/resume", response={200: GenerationOut, REFUSED: ErrorOut}, auth=may_change)
+def resume_generation(request: HttpRequest, number: RowNumber) -> GenerationOut:
     """Resume sending photos to it."""
     return _paused(request, number, is_paused=False)
 
 
-@router.post("/generations/{int:number}/rate", response={200: GenerationOut, 404: ErrorOut})
-def set_rate(request: HttpRequest, number: int, data: RateIn) -> GenerationOut:
+@router.post("/generations/{int:number}/rate", response={200: GenerationOut, REFUSED: ErrorOut}, auth=may_change)
+def set_rate(request: HttpRequest, number: RowNumber, data: RateIn) -> GenerationOut:
     """Limit the photos per second; without a limit, as fast as searches allow."""
     generation = overview.generation_numbered(number)
     services.rate_set(generation=generation, actor=actor_of(request), rate_limit=data.rate_limit)
     return _shown(number)
 
 
-@router.post("/generations/{int:number}/search-params", response={202: GenerationOut, (400, 404, 409): ErrorOut})
-def set_search_params(request: HttpRequest, number: int, data: SearchParamsIn) -> Status[GenerationOut]:
+@router.post(
+    "/generations/{int:number}/search-params", response={202: GenerationOut, REFUSED: ErrorOut}, auth=may_change
+)
+def set_search_params(request: HttpRequest, number: RowNumber, data: SearchParamsIn) -> Status[GenerationOut]:
     """Search it with other parameters. A change that finds fewer matches is undone, and `trial` says so."""
     generation = overview.generation_numbered(number)
     trials.search_params_set(
@@ -85,24 +95,24 @@ def set_search_params(request: HttpRequest, number: int, data: SearchParamsIn) -
     return Status(202, _shown(number))
 
 
-@router.post("/generations/{int:number}/activate", response={200: GenerationOut, (400, 404, 409): ErrorOut})
-def activate_generation(request: HttpRequest, number: int, data: SwitchIn) -> GenerationOut:
+@router.post("/generations/{int:number}/activate", response={200: GenerationOut, REFUSED: ErrorOut}, auth=may_change)
+def activate_generation(request: HttpRequest, number: RowNumber, data: SwitchIn) -> GenerationOut:
     """Search it from now on. A closed gate prevents that, unless it is overridden by name."""
     generation = overview.generation_numbered(number)
     services.generation_activate(generation=generation, actor=actor_of(request), override=data.override)
     return _shown(number)
 
 
-@router.post("/generations/{int:number}/check", response={202: GenerationOut, (404, 409): ErrorOut})
-def check_generation(request: HttpRequest, number: int, data: CheckIn) -> Status[GenerationOut]:
+@router.post("/generations/{int:number}/check", response={202: GenerationOut, REFUSED: ErrorOut}, auth=may_change)
+def check_generation(request: HttpRequest, number: RowNumber, data: CheckIn) -> Status[GenerationOut]:
     """Compare its collection with the database, and repair the differences if requested."""
     generation = overview.generation_numbered(number)
     consistency.check_start(generation=generation, actor=actor_of(request), is_repair=data.is_repair)
     return Status(202, _shown(number))
 
 
-@router.delete("/generations/{int:number}", response={202: DropOut, (404, 409): ErrorOut})
-def drop_generation(request: HttpRequest, number: int) -> Status[DropOut]:
+@router.delete("/generations/{int:number}", response={202: DropOut, REFUSED: ErrorOut}, auth=may_drop)
+def drop_generation(request: HttpRequest, number: RowNumber) -> Status[DropOut]:
     """Drop a generation and its collection. The active one cannot be dropped."""
     generation = overview.generation_numbered(number)
     warning = services.generation_drop(generation=generation, actor=actor_of(request))

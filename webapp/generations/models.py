@@ -1,7 +1,7 @@
 """Generations, the entries of photos in them, and their consistency checks."""
 
 import uuid
-from typing import Any
+from typing import Any, Final
 
 from django.db import models
 from django.db.models import Q
@@ -9,6 +9,15 @@ from django.db.models import Q
 from tasks import clock
 from tasks.messages.base import IndexSettings, Target
 from webapp.gallery.attempts import Attempted
+
+# Django's permissions: what they allow. Every member of the staff may look at generations.
+
+#: Build one beside the active one.
+START: Final = "generations.add_generation"
+#: Pause, fill faster or slower, search with other parameters, check, activate, roll back.
+CHANGE: Final = "generations.change_generation"
+#: Drop one with its collection.
+DROP: Final = "generations.delete_generation"
 
 
 class Generation(models.Model):

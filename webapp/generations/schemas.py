@@ -8,6 +8,7 @@ from ninja import Field, Schema
 from tasks.messages.base import IndexSettings
 from webapp.generations.models import Generation
 from webapp.generations.overview import Change, Overview, Portrait
+from webapp.http.numbers import IndexParameters, PhotosPerSecond
 
 
 class GenerationCountsOut(Schema):
@@ -72,7 +73,7 @@ class TrialOut(Schema):
 class SearchParamsIn(Schema):
     """What searches of a live generation use from now on; empty: the defaults of its index."""
 
-    search_params: dict[str, int]
+    search_params: IndexParameters
     #: Keep them even when they find fewer matches than the present ones.
     confirm: bool = False
 
@@ -143,13 +144,13 @@ class StartIn(Schema):
     pack: str = Field(default="", max_length=100)
     index_type: str = Field(default="", max_length=20)
     metric_type: str = Field(default="", max_length=20)
-    index_params: dict[str, int] = Field(default_factory=dict)
-    search_params: dict[str, int] = Field(default_factory=dict)
-    rate_limit: float | None = Field(default=None, gt=0)
+    index_params: IndexParameters = Field(default_factory=dict)
+    search_params: IndexParameters = Field(default_factory=dict)
+    rate_limit: PhotosPerSecond | None = None
 
 
 class RateIn(Schema):
-    rate_limit: float | None = Field(default=None, gt=0)
+    rate_limit: PhotosPerSecond | None = None
 
 
 class SwitchIn(Schema):

@@ -22,6 +22,7 @@ from webapp.generations.entries import entries_forget, photos_follow
 from webapp.generations.models import LIVE_STATES, Entry, Generation
 from webapp.http import problems
 from webapp.http.problems import Problem, not_found
+from worker.config import PACK_NAME_RULE, is_pack_name
 from worker.errors import ConfigError
 
 State = Generation.State
@@ -43,8 +44,10 @@ def generation_start(
     """Start a generation beside the active one, with another pack, another index or the same ones.
 
     Without a pack it has the active one's, and embeddings are copied; otherwise the pack's workers index the photos.
-    Raises Problem when another one is being built already, or there is no such index.
+    Raises Problem when another one is being built already, there is no such index, or no pack can have that name.
     """
+    if pack and not is_pack_name(pack):
+        raise Problem("bad_pack", f"A pack's name must be {PACK_NAME_RULE}.", status=400)
     active = selectors.active_generation()
     generation = Generation(
         pack=pack or active.pack,

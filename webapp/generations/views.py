@@ -9,12 +9,13 @@ from django.views.decorators.http import require_GET, require_POST
 from ninja import Field, Schema
 from pydantic import Json, ValidationError
 
-from webapp.accounts.staff import actor_of, staff_only
+from webapp.accounts.staff import actor_of, staff_only, staff_with
 from webapp.generations import overview, services
 from webapp.generations.gates import GATES, ROLLBACK_GATES
-from webapp.generations.models import Generation, Trial
+from webapp.generations.models import CHANGE, DROP, START, Generation, Trial
 from webapp.generations.schemas import RateIn, SearchParamsIn, StartIn
 from webapp.generations.searched import trials
+from webapp.http.numbers import IndexParameters, rule
 from webapp.http.polling import STOP_POLLING
 from webapp.http.problems import Problem
 from worker.vector_search.milvus.indexes import INDEXES
@@ -29,14 +30,14 @@ Form = TypeVar("Form", bound=Schema)
 class StartForm(StartIn):
     """StartIn as a form sends it: parameters are JSON in a field."""
 
-    index_params: Json[dict[str, int]] = Field(default_factory=dict)
-    search_params: Json[dict[str, int]] = Field(default_factory=dict)
+    index_params: Json[IndexParameters] = Field(default_factory=dict)
+    search_params: Json[IndexParameters] = Field(default_factory=dict)
 
 
 class SearchParamsForm(SearchParamsIn):
     """SearchParamsIn as a form sends it."""
 
-    search_params: Json[dict[str, int]] = Field(default_factory=dict)
+    search_params: Json[IndexParameters] = Field(default_factory=dict)
 
 
 @staff_only
@@ -100,7 +101,7 @@ def _is_unproven(generation: Generation) -> bool:
 # -- what operators do ------------------------------------------------------------------------------------
 
 
-@staff_only
+@staff_with(START)
 @require_POST
 def generation_start(request: HttpRequest) -> HttpResponse:
     try:
@@ -113,7 +114,7 @@ def generation_start(request: HttpRequest) -> HttpResponse:
     return redirect("generation_detail", generation.pk)
 
 
-@staff_only
+@staff_with(CHANGE)
 @require_POST
 def generation_pause(request: HttpRequest, number: int) -> HttpResponse:
     """Pause, or resume if `is_paused` is empty."""
@@ -123,7 +124,7 @@ def generation_pause(request: HttpRequest, number: int) -> HttpResponse:
     return redirect("generation_detail", number)
 
 
-@staff_only
+@staff_with(CHANGE)
 @require_POST
 def generation_rate(request: HttpRequest, number: int) -> HttpResponse:
     generation = overview.generation_numbered(number)
@@ -135,7 +136,7 @@ def generation_rate(request: HttpRequest, number: int) -> HttpResponse:
     return redirect("generation_detail", number)
 
 
-@staff_only
+@staff_with(CHANGE)
 @require_POST
 def generation_search_params(request: HttpRequest, number: int) -> HttpResponse:
     generation = overview.generation_numbered(number)
@@ -152,7 +153,7 @@ def generation_search_params(request: HttpRequest, number: int) -> HttpResponse:
     return redirect("generation_detail", number)
 
 
-@staff_only
+@staff_with(CHANGE)
 @require_POST
 def generation_activate(request: HttpRequest, number: int) -> HttpResponse:
     generation = overview.generation_numbered(number)
@@ -165,7 +166,7 @@ def generation_activate(request: HttpRequest, number: int) -> HttpResponse:
     return redirect("generation_detail", number)
 
 
-@staff_only
+@staff_with(CHANGE)
 @require_POST
 def generation_rollback(request: HttpRequest) -> HttpResponse:
     override = request.POST.getlist("override")
@@ -177,7 +178,7 @@ def generation_rollback(request: HttpRequest) -> HttpResponse:
     return redirect("generation_list")
 
 
-@staff_only
+@staff_with(DROP)
 @require_POST
 def generation_drop(request: HttpRequest, number: int) -> HttpResponse:
     generation = overview.generation_numbered(number)
@@ -197,5 +198,5 @@ def _form(request: HttpRequest, form: type[Form]) -> Form:
     try:
         return form.model_validate({name: value for name, value in request.POST.items() if value})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise Problem("invalid_request", f"{first['loc'][-1]}: {first['msg']}.", status=400) from None
+        name = error.errors()[0]["loc"][-1]
+        raise Problem("invalid_request", f"{name}: {rule(error)}.", status=400) from None

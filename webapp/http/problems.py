@@ -17,15 +17,21 @@ class Problem(Exception):
     Its code may be that of an error class, which then gives the status and says whether asking again soon may help.
     """
 
-    def __init__(self, code: str, message: str, *, status: int | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, status: int | None = None, retry_after_seconds: int | None = None
+    ) -> None:
+        """`retry_after_seconds`: when asking again helps, where that is known."""
         super().__init__(message)
         self.code = code
         self.message = message
         self.status = status if status is not None else error_class(code).status
+        self._retry_after_seconds = retry_after_seconds
 
     @property
     def retry_after_seconds(self) -> int | None:
         """None when asking again does not help."""
+        if self._retry_after_seconds is not None:
+            return self._retry_after_seconds
         if not error_class(self.code).retryable:
             return None
         return random.randint(*RETRY_AFTER_SECONDS)  # noqa: S311 - no secret

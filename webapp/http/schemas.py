@@ -1,10 +1,10 @@
 """Schemas shared by several APIs."""
 
-from typing import Annotated
+from ninja import Schema
 
-from ninja import Query, Schema
+from webapp.http.numbers import PageNumber
 
-Page = Annotated[int, Query(ge=1)]
+Page = PageNumber
 
 
 class ErrorOut(Schema):

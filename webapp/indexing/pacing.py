@@ -11,6 +11,7 @@ baseline on average, and at most at 1.44 times. It had 1 to 10 searches a second
 a seventh with other work on the machine; re-indexing made each search 1.3 to 3 times as long.
 """
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -44,7 +45,7 @@ def photos_allowed(
     generation: Generation, reports: Sequence[WorkerReport], now: datetime, *, first_rate: float = FIRST_RATE
 ) -> int:
     """Return how many photos may be sent to the generation now."""
-    rate = generation.rate_limit
+    rate = _usable(generation.rate_limit)
     if rate is None:
         latency_ms = search_p95_ms(reports)
         if latency_ms is None:
@@ -62,9 +63,16 @@ def search_p95_ms(reports: Sequence[WorkerReport]) -> float | None:
     return max((each.search_latency.p95_ms for each in reports if each.search_latency), default=None)
 
 
+def _usable(rate: float | None) -> float | None:
+    """Return a stored rate as one to reckon with: whatever was stored once, it must not end the tick."""
+    if rate is None or math.isnan(rate):
+        return None
+    return min(max(rate, 0.0), UNLIMITED)
+
+
 def _chosen(generation: Generation, latency_ms: float, now: datetime, first_rate: float) -> float:
     """Return the rate in photos per second at which searches keep their latency; store it."""
-    rate = generation.chosen_rate or first_rate
+    rate = _usable(generation.chosen_rate) or first_rate
     if generation.baseline_at is None or now - generation.baseline_at > timedelta(seconds=BASELINE_SECONDS):
         if generation.fed_at is not None and now - generation.fed_at < timedelta(seconds=SEEN_SECONDS):
             return 0.0  # measure the baseline first
@@ -76,6 +84,7 @@ def _chosen(generation: Generation, latency_ms: float, now: datetime, first_rate
         least = LEAST_SHARE * first_rate
         if rate < least:  # searches stay slow however little is sent, so the cause may be something else
             rate, generation.baseline_at = least, None
+        rate = min(rate, UNLIMITED)
         generation.chosen_rate, generation.paced_at = rate, now
         generation.save(update_fields=["baseline_at", "chosen_rate", "paced_at"])
     return rate

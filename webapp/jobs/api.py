@@ -1,14 +1,13 @@
 """The API of jobs."""
 
-from typing import Annotated
 from uuid import UUID
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Router, Status
 from ninja.security import django_auth
 
-from webapp.http.schemas import ErrorOut
+from webapp.http.schemas import ErrorOut, Page
 from webapp.indexing import retrying
 from webapp.jobs import selectors, services
 from webapp.jobs.models import Job
@@ -19,8 +18,6 @@ PAGE_SIZE = 100
 
 # Session authentication in its synchronous form: each operation runs in a thread from start to end.
 router = Router(auth=django_auth, tags=["jobs"])
-
-Page = Annotated[int, Query(ge=1)]
 
 
 @router.get("/jobs", response=JobPage)

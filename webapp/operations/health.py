@@ -28,6 +28,7 @@ from tasks.web.search_client import search_client
 from tasks.work_queue import work_queue
 from webapp.generations.searched.findings import generation_findings
 from webapp.generations.selectors import live_targets
+from webapp.operations.private_files import is_private
 from worker.errors import FaceQueueError
 
 #: The finding that says whether the database answers.
@@ -81,6 +82,7 @@ def thorough_findings(report: HealthReport) -> Iterator[Finding]:
     yield own_clock()
     yield _migrations()
     yield _storage()
+    yield _data_directory()
     yield _beat()
 
 
@@ -200,6 +202,13 @@ def _storage() -> Finding:
         remedy = "Give the service the right to write there, or free some space."
         return Finding(name="storage", ok=False, detail=f"{kind}: {error.strerror or error}", remedy=remedy)
     return Finding(name="storage", ok=True, detail=kind)
+
+
+def _data_directory() -> Finding:
+    is_closed = is_private(settings.DATA_DIR)
+    remedy = "" if is_closed else f"Others can read photos and session keys: run `chmod 700 {settings.DATA_DIR}`."
+    detail = "its owner's alone" if is_closed else "open to other users of this machine"
+    return Finding(name="data directory", ok=is_closed, detail=detail, remedy=remedy)
 
 
 def _beat() -> Finding:

@@ -13,7 +13,8 @@ from honcho.environ import parse_procfile
 from tasks.dictionaries import face_config, milvus_is_local, pack_name
 from tasks.roles import PACK_ROLES, ROLES
 from webapp.operations.ports import LocalPorts
-from webapp.operations.secret_files import kept_secret
+from webapp.operations.private_files import kept_secret, private_folder
+from worker.config import PACK_NAME_RULE, is_pack_name
 from worker.recognition.packs.inventory import pack_entry
 
 #: The variable that says where each Redis server is.
@@ -61,7 +62,7 @@ def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
     Creates the folders that they need under `data_dir`.
     """
     for folder in ("redis", "milvus", "photos", "packs"):
-        (data_dir / folder).mkdir(parents=True, exist_ok=True)
+        private_folder(data_dir / folder)
     here = Path(sys.executable).parent  # the programs of the virtual environment first, activated or not
     defaults = {
         "WEB_HOST": "127.0.0.1",
@@ -116,6 +117,8 @@ def missing_pack(pack: str) -> str:
     Of a converted pack every byte is compared with its manifest; of any other only names and sizes, as far as they are
     published: whether those files are the right ones, a worker says when it has read them.
     """
+    if not is_pack_name(Path(pack).name):
+        return f"{Path(pack).name!r} cannot be a pack: its name must be {PACK_NAME_RULE}."
     packs_dir = face_config().packs_dir
     entry = pack_entry(packs_dir, pack, pack)
     if entry is None or (entry.known is None and not entry.is_here):

@@ -10,6 +10,7 @@ from ninja.files import UploadedFile
 
 from tasks.messages.search import SearchedFaces
 from webapp.accounts.authentication import SessionAuth
+from webapp.http.numbers import MatchCount, Seconds, Similarity
 from webapp.http.schemas import ErrorOut
 from webapp.search.schemas import AnswerOut, TicketOut
 from webapp.search.selectors import SearchAnswer
@@ -19,11 +20,12 @@ from webapp.search.uploads import query_image, use_memory
 
 router = Router(tags=["searches"])
 
-Wait = Annotated[float, Query(ge=0, description="Seconds to hold the request while there is no answer yet.")]
-Limit = Annotated[int, Query(ge=1, le=1000, description="Most matches per face.")]
-Similarity = Annotated[
-    float | None,
-    Query(ge=-1, le=1, description="Lowest similarity, on the active pack's scale; by default the pack's threshold."),
+# The defaults are said twice: beside bounds, ninja would lose those of the signature.
+Wait = Annotated[Seconds, Query(0, description="Seconds to hold the request while there is no answer yet.")]
+Limit = Annotated[MatchCount, Query(10, description="Most matches per face.")]
+MinSimilarity = Annotated[
+    Similarity | None,
+    Query(None, description="Lowest similarity, on the active pack's scale; by default the pack's threshold."),
 ]
 #: Each id makes the ticket, which is part of a URL, some 40 characters longer.
 GALLERIES_NAMED = 100
@@ -56,7 +58,7 @@ async def start_search(
     gallery_id: Galleries = [],  # noqa: B006 - ninja copies it
     wait: Wait = 0,
     limit: Limit = 10,
-    min_similarity: Similarity = None,
+    min_similarity: MinSimilarity = None,
     faces: SearchedFaces = "all",
 ) -> Status[Any]:
     """Search several galleries, or all that you may see, for every face of an image, or for its largest.
@@ -84,7 +86,7 @@ async def start_gallery_search(
     image: File[UploadedFile],
     wait: Wait = 0,
     limit: Limit = 10,
-    min_similarity: Similarity = None,
+    min_similarity: MinSimilarity = None,
     faces: SearchedFaces = "all",
 ) -> Status[Any]:
     """Search one gallery. Otherwise like `POST /searches`."""

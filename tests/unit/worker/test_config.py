@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from worker.config import FaceConfig, ImageLimits
+from worker.config import FaceConfig, ImageLimits, is_pack_name
 from worker.errors import ConfigError
+from worker.recognition.packs.catalogue import KNOWN_PACKS
 
 SETTINGS: dict[str, object] = {
     "PACK": "dlib",
@@ -88,6 +89,7 @@ def test_an_unknown_key_is_refused_by_name() -> None:
         ("PACK", ""),
         ("PACKS_DIR", ""),
         ("PACKS_DIR", 7),
+        *(("PACK", name) for name in ("größe", "a,b", "a b", "/packs/a;b", "-x", "..", "x" * 101, "e\u0301", "a\n")),
         ("PROVIDERS", []),
         ("PROVIDERS", "CPUExecutionProvider"),
         ("PROVIDERS", [""]),
@@ -129,6 +131,15 @@ def test_a_bad_value_is_refused_with_what_is_allowed(key: str, value: object) ->
         FaceConfig.from_settings({**SETTINGS, key: value})
 
     assert str(caught.value).startswith(f"FACE_CONFIG {key} is {value!r}; it must be ")
+
+
+@pytest.mark.parametrize("pack", ["dlib", "buffalo_l", "a.b-D9", "x" * 100, "/a folder, größe/mine", "/packs/mine/"])
+def test_only_the_name_of_a_pack_is_limited_and_not_the_path_before_it(pack: str) -> None:
+    assert FaceConfig.from_settings({**SETTINGS, "PACK": pack}).pack == pack
+
+
+def test_every_pack_that_can_be_fetched_has_a_name_that_it_may_have() -> None:
+    assert all(is_pack_name(pack.name) for pack in KNOWN_PACKS)
 
 
 def test_a_key_without_a_default_must_be_given() -> None:

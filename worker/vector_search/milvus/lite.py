@@ -234,7 +234,7 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m worker.vector_search.milvus.lite", description="A guarded Milvus Lite server for one machine."
     )
     parser.add_argument("--data-dir", required=True, help="the folder for the collections")
-    parser.add_argument("--port", required=True, type=int, help="the port to listen on")
+    parser.add_argument("--port", required=True, type=_port, help="the port to listen on")
     parser.add_argument("--host", default="127.0.0.1", help="keep it local: the server has no password")
     options = parser.parse_args(arguments)
     stop = threading.Event()
@@ -250,6 +250,12 @@ def main(arguments: list[str] | None = None) -> None:
     while not stop.wait(SIGNAL_STEP_SECONDS):
         pass
     _end(milvus)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 2**16:
+        raise argparse.ArgumentTypeError("must be a whole number from 1 to 65535")
+    return int(text)
 
 
 def _end(milvus: EmbeddedMilvus) -> None:

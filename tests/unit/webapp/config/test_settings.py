@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from tasks import dictionaries
 from tests.packs import PACKS_DIR
+from webapp.config import redis_urls
 from worker.config import FaceConfig
 from worker.vector_search.config import CollectionConfig, MilvusConfig, MonitoringConfig, PerformanceConfig
 
@@ -147,6 +149,33 @@ def test_a_url_that_cannot_be_read_is_refused_without_its_password(variable: str
     assert done.returncode != 0
     assert f"ConfigError: {variable} must be a URL, such as" in done.stderr
     assert "geheim" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        pytest.param("redis://h/0?ssl_cert_reqs=none", "must begin with rediss://", id="no TLS"),
+        pytest.param("rediss://h/0?ssl_cert_reqs=maybe", "one of required, optional, none", id="no such demand"),
+        pytest.param("rediss://h/0?ssl_ca_certs=/no/ca.pem", "ssl_ca_certs must be the path of a file", id="no file"),
+        pytest.param(f"rediss://h/0?ssl_keyfile={__file__}", "must be given together", id="a key alone"),
+        pytest.param("rediss://h/0?ssl_check_hostname=1", "must be true or false", id="a number for a flag"),
+        pytest.param("rediss://:geheim@h/0?ssl_ca_cert=x", "a parameter 'ssl_ca_cert'", id="a misspelt parameter"),
+        pytest.param("rediss://:geheim@h/0?ssl_ca_certs", "must be a URL, such as", id="no parameters"),
+    ],
+)
+def test_parameters_of_tls_are_checked_when_the_service_starts(value: str, sentence: str) -> None:
+    done = read(REDIS_URL=value)
+
+    assert done.returncode != 0
+    assert sentence in done.stderr
+    assert "geheim" not in done.stderr
+
+
+def test_certificates_are_checked_unless_an_address_says_otherwise() -> None:
+    plain, tls = redis_urls.redis_url("NOT_SET", "redis://h/0"), redis_urls.redis_url("NOT_SET", "rediss://:x@h:1/2")
+    assert (plain, redis_urls.tls_options(plain)) == ("redis://h/0", None)
+    assert redis_urls.without_parameters(tls) == "rediss://:x@h:1/2"
+    assert redis_urls.tls_options(tls) == {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
 
 
 def test_what_follows_from_a_dictionary_follows_a_sites_own(settings: Any) -> None:

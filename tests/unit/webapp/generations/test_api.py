@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
@@ -13,24 +13,33 @@ from tasks.health.reports import WorkerReport
 from tasks.web.memory import MemorySearchClient
 from tests.unit.webapp.conftest import add_indexed_photo, report_of
 from webapp.accounts.models import AuditEntry
+from webapp.config.api import api
 from webapp.gallery.models import Face, Gallery
 from webapp.generations import overview
 from webapp.generations.gates import GATES
-from webapp.generations.models import Entry, Generation, Trial
+from webapp.generations.models import CHANGE, DROP, START, Entry, Generation, Trial
 from webapp.generations.selectors import active_generation
+from webapp.generations.urls import urlpatterns
 from webapp.people import services
 
 State = Generation.State
 
 
-@pytest.fixture
-def staff(user: User) -> Client:
-    """Ada, who runs the service."""
+def staff_with(user: User, *permissions: str) -> Client:
+    """The user as one of the staff with these permissions."""
     user.is_staff = True
     user.save()
+    names = [permission.partition(".")[2] for permission in permissions]
+    user.user_permissions.set(Permission.objects.filter(content_type__app_label="generations", codename__in=names))
     client = Client()
     client.force_login(user)
     return client
+
+
+@pytest.fixture
+def staff(user: User) -> Client:
+    """Ada, who runs the service."""
+    return staff_with(user, START, CHANGE, DROP)
 
 
 def another(state: str = State.BUILDING, **fields: Any) -> Generation:
@@ -104,6 +113,79 @@ def test_for_others_there_is_no_such_page(user: User, reports: list[WorkerReport
         (State.BUILDING, False, False)
     ]
     assert not AuditEntry.objects.exists()
+
+
+#: By what changes a generation, in the API and on the pages: the permission that it needs.
+CHANGES = {
+    ("post", "/api/v1/generations"): START,
+    ("post", "/api/v1/generations/rollback"): CHANGE,
+    **{
+        ("post", "/api/v1/generations/{number}/" + action): CHANGE
+        for action in ("pause", "resume", "rate", "search-params", "activate", "check")
+    },
+    ("delete", "/api/v1/generations/{number}"): DROP,
+    ("post", "/generations/start/"): START,
+    ("post", "/generations/rollback/"): CHANGE,
+    **{
+        ("post", "/generations/{number}/" + action + "/"): CHANGE
+        for action in ("pause", "rate", "search-params", "activate")
+    },
+    ("post", "/generations/{number}/drop/"): DROP,
+}
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+def test_a_change_needs_its_permission_and_not_only_to_be_staff(user: User, method: str, path: str) -> None:
+    generation = another()
+    needed = CHANGES[method, path]
+    client = staff_with(user, *{START, CHANGE, DROP} - {needed}, "generations.view_generation")
+    address = path.format(number=generation.pk)
+    answer = getattr(client, method)(address, {"search_params": {}}, content_type="application/json")
+    assert answer.status_code == 403
+    assert needed in text(answer)
+    assert not AuditEntry.objects.exists()
+
+    client = staff_with(user, needed)
+    assert getattr(client, method)(address, {"search_params": {}}, content_type="application/json").status_code != 403
+
+
+def test_every_change_of_a_generation_is_tried_above() -> None:
+    document: Any = api.get_openapi_schema(path_prefix="/api/v1/")
+    in_the_api = {
+        (method, path)
+        for path, operations in document["paths"].items()
+        for method in operations
+        if path.startswith("/api/v1/generations") and method != "get"
+    }
+    on_pages = {
+        ("post", "/" + str(each.pattern).replace("<int:number>", "{number}"))
+        for each in urlpatterns
+        if each.name not in ("generation_list", "generation_detail", "generation_progress")
+    }
+    assert in_the_api | on_pages == set(CHANGES)
+
+
+@pytest.mark.parametrize(
+    ("permission", "shown", "hidden"),
+    [
+        ("", [], ["/pause/", "/rate/", "/activate/", "/search-params/", "/drop/"]),
+        (CHANGE, ["/pause/", "/rate/", "/activate/", "/search-params/"], ["/drop/"]),
+        (DROP, ["/drop/"], ["/pause/", "/rate/", "/activate/", "/search-params/"]),
+    ],
+)
+def test_a_page_shows_only_the_forms_that_its_reader_may_send(
+    user: User, permission: str, shown: list[str], hidden: list[str]
+) -> None:
+    page = text(staff_with(user, permission).get(f"/generations/{another().pk}/"))
+    assert [action in page for action in shown] == [True] * len(shown)
+    assert [action in page for action in hidden] == [False] * len(hidden)
+
+
+def test_the_list_shows_only_the_forms_that_its_reader_may_send(user: User) -> None:
+    another(State.RETIRED)
+    for permission, shown in ((START, [True, False]), (CHANGE, [False, True]), (DROP, [False, False])):
+        page = text(staff_with(user, permission).get("/generations/"))
+        assert [address in page for address in ("/generations/start/", "/generations/rollback/")] == shown
 
 
 # -- the API --------------------------------------------------------------------------------------------------
@@ -236,6 +318,26 @@ def test_a_photo_being_deleted_is_not_shown(staff: Client, gallery: Gallery) -> 
     assert str(two.photo_id) in shown
 
 
+@pytest.mark.parametrize("number", ["1e308", "NaN", "Infinity", "-1", "0", "1" + 400 * "0", 5000 * "9"])
+def test_no_body_carries_a_number_beyond_its_bounds(staff: Client, number: str) -> None:
+    generation = another(rate_limit=3.0)
+    for path, body in (
+        (f"/{generation.pk}/rate", f'{{"rate_limit": {number}}}'),
+        ("", f'{{"search_params": {{"nprobe": {number}}}}}'),
+    ):
+        answer = staff.post(f"/api/v1/generations{path}", body, content_type="application/json")
+        assert answer.status_code in (400, 409, 422), answer.content
+        assert set(answer.json()) == {"code", "message"}
+    generation.refresh_from_db()
+    assert generation.rate_limit == 3.0
+
+
+@pytest.mark.parametrize("number", [0, 2**63 - 1, 2**63, 10**30, "9" * 5000])
+def test_a_number_that_no_generation_has_is_not_found(staff: Client, number: object) -> None:
+    assert staff.get(f"/generations/{number}/").status_code == 404
+    assert staff.get(f"/api/v1/generations/{number}").status_code in (404, 422)
+
+
 def test_a_generation_is_begun_paused_and_dropped_on_the_pages(staff: Client) -> None:
     assert "Build a generation" in text(staff.get("/generations/"))
     form = {"pack": "other", "index_type": "IVF_FLAT", "search_params": '{"nprobe": 64}', "rate_limit": "3"}
@@ -256,9 +358,14 @@ def test_a_generation_is_begun_paused_and_dropped_on_the_pages(staff: Client) ->
     ("form", "sentence"),
     [
         ({"index_params": "{"}, "index_params: Invalid JSON"),
-        ({"index_params": '{"nlist": "x"}'}, "nlist: Input should be a valid integer"),
-        ({"rate_limit": "0"}, "rate_limit: Input should be greater than 0"),
+        ({"index_params": '{"nlist": "x"}'}, "nlist: must be a valid integer"),
+        ({"rate_limit": "0"}, "rate_limit: must be greater than 0"),
+        ({"rate_limit": "1e308"}, "rate_limit: must be less than or equal to 10000"),
+        ({"rate_limit": "nan"}, "rate_limit: must be"),
+        ({"index_params": '{"nlist": 1e999}'}, "nlist: must be a"),
         ({"index_type": "NONSENSE"}, "NONSENSE"),
+        ({"pack": "größe"}, "A pack&#x27;s name must be 1 to 100 letters"),
+        ({"pack": "a,b"}, "A pack&#x27;s name must be 1 to 100 letters"),
     ],
 )
 def test_a_form_filled_in_wrongly_is_told_in_a_sentence(staff: Client, form: dict[str, str], sentence: str) -> None:

@@ -66,8 +66,11 @@ def test_start_takes_an_index_and_its_parameters() -> None:
     [
         (("start", "--index-params", "[1]"), "must be a JSON object of whole numbers"),
         (("start", "--index-params", '{"nlist": true}'), "must be a JSON object of whole numbers"),
-        (("start", "--rate", "0"), "must be a number above 0"),
-        (("start", "--rate", "nan"), "must be a number above 0"),
+        (("start", "--rate", "0"), "must be"),
+        (("start", "--rate", "nan"), "must be"),
+        (("start", "--rate", "1e308"), "must be less than or equal to 10000"),
+        (("pause", "9" * 30), "must be less than or equal to"),
+        (("start", "--index-params", '{"nlist": 1e999}'), "must be a JSON object of whole numbers"),
         (("start", "--index-type", "NONSENSE"), "NONSENSE"),
         (("start", "--gallery", "Nobody's"), "There is no gallery"),
         (("start", "--gallery", "Friends", "--pack", "other"), "do not combine it with another pack"),

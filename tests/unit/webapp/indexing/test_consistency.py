@@ -410,7 +410,7 @@ def test_the_command_waits_and_shows_what_differs(
 
 
 def test_staff_start_a_check_by_the_api_and_see_it_on_the_page(worker: Worker, user: User) -> None:
-    user.is_staff = True
+    user.is_staff = user.is_superuser = True
     user.save()
     client = Client()
     client.force_login(user)

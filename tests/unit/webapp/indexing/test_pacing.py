@@ -14,6 +14,7 @@ from webapp.indexing.pacing import (
     FASTER,
     FIRST_RATE,
     LEAST_SHARE,
+    LONGEST_BREAK_SECONDS,
     SEEN_SECONDS,
     SLOWER,
     UNLIMITED,
@@ -88,6 +89,17 @@ def test_an_operators_limit_holds_whoever_searches(generation: Generation) -> No
     generation.rate_limit = 3.0
     assert photos_allowed(generation, reports(), after(generation, 2)) == 6
     assert photos_allowed(generation, reports(9000.0), after(generation, 2)) == 6
+
+
+@pytest.mark.parametrize("stored", [1e308, float("inf"), float("nan"), -1.0, 0.0])
+def test_no_rate_that_is_stored_already_ends_the_tick(generation: Generation, stored: float) -> None:
+    for field in ("rate_limit", "chosen_rate"):
+        Generation.objects.filter(pk=generation.pk).update(rate_limit=None, chosen_rate=None, baseline_at=None)
+        Generation.objects.filter(pk=generation.pk).update(**{field: stored})
+        generation.refresh_from_db()
+        for latencies in ((), (QUIET_MS,), (SLOW_MS,)):
+            allowed = photos_allowed(generation, reports(*latencies), after(generation, 1e6))
+            assert 0 <= allowed <= LONGEST_BREAK_SECONDS * UNLIMITED
 
 
 def test_a_break_is_not_caught_up(generation: Generation) -> None:

@@ -43,6 +43,11 @@ def test_a_pack_that_is_not_there_is_said_with_what_installs_it(packs: Path) -> 
         assert local.missing_pack(nowhere).startswith(f"There is no pack {nowhere!r}. `manage.py packs` lists those in")
 
 
+@pytest.mark.parametrize("pack", ["größe", "a,b", "/packs/a,b"])
+def test_what_no_pack_can_be_called_is_told_in_a_sentence(packs: Path, pack: str) -> None:
+    assert "cannot be a pack: its name must be 1 to 100 letters" in local.missing_pack(pack)
+
+
 def test_a_pack_that_is_there_is_not_missing_by_its_name_or_by_its_folder(packs: Path) -> None:
     packs.mkdir()
     (packs / "dlib").symlink_to(PACKS_DIR / "dlib")

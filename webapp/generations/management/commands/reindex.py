@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from pydantic import TypeAdapter, ValidationError
 
 from webapp.gallery.command_support import gallery_named
 from webapp.generations import overview, selectors, services
@@ -17,6 +18,7 @@ from webapp.generations.overview import Overview
 from webapp.generations.schemas import CheckOut, generation_out
 from webapp.generations.searched import trials
 from webapp.http.commands import expected_failures
+from webapp.http.numbers import IndexParameters, PhotosPerSecond, RowNumber, argument
 from webapp.http.page_messages import photos_text
 from webapp.indexing import consistency
 
@@ -52,14 +54,18 @@ class Command(BaseCommand):
         )
         setting = actions.add_parser("set", help="change a generation's search parameters, if the new ones find enough")
         _set_arguments(setting)
-        drop.add_argument("number", metavar="NUMBER", type=int)
+        drop.add_argument("number", metavar="NUMBER", type=_number)
         check = actions.add_parser("check", help="compare a generation's collection with the database")
-        check.add_argument("number", metavar="NUMBER", type=int)
+        check.add_argument("number", metavar="NUMBER", type=_number)
         check.add_argument("--repair", action="store_true", help="repair the differences")
         check.add_argument("--wait", action="store_true", help="wait until it is done, and show the differences")
         for action in (pause, resume, activate, rate):
             action.add_argument(
-                "number", metavar="NUMBER", type=int, nargs="?", help="by default the one that is being built"
+                "number",
+                metavar="NUMBER",
+                type=_number,
+                nargs="?",
+                help="by default the one that is being built",
             )
         for action in (activate, rollback):
             action.add_argument(
@@ -223,7 +229,7 @@ def _start_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _set_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("number", metavar="NUMBER", type=int, nargs="?", help="by default the active one")
+    parser.add_argument("number", metavar="NUMBER", type=_number, nargs="?", help="by default the active one")
     parser.add_argument(
         "--search-params", metavar="JSON", type=_parameters, help='such as {"nprobe": 512}; {}: defaults'
     )
@@ -310,23 +316,19 @@ def _rate_text(rate_limit: float | None, chosen_rate: float | None = None) -> st
     return f"as fast as searches allow{found}"
 
 
+_number = argument(RowNumber)
+
+
 def _rate(text: str) -> float | None:
     if text == "auto":
         return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be a number above 0, or auto")
-    return value
+    rate: float = argument(PhotosPerSecond)(text)
+    return rate
 
 
 def _parameters(text: str) -> dict[str, int]:
     try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict) or not all(type(each) is int for each in value.values()):
-        raise argparse.ArgumentTypeError('must be a JSON object of whole numbers, such as {"nlist": 1024}')
-    return value
+        return TypeAdapter(IndexParameters).validate_json(text, strict=True)
+    except ValidationError:
+        allowed = 'must be a JSON object of whole numbers, such as {"nlist": 1024}'
+        raise argparse.ArgumentTypeError(allowed) from None

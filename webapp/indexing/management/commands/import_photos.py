@@ -21,6 +21,7 @@ from webapp.gallery.command_support import gallery_named, only_user, user_named
 from webapp.gallery.models import Gallery, Photo
 from webapp.gallery.selectors import IDS_PER_QUERY
 from webapp.http.commands import expected_failures
+from webapp.http.numbers import Seconds, argument
 from webapp.http.problems import QUEUE_DOWN
 from webapp.indexing import adding
 from webapp.indexing.activity import is_a_worker_busy
@@ -47,7 +48,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--timeout",
             metavar="SECONDS",
-            type=float,
+            type=argument(Seconds),
             default=120.0,
             help="stop waiting when no photo has settled for this long and no worker is busy (120)",
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -17,6 +17,7 @@ from webapp.gallery.command_support import gallery_named
 from webapp.gallery.models import Gallery
 from webapp.generations.selectors import ActiveTarget
 from webapp.http.commands import expected_failures
+from webapp.http.numbers import MatchCount, Seconds, Similarity, argument
 from webapp.search.schemas import AnswerOut
 from webapp.search.selectors import SearchAnswer, search_answer
 
@@ -37,9 +38,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--owner", metavar="USERNAME", help="the galleries' owner, if several users have one of that name"
         )
-        parser.add_argument("--limit", metavar="N", type=_limit, default=10, help="most matches per face (10)")
         parser.add_argument(
-            "--min-similarity", metavar="S", type=_similarity, help="lowest similarity, -1 to 1 (the pack's threshold)"
+            "--limit", metavar="N", type=argument(MatchCount), default=10, help="most matches per face (10)"
+        )
+        parser.add_argument(
+            "--min-similarity",
+            metavar="S",
+            type=argument(Similarity),
+            help="lowest similarity, -1 to 1 (the pack's threshold)",
         )
         parser.add_argument(
             "--faces", choices=get_args(SearchedFaces), default="all", help="which faces of the picture (all)"
@@ -47,7 +53,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--timeout",
             metavar="SECONDS",
-            type=float,
+            type=argument(Seconds),
             default=settings.SEARCH_TIMEOUT_SECONDS,
             help=f"how long to wait for a worker ({settings.SEARCH_TIMEOUT_SECONDS:g})",
         )
@@ -121,17 +127,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CommandError(f"“{path}” cannot be read: {error.strerror}.") from None
-
-
-def _limit(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 1000:
-        raise ArgumentTypeError("must be from 1 to 1000")
-    return value
-
-
-def _similarity(text: str) -> float:
-    value = float(text)
-    if not -1 <= value <= 1:
-        raise ArgumentTypeError("must be from -1 to 1")
-    return value

@@ -11,7 +11,7 @@ from typing import Final
 
 from tasks.web.answer_rate import AnswerRate
 from tasks.web.return_times import ReturnTimes
-from tasks.web.shares import Shares
+from tasks.web.shares import NOBODY, Shares
 
 #: The share of its deadline that a search may be expected to wait: the rate may fall to an eighth before it expires.
 EXPECTED_WAIT_SHARE: Final = 0.125
@@ -76,7 +76,7 @@ class Room:
         """Raise Full when the client may not have one more search in flight."""
         bound = self.bound(timeout_seconds)
         places = bound - self.shares.in_flight - self._unaccounted
-        if not self._returns.has_claim(client, at=at):
+        if client != NOBODY and not self._returns.has_claim(client, at=at):
             places -= min(self._returns.others_outside(client), int(bound * CLAIMED_SHARE))
         if not self.shares.may_enter(client, places=places):
             raise Full(self._returns.next_seconds(client, at=at, answers_per_second=self.rate.per_second))

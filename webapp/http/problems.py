@@ -17,8 +17,12 @@ class Problem(Exception):
     Its code may be that of an error class, which then gives the status and says whether asking again soon may help.
     """
 
-    def __init__(self, code: str, message: str, *, status: int | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, status: int | None = None, retry_after_seconds: int | None = None
+    ) -> None:
+        """`retry_after_seconds` is used where the error says when asking again may help; by default it is random."""
         super().__init__(message)
+        self._retry_after_seconds = retry_after_seconds
         self.code = code
         self.message = message
         self.status = status if status is not None else error_class(code).status
@@ -28,11 +32,13 @@ class Problem(Exception):
         """None when asking again does not help."""
         if not error_class(self.code).retryable:
             return None
+        if self._retry_after_seconds is not None:
+            return self._retry_after_seconds
         return random.randint(*RETRY_AFTER_SECONDS)  # noqa: S311 - no secret
 
     @classmethod
     def from_error(cls, error: FaceQueueError) -> "Problem":
-        return cls(error.code, str(error))
+        return cls(error.code, str(error), retry_after_seconds=getattr(error, "retry_after_seconds", None))
 
     @classmethod
     def from_info(cls, info: ErrorInfo) -> "Problem":

@@ -14,6 +14,7 @@ from tasks.errors import SearchExpired
 from tasks.messages.search import SearchedFaces, SearchResult
 from tasks.web.interfaces import Searches
 from tasks.web.search_client import search_client
+from webapp.accounts.current_user import client_key
 from webapp.gallery.selectors import Viewer, galleries_given
 from webapp.http.problems import Problem
 from webapp.search.selectors import SearchAnswer, search_answer
@@ -51,6 +52,7 @@ async def search_start(
             min_similarity=min_similarity,
             faces=faces,
             timeout_seconds=timeout_seconds,
+            client=client_key(user.pk),
         )
     except FaceQueueError as error:
         raise Problem.from_error(error) from error

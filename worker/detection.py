@@ -16,16 +16,19 @@ def detect_faces(
     limits: ImageLimits,
     located: Sequence[Detection] = (),
     stages: Stages = NO_STAGES,
+    check_wanted: Callable[[], None] = lambda: None,
 ) -> tuple[DecodedImage, DetectedFaces]:
     """Return the picture and the faces in it, in pixels of the whole upright picture.
 
     With `reduced_decoding` a large JPEG is decoded at a fraction of its size, and decoded whole only for faces that are
     then too small. `located` are faces that the same detector found in the picture before: with them it does not run.
+    `check_wanted` is called before the model runs, and may raise: decoding waits for its turn.
     Raises what `decode` and `Engine.detect` raise.
     """
     enough_pixels = engine.pack.enough_pixels if engine.config.reduced_decoding else None
     with timed(stages, "decode"):
         picture = decode(data, limits=limits, enough_pixels=enough_pixels)
+    check_wanted()
     reduction = _reduction(picture, whole=cache(lambda: decode(data, limits=limits).pixels))
     if located:
         return picture, engine.align(picture.pixels, located, reduction=reduction)

@@ -117,3 +117,17 @@ def test_the_largest_picture_takes_little_more_memory_than_its_pixels(engine: Fa
         tracemalloc.stop()
 
     assert peak_bytes < picture.nbytes / 2
+
+
+def test_a_picture_that_nobody_wants_any_more_is_not_looked_at(
+    engine: FaceEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unwanted(Exception):
+        pass
+
+    def check() -> None:
+        raise Unwanted
+
+    monkeypatch.setattr(engine, "detect", lambda *_, **__: pytest.fail("the model ran"))
+    with pytest.raises(Unwanted):
+        detect_faces(engine, pictures.edited_portrait(), limits=ImageLimits(), check_wanted=check)

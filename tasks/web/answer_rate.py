@@ -1,8 +1,8 @@
 """How many searches per second the workers answer when they are busy: what the bound of the search queue follows.
 
 Answers say what the workers *can* do only while searches wait for them. So a second in which some waited throughout
-moves the estimate, up or down; any other second can only raise it. An estimate that nothing has confirmed for a while
-falls back to a cautious assumption: what the machine could do an hour ago says little about now.
+moves the estimate, up or down; any other second can only raise it. An estimate that nothing confirms falls back to a
+cautious assumption: what the machine could do an hour ago says little about now.
 """
 
 import math
@@ -36,6 +36,8 @@ class AnswerRate:
     def look(self, *, at: float, is_backlogged: bool) -> None:
         """Note whether searches wait for a worker now; call it several times a second while any is in flight."""
         gap, self._looked_at = at - self._looked_at, at
+        if not is_backlogged:  # workers that keep up are no slower than assumed
+            self.per_second = max(self.per_second, ASSUMED_PER_SECOND)
         seconds = at - self._window_began
         if gap > GAP_SECONDS:
             self._forget(0.0 if math.isinf(gap) else gap)
@@ -52,9 +54,8 @@ class AnswerRate:
         self._begin(at)
 
     def _forget(self, seconds: float) -> None:
-        # Workers that keep up are no slower than assumed.
         more = max(0.0, self.per_second - ASSUMED_PER_SECOND)
-        self.per_second = ASSUMED_PER_SECOND + more * math.exp(-seconds / FORGET_SECONDS)
+        self.per_second -= more * (1 - math.exp(-seconds / FORGET_SECONDS))
 
     def _begin(self, at: float) -> None:
         self._window_began, self._answers, self._is_backlogged = at, 0, True

@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import random
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class Simulation:
     longest_wait_seconds: float = 0.0
 
     def __post_init__(self) -> None:
+        random.seed(7)  # return times are spread at random
         self.room = Room(most=self.most, timeout_seconds=self.timeout_seconds)
         self._number = itertools.count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -112,5 +114,6 @@ class Simulation:
 
 
 def at_rate(per_second: float, *, slots: int = 8) -> Callable[[float], float]:
-    """Workers that together answer so many searches per second."""
-    return lambda _: slots / per_second
+    """Workers that together answer about so many searches per second; one search takes up to three times another's."""
+    source = random.Random(7)
+    return lambda _: slots / per_second * source.uniform(0.5, 1.5)

@@ -30,6 +30,8 @@ from benchmarks.load_work import ImportInBackground, Removals
 IDLE_SECONDS = 10.0
 #: The other phases are this part of the load's duration, but long enough for a stable rate.
 SHORT_PHASE_SHARE, SHORT_PHASE_SECONDS = 1 / 6, 10.0
+#: What two heavy users get at first is not counted: the first to come takes half of the room, until it has answers.
+WARM_UP_SECONDS = 5.0
 #: Users that arrive per second.
 SPAWN_RATE = 100
 #: Searches at a time that two heavy users keep going together, and one who floods.
@@ -108,7 +110,7 @@ def _measure(folder: Path, users: int, seconds: float, short: float, photos: int
             with Removals(service, alice, deleted) as removals:
                 load = _phase(plan, "crowd", users=users, seconds=seconds)
             outlasted = importing.left > 0
-            heavy = _phase(plan, "heavy", users=HEAVY_SEARCHES, seconds=short)
+            heavy = _phase(plan, "heavy", users=HEAVY_SEARCHES, seconds=short, warm_up_seconds=WARM_UP_SECONDS)
             flood = _phase(plan, "flood", users=FLOOD_SEARCHES + 1, seconds=short)
             problems = importing.wait()
         finally:
@@ -182,14 +184,24 @@ def _idle(plan: Path) -> Phase:
     return Phase.of(answers, _pages(visitors), seconds=IDLE_SECONDS)
 
 
-def _phase(plan: Path, kind: str, *, users: int, seconds: float) -> Phase:
-    """Let the users search at once while visitors open pages; load_users.py says what `kind` they are."""
+def _phase(plan: Path, kind: str, *, users: int, seconds: float, warm_up_seconds: float = 0.0) -> Phase:
+    """Let the users search at once while visitors open pages; load_users.py says what `kind` they are.
+
+    Searches that are sent while the users warm up are not counted.
+    """
     answers_file = plan.with_name("answers.jsonl")
     command = [sys.executable, "-m", "locust", "--headless", "--only-summary", "--loglevel", "WARNING"]
     command += ["--locustfile", str(Path(__file__).with_name("load_users.py")), "--exit-code-on-error", "0"]
-    command += ["--users", str(users), "--spawn-rate", str(SPAWN_RATE), "--run-time", f"{seconds:.0f}s"]
+    command += [
+        "--users",
+        str(users),
+        "--spawn-rate",
+        str(SPAWN_RATE),
+        "--run-time",
+        f"{warm_up_seconds + seconds:.0f}s",
+    ]
     command += ["--host", json.loads(plan.read_text())["url"]]
-    visitors = _visitors(plan, seconds)
+    visitors, begun = _visitors(plan, warm_up_seconds + seconds), time.time()
     with plan.with_name("locust.log").open("ab") as log:
         subprocess.run(
             ["nice", "-n", NICE, *command],
@@ -197,9 +209,10 @@ def _phase(plan: Path, kind: str, *, users: int, seconds: float) -> Phase:
             env=os.environ | {"LOAD_PLAN": str(plan), "LOAD_FILE": str(answers_file), "LOAD_KIND": kind},
             stdout=log,
             stderr=log,
-            timeout=seconds + 120,
+            timeout=warm_up_seconds + seconds + 120,
         )
-    answers = [json.loads(line) for line in answers_file.read_text().splitlines()]
+    noted = [json.loads(line) for line in answers_file.read_text().splitlines()]
+    answers = [each for each in noted if each["at"] >= begun + warm_up_seconds]
     return Phase.of(answers, _pages(visitors), seconds=seconds)
 
 

@@ -26,7 +26,7 @@ FLOOD_PAUSE_SECONDS = 0.5
 _plan = json.loads(Path(os.environ["LOAD_PLAN"]).read_text())
 _kind = os.environ["LOAD_KIND"]
 _queries = [(name, Path(file).read_bytes()) for name, file in _plan["queries"].items()]
-_turns = itertools.count()
+_turns, _people = itertools.count(), itertools.count()
 _answers: list[dict[str, Any]] = []
 
 
@@ -76,13 +76,13 @@ if _kind == "crowd":
 
     class Somebody(_Searcher):
         def on_start(self) -> None:
-            self.person = _plan["people"][next(_turns) % len(_plan["people"])]
+            self.person = _plan["people"][next(_people) % len(_plan["people"])]
 
 elif _kind == "heavy":
 
     class HeavyUser(_Searcher):
         def on_start(self) -> None:
-            number = next(_turns) % len(HEAVY)
+            number = next(_people) % len(HEAVY)
             self.person, self.who = _plan["people"][number], HEAVY[number]
 
 else:

@@ -337,10 +337,10 @@ def test_a_search_is_cancelled_by_its_owner_only(
 async def test_a_search_whose_client_goes_away_is_cancelled(
     user: User, monkeypatch: pytest.MonkeyPatch, face_search: MemorySearchClient
 ) -> None:
-    async def never(**_: Any) -> None:
+    async def never(*_: Any, **__: Any) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(search_services, "search_wait", never)
+    monkeypatch.setattr(face_search, "wait_for_search", never)
     ticket = replace(TICKET, search_id="s")
     held = asyncio.create_task(search_services.search_held(ticket=ticket, user=user, wait_seconds=5))
     await asyncio.sleep(0)

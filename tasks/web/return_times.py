@@ -14,9 +14,10 @@ import random
 from collections import Counter, deque
 from typing import Final
 
-#: The range of what is asked for, in seconds, before it is spread.
+#: The range of what is asked for, in seconds, before it is spread. The longest, spread, is shorter than the web keeps
+#: idle connections open (30 s): a client that returns must not meet one that is just being closed.
 SHORTEST_SECONDS: Final = 2.0
-LONGEST_SECONDS: Final = 60.0
+LONGEST_SECONDS: Final = 19.0
 #: Clients that should return for each answer.
 RETURNS_PER_ANSWER: Final = 1.25
 #: Times are spread by this share in both directions: clients refused together must not return together.

@@ -140,6 +140,7 @@ class StartedSearch:
     min_similarity: float | None
     faces: SearchedFaces
     timeout_seconds: float
+    client: str
 
 
 class MemorySearchClient(Searches):
@@ -191,6 +192,7 @@ class MemorySearchClient(Searches):
             min_similarity=min_similarity,
             faces=faces,
             timeout_seconds=timeout_seconds,
+            client=client,
         )
         self.started.append(search)
         search_id = str(uuid.uuid4())

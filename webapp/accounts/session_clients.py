@@ -13,6 +13,8 @@ from webapp.accounts.current_user import client_key
 
 KEPT_SECONDS: Final = 10.0
 MOST_KEPT: Final = 10_000
+#: A longer session key is nobody's, and not worth remembering.
+LONGEST_KEY: Final = 64
 
 
 class SessionClients:
@@ -42,5 +44,5 @@ def _session_key(scope: Any) -> str | None:
                 morsel = SimpleCookie(value.decode("latin-1")).get(settings.SESSION_COOKIE_NAME)
             except CookieError:
                 return None
-            return morsel.value if morsel else None
+            return morsel.value if morsel and len(morsel.value) <= LONGEST_KEY else None
     return None

@@ -21,6 +21,7 @@ import redis.asyncio
 
 from tasks import clock
 from tasks.errors import QueueUnavailable
+from tasks.health import metrics
 from tasks.health.inspection import sent_at
 from tasks.web.room import Full, Room, Seen
 from worker.errors import Busy
@@ -35,6 +36,7 @@ SILENT_SECONDS: Final = 3.0
 GRACE_SECONDS: Final = 1.0
 
 FULL: Final = "More searches are waiting than the workers can answer soon. Please try again in a moment."
+SHARE_IS_FULL: Final = "Your searches take your whole share of the room. Please wait until some of them are answered."
 
 
 class Place:
@@ -112,7 +114,8 @@ class Backlog:
         try:
             self.room.check(client, at=time.monotonic(), timeout_seconds=timeout_seconds)
         except Full as full:
-            raise Busy(FULL, retry_after_seconds=math.ceil(full.return_seconds)) from None
+            sentence = SHARE_IS_FULL if full.is_share else FULL
+            raise Busy(sentence, retry_after_seconds=math.ceil(full.return_seconds)) from None
 
     @asynccontextmanager
     async def place(self, client: str, *, timeout_seconds: float | None = None) -> AsyncIterator[Place]:
@@ -169,6 +172,8 @@ class Backlog:
             raise QueueUnavailable("The queue does not answer: Redis is down or busy.") from error
         self._looked_at = time.monotonic()
         self.room.look(Seen(waiting=waiting, oldest_seconds=oldest, others=others), at=self._looked_at)
+        metrics.SEARCHES_IN_FLIGHT.labels(self._queue).set(self.room.shares.own.total())
+        metrics.SEARCH_BOUND.labels(self._queue).set(self.room.bound())
 
     async def _queue_now(self) -> tuple[int, float]:
         """Return how many messages wait, and for how long the oldest has waited."""

@@ -20,7 +20,7 @@ from tasks.messages.base import Message, Target
 from tasks.messages.search import SearchedFaces, SearchRequest, SearchResult
 from tasks.sending import check_sendable
 from tasks.targets import LiveTargets, default_target
-from tasks.web.backlog import FULL
+from tasks.web.backlog import FULL, SHARE_IS_FULL
 from tasks.web.interfaces import Searches
 from tasks.web.shares import Shares
 from tasks.work_queue import WorkQueue
@@ -219,7 +219,7 @@ class MemorySearchClient(Searches):
             shares.enter(other)
         places = 0 if self.is_full else self.most_in_flight - shares.in_flight
         if not shares.may_enter(client, places=places):
-            raise Busy(FULL, retry_after_seconds=2)
+            raise Busy(SHARE_IS_FULL if places > 0 else FULL, retry_after_seconds=2)
 
     @asynccontextmanager
     async def place(self, client: str) -> AsyncIterator[None]:

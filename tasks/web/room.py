@@ -36,11 +36,12 @@ class Seen:
 
 
 class Full(Exception):
-    """There is no room for this client's search now."""
+    """There is no room for this client's search now: for nobody's, or only because of those that it has in flight."""
 
-    def __init__(self, return_seconds: float) -> None:
+    def __init__(self, return_seconds: float, *, is_share: bool) -> None:
         super().__init__(f"no room for {return_seconds:.1f} s")
         self.return_seconds = return_seconds
+        self.is_share = is_share
 
 
 class Room:
@@ -75,11 +76,12 @@ class Room:
     def check(self, client: str, *, at: float, timeout_seconds: float | None = None) -> None:
         """Raise Full when the client may not have one more search in flight."""
         bound = self.bound(timeout_seconds)
-        places = bound - self.shares.in_flight - self._unaccounted
+        free = places = bound - self.shares.in_flight - self._unaccounted
         if client != NOBODY and not self._returns.has_claim(client, at=at):
             places -= min(self._returns.others_outside(client), int(bound * CLAIMED_SHARE))
         if not self.shares.may_enter(client, places=places):
-            raise Full(self._returns.next_seconds(client, at=at, answers_per_second=self.rate.per_second))
+            seconds = self._returns.next_seconds(client, at=at, answers_per_second=self.rate.per_second)
+            raise Full(seconds, is_share=free > 0 and self.shares.of(client) > 0)
 
     def enter(self, client: str) -> None:
         """The client, whom `check` has let in, has one more search in flight, until `shares.leave`."""

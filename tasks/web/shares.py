@@ -22,7 +22,7 @@ class Shares:
         self._others: Counter[str] = Counter()
 
     @property
-    def own(self) -> Mapping[str, int]:
+    def own(self) -> Counter[str]:
         """Searches of this process in flight, by client."""
         return self._own
 

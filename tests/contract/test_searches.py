@@ -216,7 +216,7 @@ async def test_an_answer_outlasts_a_cancellation(sides: Sides) -> None:
 
 async def test_a_full_queue_refuses_searches(sides: Sides) -> None:
     sides.fill()
-    with pytest.raises(Busy):
+    with pytest.raises(Busy, match="More searches are waiting"):
         await start(sides.client)
     with pytest.raises(Busy):
         await sides.client.search_faces_in_image(b"picture", gallery_ids=(GALLERY,))
@@ -230,11 +230,12 @@ async def test_a_full_queue_refuses_searches(sides: Sides) -> None:
 async def test_one_client_gets_half_of_the_room_and_leaves_the_rest_to_others(client: Searches) -> None:
     for _ in range(BOUND // 2):
         await start(client, by=ALICE)
-    with pytest.raises(Busy) as refused:
+    with pytest.raises(Busy, match="Your searches take your whole share") as refused:
         await start(client, by=ALICE)
     assert refused.value.retry_after_seconds
     await start(client, by=BOB)
-    assert not await has_room(client, BOB)
+    with pytest.raises(Busy, match="Your searches take your whole share"):
+        await start(client, by=BOB)
     await start(client)  # a command has no share
 
 

@@ -11,6 +11,9 @@ from webapp.accounts.session_clients import SessionClients
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+#: None of these names a session.
+COOKIES = [None, "other=1", "sessionid=unknown", 'sessionid="', ";;=", "sessionid=", "sessionid=" + "x" * 65]
+
 
 def scope(cookie: str | None) -> Any:
     return {"headers": [] if cookie is None else [(b"cookie", cookie.encode())]}
@@ -23,8 +26,6 @@ async def test_a_session_names_its_user(client: Client) -> None:
     assert await SessionClients()(scope(f"{settings.SESSION_COOKIE_NAME}={key}; other=1")) == f"user:{user.pk}"
 
 
-@pytest.mark.parametrize(
-    "cookie", [None, "other=1", "sessionid=unknown", 'sessionid="', ";;=", "sessionid=", "sessionid=" + "x" * 65]
-)
+@pytest.mark.parametrize("cookie", COOKIES)
 async def test_anybody_else_is_anonymous(cookie: str | None) -> None:
     assert await SessionClients()(scope(cookie)) == "anonymous"

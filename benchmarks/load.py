@@ -12,6 +12,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--beside", type=Path, help="another checkout whose service gets the same load first")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the service is stopped too
     short = max(SHORT_PHASE_SECONDS, options.seconds * SHORT_PHASE_SHARE)
     photos = options.photos or int((options.seconds + short) * PHOTOS_PER_SECOND)
     columns = {}

@@ -25,6 +25,7 @@ import httpx
 
 from benchmarks.environment import use_folder
 from benchmarks.load_people import make_people
+from benchmarks.load_processor import OtherPrograms
 from benchmarks.load_report import Import, Phase, Run, as_json, broken_rules, figures, kind_of_answer, table
 from benchmarks.load_work import ImportInBackground, Removals
 
@@ -108,9 +109,12 @@ def _measure(folder: Path, users: int, seconds: float, short: float, photos: int
             slots = int(service.environment["SEARCH_CONCURRENCY"])
             idle = _idle(plan)
             importing = ImportInBackground(folder, service, photos)
+            others = OtherPrograms(service, EVERYTHING)
             capacity = _phase(plan, "crowd", users=slots, seconds=short)
+            beside_capacity, others = others.share(), OtherPrograms(service, EVERYTHING)
             with Removals(service, alice, deleted) as removals:
                 load = _phase(plan, "crowd", users=users, seconds=seconds)
+            beside_load = others.share()
             outlasted = importing.left > 0
             heavy = _phase(plan, "heavy", users=HEAVY_SEARCHES, seconds=short, warm_up_seconds=WARM_UP_SECONDS)
             flood = _phase(plan, "flood", users=FLOOD_SEARCHES + 1, seconds=short)
@@ -133,6 +137,7 @@ def _measure(folder: Path, users: int, seconds: float, short: float, photos: int
         flood=flood,
         imported=imported,
         removal_seconds=removals.seconds,
+        other_programs=(beside_capacity, beside_load),
     )
 
 

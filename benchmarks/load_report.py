@@ -98,6 +98,8 @@ class Run:
     imported: Import
     #: How long each photo that was deleted during the load took to be gone; infinite for one that is still there.
     removal_seconds: Sequence[float]
+    #: The share (0..1) of the processor that programs outside the benchmark used, beside `capacity` and `load`.
+    other_programs: tuple[float, float] = (0.0, 0.0)
 
     @property
     def phases(self) -> dict[str, Phase]:
@@ -206,6 +208,9 @@ def figures(run: Run) -> dict[str, str]:
         "two heavy users: smaller share": f"{run.smaller_share:.2f}",
         "beside a flooder: once a second, answered": f"{run.careful[ANSWERED]} of {run.careful.total()}",
         "beside it: the flooder, answered": f"{run.flood.by_user.get(FLOODER, Counter())[ANSWERED]}",
+        "other programs' share of the processor, capacity / load": " / ".join(
+            f"{share:.2f}" for share in run.other_programs
+        ),
         "photos lost": f"{imported.photos - imported.final['indexed']}",
     }
 
@@ -235,6 +240,7 @@ def as_json(run: Run, broken: Sequence[str]) -> str:
     imported = run.imported
     whole = {"photos": imported.photos, "final": imported.final, "seconds": imported.seconds}
     found = {"phases": phases, "import": whole, "removal_seconds": list(run.removal_seconds)}
+    found["other_programs"] = list(run.other_programs)
     return json.dumps({**found, "figures": figures(run), "broken": list(broken)}, indent=2)
 
 

@@ -1,4 +1,4 @@
-"""Who sends a request, from its session cookie, before Django handles it: remembered for a few seconds."""
+"""Who sends a request, from its session cookie, before Django handles it: remembered for a while."""
 
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
@@ -11,7 +11,9 @@ from django.contrib.auth import SESSION_KEY
 
 from webapp.accounts.current_user import client_key
 
-KEPT_SECONDS: Final = 10.0
+#: Longer than any Retry-After: a client that returns and is refused again must not cost a query. Whose a session is does
+#: not change, and whether it is still valid is not asked here.
+KEPT_SECONDS: Final = 600.0
 MOST_KEPT: Final = 10_000
 #: A longer session key is nobody's, and not worth remembering.
 LONGEST_KEY: Final = 64

@@ -11,8 +11,8 @@ from django.contrib.auth import SESSION_KEY
 
 from webapp.accounts.current_user import client_key
 
-#: Longer than any Retry-After: a client that returns and is refused again must not cost a query. Whose a session is does
-#: not change, and whether it is still valid is not asked here.
+#: Longer than any Retry-After: a client that returns and is refused again must not cost a query. Whose a session is
+#: does not change, and whether it is still valid is not asked here.
 KEPT_SECONDS: Final = 600.0
 MOST_KEPT: Final = 10_000
 #: A longer session key is nobody's, and not worth remembering.

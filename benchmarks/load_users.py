@@ -1,7 +1,9 @@
-"""The users of the load benchmark, for locust: each searches, and retries when the service says so.
+"""The users of the load benchmark, for locust: each searches, and returns when the service says so.
 
-benchmarks/load.py runs this in a separate process, because gevent patches Python's sockets for everything in it. When
-the run ends, the answer to each search is written to the file that LOAD_FILE names, one JSON object per line.
+benchmarks/load.py runs this in a separate process, because gevent patches Python's sockets for everything in it.
+LOAD_KIND says who searches: `crowd` (every user once at a time), `heavy` (two users, many searches at a time each), or
+`flood` (one user who does not wait as asked, and one who searches once a second). When the run ends, the answer to each
+search is written to the file that LOAD_FILE names, one JSON object per line.
 """
 
 import itertools
@@ -11,43 +13,54 @@ import time
 from pathlib import Path
 from typing import Any
 
-from locust import FastHttpUser, events, task
+from locust import FastHttpUser, constant_pacing, events, task
 
-from benchmarks.load_report import PENDING, REFUSED, kind_of_answer
+from benchmarks.load_report import CAREFUL, FLOODER, HEAVY, PENDING, REFUSED, kind_of_answer
 
 BOUNDARY = "a-boundary-that-no-picture-holds"
 #: Longer than the service may hold a search.
 TIMEOUT_SECONDS = 90.0
+#: How soon a user who floods asks again.
+FLOOD_PAUSE_SECONDS = 0.5
 
 _plan = json.loads(Path(os.environ["LOAD_PLAN"]).read_text())
+_kind = os.environ["LOAD_KIND"]
 _queries = [(name, Path(file).read_bytes()) for name, file in _plan["queries"].items()]
-_turns = itertools.count()
+_turns, _people = itertools.count(), itertools.count()
 _answers: list[dict[str, Any]] = []
 
 
-class Searcher(FastHttpUser):
-    """A user: searches again as soon as an answer arrives, or after Retry-After if refused."""
+class _Searcher(FastHttpUser):
+    """Searches again as soon as an answer arrives, or after Retry-After if refused."""
 
+    abstract = True
     connection_timeout = network_timeout = TIMEOUT_SECONDS
-    default_headers = {"Cookie": _plan["cookie"], "X-CSRFToken": _plan["csrf_token"]}
+    person: dict[str, str]
+    who = ""
+
+    def after_refusal(self, retry_after_seconds: float) -> None:
+        time.sleep(retry_after_seconds)
 
     @task
     def search(self) -> None:
         turn = next(_turns)
         expected, picture = _queries[turn % len(_queries)]
         started = time.time()
+        mine = {"Cookie": self.person["cookie"], "X-CSRFToken": self.person["csrf_token"]}
         # A different image each time, so that no answer comes from the cache.
         answer = self.client.post(
-            f"/api/v1/galleries/{_plan['gallery']}/searches?wait=30",
-            data=_form(picture + str(turn).encode()),
-            headers={"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"},
+            f"/api/v1/galleries/{self.person['gallery']}/searches?wait=30",
+            data=_form(picture + f"{time.time_ns()} {turn}".encode()),
+            headers={"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", **mine},
+            name="search",
         )
         kind = self._note(answer, expected, started)
         while kind == PENDING:
-            answer = self.client.get(f"/api/v1/searches/{answer.json()['ticket']}?wait=30", name="poll")
+            path = f"/api/v1/searches/{answer.json()['ticket']}?wait=30"
+            answer = self.client.get(path, headers=mine, name="poll")
             kind = self._note(answer, expected, started)
         if kind == REFUSED:
-            time.sleep(float(answer.headers["Retry-After"]))
+            self.after_refusal(float(answer.headers["Retry-After"]))
 
     def _note(self, answer: Any, expected: str, started: float) -> str:
         if answer.status_code == 0:
@@ -55,8 +68,40 @@ class Searcher(FastHttpUser):
         else:
             body = answer.json() if "json" in answer.headers.get("Content-Type", "") else None
             kind = kind_of_answer(answer.status_code, answer.headers, body, expected=expected)
-        _answers.append({"at": started, "seconds": time.time() - started, "kind": kind})
+        _answers.append({"at": started, "seconds": time.time() - started, "kind": kind, "who": self.who})
         return kind
+
+
+if _kind == "crowd":
+
+    class Somebody(_Searcher):
+        def on_start(self) -> None:
+            self.person = _plan["people"][next(_people) % len(_plan["people"])]
+
+elif _kind == "heavy":
+
+    class HeavyUser(_Searcher):
+        def on_start(self) -> None:
+            number = next(_people) % len(HEAVY)
+            self.person, self.who = _plan["people"][number], HEAVY[number]
+
+else:
+
+    class Flooder(_Searcher):
+        who = FLOODER
+        person = _plan["people"][0]
+
+        def after_refusal(self, retry_after_seconds: float) -> None:
+            time.sleep(FLOOD_PAUSE_SECONDS)
+
+    class CarefulUser(_Searcher):
+        who = CAREFUL
+        person = _plan["people"][1]
+        fixed_count = 1
+        wait_time = constant_pacing(1)
+
+        def after_refusal(self, retry_after_seconds: float) -> None:
+            """Ask again in a second all the same: a refusal is what must not happen."""
 
 
 def _form(picture: bytes) -> bytes:

@@ -20,8 +20,10 @@ class QueueConfig:
     redis_url: str
     redis_cache_url: str
     target: Target
-    #: A search queue of this length takes no more searches.
+    #: At most so many searches are in flight.
     search_queue_bound: int = 64
+    #: The deadline of a search that names none.
+    search_timeout_seconds: float = 30.0
     #: How often a canary is sent through each queue; 0 sends none.
     canary_interval_seconds: float = 0.0
     #: A gallery whose searches find a smaller share of their matches (0..1) is reported.
@@ -34,6 +36,7 @@ class QueueConfig:
             redis_cache_url=settings.REDIS_CACHE_URL,
             target=default_target(),
             search_queue_bound=settings.SEARCH_QUEUE_BOUND,
+            search_timeout_seconds=settings.SEARCH_TIMEOUT_SECONDS,
             canary_interval_seconds=settings.CANARY_INTERVAL_SECONDS,
             recall_min=settings.RECALL_MIN,
         )

@@ -42,6 +42,14 @@ PROGRESS = (
 )
 
 
+def room_to_hold(searches: int) -> dict[str, str]:
+    """Let one user have so many searches in flight that no worker answers: half of the room, which otherwise shrinks.
+
+    The room follows the deadline, and falls while nobody answers: a day gives the test a quarter of a minute.
+    """
+    return {"SEARCH_QUEUE_BOUND": str(2 * searches), "SEARCH_TIMEOUT_SECONDS": str(24 * 3600)}
+
+
 class RunningService:
     """Processes of the Procfile on free ports with their state in `folder`. Use as a context manager."""
 

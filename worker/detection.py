@@ -16,19 +16,23 @@ def detect_faces(
     limits: ImageLimits,
     located: Sequence[Detection] = (),
     stages: Stages = NO_STAGES,
+    check_wanted: Callable[[], None] = lambda: None,
 ) -> tuple[ImageInfo, DetectedFaces]:
     """Return what the image is and the faces in it, in pixels of the whole upright picture, which is not kept.
 
     With `reduced_decoding` a large JPEG is decoded at a fraction of its size, and decoded whole only for faces that are
     then too small. `located` are faces that the same detector found in the picture before: with them it does not run.
-    Blocks while other threads hold as many pixels as the engine allows (`engine.gate`). Raises what `decode` and
+    Blocks while other threads hold as many pixels as the engine allows (`engine.gate`). `check_wanted` is called after
+    each wait, before the picture is decoded and before the model runs, and may raise. Raises what `decode` and
     `Engine.detect` raise.
     """
     enough_pixels = engine.pack.enough_pixels if engine.config.reduced_decoding else None
     # A reduced picture passes as the whole one, because it may have to be decoded whole.
     with engine.gate.admit(pixels_to_decode(data, limits=limits)):
+        check_wanted()
         with timed(stages, "decode"):
             picture = decode(data, limits=limits, enough_pixels=enough_pixels)
+        check_wanted()
         reduction = _reduction(picture, whole=cache(lambda: decode(data, limits=limits).pixels))
         if located:
             return picture.info, engine.align(picture.pixels, located, reduction=reduction)

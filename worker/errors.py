@@ -173,6 +173,11 @@ class Busy(FaceQueueError):
     status = 503
     sentence = "Too much is waiting already. Please try again in a moment."
 
+    def __init__(self, sentence: str = "", *, retry_after_seconds: int | None = None) -> None:
+        """`retry_after_seconds` says when there will be room, where that is known."""
+        super().__init__(sentence)
+        self.retry_after_seconds = retry_after_seconds
+
 
 class ModelStopped(FaceQueueError):
     """A thread that runs a model died; this worker is unhealthy, another one can do the work."""

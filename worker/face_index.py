@@ -4,7 +4,7 @@ Here the store's cosines become the pack's similarities, and a `min_similarity` 
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -125,15 +125,16 @@ class FaceIndex:
         limit: int,
         min_similarity: float | None,
         faces: Literal["all", "largest"] = "all",
+        check_wanted: Callable[[], None] = lambda: None,
     ) -> SearchAnswer:
         """Return the faces in the image, each with its best `limit` matches from all these galleries together.
 
         Matches below `min_similarity` (-1..1 on the pack's scale, -1 for all; None for the pack's default) are left
-        out. `faces="largest"` searches only for the largest face. Raises NotOpen, ImageError, and what
-        `VectorStore.search` raises.
+        out. `faces="largest"` searches only for the largest face. `check_wanted` is called before a model runs, and
+        may raise. Raises NotOpen, ImageError, and what `VectorStore.search` raises.
         """
         least = self._least_similarity(min_similarity)
-        seen = self._seen(image, faces)
+        seen = self._seen(image, faces, check_wanted)
         if not seen.faces:
             return SearchAnswer(faces=(), rejected=seen.rejected, width=seen.width, height=seen.height)
         query = SearchQuery(
@@ -226,15 +227,19 @@ class FaceIndex:
             raise NoFaceFound(f"In the {which} picture: {why_no_face(seen.rejected)}")
         return seen.faces[0]
 
-    def _seen(self, image: bytes, faces: Literal["all", "largest"]) -> QueryFaces:
+    def _seen(
+        self, image: bytes, faces: Literal["all", "largest"], check_wanted: Callable[[], None] = lambda: None
+    ) -> QueryFaces:
         """Return the embedded faces of a query image, from the cache if an earlier search has seen the image."""
         if self._query_faces is None:
-            return self._see(image, faces)
+            return self._see(image, faces, check_wanted)
         variant = f"{faces}:{self._engine.pack.detector_fingerprint}"
-        return self._query_faces.faces(image, variant=variant, find=lambda: self._see(image, faces))
+        return self._query_faces.faces(image, variant=variant, find=lambda: self._see(image, faces, check_wanted))
 
-    def _see(self, image: bytes, faces: Literal["all", "largest"]) -> QueryFaces:
-        info, seen = detect_faces(self._engine, image, limits=self._limits, stages=self._stages)
+    def _see(self, image: bytes, faces: Literal["all", "largest"], check_wanted: Callable[[], None]) -> QueryFaces:
+        info, seen = detect_faces(
+            self._engine, image, limits=self._limits, stages=self._stages, check_wanted=check_wanted
+        )
         found = seen.faces
         if faces == "largest" and found:
             found = (max(found, key=lambda face: face.detection.box.width * face.detection.box.height),)

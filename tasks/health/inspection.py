@@ -86,14 +86,15 @@ def _status(channel: Any, queue: str) -> QueueStatus:
         pipeline.llen(key)
         pipeline.lindex(key, -1)
     answers = pipeline.execute()
-    sent_at = [time_ for message in answers[1::2] if message and (time_ := _sent_at(message))]
-    oldest_seconds = max(0.0, clock.now() - min(sent_at)) if sent_at else None
+    times = [time_ for message in answers[1::2] if message and (time_ := sent_at(message))]
+    oldest_seconds = max(0.0, clock.now() - min(times)) if times else None
     return QueueStatus(name=queue, waiting=sum(answers[::2]), oldest_seconds=oldest_seconds)
 
 
-def _sent_at(message: bytes) -> float | None:
-    sent_at = json.loads(message)["headers"].get(SENT_AT)
-    return sent_at if isinstance(sent_at, float) else None
+def sent_at(message: bytes) -> float | None:
+    """Return when a message in a queue was sent, in seconds since the epoch; None if it does not say."""
+    sent = json.loads(message)["headers"].get(SENT_AT)
+    return sent if isinstance(sent, float) else None
 
 
 def beat_answers() -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from celery.signals import task_postrun, task_prerun, task_revoked
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from tasks import clock
 from tasks.context import SENT_AT
@@ -60,6 +60,19 @@ SEARCH = Histogram(
     "Searches as the web sees them, from sending to the answer, by outcome.",
     ["code"],
     buckets=BUCKETS_SECONDS,
+    registry=REGISTRY,
+)
+
+SEARCHES_IN_FLIGHT = Gauge(
+    "facequeue_searches_in_flight",
+    "Searches of this web process that were let in and are not yet answered.",
+    ["queue"],
+    registry=REGISTRY,
+)
+SEARCH_BOUND = Gauge(
+    "facequeue_search_bound",
+    "How many searches of all web processes may be in flight now.",
+    ["queue"],
     registry=REGISTRY,
 )
 

@@ -22,11 +22,13 @@ class Searches(Protocol):
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
         timeout_seconds: float = 30.0,
+        client: str = "",
     ) -> str:
         """Hand the image to the search workers and return the search's id at once.
 
-        A search that no worker has started within `timeout_seconds` expires. Raises Busy when too many searches wait
-        already, QueueUnavailable, and ValueError for no gallery, or a limit or similarity out of range.
+        `client` is who gets the answer, "user:<id>"; "" is a command. A search that no worker has started within
+        `timeout_seconds` expires. Raises Busy when the client may not have one more search in flight, QueueUnavailable,
+        and ValueError for no gallery, or a limit or similarity out of range.
         """
         ...
 
@@ -47,6 +49,7 @@ class Searches(Protocol):
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
         timeout_seconds: float = 30.0,
+        client: str = "",
     ) -> SearchResult:
         """Search these galleries for every face of the image, or for its largest, and wait for the answer.
 
@@ -61,6 +64,7 @@ class Searches(Protocol):
             min_similarity=min_similarity,
             faces=faces,
             timeout_seconds=timeout_seconds,
+            client=client,
         )
         try:
             result = await self.wait_for_search(search_id, timeout_seconds=timeout_seconds)
@@ -71,12 +75,16 @@ class Searches(Protocol):
             raise NoAnswer(f"No search worker answered within {timeout_seconds:g} seconds.")
         return result
 
-    async def check_room(self) -> None:
-        """Raise Busy when too many searches wait already, and QueueUnavailable."""
+    async def check_room(self, client: str) -> None:
+        """Raise Busy when the client may not have one more search in flight, and QueueUnavailable.
+
+        A client may have as many in flight as there are places left, so one that asks for everything gets half of them.
+        Busy says when there will be room.
+        """
         ...
 
-    def place(self) -> AbstractAsyncContextManager[None]:
-        """Reserve a place in the queue for the search that this block starts. Raises what `check_room` raises."""
+    def place(self, client: str) -> AbstractAsyncContextManager[None]:
+        """Reserve a place for the client's search that this block starts. Raises what `check_room` raises."""
         ...
 
     async def health_check(self) -> HealthReport:

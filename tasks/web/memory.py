@@ -21,7 +21,9 @@ from tasks.messages.search import SearchedFaces, SearchRequest, SearchResult
 from tasks.queues import Priority
 from tasks.sending import check_sendable
 from tasks.targets import LiveTargets, default_target
+from tasks.web.backlog import FULL, SHARE_IS_FULL
 from tasks.web.interfaces import Searches
+from tasks.web.shares import Shares
 from tasks.work_queue import WorkQueue
 from worker.errors import Busy
 from worker.metrics import MetricsSummary, SearchMetrics
@@ -154,6 +156,7 @@ class StartedSearch:
     min_similarity: float | None
     faces: SearchedFaces
     timeout_seconds: float
+    client: str
 
 
 class MemorySearchClient(Searches):
@@ -168,6 +171,9 @@ class MemorySearchClient(Searches):
         self.result: SearchResult | None = None
         self.is_down = False
         self.is_full = False
+        #: At most so many searches are in flight: all that were started and not cancelled, until there is a `result`.
+        self.most_in_flight = 64
+        self._in_flight: dict[str, str] = {}  # clients by search
         self.reports: list[WorkerReport] = []
         self.started: list[StartedSearch] = []
         #: The timeout of each wait.
@@ -184,8 +190,9 @@ class MemorySearchClient(Searches):
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
         timeout_seconds: float = 30.0,
+        client: str = "",
     ) -> str:
-        await self.check_room()
+        await self.check_room(client)
         SearchRequest(
             target=self._target,
             gallery_ids=gallery_ids,
@@ -201,9 +208,12 @@ class MemorySearchClient(Searches):
             min_similarity=min_similarity,
             faces=faces,
             timeout_seconds=timeout_seconds,
+            client=client,
         )
         self.started.append(search)
-        return str(uuid.uuid4())
+        search_id = str(uuid.uuid4())
+        self._in_flight[search_id] = client
+        return search_id
 
     async def wait_for_search(self, search_id: str, *, timeout_seconds: float) -> SearchResult | None:
         """Answers at once: without a result there is no answer in time, whatever the timeout."""
@@ -216,15 +226,20 @@ class MemorySearchClient(Searches):
 
     async def cancel_search(self, search_id: str) -> None:
         self.cancelled.append(search_id)
+        self._in_flight.pop(search_id, None)
 
-    async def check_room(self) -> None:
+    async def check_room(self, client: str) -> None:
         self._check()
-        if self.is_full:
-            raise Busy("More searches are waiting than the workers can answer soon. Please try again in a moment.")
+        shares = Shares()
+        for other in self._in_flight.values() if self.result is None else ():
+            shares.enter(other)
+        places = 0 if self.is_full else self.most_in_flight - shares.in_flight
+        if not shares.may_enter(client, places=places):
+            raise Busy(SHARE_IS_FULL if places > 0 else FULL, retry_after_seconds=2)
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        await self.check_room()
+    async def place(self, client: str) -> AsyncIterator[None]:
+        await self.check_room(client)
         yield
 
     async def health_check(self) -> HealthReport:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -44,10 +44,19 @@ class ResultListener:
         self,
         redis_url: str,
         *,
+        on_published: Callable[[Meta], None] = lambda _: None,
+        on_stored: Callable[[Meta], None] = lambda _: None,
+        also: Callable[[], Iterable[str]] = tuple,
         socket_timeout_seconds: float = 2.0,
         poll_interval_seconds: float = POLL_INTERVAL_SECONDS,
         silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
+        """`on_published` is called once for each final result of any process, unless the subscription was just broken.
+
+        `on_stored` is called, perhaps again, for each that is read afterwards: those that calls of `wait` ask for, and
+        those that `also` names.
+        """
+        self._on_published, self._on_stored, self._also = on_published, on_stored, also
         self._poll_interval_seconds = poll_interval_seconds
         self._silence_seconds = silence_seconds
         # Two connections for reading keys, whatever the number of waiters, and one for the subscription.
@@ -127,12 +136,13 @@ class ResultListener:
             raise QueueUnavailable("The queue does not answer: Redis is down or busy.") from error
         for value in values:
             if value is not None:
-                self._deliver(value)
+                self._deliver(value, self._on_stored)
 
-    def _deliver(self, value: bytes | str) -> None:
+    def _deliver(self, value: bytes | str, tell: Callable[[Meta], None]) -> None:
         meta: Meta = json.loads(value)
         if meta["status"] not in FINAL_STATES:
             return
+        tell(meta)
         for future in self._waiters.get(meta["task_id"], ()):
             if not future.done():
                 future.set_result(meta)
@@ -143,7 +153,7 @@ class ResultListener:
             try:
                 async with self._subscriber.pubsub(ignore_subscribe_messages=True) as subscription:
                     await subscription.psubscribe(KEY_PREFIX + "*")
-                    await self._deliver_stored(list(self._waiters))
+                    await self._deliver_stored({*self._waiters, *self._also()})
                     await self._receive(subscription)
             except (redis.RedisError, OSError, QueueUnavailable) as error:
                 logger.warning("Lost the result subscription, connecting again: %s", error)
@@ -159,7 +169,7 @@ class ResultListener:
                     raise redis.TimeoutError("Redis is silent.")
                 await subscription.ping()
             elif message["type"] == "pmessage":
-                self._deliver(message["data"])
+                self._deliver(message["data"], self._on_published)
             is_asked = message is None
 
     async def _poll(self) -> None:
@@ -167,4 +177,4 @@ class ResultListener:
         while True:
             await asyncio.sleep(self._poll_interval_seconds)
             with suppress(QueueUnavailable):  # the subscription's own reconnect reports it
-                await self._deliver_stored(list(self._waiters))
+                await self._deliver_stored({*self._waiters, *self._also()})

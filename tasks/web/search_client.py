@@ -20,7 +20,7 @@ from celery.result import denied_join_result
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tasks import queues
+from tasks import clock, queues
 from tasks.config import QUERY_IMAGE_GRACE_SECONDS, QueueConfig
 from tasks.errors import NoAnswer, QueueUnavailable, SearchExpired
 from tasks.health import canaries, checks, clocks, live_recall, metrics, reports
@@ -78,14 +78,19 @@ class SearchClient(Searches):
         # one for all. It also makes AsyncResult.get() an error: nothing in this process may block on a result.
         self._no_blocking_results = denied_join_result()
         self._no_blocking_results.__enter__()
-        self._listener = ResultListener(self._config.redis_url)
+        self._listener = ResultListener(
+            self._config.redis_url, on_published=self._published, on_stored=self._stored, also=self._unanswered
+        )
         self._publishers = ThreadPoolExecutor(PUBLISHER_THREADS, thread_name_prefix="publish")
+        await asyncio.to_thread(clock.now)  # its first use blocks
         self._is_open = True
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._is_open = False
         self._no_blocking_results.__exit__(None, None, None)
+        for backlog in self._backlogs.values():
+            await backlog.close()
         await self._listener.close()
         await self._cache.aclose()
         await self._broker.aclose()
@@ -100,17 +105,16 @@ class SearchClient(Searches):
         min_similarity: float | None = None,
         faces: SearchedFaces = "all",
         timeout_seconds: float = 30.0,
+        client: str = "",
     ) -> str:
-        """Hand the image to the search workers and return the search's id at once.
-
-        A search that no worker has started within `timeout_seconds` expires. Raises Busy when too many wait already,
-        QueueUnavailable, and ValueError for no gallery, or a limit or similarity out of range.
-        """
+        """See `Searches`."""
         if not self._is_open:
             raise NotOpen("Write `async with SearchClient() as service:` around the call.")
         target = await self._active_target()
         queue = queues.search_queue(target.pack)
-        async with self._backlog(queue).place() as place:
+        await self._listener.open()  # not before: a command that only asks for health subscribes to nothing
+        backlog = self._backlog(queue)
+        async with backlog.place(client, timeout_seconds=timeout_seconds) as place:
             search_id = str(uuid.uuid4())
             image_key = await self._query_images.put(
                 search_id, image, ttl_seconds=timeout_seconds + QUERY_IMAGE_GRACE_SECONDS
@@ -127,23 +131,27 @@ class SearchClient(Searches):
             self._under_way[search_id] = _UnderWay(started=time.monotonic(), timeout_seconds=timeout_seconds)
             # In this request's context: its id goes into the message.
             context = contextvars.copy_context()
-            await asyncio.get_running_loop().run_in_executor(self._publishers, context.run, publish)
-            place.sent()
+            place.give_to(search_id, timeout_seconds=timeout_seconds)
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._publishers, context.run, publish)
+            except BaseException:
+                backlog.leave(search_id)
+                raise
         return search_id
 
-    async def check_room(self) -> None:
-        """Raise Busy when too many searches wait already, and QueueUnavailable."""
-        await (await self._active_backlog()).check_room()
+    async def check_room(self, client: str) -> None:
+        """See `Searches`."""
+        await (await self._active_backlog()).check_room(client)
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Keep a place in the queue for a search that this block starts. Raises Busy, QueueUnavailable."""
-        async with (await self._active_backlog()).place():
+    async def place(self, client: str) -> AsyncIterator[None]:
+        """See `Searches`."""
+        async with (await self._active_backlog()).place(client):
             yield
 
     async def wait_for_search(self, search_id: str, *, timeout_seconds: float) -> SearchResult | None:
         """Return the answer, or None when there is none in time. Holds no thread. Raises QueueUnavailable."""
-        await self._listener.open()  # not before: a command that only asks for health subscribes to nothing
+        await self._listener.open()
         meta = await self._listener.wait(search_id, timeout_seconds=timeout_seconds)
         result = None if meta is None else _search_result(meta)
         self._measure(search_id, result)
@@ -154,6 +162,8 @@ class SearchClient(Searches):
 
         A redis-cache that does not answer is no error: the search then ends at its deadline.
         """
+        for backlog in self._backlogs.values():
+            backlog.leave(search_id)
         with suppress(QueueUnavailable):
             await self._query_images.discard(search_id)
 
@@ -165,8 +175,25 @@ class SearchClient(Searches):
 
     def _backlog(self, queue: str) -> Backlog:
         if queue not in self._backlogs:
-            self._backlogs[queue] = Backlog(self._broker, queue, bound=self._config.search_queue_bound)
+            self._backlogs[queue] = Backlog(
+                self._broker,
+                self._cache,
+                queue,
+                most=self._config.search_queue_bound,
+                timeout_seconds=self._config.search_timeout_seconds,
+            )
         return self._backlogs[queue]
+
+    def _published(self, meta: Meta) -> None:
+        for backlog in self._backlogs.values():
+            backlog.answered(meta["task_id"], by_worker=meta["status"] != "REVOKED")
+
+    def _stored(self, meta: Meta) -> None:
+        for backlog in self._backlogs.values():
+            backlog.leave(meta["task_id"])
+
+    def _unanswered(self) -> list[str]:
+        return [search_id for backlog in self._backlogs.values() for search_id in backlog.unanswered]
 
     def _measure(self, search_id: str, result: SearchResult | None) -> None:
         """Count a search of this process once it is answered or its time is up."""

@@ -1,11 +1,15 @@
 """The search task: thin. It fetches the query image, asks the FaceIndex, and returns a message."""
 
 import logging
-from typing import Any
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Any, cast
 
-from celery import shared_task
+from celery import Task, shared_task
 
-from tasks import names
+from tasks import clock, names
+from tasks.errors import SearchExpired
 from tasks.messages.base import BoxInfo, ErrorInfo
 from tasks.messages.parsing import parse
 from tasks.messages.search import FaceMatches, Match, SearchRequest, SearchResult
@@ -16,24 +20,31 @@ from worker.errors import FaceQueueError, NoFaceFound
 logger = logging.getLogger(__name__)
 
 
-@shared_task(name=names.SEARCH_FACES, resultrepr_maxsize=1)
-def search_faces(message: dict[str, Any]) -> dict[str, Any]:
+@shared_task(name=names.SEARCH_FACES, bind=True, resultrepr_maxsize=1)
+def search_faces(self: "Task[Any, Any]", message: dict[str, Any]) -> dict[str, Any]:
     """Answer a SearchRequest with a SearchResult. Errors travel as `error`, never as exceptions."""
     try:
-        result = _search(parse(SearchRequest, message))
+        result = _search(parse(SearchRequest, message), partial(_check_wanted, cast(str | None, self.request.expires)))
     except FaceQueueError as error:
         logger.info("Search refused: %s", error.code)
         result = SearchResult(error=ErrorInfo(code=error.code, message=str(error)))
     return result.to_json()
 
 
-def _search(request: SearchRequest) -> SearchResult:
+def _check_wanted(expires: str | None) -> None:
+    """Raise SearchExpired after the deadline. Celery checks it too, but only before the task begins to wait."""
+    if expires is not None and clock.utcnow() > datetime.fromisoformat(expires):
+        raise SearchExpired
+
+
+def _search(request: SearchRequest, check_wanted: Callable[[], None]) -> SearchResult:
     answer = state.indexes.index(request.target).search(
         state.query_images.get(request.image_key),
         gallery_ids=request.gallery_ids,
         limit=request.limit,
         min_similarity=request.min_similarity,
         faces=request.faces,
+        check_wanted=check_wanted,
     )
     state.query_images.discard(request.image_key)
     faces = tuple(

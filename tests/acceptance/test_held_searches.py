@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from tests import pictures
-from tests.service import RunningService
+from tests.service import RunningService, room_to_hold
 from tests.waiting import eventually
 from tests.web_client import WebClient
 
@@ -24,8 +24,8 @@ WAIT_SECONDS = 15
 @pytest.fixture
 def service(tmp_path):
     """No workers: nobody will ever answer."""
-    room = {"SEARCH_QUEUE_BOUND": str(2 * HELD)}
-    with RunningService(tmp_path, processes=["redis", "redis-cache", "web"], environment=room) as running:
+    processes = ["redis", "redis-cache", "web"]
+    with RunningService(tmp_path, processes=processes, environment=room_to_hold(HELD)) as running:
         running.create_user()
         yield running
 

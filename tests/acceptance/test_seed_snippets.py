@@ -24,7 +24,7 @@ from django.conf import settings
 
 from tests.network import own_network
 from tests.pictures import saved
-from tests.service import RunningService
+from tests.service import RunningService, room_to_hold
 from tests.unit.worker.recognition.synthetic_packs import DIMENSION, FIRING_STRIDE, make_pack
 from tests.web_client import WebClient
 from webapp.operations import local
@@ -127,7 +127,7 @@ def service(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
         **local.pack_environment(str(pack)),
         "DJANGO_SETTINGS_MODULE": "old_site.settings",
         "PYTHONPATH": f"{site}:{settings.BASE_DIR}",
-        "SEARCH_QUEUE_BOUND": str(2 * MANY),
+        **room_to_hold(MANY),
     }
     folder = tmp_path_factory.mktemp("service")
     with own_network():

@@ -25,6 +25,9 @@ from tests.servers import free_port
 from worker.errors import Busy
 
 TARGET = Target(pack="dlib", collection="faces_dlib")
+ALICE, BOB = "user:1", "user:2"
+#: The most searches in flight.
+BOUND = 4
 GALLERY = str(uuid.UUID(int=1))
 NO_FACE = SearchResult(reason=ErrorInfo(code="no_face_found", message="There is no face."))
 NO_IMAGE = SearchResult(error=ErrorInfo(code="not_an_image", message="This file is not a picture."))
@@ -68,6 +71,7 @@ def down(kind: str, request: pytest.FixtureRequest) -> Searches:
 @pytest.fixture
 def memory_sides() -> Sides:
     client = MemorySearchClient(target=TARGET)
+    client.most_in_flight = BOUND
 
     def answer(_search_id: str, result: SearchResult) -> None:
         client.result = result
@@ -98,7 +102,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def config(url: str) -> QueueConfig:
-    return QueueConfig(redis_url=url, redis_cache_url=url, target=TARGET, search_queue_bound=2)
+    return QueueConfig(redis_url=url, redis_cache_url=url, target=TARGET, search_queue_bound=BOUND)
 
 
 @pytest.fixture
@@ -118,7 +122,7 @@ async def redis_sides(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) 
                 answer=answer,
                 would_run=lambda search_id: bool(broker.exists(query_images.image_key(search_id))),
                 report=lambda report: broker.set(report_key(report.name), report.model_dump_json()),
-                fill=lambda: broker.lpush(queues.search_queue(TARGET.pack), "1", "2"),
+                fill=lambda: broker.lpush(queues.search_queue(TARGET.pack), *['{"headers": {}}'] * BOUND),
             )
 
 
@@ -144,8 +148,16 @@ def healthy_worker() -> WorkerReport:
     )
 
 
-async def start(client: Searches) -> str:
-    return await client.start_search(b"picture", gallery_ids=(GALLERY,))
+async def start(client: Searches, *, by: str = "") -> str:
+    return await client.start_search(b"picture", gallery_ids=(GALLERY,), client=by)
+
+
+async def has_room(client: Searches, by: str) -> bool:
+    try:
+        await client.check_room(by)
+    except Busy:
+        return False
+    return True
 
 
 # -- answers -----------------------------------------------------------------------------------
@@ -204,20 +216,46 @@ async def test_an_answer_outlasts_a_cancellation(sides: Sides) -> None:
 
 async def test_a_full_queue_refuses_searches(sides: Sides) -> None:
     sides.fill()
-    with pytest.raises(Busy):
+    with pytest.raises(Busy, match="More searches are waiting"):
         await start(sides.client)
     with pytest.raises(Busy):
         await sides.client.search_faces_in_image(b"picture", gallery_ids=(GALLERY,))
     with pytest.raises(Busy):
-        await sides.client.check_room()
+        await sides.client.check_room(ALICE)
     with pytest.raises(Busy):
-        async with sides.client.place():
+        async with sides.client.place(ALICE):
             pass
 
 
+async def test_one_client_gets_half_of_the_room_and_leaves_the_rest_to_others(client: Searches) -> None:
+    for _ in range(BOUND // 2):
+        await start(client, by=ALICE)
+    with pytest.raises(Busy, match="Your searches take your whole share") as refused:
+        await start(client, by=ALICE)
+    assert refused.value.retry_after_seconds
+    await start(client, by=BOB)
+    with pytest.raises(Busy, match="Your searches take your whole share"):
+        await start(client, by=BOB)
+    await start(client)  # a command has no share
+
+
+async def test_an_answered_search_makes_room(sides: Sides) -> None:
+    ids = [await start(sides.client, by=ALICE) for _ in range(BOUND // 2)]
+    assert not await has_room(sides.client, ALICE)
+    sides.answer(ids[0], NO_FACE)
+    assert await sides.client.wait_for_search(ids[0], timeout_seconds=10) == NO_FACE
+    assert await has_room(sides.client, ALICE)
+
+
+async def test_a_cancelled_search_makes_room(sides: Sides) -> None:
+    ids = [await start(sides.client, by=ALICE) for _ in range(BOUND // 2)]
+    await sides.client.cancel_search(ids[0])
+    assert await has_room(sides.client, ALICE)
+
+
 async def test_a_block_with_a_place_can_start_its_search(client: Searches) -> None:
-    await client.check_room()
-    async with client.place():
+    await client.check_room(ALICE)
+    async with client.place(ALICE):
         await start(client)
 
 
@@ -229,7 +267,7 @@ async def test_a_service_that_is_down_raises_and_its_health_report_says_why(down
     with pytest.raises(QueueUnavailable):
         await down.wait_for_search("s", timeout_seconds=1)
     with pytest.raises(QueueUnavailable):
-        await down.check_room()
+        await down.check_room(ALICE)
     await down.cancel_search("s")
     report = await down.health_check()
     assert (report.is_healthy, report.workers, len(report.problems)) == (False, (), 1)

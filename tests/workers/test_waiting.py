@@ -45,7 +45,9 @@ async def test_200_waiting_searches_are_one_subscription_and_none_is_left_after(
     image = pictures.edited_portrait()
     config = replace(QueueConfig.from_django(), search_queue_bound=WAITING)
     async with SearchClient(config) as search:
-        ids = [await search.start_search(image, gallery_ids=(str(uuid.uuid4()),)) for _ in range(WAITING)]
+        # With a long deadline, because the room for searches shrinks while nobody answers.
+        options: dict[str, Any] = {"gallery_ids": (str(uuid.uuid4()),), "timeout_seconds": 24 * 3600}
+        ids = [await search.start_search(image, **options) for _ in range(WAITING)]
         waits = [asyncio.create_task(search.wait_for_search(search_id, timeout_seconds=30)) for search_id in ids]
         while search.waiting < WAITING:
             await asyncio.sleep(0.05)

@@ -24,6 +24,11 @@ async def current_user() -> AbstractBaseUser:
     return user
 
 
+def client_key(user_id: object) -> str:
+    """Return the name under which a user's share of the room for searches is counted."""
+    return f"user:{user_id}"
+
+
 @contextmanager
 def acting_as(user: AbstractBaseUser) -> Iterator[None]:
     """Make `user` the current user for the block, as in a script."""

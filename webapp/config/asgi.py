@@ -40,12 +40,13 @@ django.setup(set_prefix=False)
 # Their modules read the settings, so they are imported after setup.
 from tasks.health.clocks import clock_reports  # noqa: E402
 from tasks.web.search_client import SearchClient, search_client, set_search_client  # noqa: E402
+from webapp.accounts.session_clients import SessionClients  # noqa: E402
 from webapp.config import urls as _urls  # noqa: E402, F401 - now, not during the first request
 from webapp.generations.selectors import ActiveTarget  # noqa: E402
 from webapp.http.door import Door  # noqa: E402
 from webapp.http.request_ids import RequestIds  # noqa: E402
 
-_handler = RequestIds(Door(SharedThreadsASGIHandler(), admission=search_client))
+_handler = RequestIds(Door(SharedThreadsASGIHandler(), admission=search_client, who=SessionClients()))
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:

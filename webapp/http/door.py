@@ -28,12 +28,12 @@ QUERY_PATHS: Final = re.compile(r"/galleries/[^/]+/search/$|/api/v1/(galleries/[
 class Admission(Protocol):
     """Decides whether one more search may come in."""
 
-    async def check_room(self) -> None:
-        """Raise Busy when too many searches wait already, and QueueUnavailable."""
+    async def check_room(self, client: str) -> None:
+        """Raise Busy when the client may not have one more search in flight, and QueueUnavailable."""
         ...
 
-    def place(self) -> AbstractAsyncContextManager[object]:
-        """Hold a place in the queue for the block. Raises what `check_room` raises."""
+    def place(self, client: str) -> AbstractAsyncContextManager[object]:
+        """Hold a place for a search of the client's for the block. Raises what `check_room` raises."""
         ...
 
 
@@ -44,9 +44,12 @@ class Door:
     takes its place. A client that sends slowly does not hold a place meanwhile.
     """
 
-    def __init__(self, app: AsgiApp, *, admission: Callable[[], Admission]) -> None:
-        """`admission` is called for each request."""
+    def __init__(
+        self, app: AsgiApp, *, admission: Callable[[], Admission], who: Callable[[Message], Awaitable[str]]
+    ) -> None:
+        """`admission` is called for each request; `who` returns the client of its scope."""
         self._app = app
+        self._who = who
         self._admission = admission
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -55,9 +58,10 @@ class Door:
             return
         try:
             admission = self._admission()
-            await admission.check_room()
+            client = await self._who(scope)
+            await admission.check_room(client)
             body = await _whole_body(receive)
-            async with admission.place():
+            async with admission.place(client):
                 await self._app(scope, _replay(body, receive), send)
         except FaceQueueError as error:
             await _send_problem(Problem.from_error(error), scope, send)

@@ -20,12 +20,12 @@ class Problem(Exception):
     def __init__(
         self, code: str, message: str, *, status: int | None = None, retry_after_seconds: int | None = None
     ) -> None:
-        """`retry_after_seconds`: when asking again helps, where that is known."""
+        """`retry_after_seconds` says when asking again helps, where that is known; by default it is random."""
         super().__init__(message)
+        self._retry_after_seconds = retry_after_seconds
         self.code = code
         self.message = message
         self.status = status if status is not None else error_class(code).status
-        self._retry_after_seconds = retry_after_seconds
 
     @property
     def retry_after_seconds(self) -> int | None:
@@ -38,7 +38,7 @@ class Problem(Exception):
 
     @classmethod
     def from_error(cls, error: FaceQueueError) -> "Problem":
-        return cls(error.code, str(error))
+        return cls(error.code, str(error), retry_after_seconds=getattr(error, "retry_after_seconds", None))
 
     @classmethod
     def from_info(cls, info: ErrorInfo) -> "Problem":

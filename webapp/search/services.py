@@ -14,6 +14,7 @@ from tasks.errors import SearchExpired
 from tasks.messages.search import SearchedFaces, SearchResult
 from tasks.web.interfaces import Searches
 from tasks.web.search_client import search_client
+from webapp.accounts.current_user import client_key
 from webapp.gallery.selectors import Viewer, galleries_given
 from webapp.http.problems import Problem
 from webapp.search.selectors import SearchAnswer, search_answer
@@ -51,6 +52,7 @@ async def search_start(
             min_similarity=min_similarity,
             faces=faces,
             timeout_seconds=timeout_seconds,
+            client=client_key(user.pk),
         )
     except FaceQueueError as error:
         raise Problem.from_error(error) from error
@@ -78,7 +80,8 @@ async def search_held(*, ticket: Ticket, user: Viewer, wait_seconds: float) -> S
     Nobody else has the ticket yet, so nobody could ask for the answer.
     """
     try:
-        return await search_wait(ticket=ticket, user=user, wait_seconds=wait_seconds)
+        wait_seconds = min(wait_seconds, settings.SEARCH_MAX_WAIT_SECONDS)
+        return await _answer_when_there(ticket, user, wait_seconds, search_client())
     except asyncio.CancelledError:  # Django cancels the view when the client disconnects
         await search_cancel(ticket=ticket)
         raise
@@ -104,6 +107,12 @@ async def search_cancel(*, ticket: Ticket, client: Searches | None = None) -> No
 async def _answer(ticket: Ticket, user: Viewer, wait_seconds: float, client: Searches) -> SearchAnswer | None:
     # Checked now, and again when there is an answer: a gallery deleted in between is not shown.
     await sync_to_async(galleries_given)(user, ticket.gallery_ids)
+    return await _answer_when_there(ticket, user, wait_seconds, client)
+
+
+async def _answer_when_there(
+    ticket: Ticket, user: Viewer, wait_seconds: float, client: Searches
+) -> SearchAnswer | None:
     wait_seconds = max(min(wait_seconds, ticket.seconds_left), 0.0)
     try:
         result = await client.wait_for_search(ticket.search_id, timeout_seconds=wait_seconds)

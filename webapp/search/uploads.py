@@ -12,7 +12,6 @@ Three places could write an upload to a temporary file; each is prevented here o
 from io import BytesIO
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.core.files.uploadedfile import InMemoryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest
@@ -48,11 +47,13 @@ class QueryImageHandler(FileUploadHandler):
         )
 
 
-async def use_memory(request: HttpRequest) -> None:
-    """Parse the request's body with its files in memory. Call it before anything reads request.POST."""
+def use_memory(request: HttpRequest) -> None:
+    """Parse the request's body with its files in memory. Call it before anything reads request.POST.
+
+    It is CPU work over up to MAX_IMAGE_BYTES: call it in a thread.
+    """
     request.upload_handlers = [QueryImageHandler(request)]
-    # Parsing is CPU work over up to MAX_IMAGE_BYTES: not on the event loop.
-    await sync_to_async(lambda: request.POST)()
+    request.POST  # noqa: B018 - parses
 
 
 def query_image(image: "UploadedFile[bytes] | bytes | None") -> bytes:

@@ -33,7 +33,6 @@ MATCHES_SHOWN = 24
 async def search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     """Show the form, or take what it sends."""
     if request.method == "POST":
-        await use_memory(request)
         refusal: HttpResponse | None = await sync_to_async(_csrf_refusal)(request)
         if refusal is not None:
             return refusal
@@ -41,7 +40,8 @@ async def search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
 
 
 def _csrf_refusal(request: HttpRequest) -> HttpResponse | None:
-    """Make the check that @csrf_exempt put off. Runs in a thread: the refusal is a page that reads the session."""
+    """Parse the form, and make the check that @csrf_exempt put off. Runs in a thread: a refusal reads the session."""
+    use_memory(request)
     middleware: CsrfViewMiddleware = CsrfViewMiddleware(lambda _: HttpResponse())
     # All it asks of the view is whether it is exempt.
     return middleware.process_view(request, lambda: HttpResponse(), (), {})

@@ -145,3 +145,17 @@ def test_a_picture_passes_the_gate_from_before_it_is_decoded_until_its_faces_are
     monkeypatch.setattr(engine, "detect", noted("detected", engine.detect))
     assert len(faces_in(engine, pictures.sample_bytes("astronaut"))) == 1
     assert events == [512 * 512, "decoded", "detected", "left"]
+
+
+def test_a_picture_that_nobody_wants_any_more_is_not_looked_at(
+    engine: FaceEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unwanted(Exception):
+        pass
+
+    def check() -> None:
+        raise Unwanted
+
+    monkeypatch.setattr(engine, "detect", lambda *_, **__: pytest.fail("the model ran"))
+    with pytest.raises(Unwanted):
+        detect_faces(engine, pictures.edited_portrait(), limits=ImageLimits(), check_wanted=check)

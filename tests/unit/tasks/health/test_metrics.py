@@ -142,7 +142,7 @@ def known_names() -> set[str]:
         METRIC_PREFIX + name: "histogram" if name.endswith("_seconds") else "counter" for name in get_args(MetricName)
     }
     kinds = store | {family.name: family.type for family in metrics.REGISTRY.collect()}
-    parts = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",)}
+    parts = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",), "gauge": ("",)}
     return set(exposition.OBSERVED) | {name + part for name, kind in kinds.items() for part in parts[kind]}
 
 

@@ -1,9 +1,12 @@
 """The search task drops what nobody wants any more before it costs a model run."""
 
+from collections.abc import Callable
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 
+from tasks import clock
 from tasks.errors import QueryImageGone
 from tasks.messages.base import Target
 from tasks.messages.search import SearchRequest
@@ -17,7 +20,8 @@ REQUEST = SearchRequest(target=Target(pack="p", collection="c"), gallery_ids=("g
 class Index:
     runs = 0
 
-    def search(self, image: bytes, **_: object) -> SearchAnswer:
+    def search(self, image: bytes, *, check_wanted: Callable[[], None], **_: object) -> SearchAnswer:
+        check_wanted()
         self.runs += 1
         return SearchAnswer(faces=(), width=1, height=1)
 
@@ -55,3 +59,17 @@ def test_a_search_with_its_image_runs_the_model_and_forgets_the_image(
     monkeypatch.setattr(state, "_query_images", uploads)
     assert search.search_faces(REQUEST.to_json())["error"] is None
     assert (index.runs, uploads.image) == (1, None)
+
+
+@pytest.mark.parametrize(("left_seconds", "code", "runs"), [(-0.1, "search_expired", 0), (60, None, 1)])
+def test_a_search_that_expires_while_it_waits_in_the_worker_runs_no_model(
+    index: Index, monkeypatch: pytest.MonkeyPatch, left_seconds: float, code: str | None, runs: int
+) -> None:
+    monkeypatch.setattr(state, "_query_images", Uploads(b"picture"))
+    expires = (clock.utcnow() + timedelta(seconds=left_seconds)).isoformat()
+    search.search_faces.push_request(expires=expires)
+    try:
+        error = search.search_faces.run(REQUEST.to_json())["error"]
+    finally:
+        search.search_faces.pop_request()
+    assert (error and error["code"], index.runs) == (code, runs)

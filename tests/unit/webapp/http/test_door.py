@@ -13,6 +13,7 @@ from webapp.http.problems import RETRY_AFTER_SECONDS, Problem
 from worker.errors import Busy, FaceQueueError
 
 API, PAGE, PHOTOS = "/api/v1/galleries/1/searches", "/galleries/1/search/", "/galleries/1/photos/"
+ALICE = "user:1"
 API_OF_ALL = "/api/v1/searches"
 
 
@@ -24,17 +25,23 @@ class Places:
         self.refusal_after_the_body: FaceQueueError | None = None
         self.taken = 0
 
-    async def check_room(self) -> None:
+    async def check_room(self, client: str) -> None:
+        assert client == ALICE
         if self.refusal:
             raise self.refusal
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def place(self, client: str) -> AsyncIterator[None]:
+        assert client == ALICE
         if self.refusal_after_the_body:
             raise self.refusal_after_the_body
         self.taken += 1
         yield
         self.taken -= 1
+
+
+async def who(scope: Any) -> str:
+    return ALICE
 
 
 @pytest.fixture
@@ -68,7 +75,7 @@ class Request:
         async def send(message: Any) -> None:
             self.sent.append(message)
 
-        await Door(app, admission=lambda: places)(self.scope, receive, send)
+        await Door(app, admission=lambda: places, who=who)(self.scope, receive, send)
         status: int = self.sent[0]["status"]
         return status
 

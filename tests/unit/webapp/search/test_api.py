@@ -337,10 +337,10 @@ def test_a_search_is_cancelled_by_its_owner_only(
 async def test_a_search_whose_client_goes_away_is_cancelled(
     user: User, monkeypatch: pytest.MonkeyPatch, face_search: MemorySearchClient
 ) -> None:
-    async def never(**_: Any) -> None:
+    async def never(*_: Any, **__: Any) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(search_services, "search_wait", never)
+    monkeypatch.setattr(face_search, "wait_for_search", never)
     ticket = replace(TICKET, search_id="s")
     held = asyncio.create_task(search_services.search_held(ticket=ticket, user=user, wait_seconds=5))
     await asyncio.sleep(0)
@@ -348,6 +348,22 @@ async def test_a_search_whose_client_goes_away_is_cancelled(
     with pytest.raises(asyncio.CancelledError):
         await held
     assert face_search.cancelled == ["s"]
+
+
+def test_a_search_counts_for_the_share_of_the_user_who_asks(
+    api: Client, user: User, gallery: Gallery, face_search: MemorySearchClient
+) -> None:
+    assert start(api, gallery).status_code == 202
+    assert face_search.started[0].client == f"user:{user.pk}"
+
+
+def test_a_user_with_a_full_share_is_told_when_to_return(
+    api: Client, gallery: Gallery, face_search: MemorySearchClient
+) -> None:
+    face_search.most_in_flight = 2
+    assert start(api, gallery).status_code == 202
+    refused = start(api, gallery)
+    assert (refused.status_code, refused.json()["code"], refused["Retry-After"]) == (503, "busy", "2")
 
 
 def test_a_ticket_signed_with_another_secret_is_not_found(settings: Any) -> None:

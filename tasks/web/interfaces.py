@@ -71,11 +71,14 @@ class Searches(Protocol):
             raise NoAnswer(f"No search worker answered within {timeout_seconds:g} seconds.")
         return result
 
-    async def check_room(self) -> None:
-        """Raise Busy when too many searches wait already, and QueueUnavailable."""
+    async def check_room(self, client: str) -> None:
+        """Raise Busy when too many searches wait already, and QueueUnavailable.
+
+        `client` is the key of who asks: "user:<id>", or "" for a command.
+        """
         ...
 
-    def place(self) -> AbstractAsyncContextManager[None]:
+    def place(self, client: str) -> AbstractAsyncContextManager[None]:
         """Reserve a place in the queue for the search that this block starts. Raises what `check_room` raises."""
         ...
 

@@ -169,7 +169,7 @@ class MemorySearchClient(Searches):
         faces: SearchedFaces = "all",
         timeout_seconds: float = 30.0,
     ) -> str:
-        await self.check_room()
+        await self.check_room("")
         SearchRequest(
             target=self._target,
             gallery_ids=gallery_ids,
@@ -201,14 +201,14 @@ class MemorySearchClient(Searches):
     async def cancel_search(self, search_id: str) -> None:
         self.cancelled.append(search_id)
 
-    async def check_room(self) -> None:
+    async def check_room(self, client: str) -> None:
         self._check()
         if self.is_full:
             raise Busy("More searches are waiting than the workers can answer soon. Please try again in a moment.")
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        await self.check_room()
+    async def place(self, client: str) -> AsyncIterator[None]:
+        await self.check_room(client)
         yield
 
     async def health_check(self) -> HealthReport:

@@ -131,12 +131,12 @@ class SearchClient(Searches):
             place.sent()
         return search_id
 
-    async def check_room(self) -> None:
+    async def check_room(self, client: str) -> None:
         """Raise Busy when too many searches wait already, and QueueUnavailable."""
         await (await self._active_backlog()).check_room()
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def place(self, client: str) -> AsyncIterator[None]:
         """Keep a place in the queue for a search that this block starts. Raises Busy, QueueUnavailable."""
         async with (await self._active_backlog()).place():
             yield

@@ -209,15 +209,15 @@ async def test_a_full_queue_refuses_searches(sides: Sides) -> None:
     with pytest.raises(Busy):
         await sides.client.search_faces_in_image(b"picture", gallery_ids=(GALLERY,))
     with pytest.raises(Busy):
-        await sides.client.check_room()
+        await sides.client.check_room("user:1")
     with pytest.raises(Busy):
-        async with sides.client.place():
+        async with sides.client.place("user:1"):
             pass
 
 
 async def test_a_block_with_a_place_can_start_its_search(client: Searches) -> None:
-    await client.check_room()
-    async with client.place():
+    await client.check_room("user:1")
+    async with client.place("user:1"):
         await start(client)
 
 
@@ -229,7 +229,7 @@ async def test_a_service_that_is_down_raises_and_its_health_report_says_why(down
     with pytest.raises(QueueUnavailable):
         await down.wait_for_search("s", timeout_seconds=1)
     with pytest.raises(QueueUnavailable):
-        await down.check_room()
+        await down.check_room("user:1")
     await down.cancel_search("s")
     report = await down.health_check()
     assert (report.is_healthy, report.workers, len(report.problems)) == (False, (), 1)

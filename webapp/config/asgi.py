@@ -3,10 +3,11 @@
 import gc
 import itertools
 import os
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import django
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
+from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 
 from tasks.starting import check_settings_or_exit
@@ -23,6 +24,8 @@ class SharedThreadsASGIHandler(ASGIHandler):
     Django gives each request a thread of its own for its synchronous parts and keeps it until the request ends:
     200 searches that wait for their answer would hold 200 idle threads. Here requests take turns on a few. Each
     part is short, and a database transaction never spans two of them.
+
+    Works behind the door only, which has read the body already.
     """
 
     def __init__(self) -> None:
@@ -33,18 +36,44 @@ class SharedThreadsASGIHandler(ASGIHandler):
         SyncToAsync.thread_sensitive_context.set(next(self._contexts))
         await self.handle(scope, receive, send)
 
+    async def read_body(self, receive: "Delivered") -> IO[bytes]:  # type: ignore[override]
+        """Return the body as the door has taken it in; Django would copy it."""
+        return receive.body
+
 
 check_settings_or_exit()
 django.setup(set_prefix=False)
 
 # Their modules read the settings, so they are imported after setup.
 from tasks.web.search_client import SearchClient, search_client, set_search_client  # noqa: E402
+from webapp.accounts.passengers import SessionPassengers  # noqa: E402
 from webapp.config import urls as _urls  # noqa: E402, F401 - now, not during the first request
+from webapp.config.routes import ROUTES  # noqa: E402
 from webapp.generations.selectors import ActiveTarget  # noqa: E402
-from webapp.http.door import Door  # noqa: E402
+from webapp.http.bodies import Bodies  # noqa: E402
+from webapp.http.door import Delivered, Door  # noqa: E402
 from webapp.http.request_ids import RequestIds  # noqa: E402
+from webapp.http.shares import Budget, Proxies, Rates  # noqa: E402
+from webapp.http.spool import Spool  # noqa: E402
 
-_handler = RequestIds(Door(SharedThreadsASGIHandler(), admission=search_client))
+_memory = Budget(settings.BODY_MEMORY_BYTES)
+_spool = Spool(
+    settings.FILE_UPLOAD_TEMP_DIR,
+    memory=_memory,
+    disk=Budget(settings.UPLOAD_DISK_BYTES),
+    uploads_per_client=settings.UPLOADS_PER_USER,
+)
+_handler = RequestIds(
+    Door(
+        SharedThreadsASGIHandler(),
+        routes=ROUTES,
+        who=SessionPassengers(),
+        rates=Rates(settings.REQUESTS_PER_SECOND),
+        bodies=Bodies(memory=_memory, spool=_spool, bytes_per_second=settings.BODY_BYTES_PER_SECOND),
+        proxies=Proxies(settings.TRUSTED_PROXIES),
+        admission=search_client,
+    )
+)
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -57,12 +86,14 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 async def _lifespan(receive: Any, send: Any) -> None:
     """Hold the service open between the server's startup and shutdown messages."""
     await receive()
+    _spool.open()
     async with SearchClient(active_target=ActiveTarget()) as service:
         set_search_client(service)
         _spare_the_collector()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         set_search_client(None)
+    _spool.close()
     await send({"type": "lifespan.shutdown.complete"})
 
 

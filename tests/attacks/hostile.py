@@ -45,8 +45,11 @@ class Client:
     def flood(self, byte_count: int, *, is_chunked: bool) -> int:
         """Send a body without looking at answers; return how much the server took before it closed the connection."""
         sent = 0
-        while sent < byte_count and (self.chunk(PART) if is_chunked else self.send(PART)):
-            sent += len(PART)
+        while sent < byte_count:
+            part = PART[: byte_count - sent]
+            if not (self.chunk(part) if is_chunked else self.send(part)):
+                break
+            sent += len(part)
         return sent
 
     def trickle(self, data: bytes, *, is_chunked: bool) -> None:

@@ -40,14 +40,14 @@ def is_served(service: RunningService) -> bool:
 
 @Framing
 @pytest.mark.parametrize(
-    ("path", "is_user", "statuses"),
+    ("path", "is_user", "answered"),
     [
-        pytest.param("/login/", False, {413}, id="a stranger's log-in"),
-        pytest.param("/", False, {303}, id="a stranger's form"),
-        pytest.param(PHOTOS, False, {401}, id="a stranger's photos"),
-        pytest.param(SEARCH, False, {401}, id="a stranger's search"),
-        pytest.param("/", True, {413}, id="a user's form"),
-        pytest.param(SEARCH, True, {413}, id="a user's search"),
+        pytest.param("/login/", False, 413, id="a stranger's log-in"),
+        pytest.param("/", False, 303, id="a stranger's form"),
+        pytest.param(PHOTOS, False, 401, id="a stranger's photos"),
+        pytest.param(SEARCH, False, 401, id="a stranger's search"),
+        pytest.param("/", True, 413, id="a user's form"),
+        pytest.param(SEARCH, True, 413, id="a user's search"),
     ],
 )
 def test_600_megabytes_reach_no_disk_and_little_memory(
@@ -55,7 +55,7 @@ def test_600_megabytes_reach_no_disk_and_little_memory(
     as_user: tuple[str, str],
     path: str,
     is_user: bool,
-    statuses: set[int],
+    answered: int,
     is_chunked: bool,
 ) -> None:
     spent = Spent(attacked)
@@ -64,10 +64,10 @@ def test_600_megabytes_reach_no_disk_and_little_memory(
         sent = client.flood(HUGE, is_chunked=is_chunked)
         status, _ = client.answer()
     assert sent < (TAKEN_AT_MOST if path != SEARCH else 2 * TAKEN_AT_MOST)
-    assert status in {*statuses, 0}, "0: the connection was reset before this client, which does not listen, had read"
+    assert status == answered
     assert spent.written_bytes < NEXT_TO_NOTHING
-    memory = 2 * 20 * 2**20 if is_user and path == SEARCH and is_chunked else 0
-    assert spent.memory_bytes < memory + ONE_CONNECTION
+    counted = 2 * 20 * 2**20 if is_user and path == SEARCH and is_chunked else 0  # up to a picture's size
+    assert spent.memory_bytes < counted + ONE_CONNECTION
     assert is_served(attacked)
 
 
@@ -149,7 +149,7 @@ def test_120_unfinished_uploads_stay_within_the_stated_bound(
         for client in clients:
             client.head("POST", path, framing(is_chunked, byte_count), MULTIPART, *(as_user if is_user else ()))
         for client in clients:
-            client.flood(byte_count - len(PART), is_chunked=is_chunked)
+            client.flood(byte_count - 1000, is_chunked=is_chunked)
         assert is_served(attacked)
         assert spent.memory_bytes < most_memory
     finally:

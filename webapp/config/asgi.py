@@ -3,12 +3,13 @@
 import gc
 import itertools
 import os
+from contextlib import suppress
 from typing import IO, Any, Final
 
 import django
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.conf import settings
-from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 
 from tasks.starting import check_settings_or_exit
 
@@ -16,6 +17,19 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
 
 #: Threads for the synchronous parts of requests (middleware, the ORM) in one web process.
 SYNC_THREADS: Final = 8
+
+
+class TidyRequest(ASGIRequest):
+    """Removes the file of a photo that could not be parsed to its end: Django would leave it to garbage collection."""
+
+    def _load_post_and_files(self) -> None:
+        try:
+            super()._load_post_and_files()
+        except Exception:
+            for handler in self.upload_handlers:
+                with suppress(OSError):  # the disk is full: closing the file says so again, and removes it
+                    handler.upload_interrupted()
+            raise
 
 
 class SharedThreadsASGIHandler(ASGIHandler):
@@ -27,6 +41,8 @@ class SharedThreadsASGIHandler(ASGIHandler):
 
     Works behind the door only, which has read the body already.
     """
+
+    request_class = TidyRequest
 
     def __init__(self) -> None:
         super().__init__()

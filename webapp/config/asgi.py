@@ -2,7 +2,9 @@
 
 import gc
 import itertools
+import math
 import os
+import sys
 from contextlib import suppress
 from typing import IO, Any, Final
 
@@ -61,17 +63,25 @@ check_settings_or_exit()
 django.setup(set_prefix=False)
 
 # Their modules read the settings, so they are imported after setup.
+from tasks.dictionaries import max_request_bytes  # noqa: E402
 from tasks.web.search_client import SearchClient, search_client, set_search_client  # noqa: E402
 from webapp.accounts.passengers import SessionPassengers  # noqa: E402
 from webapp.config import urls as _urls  # noqa: E402, F401 - now, not during the first request
 from webapp.config.routes import ROUTES  # noqa: E402
 from webapp.generations.selectors import ActiveTarget  # noqa: E402
-from webapp.http.bodies import Bodies  # noqa: E402
+from webapp.http.bodies import COPIES, Bodies  # noqa: E402
 from webapp.http.door import Delivered, Door  # noqa: E402
 from webapp.http.request_ids import RequestIds  # noqa: E402
 from webapp.http.shares import Budget, Proxies, Rates  # noqa: E402
 from webapp.http.spool import Spool  # noqa: E402
 
+#: A picture of unknown length needs its share, half of the budget, to itself.
+_least_memory = 2 * COPIES * max_request_bytes()
+if _least_memory > settings.BODY_MEMORY_BYTES:
+    sys.exit(
+        f"facequeue cannot start: BODY_MEMORY_MB must be at least {math.ceil(_least_memory / 2**20)} for the pictures "
+        "that FACE_MAX_IMAGE_BYTES allows."
+    )
 _memory = Budget(settings.BODY_MEMORY_BYTES)
 _spool = Spool(
     settings.FILE_UPLOAD_TEMP_DIR,

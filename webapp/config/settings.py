@@ -276,20 +276,21 @@ WEB_HOST = text("WEB_HOST", "127.0.0.1")
 #: Addresses and networks whose X-Forwarded-For is believed, and to which no limit per client applies.
 TRUSTED_PROXIES = networks("TRUSTED_PROXIES", ["127.0.0.1", "::1"])
 #: Connections of one web process, in total and from one address.
-WEB_MAX_CONNECTIONS = whole("WEB_MAX_CONNECTIONS", 2000, lowest=10)
-WEB_MAX_CONNECTIONS_PER_CLIENT = whole("WEB_MAX_CONNECTIONS_PER_CLIENT", 200, lowest=1)
+WEB_MAX_CONNECTIONS = whole("WEB_MAX_CONNECTIONS", 2000, lowest=10, highest=10**5)
+WEB_MAX_CONNECTIONS_PER_CLIENT = whole("WEB_MAX_CONNECTIONS_PER_CLIENT", 200, lowest=1, highest=10**5)
 #: Requests of one user, or of one address without a user, in the long run; 0: no limit.
-REQUESTS_PER_SECOND = number("REQUESTS_PER_SECOND", 50.0)
+REQUESTS_PER_SECOND = number("REQUESTS_PER_SECOND", 50.0, highest=10**6)
 #: What the bodies of unfinished requests may take up of one web process' memory.
-BODY_MEMORY_BYTES = whole("BODY_MEMORY_MB", 256, lowest=16) * 2**20
+BODY_MEMORY_BYTES = whole("BODY_MEMORY_MB", 256, lowest=16, highest=10**6) * 2**20
 #: A body that comes more slowly is given up, after some seconds of patience.
-BODY_BYTES_PER_SECOND = number("BODY_MIN_KB_PER_SECOND", 16.0, lowest=0.1) * 1000
+BODY_BYTES_PER_SECOND = number("BODY_MIN_KB_PER_SECOND", 16.0, lowest=0.1, highest=10**6) * 1000
 #: The largest upload of photos.
-UPLOAD_MAX_BYTES = whole("UPLOAD_MAX_MB", 2048, lowest=1) * 2**20
-#: What unfinished uploads may take up of the disk.
-UPLOAD_DISK_BYTES = whole("UPLOAD_DISK_MB", 8192, lowest=1) * 2**20
+UPLOAD_MAX_BYTES = whole("UPLOAD_MAX_MB", 2048, lowest=1, highest=10**6) * 2**20
+#: What unfinished uploads may take up of the disk; one of unknown length needs its share, half of it, to itself.
+_UPLOAD_MAX_MB = UPLOAD_MAX_BYTES // 2**20
+UPLOAD_DISK_BYTES = whole("UPLOAD_DISK_MB", 4 * _UPLOAD_MAX_MB, lowest=2 * _UPLOAD_MAX_MB, highest=10**8) * 2**20
 #: How many uploads one user may send at a time.
-UPLOADS_PER_USER = whole("UPLOADS_PER_USER", 4, lowest=1)
+UPLOADS_PER_USER = whole("UPLOADS_PER_USER", 4, lowest=1, highest=1000)
 
 #: Django parses a larger body's photos into files; on the disk of the photos, so that the storage renames them.
 FILE_UPLOAD_MAX_MEMORY_SIZE = FORM_BYTES

@@ -1,11 +1,17 @@
 """Connections that never become requests, and requests that are nothing but headers."""
 
+import os
+import sqlite3
+from contextlib import closing
+
 import httpx
 import pytest
 
 from tests.attacks.conftest import PER_CLIENT
 from tests.attacks.hostile import Client, Spent
 from tests.service import RunningService
+from tests.waiting import eventually
+from tests.web_client import WebClient
 
 pytestmark = pytest.mark.services
 
@@ -120,3 +126,26 @@ def test_an_offer_to_speak_http_2_is_ignored(attacked: RunningService) -> None:
     with Client(attacked) as client:
         client.head("GET", "/health/live", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: x")
         assert client.answer()[0] == 200
+
+
+def test_clients_that_do_not_take_their_photos_hold_little_memory_and_are_given_up(
+    attacked: RunningService, user: WebClient, as_user: tuple[str, str]
+) -> None:
+    gallery = user.create_gallery("large")
+    photo = os.urandom(15 * 10**6)
+    (added,) = user.upload(gallery, {"large.jpg": photo})
+    with closing(sqlite3.connect(attacked.folder / "db.sqlite3", timeout=20)) as database, database:
+        database.execute("UPDATE gallery_photo SET state = 'indexed', image_format = 'JPEG'")  # as a worker would
+    path = f"/photos/{added['photo_id']}/file/"
+    assert user.http.get(path).content == photo, "a client that takes it gets all of it"
+    spent = Spent(attacked)
+    clients = [Client(attacked) for _ in range(40)]
+    try:
+        for client in clients:
+            client.head("GET", path, *as_user)
+        assert is_served(attacked)
+        eventually(lambda: "stopped taking its answer" in attacked.log("web"), "they are given up")
+        assert spent.memory_bytes < 40 * 10**6
+    finally:
+        for client in clients:
+            client.socket.close()

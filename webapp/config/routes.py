@@ -33,7 +33,6 @@ PHOTOS: Final = Route(
     methods=FORM,
     kind="photos",
     largest_bytes=largest_upload_bytes,
-    patience_seconds=30.0,
 )
 #: A user who is logged in may send a form to any other address.
 OTHER: Final = Route(largest_bytes=lambda: FORM_BYTES)

@@ -282,7 +282,7 @@ WEB_MAX_CONNECTIONS_PER_CLIENT = whole("WEB_MAX_CONNECTIONS_PER_CLIENT", 200, lo
 REQUESTS_PER_SECOND = number("REQUESTS_PER_SECOND", 50.0, highest=10**6)
 #: What the bodies of unfinished requests may take up of one web process' memory.
 BODY_MEMORY_BYTES = whole("BODY_MEMORY_MB", 256, lowest=16, highest=10**6) * 2**20
-#: A body that comes more slowly is given up, after some seconds of patience.
+#: A body that falls ten seconds behind this rate is given up.
 BODY_BYTES_PER_SECOND = number("BODY_MIN_KB_PER_SECOND", 16.0, lowest=0.1, highest=10**6) * 1000
 #: The largest upload of photos.
 UPLOAD_MAX_BYTES = whole("UPLOAD_MAX_MB", 2048, lowest=1, highest=10**6) * 2**20

@@ -61,7 +61,7 @@ class Bodies:
     """Takes in the bodies of one process' requests."""
 
     def __init__(self, *, memory: Budget, spool: Spool, bytes_per_second: float) -> None:
-        """A body that comes more slowly than `bytes_per_second`, once its route's patience is over, is given up."""
+        """A body that comes more slowly than `bytes_per_second` is given up once its route's patience is over."""
         self._memory = memory
         self._spool = spool
         self._bytes_per_second = bytes_per_second
@@ -88,12 +88,15 @@ class Bodies:
         return file, byte_count
 
     async def _parts(self, receive: Receive, route: Route) -> AsyncIterator[bytes]:
-        deadline = asyncio.get_running_loop().time() + route.patience_seconds
+        """Yield what comes, as long as it comes in time: waiting uses up patience, and bytes restore it."""
+        loop = asyncio.get_running_loop()
         most_bytes = route.largest_bytes()
+        patience_seconds = route.patience_seconds
         byte_count, is_complete = 0, False
         while not is_complete:
+            waits_since = loop.time()
             try:
-                async with asyncio.timeout_at(deadline + byte_count / self._bytes_per_second):
+                async with asyncio.timeout(patience_seconds):
                     message = await receive()
             except TimeoutError:
                 raise Problem("body_too_slow", "The request came too slowly.", status=408) from None
@@ -101,6 +104,9 @@ class Bodies:
             byte_count += len(part)
             if byte_count > most_bytes:
                 raise too_large(route)
+            # Only the client's time counts: while its part is written to a disk, the clock stands.
+            patience_seconds += len(part) / self._bytes_per_second - (loop.time() - waits_since)
+            patience_seconds = min(patience_seconds, route.patience_seconds)
             is_complete = not message.get("more_body", False)
             yield part
 

@@ -48,7 +48,7 @@ class Route:
     largest_bytes: Callable[[], int]
     #: Whether strangers may send a body, too. A request without a body is for the view to judge.
     is_open: bool = False
-    #: How long a body may take before its rate counts.
+    #: How long a body may fall behind its rate.
     patience_seconds: float = 10.0
 
 

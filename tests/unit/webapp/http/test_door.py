@@ -73,7 +73,9 @@ class Somebody:
 class House:
     """A door with an application behind it that notes what it gets."""
 
-    def __init__(self, folder: Path, *, per_second: float = 0, memory: int = 1000, uploads: int = 2) -> None:
+    def __init__(
+        self, folder: Path, *, per_second: float = 0, memory: int = 1000, uploads: int = 2, rate: int = 1000
+    ) -> None:
         self.places, self.who, self.memory = Places(), Somebody(), Budget(memory)
         self.disk = Budget(3000)
         self.folder = folder
@@ -87,7 +89,7 @@ class House:
             routes=TABLE,
             who=self.who,
             rates=Rates(per_second),
-            bodies=Bodies(memory=self.memory, spool=self.spool, bytes_per_second=1000),
+            bodies=Bodies(memory=self.memory, spool=self.spool, bytes_per_second=rate),
             proxies=Proxies(["10.0.0.0/8"]),
             admission=lambda: self.places,
         )
@@ -247,6 +249,13 @@ async def test_a_body_that_stalls_is_given_up(house: House) -> None:
     request = Request(FORM, b"x", b"y", stalls=True)
     assert await request.at(house) == 408
     assert (request.code, house.memory.held_bytes) == ("body_too_slow", 0)
+
+
+async def test_a_body_that_came_fast_at_first_earns_no_more_than_the_usual_patience(tmp_path: Path) -> None:
+    house = House(tmp_path, rate=1)
+    request = Request(FORM, b"x" * 49, b"y", stalls=True)  # what comes in 49 seconds comes at once
+    async with asyncio.timeout(10):
+        assert await request.at(house) == 408
 
 
 async def test_a_client_that_leaves_leaves_nothing_behind(house: House) -> None:

@@ -18,7 +18,7 @@ settings.load_profile("facequeue")
 #: services at a time than there are cores, and everything waits for everything.
 TOGETHER = {
     "tests/acceptance": "the service",
-    "tests/attacks": "the service",
+    "tests/attacks": "the attacked web",
     "tests/browser": "the service",
     "tests/contract": "the vector stores",
     "tests/faults": "faults",

@@ -14,7 +14,7 @@ from tasks.errors import DatabaseUnavailable
 from webapp.accounts.authentication import SessionAuth
 from webapp.gallery.api import router as gallery_router
 from webapp.generations.api import router as generations_router
-from webapp.http.problems import Problem, not_found
+from webapp.http.problems import Problem, is_full_disk, not_found, storage_full
 from webapp.jobs.api import router as jobs_router
 from webapp.people.api import router as people_router
 from webapp.search.api import router as search_router
@@ -82,11 +82,20 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 @api.exception_handler(OperationalError)
 def _database_down(request: HttpRequest, error: OperationalError) -> HttpResponse:
+    if is_full_disk(error):
+        return _disk_full(request, error)
     logger.error("The database does not answer: %s", error)
     return _answer(request, Problem.from_error(DatabaseUnavailable()))
 
 
+def _disk_full(request: HttpRequest, error: Exception) -> HttpResponse:
+    logger.error("The disk is full: %s", error)
+    return _answer(request, storage_full())
+
+
 @api.exception_handler(Exception)
 def _internal(request: HttpRequest, error: Exception) -> HttpResponse:
+    if is_full_disk(error):
+        return _disk_full(request, error)
     logger.error("%s %s failed.", request.method, request.path, exc_info=error)
     return _answer(request, Problem("internal", "Something went wrong here; the log of the service says what."))

@@ -3,6 +3,7 @@
 A variable that is empty counts as not set.
 """
 
+import ipaddress
 import json
 import math
 import os
@@ -52,6 +53,17 @@ def names(name: str, default: Sequence[str]) -> list[str]:
     """Return the parts of a list separated by commas."""
     value = os.environ.get(name)
     return as_list(name, value) if value else list(default)
+
+
+def networks(name: str, default: Sequence[str]) -> list[str]:
+    """Return a list of IP addresses and networks. Raises ConfigError."""
+    found = names(name, default)
+    for each in found:
+        try:
+            ipaddress.ip_network(each, strict=False)
+        except ValueError:
+            raise refused(name, each, "IP addresses or networks such as 10.0.0.0/8, separated by commas") from None
+    return found
 
 
 def choice(name: str, default: Choice, choices: Sequence[Choice]) -> Choice:

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit
 
-from django.utils.functional import lazy
 from environ import Env
 
-from tasks.dictionaries import max_request_bytes
+from tasks.dictionaries import FORM_BYTES
 from tasks.logs import LogFormat
 from webapp.config import variables
-from webapp.config.environment import choice, flag, given, names, number, origin, text, whole
+from webapp.config.environment import choice, flag, given, names, networks, number, origin, text, whole
 from webapp.config.redis_urls import redis_url, tls_options, without_parameters
 from webapp.operations.ports import LocalPorts
 from webapp.operations.private_files import UMASK, kept_secret, private_folder
@@ -298,11 +297,32 @@ LOGGING = {
     },
 }
 
-# -- uploads ------------------------------------------------------------------------------------------------
+# -- what the web takes in -----------------------------------------------------------------------------------
+# webapp/http/door.py and webapp/config/connections.py apply these; docs/operations.md says what they bound.
 
-#: A request body up to this size stays in memory. It must hold the largest query image and its form around it:
-#: Django spools a larger body to a temporary file, and a query image never touches a disk. Read when it is needed,
-#: because FACE_CONFIG may be written in a site's settings module, which is read after this one.
-FILE_UPLOAD_MAX_MEMORY_SIZE = lazy(max_request_bytes, int)()
+WEB_HOST = text("WEB_HOST", "127.0.0.1")
+#: Addresses and networks whose X-Forwarded-For is believed, and to which no limit per client applies.
+TRUSTED_PROXIES = networks("TRUSTED_PROXIES", ["127.0.0.1", "::1"])
+#: Connections of one web process, in total and from one address.
+WEB_MAX_CONNECTIONS = whole("WEB_MAX_CONNECTIONS", 2000, lowest=10, highest=10**5)
+WEB_MAX_CONNECTIONS_PER_CLIENT = whole("WEB_MAX_CONNECTIONS_PER_CLIENT", 200, lowest=1, highest=10**5)
+#: Requests of one user, or of one address without a user, in the long run; 0: no limit.
+REQUESTS_PER_SECOND = number("REQUESTS_PER_SECOND", 50.0, highest=10**6)
+#: What the bodies of unfinished requests may take up of one web process' memory.
+BODY_MEMORY_BYTES = whole("BODY_MEMORY_MB", 256, lowest=16, highest=10**6) * 2**20
+#: A body that falls ten seconds behind this rate is given up.
+BODY_BYTES_PER_SECOND = number("BODY_MIN_KB_PER_SECOND", 16.0, lowest=0.1, highest=10**6) * 1000
+#: The largest upload of photos.
+UPLOAD_MAX_BYTES = whole("UPLOAD_MAX_MB", 2048, lowest=1, highest=10**6) * 2**20
+#: What unfinished uploads may take up of the disk; one of unknown length needs its share, half of it, to itself.
+_UPLOAD_MAX_MB = UPLOAD_MAX_BYTES // 2**20
+UPLOAD_DISK_BYTES = whole("UPLOAD_DISK_MB", 4 * _UPLOAD_MAX_MB, lowest=2 * _UPLOAD_MAX_MB, highest=10**8) * 2**20
+#: How many uploads one user may send at a time.
+UPLOADS_PER_USER = whole("UPLOADS_PER_USER", 4, lowest=1, highest=1000)
+
+#: Django parses a larger body's photos into files; on the disk of the photos, so that the storage renames them.
+FILE_UPLOAD_MAX_MEMORY_SIZE = FORM_BYTES
+FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
+FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)  # Django refuses to start without it
 #: How many photos one upload may carry.
 DATA_UPLOAD_MAX_NUMBER_FILES = 1000

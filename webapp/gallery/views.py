@@ -1,12 +1,14 @@
 """The pages of galleries, photos and people."""
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 from uuid import UUID
 
+from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -25,6 +27,13 @@ PAGE_SIZE = 60
 REFUSALS_SHOWN = 10
 #: The most names that a face's form suggests.
 NAMES_SHOWN = 500
+#: What is read at a time of a photo that is shown.
+PIECE_BYTES = 256 * 1024
+
+if TYPE_CHECKING:
+    from django.core.files import File as DjangoFile
+
+    File = DjangoFile[bytes]
 
 
 @login_required
@@ -141,7 +150,7 @@ def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
 
 @login_required
 @require_GET
-def photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponse:
+def photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
     """Serve the photo's bytes unchanged to those who may see it, as the kind of picture that a worker found in them.
 
     The file comes from outside: the browser must treat it as that kind of picture or not at all.
@@ -151,13 +160,12 @@ def photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     if content_type is None:
         raise not_found("picture")
     etag = f'"{photo.sha256}"'
-    response: HttpResponse
+    response: HttpResponseBase
     if request.headers.get("If-None-Match") == etag:
         response = HttpResponseNotModified()
     else:
         try:
-            with photo.file.open("rb") as file:
-                response = HttpResponse(file.read(), content_type=content_type)
+            response = _file_response(photo.file.open("rb"), content_type)
         except FileNotFoundError:
             raise not_found("picture") from None
     response["ETag"] = etag
@@ -165,6 +173,35 @@ def photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return response
+
+
+def _file_response(file: "File", content_type: str) -> HttpResponseBase:
+    if file.size <= PIECE_BYTES:
+        with file:
+            return HttpResponse(file.read(), content_type=content_type)
+    response = StreamingHttpResponse(_Pieces(file), content_type=content_type)
+    response["Content-Length"] = str(file.size)
+    return response
+
+
+class _Pieces:
+    """A file piece by piece: of a client that takes it slowly, memory holds no more than it is taking."""
+
+    def __init__(self, file: "File") -> None:
+        self._file = file
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece: bytes = await sync_to_async(self._file.read)(PIECE_BYTES)
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    def close(self) -> None:
+        """Called by Django when the response is over, complete or not."""
+        self._file.close()
 
 
 @login_required

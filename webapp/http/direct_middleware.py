@@ -5,6 +5,7 @@ machine waiting for them takes most of the page's time. These methods only read 
 so here they run on the event loop. The few that may use the database or parse a body still run in a thread.
 """
 
+import logging
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -18,6 +19,11 @@ from django.middleware.common import CommonMiddleware as DjangoCommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware as DjangoSecurityMiddleware
 from django.utils.deprecation import MiddlewareMixin
+
+from webapp.http.middleware import plain_answer
+from webapp.http.problems import is_full_disk, storage_full
+
+logger = logging.getLogger(__name__)
 
 #: Requests whose CSRF check reads nothing (RFC 9110 section 9.2.1).
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -58,7 +64,13 @@ class CsrfViewMiddleware(_Direct, DjangoCsrfViewMiddleware):
         check = super().process_view
         if request.method in SAFE_METHODS:
             return check(request, *view)
-        return await sync_to_async(check)(request, *view)  # parses the form
+        try:
+            return await sync_to_async(check)(request, *view)  # parses the form, and large photos into files
+        except OSError as error:
+            if not is_full_disk(error):
+                raise
+            logger.error("The disk is full: %s", error)
+            return plain_answer(storage_full())
 
 
 class AuthenticationMiddleware(_Direct, DjangoAuthenticationMiddleware):

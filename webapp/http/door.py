@@ -1,32 +1,42 @@
-"""The door for query images: refuses a search that has no chance before Django does any work for it.
+"""The door: every request passes it before Django does any work for it, and before a byte of its body is read.
 
-With many more users than the workers can serve, most requests are refused. A refusal by a view costs a parsed body, a
-session, a user and a gallery; a refusal here costs almost nothing and keeps no image.
+It asks in this order: is this HTTP, is the host ours, does the address take this method, who sends it, how often do
+they ask, how large is the body, is there room for it. Then it takes in the body, counted and in time, and hands it on
+whole. A refusal costs almost nothing and keeps nothing: with more users than can be served, most answers are refusals.
 """
 
+import asyncio
 import json
-import re
-from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Protocol
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from io import BytesIO
+from typing import IO, Final, Protocol
 
 from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+from django.shortcuts import resolve_url
 
-from webapp.http.problems import Problem, query_image_too_large
+from tasks.errors import DatabaseUnavailable
+from webapp.http.asgi import REFUSAL, AsgiApp, Message, Receive, Send
+from webapp.http.bodies import Bodies, ClientGone, declared_bytes, part_of, too_large
+from webapp.http.problems import Problem
+from webapp.http.routes import WITHOUT_BODY, Passenger, Route, Routes, Who
+from webapp.http.shares import Proxies, Rates, address_key
 from worker.errors import FaceQueueError
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
+logger = logging.getLogger(__name__)
 
-#: The paths that take a query image.
-QUERY_PATHS: Final = re.compile(r"/galleries/[^/]+/search/$|/api/v1/(galleries/[^/]+/)?searches$")
+#: A refused body up to this size is left to the server to skip. The connection of a larger one is closed, after a
+#: drain: a client that finds it closed while it still sends would never see the answer.
+SKIPPED_BYTES: Final = 2**20
+#: How much of a refused body is thrown away, and for how long, before the connection is closed.
+DRAINED_BYTES: Final = 2**20
+DRAIN_SECONDS: Final = 2.0
 
 
 class Admission(Protocol):
-    """Decides whether one more search may come in."""
+    """Decides whether one more search may come in. `client` is the key of who asks."""
 
     async def check_room(self, client: str) -> None:
         """Raise Busy when the client may not have one more search in flight, and QueueUnavailable."""
@@ -37,71 +47,205 @@ class Admission(Protocol):
         ...
 
 
-class Door:
-    """Around an ASGI application: answers 503 while the search queue is full, and 413 to a body too large for memory.
+class Delivered:
+    """The `receive` of a request whose body is complete: `body` has it; calling it waits for the client to go."""
 
-    Checks the queue twice: before the body, so that nobody uploads an image in vain, and after it, when the search
-    takes its place. A client that sends slowly does not hold a place meanwhile.
-    """
+    def __init__(self, body: IO[bytes], receive: Receive) -> None:
+        self.body = body
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        return await self._receive()
+
+
+class Door:
+    """Around an ASGI application whose `receive` is then a Delivered. It answers what it refuses by itself."""
 
     def __init__(
-        self, app: AsgiApp, *, admission: Callable[[], Admission], who: Callable[[Message], Awaitable[str]]
+        self,
+        app: AsgiApp,
+        *,
+        routes: Routes,
+        who: Who,
+        rates: Rates,
+        bodies: Bodies,
+        proxies: Proxies,
+        admission: Callable[[], Admission],
     ) -> None:
-        """`admission` is called for each request; `who` returns the client of its scope."""
+        """`admission` is called for each search."""
         self._app = app
+        self._routes = routes
         self._who = who
+        self._rates = rates
+        self._bodies = bodies
+        self._proxies = proxies
         self._admission = admission
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or not QUERY_PATHS.search(scope["path"]):
-            await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await _turn_away(scope, receive, send)
             return
-        try:
-            admission = self._admission()
-            client = await self._who(scope)
-            await admission.check_room(client)
-            body = await _whole_body(receive)
-            async with admission.place(client):
-                await self._app(scope, _replay(body, receive), send)
-        except FaceQueueError as error:
-            await _send_problem(Problem.from_error(error), scope, send)
-        except Problem as problem:
-            await _send_problem(problem, scope, send)
+        async with AsyncExitStack() as held:
+            try:
+                body = await self._let_in(scope, receive, held)
+            except ClientGone:
+                return
+            except FaceQueueError as error:
+                await _refuse(Problem.from_error(error), scope, receive, send)
+            except Problem as problem:
+                await _refuse(problem, scope, receive, send)
+            else:
+                await self._app(scope, Delivered(body, receive), send)
+
+    async def _let_in(self, scope: Message, receive: Receive, held: AsyncExitStack) -> IO[bytes]:
+        """Return the request's whole body. Raises Problem, FaceQueueError, ClientGone."""
+        headers = dict(scope["headers"])
+        _check_host(scope, headers)
+        if headers.get(b"upgrade", b"").lower() == b"websocket":
+            raise Problem("no_websockets", "This service has no WebSockets.", status=400)
+        route = self._routes.find(scope["path"].removeprefix(scope.get("root_path", "")))
+        if scope["method"] not in route.methods:
+            raise MethodNotAllowed(route)
+        client = await self._client(scope, route)
+        declared = declared_bytes(headers)
+        if scope["method"] in WITHOUT_BODY:
+            return await _nothing(declared, receive)
+        if declared is not None and declared > route.largest_bytes():
+            raise too_large(route)
+        if route.kind == "query image":
+            await self._admission().check_room(client)
+        body, byte_count = await self._bodies.take(receive, route, client, declared, held)
+        if declared is None:  # Django takes a missing length for 0
+            kept = [(name, value) for name, value in scope["headers"] if name != b"transfer-encoding"]
+            scope["headers"] = [*kept, (b"content-length", str(byte_count).encode())]
+        if route.kind == "query image":
+            await held.enter_async_context(self._admission().place(client))
+        return body
+
+    async def _client(self, scope: Message, route: Route) -> str:
+        """Return the key of who sends this. Raises Problem when they ask too often, or must log in first."""
+        is_safe = scope["method"] in WITHOUT_BODY
+        passenger: Passenger | None = None
+        is_counted = False
+        if not route.is_open:
+            if not self._who.is_known(scope):
+                self._count_address(scope)  # finding out is a query: not for those who ask too often
+                is_counted = True
+            try:
+                passenger = await self._who(scope)
+            except DatabaseUnavailable:
+                if not is_safe:
+                    raise
+        if passenger is not None:
+            self._rates.take(passenger.client)
+            return passenger.client
+        if not is_counted:
+            self._count_address(scope)
+        if not (route.is_open or is_safe):
+            raise Problem("not_logged_in", "Please log in first.", status=401)
+        return address_key(address_of(scope))
+
+    def _count_address(self, scope: Message) -> None:
+        """Raise Problem when this address asks too often."""
+        address = address_of(scope)
+        if address not in self._proxies:
+            self._rates.take(address_key(address))
 
 
-async def _whole_body(receive: Receive) -> deque[Message]:
-    """Return the messages of the body. Raises Problem if it is too large, after reading all of it and keeping none."""
-    kept: deque[Message] = deque()
-    size = 0
-    while True:
-        message = await receive()
-        kept.append(message)
-        size += len(message.get("body", b""))
-        if size > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:
-            kept.clear()
-        if message["type"] != "http.request" or not message.get("more_body", False):
-            break
-    if size > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:
-        raise query_image_too_large()
-    return kept
+class MethodNotAllowed(Problem):
+    def __init__(self, route: Route) -> None:
+        super().__init__("method_not_allowed", "This address does not take such requests.", status=405)
+        self.allowed = ", ".join(sorted(route.methods))
 
 
-def _replay(kept: deque[Message], receive: Receive) -> Receive:
-    """Return a `receive` that gives the messages already read, then those that follow."""
-
-    async def replay() -> Message:
-        return kept.popleft() if kept else await receive()
-
-    return replay
+def address_of(scope: Message) -> str:
+    """Return the client's address, as the nearest trusted proxy knows it; empty for a Unix socket."""
+    return (scope.get("client") or ("",))[0]
 
 
-async def _send_problem(problem: Problem, scope: Message, send: Send) -> None:
-    if scope["path"].startswith("/api/"):
-        content_type, body = b"application/json", json.dumps(problem.as_json()).encode()
-    else:
-        content_type, body = b"text/plain; charset=utf-8", problem.message.encode()
-    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
+def _check_host(scope: Message, headers: Mapping[bytes, bytes]) -> None:
+    """Raise Problem unless the request is for one of our names, as Django would, but before the body."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if settings.USE_X_FORWARDED_HOST and b"x-forwarded-host" in headers:
+        hosts = [headers[b"x-forwarded-host"]]
+    if not hosts:  # HTTP/1.0
+        hosts = [str((scope.get("server") or ("",))[0]).encode()]
+    domain, _ = split_domain_port(hosts[0].decode("latin-1"))
+    if len(hosts) > 1 or not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
+        raise Problem("bad_host", "This service does not answer to that host name.", status=400)
+
+
+async def _nothing(declared: int | None, receive: Receive) -> IO[bytes]:
+    """Return the empty body of a request that may have no other. Raises Problem, ClientGone."""
+    if declared != 0:
+        raise Problem("bad_request", "Such a request has no body.", status=400)
+    part_of(await receive())
+    return BytesIO()
+
+
+async def _refuse(problem: Problem, scope: Message, receive: Receive, send: Send) -> None:
+    """Answer, and get rid of a body that the client may still be sending."""
+    scope[REFUSAL] = problem.code
+    closes = _closes(dict(scope["headers"]))
+    content_type, content = _shown(problem, scope)
+    headers = [(b"content-type", content_type), (b"content-length", str(len(content)).encode())]
     if problem.retry_after_seconds is not None:
         headers.append((b"retry-after", str(problem.retry_after_seconds).encode()))
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    if isinstance(problem, MethodNotAllowed):
+        headers.append((b"allow", problem.allowed.encode()))
+    status = problem.status
+    if status == 401 and not is_api(scope):
+        status = 303
+        headers.append((b"location", resolve_url(settings.LOGIN_URL).encode()))
+    if closes:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content, "more_body": closes})
+    if closes:
+        await _drain(receive)
+        await send({"type": "http.response.body", "body": b""})
+
+
+def is_api(scope: Message) -> bool:
+    """Tell whether the answer is for a program, not for a person."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path.startswith("/api/")
+
+
+def _shown(problem: Problem, scope: Message) -> tuple[bytes, bytes]:
+    """Return the content type and the content of the answer."""
+    if is_api(scope):
+        return b"application/json", json.dumps(problem.as_json()).encode()
+    return b"text/plain; charset=utf-8", problem.message.encode()
+
+
+def _closes(headers: Mapping[bytes, bytes]) -> bool:
+    """Tell whether the connection cannot go on after a refusal.
+
+    The next request begins where this one's body ends: too far away, or the client may rightly not send it at all.
+    """
+    try:
+        declared = declared_bytes(headers)
+    except Problem:
+        declared = None
+    return declared is None or declared > SKIPPED_BYTES or b"expect" in headers
+
+
+async def _drain(receive: Receive) -> None:
+    """Throw away what still comes, within bounds, so that the client gets to read the answer."""
+    drained = 0
+    with suppress(TimeoutError, ClientGone):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while drained < DRAINED_BYTES:
+                message = await receive()
+                drained += len(part_of(message))
+                if not message.get("more_body", False):
+                    return
+
+
+async def _turn_away(scope: Message, receive: Receive, send: Send) -> None:
+    """Close what is not HTTP. A server that has no WebSockets sends none; ours has none."""
+    logger.warning("A connection of the kind %r was closed.", scope["type"])
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})  # policy violation (RFC 6455 section 7.4.1)

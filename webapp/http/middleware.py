@@ -13,7 +13,7 @@ from django.utils.deprecation import MiddlewareMixin
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from tasks.errors import DatabaseUnavailable
-from webapp.http.problems import Problem
+from webapp.http.problems import Problem, is_full_disk, storage_full
 
 logger = logging.getLogger(__name__)
 
@@ -101,16 +101,25 @@ class ProblemMiddleware(MiddlewareMixin):
     """Turns a Problem raised in a page's view into an error page. The API has handlers of its own."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if is_full_disk(exception):
+            logger.error("The disk is full: %s", exception)
+            return plain_answer(storage_full())
         if isinstance(exception, OperationalError):
             logger.error("The database does not answer: %s", exception)
-            problem = Problem.from_error(DatabaseUnavailable())
-            # Not our page, which reads the database.
-            response = HttpResponse(str(problem), status=problem.status, content_type="text/plain; charset=utf-8")
-        elif isinstance(exception, Problem):
-            problem = exception
-            response = render(request, "problem.html", {"problem": problem}, status=problem.status)
-        else:
-            return None
-        if problem.retry_after_seconds is not None:
-            response["Retry-After"] = str(problem.retry_after_seconds)
-        return response
+            return plain_answer(Problem.from_error(DatabaseUnavailable()))
+        if isinstance(exception, Problem):
+            response = render(request, "problem.html", {"problem": exception}, status=exception.status)
+            return with_retry_after(response, exception)
+        return None
+
+
+def plain_answer(problem: Problem) -> HttpResponse:
+    """Return an answer without our page, which reads the database."""
+    response = HttpResponse(str(problem), status=problem.status, content_type="text/plain; charset=utf-8")
+    return with_retry_after(response, problem)
+
+
+def with_retry_after(response: HttpResponse, problem: Problem) -> HttpResponse:
+    if problem.retry_after_seconds is not None:
+        response["Retry-After"] = str(problem.retry_after_seconds)
+    return response

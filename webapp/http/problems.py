@@ -1,6 +1,10 @@
 """What a page, the API and a command say when something is wrong: a stable code, one sentence, an HTTP status."""
 
+import errno
 import random
+from typing import Final
+
+from django.db import OperationalError
 
 from tasks.dictionaries import face_config
 from tasks.messages.base import ErrorInfo
@@ -26,14 +30,18 @@ class Problem(Exception):
         self.code = code
         self.message = message
         self.status = status if status is not None else error_class(code).status
+        self._retry_after_seconds = retry_after_seconds
 
     @property
     def retry_after_seconds(self) -> int | None:
         """None when asking again does not help."""
         if self._retry_after_seconds is not None:
             return self._retry_after_seconds
-        if not error_class(self.code).retryable:
-            return None
+        return self.some_seconds() if error_class(self.code).retryable else None
+
+    @staticmethod
+    def some_seconds() -> int:
+        """Return after how many seconds to ask again when nothing says when there will be room."""
         return random.randint(*RETRY_AFTER_SECONDS)  # noqa: S311 - no secret
 
     @classmethod
@@ -56,6 +64,27 @@ def not_found(what: str) -> Problem:
 def query_image_too_large() -> Problem:
     limit = face_config().max_image_bytes / 2**20
     return Problem("image_too_large", f"The picture is too large; at most {limit:.0f} MiB are accepted.")
+
+
+def storage_full() -> Problem:
+    return Problem(
+        "storage_full",
+        "The disk of this service is full; please tell its administrator.",
+        status=507,
+    )
+
+
+#: What the operating system says when there is no space left, or none for this user.
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Tell whether a full disk is behind the error: the operating system's, SQLite's or PostgreSQL's."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return isinstance(error, OperationalError) and any(
+        words in str(error) for words in ("database or disk is full", "No space left on device")
+    )
 
 
 QUEUE_DOWN = "The queue does not answer; the work is saved and continues once the queue is back."

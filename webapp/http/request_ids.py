@@ -10,6 +10,7 @@ from structlog.contextvars import bound_contextvars
 
 from tasks import tracing
 from tasks.context import REQUEST_ID, request_id
+from webapp.http.asgi import REFUSAL
 
 logger = logging.getLogger("webapp.requests")
 
@@ -31,6 +32,9 @@ class RequestIds:
         self._application = application
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         id_ = request_id(headers.get(HEADER.decode()))
         started = time.perf_counter()
@@ -48,7 +52,8 @@ class RequestIds:
 
 def _log(scope: Any, status: int, seconds: float) -> None:
     level = logging.DEBUG if scope["path"].startswith(QUIET) else logging.INFO
-    logger.log(level, "%s %s %d in %.0f ms", scope["method"], _shown(scope["path"]), status, seconds * 1000)
+    answer = f"{status} {scope[REFUSAL]}" if REFUSAL in scope else str(status)
+    logger.log(level, "%s %s %s in %.0f ms", scope["method"], _shown(scope["path"]), answer, seconds * 1000)
 
 
 def _shown(path: str) -> str:

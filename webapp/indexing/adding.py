@@ -9,12 +9,13 @@ from uuid import uuid4
 
 from django.core.files import File as DjangoFile
 from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import transaction
 
 from tasks.dictionaries import face_config
 from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo
-from webapp.http.problems import not_found
+from webapp.http.problems import is_full_disk, not_found, storage_full
 from webapp.indexing.feeding import index_queue_feed
 from webapp.indexing.retrying import photos_begin_again
 from webapp.jobs.models import Job
@@ -88,7 +89,8 @@ def photos_add(*, gallery: Gallery, files: Iterable[File], job: Job | None = Non
 
     Identical content is added once per gallery, even by concurrent uploads. A file that cannot be accepted is refused
     without affecting the others. Whether the content is a picture is decided by a worker, even for an empty file.
-    Without a `job` the files become a job. Raises Problem when the gallery was deleted or the job cancelled meanwhile.
+    Without a `job` the files become a job. Raises Problem when the gallery was deleted or the job cancelled meanwhile,
+    and when a full disk takes none of them.
     """
     into = job or import_prepare(gallery=gallery)
     try:
@@ -97,6 +99,8 @@ def photos_add(*, gallery: Gallery, files: Iterable[File], job: Job | None = Non
         if job is None:
             import_close(job=into)
     has_added = any(result.result == "added" for result in results)
+    if results and all(result.code == "storage_full" for result in results):
+        raise storage_full()
     return PhotosAdded(files=results, job=into, warning=index_queue_feed() if has_added else "")
 
 
@@ -118,10 +122,12 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
         return AddedFile(filename=filename, result="refused", code=reached.code, message=reached.message)
     photo_id = uuid4()
     key = f"{gallery.id}/{photo_id}"
-    content = _HashedFile(file)
     try:
-        default_storage.save(key, content)
-    except OSError:
+        sha256, byte_size = _store(key, file)
+    except OSError as error:
+        if is_full_disk(error):
+            default_storage.delete(key)
+            return AddedFile(filename=filename, result="refused", code="storage_full", message=str(storage_full()))
         logger.exception("Photo %s could not be stored.", photo_id)
         default_storage.delete(key)
         message = "The file could not be stored; please contact the administrator of this service."
@@ -131,8 +137,8 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
         gallery=gallery,
         filename=filename,
         file=key,
-        sha256=content.sha256,
-        byte_size=content.byte_size,
+        sha256=sha256,
+        byte_size=byte_size,
     )
     try:
         kept, is_added = _row_add(photo, job)
@@ -145,6 +151,18 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
     if kept is not photo:
         default_storage.delete(key)
     return AddedFile(filename=filename, result="added" if is_added else "already_there", photo=kept)
+
+
+def _store(key: str, file: File) -> tuple[str, int]:
+    """Put the file into the storage; return its SHA-256 and its size. Raises OSError."""
+    if isinstance(file, TemporaryUploadedFile):  # the storage may take it by renaming it, without reading it
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        byte_size = file.size or 0
+        default_storage.save(key, file)
+        return sha256, byte_size
+    content = _HashedFile(file)
+    default_storage.save(key, content)
+    return content.sha256, content.byte_size
 
 
 def _row_add(photo: Photo, job: Job) -> tuple[Photo, bool]:

@@ -18,7 +18,7 @@ from webapp.search.schemas import AnswerOut, TicketOut
 from webapp.search.selectors import SearchAnswer
 from webapp.search.services import search_cancel, search_held, search_start, search_wait
 from webapp.search.tickets import Ticket, ticket_from
-from webapp.search.uploads import query_image, use_memory
+from webapp.search.uploads import forget_image, query_image, use_memory
 
 router = Router(tags=["searches"])
 
@@ -83,6 +83,7 @@ async def start_search(
         min_similarity=min_similarity,
         faces=faces,
     )
+    forget_image(request)
     answer = await search_held(ticket=ticket, user=user, wait_seconds=wait) if wait else None
     return _status(response, ticket, answer)
 

@@ -1,9 +1,8 @@
 """Receiving query images: in memory only, up to MAX_IMAGE_BYTES.
 
-Three places could write an upload to a temporary file; each is prevented here or in the settings:
+Three places could write an upload to a temporary file; each is prevented:
 
-* Django's ASGI handler spools a body larger than FILE_UPLOAD_MAX_MEMORY_SIZE before any view runs. The setting
-  leaves room for the largest query image, and `webapp/http/door.py` refuses a larger body without keeping it.
+* Django's ASGI handler would spool a large body. `webapp/http/door.py` has taken it into memory already.
 * The default upload handlers write large files to disk. `use_memory` replaces them for the request.
 * The CSRF check reads `request.POST`, which parses the body. So search views call `use_memory` first and check
   CSRF themselves afterwards (csrf_exempt first, the check inside, as Django's documentation describes).
@@ -65,5 +64,10 @@ def query_image(image: "UploadedFile[bytes] | bytes | None") -> bytes:
         raise query_image_too_large()
     if isinstance(image, bytes):
         return image
-    content: bytes = image.read()
+    content: bytes = image.file.getvalue() if isinstance(image.file, BytesIO) else image.read()  # not another copy
     return content
+
+
+def forget_image(request: HttpRequest) -> None:
+    """Free the memory of the body and of the image in it, which the search workers have: the answer may take long."""
+    request.close()

@@ -17,7 +17,7 @@ from webapp.http.polling import STOP_POLLING
 from webapp.http.problems import Problem
 from webapp.search.services import search_held, search_start, search_wait
 from webapp.search.tickets import Ticket, ticket_from
-from webapp.search.uploads import query_image, use_memory
+from webapp.search.uploads import forget_image, query_image, use_memory
 
 #: How long the form's POST waits, so that a quick answer is already on the first page shown.
 FORM_WAIT_SECONDS = 10.0
@@ -55,8 +55,9 @@ async def _search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     if request.method == "GET":
         return await _render(request, "search/search.html", context)
     try:
-        image = query_image(request.FILES.get("image"))
-        ticket = await search_start(image=image, user=user, gallery_ids=[gallery_id], limit=MATCHES_SHOWN)
+        image = request.FILES.get("image")
+        ticket = await search_start(image=query_image(image), user=user, gallery_ids=[gallery_id], limit=MATCHES_SHOWN)
+        forget_image(request)
         await search_held(ticket=ticket, user=user, wait_seconds=FORM_WAIT_SECONDS)
     except Problem as problem:
         return await _render(request, "search/search.html", context | {"problem": problem}, status=problem.status)

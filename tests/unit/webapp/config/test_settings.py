@@ -184,6 +184,6 @@ def test_what_follows_from_a_dictionary_follows_a_sites_own(settings: Any) -> No
 
     assert dictionaries.pack_name() == "my-pack"
     assert dictionaries.collection_config().name == "faces_my_pack"
-    assert settings.FILE_UPLOAD_MAX_MEMORY_SIZE == 1000 + dictionaries.FORM_BYTES
+    assert dictionaries.max_request_bytes() == 1000 + dictionaries.FORM_BYTES
     assert dictionaries.milvus_config().address == "http://milvus:19531"
     assert not dictionaries.milvus_is_local()

@@ -93,7 +93,7 @@ def test_a_disk_that_is_full_refuses_one_file(gallery: Gallery, monkeypatch: pyt
     monkeypatch.setattr(FileSystemStorage, "_save", save)
     added = adding.photos_add(gallery=gallery, files=[upload(b"1", "bad.jpg"), upload(b"2", "good.jpg")])
     assert [file.result for file in added.files] == ["refused", "added"]
-    assert added.files[0].code == "storage_failed"
+    assert added.files[0].code == "storage_full"
 
 
 def test_a_queue_that_is_down_is_a_warning_and_loses_nothing(gallery: Gallery, queue: WatchedQueue) -> None:

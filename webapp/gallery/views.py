@@ -15,8 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from webapp.gallery import quotas, selectors, services
 from webapp.gallery.models import Gallery, Photo
 from webapp.generations import faces
-from webapp.http.page_messages import photos_text, warn
-from webapp.http.polling import STOP_POLLING
+from webapp.http.pages import STOP_POLLING, photos_text, warn
 from webapp.http.problems import Problem, not_found
 from webapp.indexing import adding, deleting, retrying
 from webapp.people.selectors import people_of

@@ -16,7 +16,7 @@ from webapp.generations.models import CHANGE, DROP, START, Generation, Trial
 from webapp.generations.schemas import RateIn, SearchParamsIn, StartIn
 from webapp.generations.searched import trials
 from webapp.http.numbers import IndexParameters, rule
-from webapp.http.polling import STOP_POLLING
+from webapp.http.pages import STOP_POLLING
 from webapp.http.problems import Problem
 from worker.vector_search.milvus.indexes import INDEXES
 

@@ -10,8 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from webapp.http.page_messages import photos_text
-from webapp.http.polling import STOP_POLLING
+from webapp.http.pages import STOP_POLLING, photos_text
 from webapp.http.problems import Problem
 from webapp.indexing.retrying import job_retry as retry
 from webapp.jobs import selectors, services

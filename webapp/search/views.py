@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods
 
 from webapp.gallery.selectors import Viewer, galleries_given, gallery_for
-from webapp.http.polling import STOP_POLLING
+from webapp.http.pages import STOP_POLLING
 from webapp.http.problems import Problem
 from webapp.search.services import search_held, search_start, search_wait
 from webapp.search.tickets import Ticket, ticket_from

@@ -1,7 +1,10 @@
-"""Messages that pages show once: counts in words, and warnings from services."""
+"""What pages share: counts in words, warnings that are shown once, and polling with htmx."""
 
 from django.contrib import messages
 from django.http import HttpRequest
+
+#: htmx stops polling when it reads this status.
+STOP_POLLING = 286
 
 
 def photos_text(count: int) -> str:

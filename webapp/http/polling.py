@@ -1,4 +1,0 @@
-"""Polling with htmx."""
-
-#: htmx stops polling when it reads this status.
-STOP_POLLING = 286

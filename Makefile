@@ -56,6 +56,7 @@ bench: setup-dev  ## run the benchmarks: tables of ratios measured within one ru
 	$(PY) -m benchmarks.engine
 	$(PY) -m benchmarks.photos_per_core
 	$(PY) -m benchmarks.reduced_decoding
+	$(PY) -m benchmarks.hostile_pictures
 	$(PY) -m benchmarks.vector_search
 	$(PY) -m benchmarks.reindex_copy
 	$(PY) -m benchmarks.recall_gate

@@ -21,8 +21,7 @@ from webapp.generations.schemas import (
     generation_out,
 )
 from webapp.generations.searched import trials
-from webapp.http.numbers import RowNumber
-from webapp.http.schemas import ErrorOut
+from webapp.http.schemas import ErrorOut, RowNumber
 from webapp.indexing import consistency
 
 router = Router(auth=StaffAuth(), tags=["generations"])

@@ -8,7 +8,7 @@ from ninja import Field, Schema
 from tasks.messages.base import IndexSettings
 from webapp.generations.models import Generation
 from webapp.generations.overview import Change, Overview, Portrait
-from webapp.http.numbers import IndexParameters, PhotosPerSecond
+from webapp.http.schemas import IndexParameters, PhotosPerSecond
 
 
 class GenerationCountsOut(Schema):

@@ -15,9 +15,9 @@ from webapp.generations.gates import GATES, ROLLBACK_GATES
 from webapp.generations.models import CHANGE, DROP, START, Generation, Trial
 from webapp.generations.schemas import RateIn, SearchParamsIn, StartIn
 from webapp.generations.searched import trials
-from webapp.http.numbers import IndexParameters, rule
 from webapp.http.pages import STOP_POLLING
 from webapp.http.problems import Problem
+from webapp.http.schemas import IndexParameters, rule
 from worker.vector_search.milvus.indexes import INDEXES
 
 #: Changed answers that are shown.

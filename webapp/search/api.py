@@ -12,8 +12,7 @@ from ninja.files import UploadedFile
 from tasks.messages.search import SearchedFaces
 from webapp.accounts.authentication import SessionAuth
 from webapp.gallery.selectors import Viewer
-from webapp.http.numbers import MatchCount, Seconds, Similarity
-from webapp.http.schemas import ErrorOut
+from webapp.http.schemas import ErrorOut, MatchCount, Seconds, Similarity
 from webapp.search.schemas import AnswerOut, TicketOut
 from webapp.search.selectors import SearchAnswer
 from webapp.search.services import search_cancel, search_held, search_start, search_wait

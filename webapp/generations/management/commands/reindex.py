@@ -18,8 +18,8 @@ from webapp.generations.overview import Overview
 from webapp.generations.schemas import CheckOut, generation_out
 from webapp.generations.searched import trials
 from webapp.http.commands import expected_failures
-from webapp.http.numbers import IndexParameters, PhotosPerSecond, RowNumber, argument
 from webapp.http.pages import photos_text
+from webapp.http.schemas import IndexParameters, PhotosPerSecond, RowNumber, argument
 from webapp.indexing import consistency
 
 #: How often `status --watch` looks, in seconds.

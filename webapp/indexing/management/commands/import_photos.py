@@ -21,8 +21,8 @@ from webapp.gallery.command_support import gallery_named, only_user, user_named
 from webapp.gallery.models import Gallery, Photo
 from webapp.gallery.selectors import IDS_PER_QUERY
 from webapp.http.commands import expected_failures
-from webapp.http.numbers import Seconds, argument
 from webapp.http.problems import QUEUE_DOWN
+from webapp.http.schemas import Seconds, argument
 from webapp.indexing import adding
 from webapp.indexing.activity import is_a_worker_busy
 from webapp.indexing.folders import FolderContent, folder_content

@@ -17,7 +17,7 @@ from webapp.gallery.command_support import gallery_named
 from webapp.gallery.models import Gallery
 from webapp.generations.selectors import ActiveTarget
 from webapp.http.commands import expected_failures
-from webapp.http.numbers import MatchCount, Seconds, Similarity, argument
+from webapp.http.schemas import MatchCount, Seconds, Similarity, argument
 from webapp.search.schemas import AnswerOut
 from webapp.search.selectors import SearchAnswer, search_answer
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from webapp.config import environment
 from webapp.config.api import api
-from webapp.http import numbers
+from webapp.http import schemas
 from worker.config import FaceConfig
 from worker.errors import ConfigError
 from worker.settings import Settings
@@ -83,7 +83,7 @@ def test_no_command_takes_a_number_without_bounds(name: str) -> None:
 
 @given(st.floats() | st.integers())
 def test_a_rate_is_a_number_above_zero_and_at_most_ten_thousand(value: float) -> None:
-    read = numbers.argument(numbers.PhotosPerSecond)
+    read = schemas.argument(schemas.PhotosPerSecond)
     if 0 < value <= 10_000:
         assert read(str(value)) == float(value)
     else:

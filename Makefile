@@ -33,8 +33,8 @@ faults: setup-dev  ## break each process, Redis, Milvus and the database under l
 poison: setup-dev  ## thirty photos that kill workers, one after the other: no neighbour may be lost (twenty minutes)
 	$(PY) -m pytest -s -m "" tests/faults/test_poison_photo.py -k long
 
-load: setup-dev  ## 1,000 users search at once while an import runs: some are refused, nothing is lost, pages stay fast
-	$(PY) -m benchmarks.load
+load: setup-dev  ## 1,000 users search at once while an import runs; BESIDE=checkout shows another version's figures too
+	$(PY) -m benchmarks.load $(if $(BESIDE),--beside "$(BESIDE)")
 
 accuracy: setup-dev  ## how well the pack recognises the people in PHOTOS, a folder or tar archive of people's folders
 	@test -n "$(PHOTOS)" || { echo "Say which photos: make accuracy PHOTOS=photos.tar" >&2; exit 2; }

@@ -92,12 +92,14 @@ class Backlog:
         self.room = Room(most=most, timeout_seconds=timeout_seconds)
 
     async def close(self) -> None:
-        """Stop looking. Safe to call twice."""
-        if self._watching is not None:
-            self._watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watching
-            self._watching = None
+        """Stop looking, and take back what the others are told of this process. Safe to call twice."""
+        for task in (self._watching, self._looking):
+            if task is not None and not task.done():
+                task.cancel()
+                with suppress(asyncio.CancelledError, QueueUnavailable):
+                    await task
+        with suppress(redis.RedisError):
+            await self._cache.hdel(KEY_PREFIX + self._queue, self._process)
 
     @property
     def unanswered(self) -> list[str]:
@@ -107,10 +109,7 @@ class Backlog:
     async def check_room(self, client: str, *, timeout_seconds: float | None = None) -> None:
         """Raise Busy when the client may not have one more search in flight, and QueueUnavailable."""
         if time.monotonic() - self._looked_at > LOOK_SECONDS:
-            # Callers that arrive while Redis is being asked get the same answer, or the same error.
-            if self._looking is None or self._looking.done():
-                self._looking = asyncio.create_task(self._look())
-            await asyncio.shield(self._looking)
+            await self._look_once()
         try:
             self.room.check(client, at=time.monotonic(), timeout_seconds=timeout_seconds)
         except Full as full:
@@ -159,7 +158,13 @@ class Backlog:
         while self.room.shares.own:
             await asyncio.sleep(LOOK_SECONDS)
             with suppress(QueueUnavailable):  # whoever asks for room is told
-                await self._look()
+                await self._look_once()
+
+    async def _look_once(self) -> None:
+        """Look; callers that arrive while Redis is being asked get the same answer, or the same error."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        await asyncio.shield(self._looking)
 
     async def _look(self) -> None:
         now = time.monotonic()

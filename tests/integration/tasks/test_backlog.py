@@ -138,6 +138,17 @@ async def test_what_a_dead_process_had_in_flight_is_forgotten(processes: Any, mo
     await start(one, "first")
     await until_room(other, ALICE, is_there=False)
     monkeypatch.setattr(backlog, "SILENT_SECONDS", 0.5)
+    one._watching.cancel()  # it dies
+    await until_room(other, ALICE)
+
+
+async def test_a_process_that_stops_takes_back_what_it_has_told(
+    processes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "SILENT_SECONDS", 1000.0)
+    one, other = processes(most=2), processes(most=2)
+    await start(one, "first")
+    await until_room(other, ALICE, is_there=False)
     await one.close()
     await until_room(other, ALICE)
 

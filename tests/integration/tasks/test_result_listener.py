@@ -156,3 +156,36 @@ async def test_without_redis_a_wait_says_so(tmp_path):
             await listener.wait(str(uuid.uuid4()), timeout_seconds=5)
     finally:
         await listener.close()
+
+
+async def test_each_published_result_is_told_once_whoever_waits_for_it(redis_url):
+    published, stored = asyncio.Queue(), []
+    listener = ResultListener(
+        redis_url, on_published=published.put_nowait, on_stored=stored.append, poll_interval_seconds=3600
+    )
+    await listener.open()
+    try:
+        async with asyncio.timeout(20):
+            while not await asyncio.to_thread(redis.Redis.from_url(redis_url).pubsub_numpat):
+                await asyncio.sleep(0.02)
+            nobody_waits = str(uuid.uuid4())
+            await asyncio.to_thread(finish, redis_url, str(uuid.uuid4()), status="STARTED")
+            await asyncio.to_thread(finish, redis_url, nobody_waits)
+            assert (await published.get())["task_id"] == nobody_waits
+        assert (await listener.wait(nobody_waits, timeout_seconds=5))["task_id"] == nobody_waits
+        assert published.empty()
+        assert [meta["task_id"] for meta in stored] == [nobody_waits]
+    finally:
+        await listener.close()
+
+
+async def test_a_result_that_nobody_waits_for_is_asked_for_when_its_message_got_lost(redis_url):
+    task_id, stored = str(uuid.uuid4()), asyncio.Queue()
+    finish(redis_url, task_id, publish=False)
+    listener = ResultListener(redis_url, on_stored=stored.put_nowait, also=lambda: [task_id], poll_interval_seconds=0.2)
+    await listener.open()
+    try:
+        async with asyncio.timeout(20):
+            assert (await stored.get())["task_id"] == task_id
+    finally:
+        await listener.close()

@@ -1,6 +1,6 @@
 """The door's table and the addresses that there are."""
 
-import uuid
+from uuid import UUID
 
 import pytest
 from django.urls import resolve
@@ -8,7 +8,7 @@ from django.urls import resolve
 from webapp.config.routes import LOGIN, MACHINES, OTHER, PHOTOS, QUERY, ROUTES
 from webapp.http.routes import Route
 
-ID = uuid.uuid4()
+ID = UUID(int=1)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ class Worker:
         )
         self.starts = SimpleNamespace(running=lambda _, suspects: self._noted(f"begun {suspects}", verdict))
         self.pauses = lambda: Pauses(bool)
+        self.withdrawn = SimpleNamespace(among=lambda _: set())
         pack = SimpleNamespace(detector_fingerprint="d" * 64)
         self.indexes = SimpleNamespace(index=lambda _: SimpleNamespace(add=self._add, pack=pack))
 

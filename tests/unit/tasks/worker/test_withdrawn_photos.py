@@ -18,9 +18,12 @@ from tasks.web.memory import MemoryWorkQueue
 from tasks.web.withdrawn import Withdrawn
 from tasks.work_queue import use_work_queue
 from tasks.worker import indexing
+from tasks.worker.niceness import Pauses
+from tasks.worker.starts import Verdict
 from tests import pictures
 from tests.packs import dlib_config
 from worker.face_index import FaceIndex
+from worker.gates import Room
 from worker.recognition.engine import FaceEngine
 from worker.vector_search.memory import InMemoryVectorStore
 
@@ -82,8 +85,13 @@ def opened_targets(
         opened.append(target)
         return faces
 
-    starts = SimpleNamespace(running=lambda *_: nullcontext(True))
-    state = SimpleNamespace(indexes=SimpleNamespace(index=index), starts=starts, withdrawn=withdrawn)
+    state = SimpleNamespace(
+        indexes=SimpleNamespace(index=index),
+        starts=SimpleNamespace(running=lambda *_: nullcontext(Verdict.NEW)),
+        withdrawn=withdrawn,
+        company=Room(9),
+        pauses=lambda: Pauses(bool),
+    )
     monkeypatch.setattr(indexing, "state", state)
     return opened
 

@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from cachetools import TTLCache
 from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user_model
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError, close_old_connections
 from django.http import parse_cookie
 from django.utils.crypto import constant_time_compare
 
@@ -25,8 +25,6 @@ from webapp.http.routes import Passenger, Who
 #: How long an answer is remembered, and how many.
 REMEMBERED_SECONDS: Final = 120.0
 MOST_REMEMBERED: Final = 20_000
-#: Look-ups at a time: however many strangers show invented cookies, most of the threads stay free for pages.
-LOOKUPS_AT_ONCE: Final = 2
 #: A longer cookie is not one of ours (Django's are 32 letters).
 LONGEST_KEY: Final = 64
 
@@ -36,7 +34,8 @@ class SessionPassengers(Who):
 
     def __init__(self) -> None:
         self._remembered: TTLCache[str, Passenger | None] = TTLCache(MOST_REMEMBERED, REMEMBERED_SECONDS)
-        self._lookups = asyncio.Semaphore(LOOKUPS_AT_ONCE)
+        # One at a time, on a thread of their own: whoever shows invented cookies keeps no thread from the pages.
+        self._lookup = asyncio.Lock()
 
     def is_known(self, scope: Message) -> bool:
         key = _session_key(scope)
@@ -47,7 +46,7 @@ class SessionPassengers(Who):
         if not key:
             return None
         if key not in self._remembered:
-            async with self._lookups:
+            async with self._lookup:
                 if key not in self._remembered:  # whoever waited here may have been answered by the one before
                     self._remembered[key] = await _passenger(key)
         return self._remembered.get(key)
@@ -56,13 +55,14 @@ class SessionPassengers(Who):
 async def _passenger(session_key: str) -> Passenger | None:
     try:
         user_id = await sync_to_async(_user_id)(session_key)
-    except OperationalError as error:
+    except (OperationalError, InterfaceError) as error:
         raise DatabaseUnavailable from error
     return None if user_id is None else Passenger(client=client_key(user_id))
 
 
 def _user_id(session_key: str) -> Any:
     """Return the id of the user whom Django would find in this session; None for nobody."""
+    close_old_connections()  # Django does so around its requests only: after a fault, this thread would keep its own
     session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     user_id = session.get(SESSION_KEY)
     if user_id is None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError
+from django.db import DatabaseError, close_old_connections
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from tasks import clock
@@ -97,6 +97,7 @@ class ActiveTarget:
 
 
 def _active_target() -> Target:
+    close_old_connections()  # Django does so around its requests only: after a fault, this thread would keep its own
     return active_generation().target
 
 

@@ -68,7 +68,8 @@ class Room:
     def bound(self, timeout_seconds: float | None = None) -> int:
         """Return how many searches with this deadline may be in flight; 0 while the oldest waits for too long."""
         timeout_seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-        if self._seen.oldest_seconds > OLDEST_WAIT_SHARE * timeout_seconds:
+        # An older one has expired: a message of a worker that died, delivered again, says nothing of those that live.
+        if OLDEST_WAIT_SHARE * timeout_seconds < self._seen.oldest_seconds <= timeout_seconds:
             return 0
         by_rate = int(self.rate.per_second * EXPECTED_WAIT_SHARE * timeout_seconds)
         return min(self._most, max(FEWEST, by_rate))

@@ -144,6 +144,19 @@ def test_an_old_search_closes_the_room() -> None:
         room.check("user:1", at=0.2)
 
 
+def test_an_expired_message_that_is_delivered_again_does_not_close_the_room() -> None:
+    room = Room(most=64, timeout_seconds=30)
+    room.look(Seen(waiting=1, oldest_seconds=600), at=0)
+    room.check("user:1", at=0)
+
+
+def test_a_queue_of_expired_messages_that_nobody_takes_leaves_no_room() -> None:
+    room = Room(most=64, timeout_seconds=30)
+    room.look(Seen(waiting=20, oldest_seconds=600), at=0)
+    with pytest.raises(Full):
+        room.check("user:1", at=0)
+
+
 def test_a_search_with_a_short_deadline_meets_a_smaller_room() -> None:
     room = Room(most=64, timeout_seconds=30)
     for tick in range(200):

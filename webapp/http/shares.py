@@ -20,9 +20,13 @@ BURST_SECONDS: Final = 10.0
 
 
 def address_key(address: str) -> str:
-    """Return the client key of an address. IPv6 addresses of one network (/64) are one client: it has them all."""
+    """Return the client key of an address.
+
+    Whoever has an IPv6 address has all those with the same first bits (RFC 6177: a site gets a /64 at least), so they
+    are one client.
+    """
     try:
-        found = ipaddress.ip_address(address)
+        found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:  # a Unix socket
         return f"address:{address}"
     if isinstance(found, ipaddress.IPv6Address):

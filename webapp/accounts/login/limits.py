@@ -4,7 +4,6 @@ A sliding window: of any fifteen minutes. An attempt counts from before its pass
 the same moment count too; one that succeeds is taken back. A refused one does not count.
 """
 
-import ipaddress
 import logging
 import math
 import secrets
@@ -18,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from webapp.accounts.login.devices import account_key
+from webapp.http.shares import address_key
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +26,6 @@ WINDOW_SECONDS: Final = 15 * 60
 ACCOUNT_ATTEMPTS: Final = 10
 #: Wrong passwords from an address. Many people may share one.
 ADDRESS_ATTEMPTS: Final = 50
-#: Whoever has an IPv6 address has all those with the same first bits (RFC 6177: a site gets a /64 at least).
-IPV6_PREFIX: Final = 64
-
 #: How long redis-cache may take: longer than elsewhere, so that a busy machine is not taken for one that is down.
 TIMEOUT_SECONDS: Final = 5.0
 
@@ -70,7 +67,7 @@ def attempt_of(*, username: str, address: str, device: str) -> Attempt:
     else:
         limits = {
             f"login:account:{account_key(username)}": ACCOUNT_ATTEMPTS,
-            f"login:address:{_network(address)}": ADDRESS_ATTEMPTS,
+            f"login:{address_key(address)}": ADDRESS_ATTEMPTS,
         }
     return Attempt(secrets.token_hex(8), limits)
 
@@ -105,17 +102,6 @@ async def attempt_forget(attempt: Attempt) -> None:
             await pipe.execute()
     except redis.RedisError as error:  # it counts until the window has passed
         logger.info("An attempt to log in was not taken back: %s", error)
-
-
-def _network(address: str) -> str:
-    """Return what is limited: an IPv4 address, an IPv6 network; the text itself if it is neither, as of a socket."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address):
-        return str(found.ipv4_mapped or ipaddress.ip_network((int(found), IPV6_PREFIX), strict=False).network_address)
-    return str(found)
 
 
 def _cache() -> "Redis":

@@ -29,7 +29,7 @@ def records_canary(self: "Task[Any, Any]", queue: str) -> None:
     log.passed(queue, self.request)
 
 
-@long_tick(names.PURGE_SESSIONS)
+@shared_task(name=names.PURGE_SESSIONS, ignore_result=True)
 def purge_sessions() -> None:
     """Delete the rows of sessions that have ended."""
     call_command("clearsessions")

@@ -13,8 +13,8 @@ from tasks.beat.schedule import BEAT_SCHEDULE
 from webapp.indexing import sweeping
 from webapp.indexing.tasks import requeue_stale_photos
 
-#: It takes milliseconds, and photos wait for it.
-SHORT = {names.FEED_INDEX_QUEUE}
+#: These take milliseconds.
+SHORT = {names.FEED_INDEX_QUEUE, names.PURGE_SESSIONS}
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_tick_that_fails_lets_the_next_one_run(lock: Path, runs: list[str], mo
 
 
 @pytest.mark.parametrize("name", sorted({entry["task"] for entry in BEAT_SCHEDULE.values()} - SHORT))
-def test_every_tick_but_feeding_waits_for_its_turn(name: str, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_long_tick_waits_for_its_turn(name: str, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app.loader.import_default_modules()
     with lock.open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)

@@ -9,6 +9,8 @@
   + BadMessage              refuse: the message is not one that this release understands
 """
 
+from typing import Self
+
 from worker.errors import FaceQueueError
 
 
@@ -39,6 +41,11 @@ class SearchExpired(FaceQueueError):
     code = "search_expired"
     status = 504
     sentence = "No worker answered this search in time. Please try again."
+
+    @classmethod
+    def because(cls, reason: str) -> Self:
+        """Return the error that gives the reason: what the search did, for example "waited 31.0 s"."""
+        return cls(f"This search {reason}. Please try again.")
 
 
 class QueryImageGone(FaceQueueError):

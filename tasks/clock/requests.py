@@ -32,13 +32,14 @@ class SharedClockRequest(Request):
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
         """Store why it is not run; for an expired message, with figures."""
         if expired:
-            reason = self._why_expired()
+            reason = why_expired(self.request_dict.get(SENT_AT), self.expires)
             logger.info("Not run: %s[%s] %s.", self.name, self.id, reason)
         super()._announce_revoked(reason, terminated, signum, expired)  # type: ignore[misc]
 
-    def _why_expired(self) -> str:
-        sent_at = self.request_dict.get(SENT_AT)
-        if not isinstance(sent_at, float):
-            return "waited too long for a worker"
-        may_seconds = self.expires.timestamp() - sent_at
-        return f"waited {now() - sent_at:.1f} s for a worker, and may wait {round(may_seconds, 1):g} s at most"
+
+def why_expired(sent_at: object, expires: datetime) -> str:
+    """Say why a message that was sent at `sent_at`, by the shared clock, is not run any more."""
+    if not isinstance(sent_at, float):
+        return "waited too long for a worker"
+    may_seconds = expires.timestamp() - sent_at
+    return f"waited {now() - sent_at:.1f} s for a worker, and may wait {round(may_seconds, 1):g} s at most"

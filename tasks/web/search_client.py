@@ -278,13 +278,8 @@ def _search_result(meta: Meta) -> SearchResult:
     if meta["status"] == "SUCCESS":
         return SearchResult.from_json(meta["result"])
     if meta["status"] == "REVOKED":
-        error = ErrorInfo(code=SearchExpired.code, message=_why_expired(meta))
+        [reason] = meta["result"]["exc_message"]  # what the worker stored (tasks/clock/requests.py)
+        error = ErrorInfo(code=SearchExpired.code, message=str(SearchExpired.because(reason)))
     else:
         error = ErrorInfo(code="internal", message="The search failed in the worker; its log says why.")
     return SearchResult(error=error)
-
-
-def _why_expired(meta: Meta) -> str:
-    """Complete what the worker stored with a search that it did not run (tasks/clock/requests.py)."""
-    [reason] = meta["result"]["exc_message"]
-    return f"This search {reason}. Please try again."

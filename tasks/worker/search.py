@@ -4,11 +4,13 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from celery import Task, shared_task
 
 from tasks import clock, names
+from tasks.clock.requests import why_expired
+from tasks.context import SENT_AT
 from tasks.errors import SearchExpired
 from tasks.messages.base import BoxInfo, ErrorInfo
 from tasks.messages.parsing import parse
@@ -24,17 +26,20 @@ logger = logging.getLogger(__name__)
 def search_faces(self: "Task[Any, Any]", message: dict[str, Any]) -> dict[str, Any]:
     """Answer a SearchRequest with a SearchResult. Errors travel as `error`, never as exceptions."""
     try:
-        result = _search(parse(SearchRequest, message), partial(_check_wanted, cast(str | None, self.request.expires)))
+        result = _search(parse(SearchRequest, message), partial(_check_wanted, self.request))
     except FaceQueueError as error:
         logger.info("Search refused: %s", error.code)
         result = SearchResult(error=ErrorInfo(code=error.code, message=str(error)))
     return result.to_json()
 
 
-def _check_wanted(expires: str | None) -> None:
+def _check_wanted(request: Any) -> None:
     """Raise SearchExpired after the deadline. Celery checks it too, but only before the task begins to wait."""
-    if expires is not None and clock.utcnow() > datetime.fromisoformat(expires):
-        raise SearchExpired
+    if request.expires is None:
+        return
+    expires = datetime.fromisoformat(request.expires)
+    if clock.utcnow() > expires:
+        raise SearchExpired.because(why_expired(getattr(request, SENT_AT, None), expires))
 
 
 def _search(request: SearchRequest, check_wanted: Callable[[], None]) -> SearchResult:

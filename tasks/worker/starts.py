@@ -25,6 +25,9 @@ MESSAGE_PREFIX: Final = "facequeue:begun-message:"
 ALONE_PREFIX: Final = "facequeue:alone:"
 #: Longer than any message waits for redelivery, in seconds.
 REMEMBERED_SECONDS: Final = 24 * 3600
+#: How many workers a photo may kill, unless fewer attempts are allowed. It has been alone in all but the first: that
+#: somebody stops a worker three times in the moment in which it has the same innocent photo open does not happen.
+MOST_DEATHS: Final = 4
 
 
 class Verdict(Enum):

@@ -32,7 +32,7 @@ from tasks.worker.memory import MemoryBound, growth_mb, memory_mb
 from tasks.worker.niceness import Pauses, UrgentWork
 from tasks.worker.query_images import QueryImageReader
 from tasks.worker.reporter import REPORT_INTERVAL_SECONDS, BrokerProbe, HealthReporter
-from tasks.worker.starts import Starts
+from tasks.worker.starts import MOST_DEATHS, Starts
 from tasks.worker.store_health import StoreHealthCheck
 from worker.errors import FaceQueueError, NotOpen
 from worker.gates import Room
@@ -128,7 +128,7 @@ class WorkerState:
             _open_when_reachable(indexes, self.target, self._say_why)
             self._indexes = indexes
             self._query_images = QueryImageReader(cache)
-            self._starts = Starts(cache, most_deaths=settings.INDEX_MAX_ATTEMPTS)
+            self._starts = Starts(cache, most_deaths=min(MOST_DEATHS, settings.INDEX_MAX_ATTEMPTS))
             self._withdrawn = Withdrawn(cache)
             broker = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
             self._urgent_work = UrgentWork(broker, queues, machine=this_machine())

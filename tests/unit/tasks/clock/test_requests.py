@@ -10,7 +10,7 @@ from celery.worker.state import revoked as revoked_tasks
 
 from tasks import clock, names
 from tasks.app import app
-from tasks.clock.requests import SharedClockRequest
+from tasks.clock.requests import SharedClockRequest, why_expired
 from tasks.context import SENT_AT
 from tests.clocks import have_wrong_clock
 
@@ -83,4 +83,7 @@ def test_an_expired_message_says_how_long_it_waited_and_may(monkeypatch: pytest.
     now = clock.now()
     request.request_dict[SENT_AT] = now - 31.26
     request.expires = datetime.fromtimestamp(now - 1.26, tz=UTC)
-    assert request._why_expired() == "waited 31.3 s for a worker, and may wait 30 s at most"
+    assert (
+        why_expired(request.request_dict.get(SENT_AT), request.expires)
+        == "waited 31.3 s for a worker, and may wait 30 s at most"
+    )

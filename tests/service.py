@@ -45,7 +45,7 @@ PROGRESS = (
 def room_to_hold(searches: int) -> dict[str, str]:
     """Let one user have so many searches in flight that no worker answers: half of the room, which otherwise shrinks.
 
-    The room follows the deadline, and falls while nobody answers: a day gives the test a quarter of a minute.
+    The room follows the deadline, and falls while nobody answers: the longest deadline gives the test some seconds.
     """
     return {"SEARCH_QUEUE_BOUND": str(2 * searches), "SEARCH_TIMEOUT_SECONDS": str(24 * 3600)}
 

@@ -22,6 +22,7 @@ from tasks.targets import default_target
 from tasks.web.search_client import SearchClient
 from tasks.work_queue import work_queue
 from tests import pictures
+from tests.redis_server import queue_lists
 from tests.service import RunningService
 from tests.waiting import HANG_SECONDS, eventually
 from tests.workers.conftest import reports
@@ -141,6 +142,6 @@ async def test_memory_stays_below_its_ceiling_and_small_searches_are_answered(
 
 def take_outcomes(broker: redis.Redis) -> list[dict[str, Any]]:
     """Wait for the outcomes of one chunk, as the records worker would."""
-    _, raw = broker.blpop([queues.RECORDS], timeout=HANG_SECONDS)
+    _, raw = broker.blpop(queue_lists(queues.RECORDS), timeout=HANG_SECONDS)
     found: list[dict[str, Any]] = json.loads(base64.b64decode(json.loads(raw)["body"]))[1]["message"]["outcomes"]
     return found

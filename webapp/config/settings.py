@@ -178,9 +178,9 @@ X_FRAME_OPTIONS = "DENY"
 # -- search in the web --------------------------------------------------------------------------------------
 
 #: A search nobody has answered after this many seconds has expired.
-SEARCH_TIMEOUT_SECONDS = number("SEARCH_TIMEOUT_SECONDS", 30.0, lowest=1, highest=3600)
+SEARCH_TIMEOUT_SECONDS = number("SEARCH_TIMEOUT_SECONDS", 30.0, lowest=1, highest=DAY_SECONDS)
 #: The longest `?wait=` that a request may ask for.
-SEARCH_MAX_WAIT_SECONDS = number("SEARCH_MAX_WAIT_SECONDS", 30.0, highest=3600)
+SEARCH_MAX_WAIT_SECONDS = number("SEARCH_MAX_WAIT_SECONDS", 30.0, highest=DAY_SECONDS)
 #: A search is refused (`busy`) while this many wait for a worker.
 SEARCH_QUEUE_BOUND = whole("SEARCH_QUEUE_BOUND", 64, lowest=1, highest=100_000)
 #: How many photos one index message carries.

@@ -85,16 +85,19 @@ class Door:
         if scope["type"] != "http":
             await _turn_away(scope, receive, send)
             return
-        async with AsyncExitStack() as held:
-            try:
-                body = await self._let_in(scope, receive, held)
-            except ClientGone:
-                return
-            except FaceQueueError as error:
-                await _refuse(Problem.from_error(error), scope, receive, send)
-            except Problem as problem:
-                await _refuse(problem, scope, receive, send)
-            else:
+        try:
+            async with AsyncExitStack() as taken:
+                body = await self._let_in(scope, receive, taken)
+                held = taken.pop_all()
+        # A request that is refused holds nothing by now: to get rid of the rest of its body may take seconds.
+        except ClientGone:
+            pass
+        except FaceQueueError as error:
+            await _refuse(Problem.from_error(error), scope, receive, send)
+        except Problem as problem:
+            await _refuse(problem, scope, receive, send)
+        else:
+            async with held:
                 await self._app(scope, Delivered(body, receive), send)
 
     async def _let_in(self, scope: Message, receive: Receive, held: AsyncExitStack) -> IO[bytes]:

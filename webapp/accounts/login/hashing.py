@@ -19,8 +19,8 @@ Result = TypeVar("Result")
 
 #: Half of the processors at most, so that pages have the others: Python lets go of its lock while it hashes.
 THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))
-#: Hashes that may wait for each thread: the last one waits for a few seconds.
-WAITING_PER_THREAD: Final = 8
+#: Hashes that may wait for each thread: the last one waits for some five seconds.
+WAITING_PER_THREAD: Final = 16
 #: The threads' niceness: that of search workers, so that pages go first, and log-ins before indexing.
 NICENESS: Final = 5
 

@@ -17,7 +17,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.services
 
 #: What connects: the functions below.
-CONSUMERS = ("sending", "receiving", "results", "listener", "log_ins", "flower", "redis_time", "cache")
+CONSUMERS = ("sending", "receiving", "results", "listener", "log_ins", "flower", "shared_clock", "cache")
 #: Connects in each way that the service does, and prints what came of it.
 CONNECT = """
 import asyncio, json, ssl
@@ -26,8 +26,9 @@ django.setup()
 import redis, redis.asyncio
 from django.conf import settings
 from flower.utils.broker import Broker
-from tasks import clock, config
+from tasks import config
 from tasks.app import app
+from tasks.clock.shared import redis_clock
 from tasks.web.results import ResultListener
 from webapp.accounts.login.limits import _cache
 
@@ -65,11 +66,15 @@ def flower():
         await Broker(app.connection().as_uri(include_password=True), **options).redis.ping()
     asyncio.run(ping())
 
+def shared_clock():
+    with redis_clock() as read:
+        read()
+
 found = {}
 def cache():
     config.worker_cache().ping()
 
-for each in (sending, receiving, results, listener, log_ins, flower, clock.redis_time, cache):
+for each in (sending, receiving, results, listener, log_ins, flower, shared_clock, cache):
     try:
         each()
         found[each.__name__] = "connected"

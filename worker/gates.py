@@ -20,7 +20,7 @@ SMALL_PICTURE_SHARE: Final = SMALL_SHARE / 8
 
 
 class Gate:
-    """A number of places that threads share. Who comes later never overtakes, so nobody waits for ever.
+    """A number of places that threads share. They are taken in the order of arrival, so nobody waits for ever.
 
     Unlike a semaphore, it lets somebody take more than one place at once: all of them, to be alone.
     """

@@ -19,8 +19,8 @@ SMALL_SHARE: Final = 1 / 5
 SMALL_PICTURE_SHARE: Final = SMALL_SHARE / 8
 
 
-class Room:
-    """Who comes later never overtakes, so nobody waits for ever. Safe to share between threads.
+class Gate:
+    """A number of places that threads share. They are taken in the order of arrival, so nobody waits for ever.
 
     Unlike a semaphore, it lets somebody take more than one place at once: all of them, to be alone.
     """
@@ -42,10 +42,12 @@ class Room:
         me, taken = object(), min(places, self.places)
         with self._changed:
             self._queue.append(me)
-            self._changed.wait_for(lambda: self._queue[0] is me and taken <= self._free)
-            self._queue.popleft()
-            self._free -= taken
-            self._changed.notify_all()
+            try:
+                self._changed.wait_for(lambda: self._queue[0] is me and taken <= self._free)
+                self._free -= taken
+            finally:  # also when the wait is interrupted: nobody behind would ever be first
+                self._queue.remove(me)
+                self._changed.notify_all()
         try:
             yield
         finally:
@@ -60,10 +62,10 @@ class PixelGate:
     def __init__(self, most_pixels: int) -> None:
         """At most `most_pixels` are decoded at once: four fifths in large pictures, one fifth in small ones."""
         small = int(most_pixels * SMALL_SHARE)
-        self._small, self._large = Room(small), Room(most_pixels - small)
+        self._small, self._large = Gate(small), Gate(most_pixels - small)
         self._small_picture_pixels = int(most_pixels * SMALL_PICTURE_SHARE)
 
     def admit(self, pixels: int) -> AbstractContextManager[None]:
         """Return a block in which a picture of so many pixels may be decoded and held. Blocks until there is room."""
-        room = self._small if pixels <= self._small_picture_pixels else self._large
-        return room.take(pixels)
+        gate = self._small if pixels <= self._small_picture_pixels else self._large
+        return gate.take(pixels)

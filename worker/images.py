@@ -24,7 +24,7 @@ from typing import Any
 from PIL import ExifTags, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError, features
 from PIL import Image as Pillow
 
-from worker.avif import largest_coded_pixels
+from worker.avif import UNBOUNDED, largest_coded_pixels
 from worker.config import ImageLimits
 from worker.errors import (
     EmptyImage,
@@ -110,8 +110,7 @@ def pixels_to_decode(data: bytes, *, limits: ImageLimits) -> int:
     """Return how many pixels `decode` would hold at a time. Reads the header only. Raises what `decode` raises."""
     _check_bytes(data, limits)
     with _ONE_GIF if data.startswith(b"GIF8") else nullcontext(), _opened(data) as picture:
-        _check_size(picture, data, limits)
-        return max(picture.width * picture.height, _pixels_inside(picture, data))
+        return _checked_pixels(picture, data, limits)
 
 
 def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None) -> DecodedImage:
@@ -124,7 +123,7 @@ def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None
     """
     _check_bytes(data, limits)
     with _opened(data) as picture:
-        _check_size(picture, data, limits)
+        _checked_pixels(picture, data, limits)
         stored_width, stored_height = picture.size
         reduction = 1 if enough_pixels is None else _reduced(picture, enough_pixels)
         expected = picture.size
@@ -233,7 +232,8 @@ class _CountedReads(BytesIO):
         return super().read(size)
 
 
-def _check_size(picture: Pillow.Image, data: bytes, limits: ImageLimits) -> None:
+def _checked_pixels(picture: Pillow.Image, data: bytes, limits: ImageLimits) -> int:
+    """Return how many pixels decoding holds at a time. Raises TruncatedImage, UnsupportedImage or ImageTooLarge."""
     width, height = picture.size
     if width < 1 or height < 1:
         raise TruncatedImage("The picture is cut short or damaged: it has no pixels.")
@@ -246,8 +246,11 @@ def _check_size(picture: Pillow.Image, data: bytes, limits: ImageLimits) -> None
             f"The picture has {width} x {height} pixels; at most {MAX_SIDE_PIXELS:,} pixels per side are accepted."
         )
     inside = _pixels_inside(picture, data)
+    if inside == UNBOUNDED:
+        raise _too_many_parts()
     if not 0 <= inside <= limits.max_pixels:
         raise ImageTooLarge(f"The picture has {inside:,} pixels inside; at most {limits.max_pixels:,} are accepted.")
+    return max(width * height, inside)
 
 
 def _pixels_inside(picture: Pillow.Image, data: bytes) -> int:

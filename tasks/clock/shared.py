@@ -64,9 +64,9 @@ class SharedClock:
         self._is_wrong = False
 
     def now(self) -> float:
-        """Return seconds since the epoch by that clock. Blocks only at first use, for two seconds at most."""
+        """Return seconds since the epoch by that clock. Blocks until the first answer only, for two seconds at most."""
         if self._measured_at == float("-inf"):
-            self.measure()
+            self._measure_first()
         elif self._monotonic() - self._measured_at > REFRESH_SECONDS:
             self._measured_at = self._monotonic()  # now, so that the next caller starts no thread of its own
             threading.Thread(target=self.measure, name="clock", daemon=True).start()
@@ -77,14 +77,25 @@ class SharedClock:
         if not self._lock.acquire(blocking=False):
             return  # somebody else is measuring
         try:
-            self._measured_at = self._monotonic()
+            self._measure()
+        finally:
+            self._lock.release()
+
+    def _measure_first(self) -> None:
+        """Measure, or wait for the thread that does: until then this host's clock would be all there is."""
+        with self._lock:
+            if self._measured_at == float("-inf"):
+                self._measure()
+
+    def _measure(self) -> None:
+        try:
             with self._connect() as read:
                 self._offset = min(self._reading(read) for _ in range(READINGS))[1]
         except redis.RedisError as error:
             # Whoever needs Redis says so; a command that does not need it must not complain.
             logger.debug("Redis does not tell the time: %s", error)
         finally:
-            self._lock.release()
+            self._measured_at = self._monotonic()
         self._warn_when_wrong()
 
     def _reading(self, read: Reader) -> tuple[float, float]:

@@ -155,8 +155,10 @@ class Backlog:
             self._watching = asyncio.create_task(self._watch_until_empty(), name=f"watch-{self._queue}")
 
     async def _watch_until_empty(self) -> None:
-        while self.room.shares.own:
+        was_empty = False
+        while self.room.shares.own or not was_empty:  # the last look tells the others, and the metrics, of nothing
             await asyncio.sleep(LOOK_SECONDS)
+            was_empty = not self.room.shares.own
             with suppress(QueueUnavailable):  # whoever asks for room is told
                 await self._look_once()
 

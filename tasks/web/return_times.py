@@ -2,8 +2,8 @@
 
 Those who were refused and whose time has not come are a second queue, outside the service. With `n` clients there and
 `r` answers per second they are told to return within about n / r, a little sooner so that the room never stands empty.
-Who returns at the time asked for has a *claim*: a place that those without one must leave free. Without claims, whoever
-was just answered would take the place that this freed, again and again, before anybody else could ask.
+A client that returns at that time has a *claim*: a place that those without one must leave free. Without claims,
+whoever was just answered would take the place that this freed, again and again, before anybody else could ask.
 
 A client that does not wait as asked lengthens only its own time: it counts once in everybody else's. The caller gives
 the time, in seconds by any clock that never goes back.

@@ -35,7 +35,7 @@ from tasks.worker.reporter import REPORT_INTERVAL_SECONDS, BrokerProbe, HealthRe
 from tasks.worker.starts import MOST_DEATHS, Starts
 from tasks.worker.store_health import StoreHealthCheck
 from worker.errors import FaceQueueError, NotOpen
-from worker.gates import Room
+from worker.gates import Gate
 from worker.vector_search.config import MonitoringConfig
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class WorkerState:
         self._withdrawn: Withdrawn | None = None
         self._urgent_work: UrgentWork | None = None
         #: Of the index tasks that have photos open.
-        self.company = Room(COMPANY)
+        self.company = Gate(COMPANY)
         self._reporter: HealthReporter | None = None
         self._store_health: StoreHealthCheck | None = None
         self._metrics: MetricsCollector | None = None

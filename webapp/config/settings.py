@@ -181,7 +181,7 @@ X_FRAME_OPTIONS = "DENY"
 SEARCH_TIMEOUT_SECONDS = number("SEARCH_TIMEOUT_SECONDS", 30.0, lowest=1, highest=DAY_SECONDS)
 #: The longest `?wait=` that a request may ask for.
 SEARCH_MAX_WAIT_SECONDS = number("SEARCH_MAX_WAIT_SECONDS", 30.0, highest=DAY_SECONDS)
-#: A search is refused (`busy`) while this many wait for a worker.
+#: A search is refused (`busy`) while this many are in flight: let in, and not yet answered.
 SEARCH_QUEUE_BOUND = whole("SEARCH_QUEUE_BOUND", 64, lowest=1, highest=100_000)
 #: How many photos one index message carries.
 INDEX_CHUNK_SIZE = whole("INDEX_CHUNK_SIZE", 8, lowest=1, highest=1000)
@@ -189,7 +189,7 @@ INDEX_CHUNK_SIZE = whole("INDEX_CHUNK_SIZE", 8, lowest=1, highest=1000)
 INDEX_QUEUE_BOUND = whole("INDEX_QUEUE_BOUND", 8, lowest=1, highest=100_000)
 #: A photo that is still pending this many seconds after it has left the index queue is sent again.
 INDEX_LEASE_SECONDS = number("INDEX_LEASE_SECONDS", 120.0, lowest=1, highest=DAY_SECONDS)
-#: A photo that was sent this often without an outcome has failed.
+#: A photo that was sent this often without an outcome has failed; attempts of which nothing is known count a third.
 INDEX_MAX_ATTEMPTS = whole("INDEX_MAX_ATTEMPTS", 10, lowest=1, highest=1000)
 
 #: How many photos, bytes of photos and galleries a user may have; 0: any number. The admin has exceptions for users.

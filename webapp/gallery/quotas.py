@@ -23,12 +23,6 @@ class QuotaReached(Problem):
         super().__init__(f"quota_{of}", message, status=409)
 
 
-def bytes_left(user_id: int) -> int | None:
-    """Return how many bytes of photos the user may still add; None: any number."""
-    limit = limits_of(user_id).byte_size
-    return max(0, limit - usage_of(user_id).byte_size) if limit else None
-
-
 def usage_of(user_id: int) -> Usage:
     """Return what the user has, counting it the first time."""
     found = Usage.objects.filter(owner=user_id).first()
@@ -49,7 +43,8 @@ def photo_check(*, owner_id: int, byte_size: int) -> None:
 def photo_take(*, owner_id: int, byte_size: int) -> None:
     """Take room for a photo, in the caller's transaction. Raises QuotaReached."""
     limits = limits_of(owner_id)
-    room = Usage.objects.filter(pk=usage_of(owner_id).pk)
+    usage_of(owner_id)  # there is a row to update
+    room = Usage.objects.filter(owner=owner_id)
     if limits.photos:
         room = room.filter(photos__lt=limits.photos)
     if limits.byte_size:

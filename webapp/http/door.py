@@ -119,7 +119,8 @@ class Door:
             await self._admission().check_room(client)
         body, byte_count = await self._bodies.take(receive, route, client, declared, held)
         if declared is None:  # Django takes a missing length for 0
-            kept = [(name, value) for name, value in scope["headers"] if name != b"transfer-encoding"]
+            framing = (b"transfer-encoding", b"content-length")
+            kept = [(name, value) for name, value in scope["headers"] if name not in framing]
             scope["headers"] = [*kept, (b"content-length", str(byte_count).encode())]
         if route.kind == "query image":
             await held.enter_async_context(self._admission().place(client))

@@ -26,7 +26,6 @@ class Problem(Exception):
     ) -> None:
         """`retry_after_seconds` says when asking again helps, where that is known; by default it is random."""
         super().__init__(message)
-        self._retry_after_seconds = retry_after_seconds
         self.code = code
         self.message = message
         self.status = status if status is not None else error_class(code).status

@@ -2,15 +2,14 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from structlog.contextvars import bound_contextvars
 
 from tasks import tracing
 from tasks.context import REQUEST_ID, request_id
-from webapp.http.asgi import REFUSAL
+from webapp.http.asgi import REFUSAL, AsgiApp, Message, Receive, Send
 
 logger = logging.getLogger("webapp.requests")
 
@@ -20,18 +19,16 @@ QUIET: Final = ("/health/", "/metrics", "/static/")
 #: A longer segment of a path is a ticket, which only its owner may know.
 LONGEST_SHOWN: Final = 36
 
-App = Callable[[Any, Any, Any], Awaitable[None]]
-
 
 class RequestIds:
     """Around an ASGI application: takes the id from X-Request-ID if it is valid, and logs each response."""
 
-    def __init__(self, application: App) -> None:
+    def __init__(self, application: AsgiApp) -> None:
         """Raises ConfigError when ENABLE_TRACING is on without OpenTelemetry."""
         tracing.is_enabled()
         self._application = application
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
@@ -39,7 +36,7 @@ class RequestIds:
         id_ = request_id(headers.get(HEADER.decode()))
         started = time.perf_counter()
 
-        async def send_with_id(message: Any) -> None:
+        async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), (HEADER, id_.encode())]
                 _log(scope, message["status"], time.perf_counter() - started)
@@ -50,7 +47,7 @@ class RequestIds:
             await self._application(scope, receive, send_with_id)
 
 
-def _log(scope: Any, status: int, seconds: float) -> None:
+def _log(scope: Message, status: int, seconds: float) -> None:
     level = logging.DEBUG if scope["path"].startswith(QUIET) else logging.INFO
     answer = f"{status} {scope[REFUSAL]}" if REFUSAL in scope else str(status)
     logger.log(level, "%s %s %s in %.0f ms", scope["method"], _shown(scope["path"]), answer, seconds * 1000)

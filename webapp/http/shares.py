@@ -83,8 +83,8 @@ class Rates:
 class Budget:
     """A number of bytes for all, of which a client may hold at most as much as it leaves free.
 
-    So one client alone gets half of it, two get a third each, and there is always room for another (Choudhury and
-    Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998, with alpha = 1).
+    The rule is that of searches (tasks/web/shares.py): one client alone gets half, two get a third each. What a client
+    that holds nothing asks for first may take all that is free, or the largest upload would never find room.
     """
 
     def __init__(self, total_bytes: int) -> None:

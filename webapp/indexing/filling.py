@@ -29,6 +29,7 @@ from webapp.generations.entries import BATCH_SIZE, copy_enter, photos_follow
 from webapp.generations.models import Entry, Generation
 from webapp.generations.services import drops_send_again
 from webapp.indexing import consistency, dispatch, pacing
+from worker.errors import PhotoKillsWorkers
 from worker.vector_search.copying import COPY_CHUNK_PHOTOS
 
 logger = logging.getLogger(__name__)
@@ -175,12 +176,18 @@ def _to_send(generation: Generation, most: int) -> list[Entry]:
 
 
 def _plan(generation: Generation, most: int, now: datetime) -> None:
-    """Give entries to photos that have none; note when none is left. The caller has locked the generation's row."""
+    """Give entries to photos that have none; note when none is left. The caller has locked the generation's row.
+
+    The entry of a photo that has killed workers is a suspect from the beginning.
+    """
     looked_at, size = generation.looked_through_at, max(PLAN_SIZE, most)
     is_full = looked_at is None or now - looked_at > timedelta(seconds=FULL_LOOK_SECONDS)
     since = None if looked_at is None or is_full else looked_at - timedelta(seconds=UNSEEN_SECONDS)
-    found = selectors.missing_photos(generation, settled_since=since).values_list("pk", flat=True)[:size]
-    entries = [Entry(generation=generation, photo_id=photo_id) for photo_id in found]
+    found = selectors.missing_photos(generation, settled_since=since).values_list("pk", "code")[:size]
+    entries = [
+        Entry(generation=generation, photo_id=photo_id, attempts=int(code == PhotoKillsWorkers.code))
+        for photo_id, code in found
+    ]
     Entry.objects.bulk_create(entries, ignore_conflicts=True, batch_size=BATCH_SIZE)
     if is_full and len(entries) < size:
         Generation.objects.filter(pk=generation.pk).update(looked_through_at=now)

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 
 from webapp.gallery.models import Gallery, Photo, Tombstone
 from webapp.indexing.feeding import index_queue_feed
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_start
+from worker.errors import PhotoKillsWorkers
 
 State = Photo.State
 #: The states of photos that a retry sends again.
@@ -34,9 +35,15 @@ def job_retry(*, job: Job) -> tuple[Job | None, str]:
 
 
 def photos_begin_again(photos: QuerySet[Photo], *, job: Job) -> None:
-    """Let failed or cancelled photos wait to be sent as if they were new, in the caller's transaction."""
+    """Let failed or cancelled photos wait to be sent as if they were new, in the caller's transaction.
+
+    One that has killed workers is a suspect from the beginning: nobody is near it when it kills the next one.
+    """
     Tombstone.objects.filter(photo_id__in=photos.order_by().values("id")).delete()
-    photos.update(state=State.PENDING, code="", message="", attempts=0, enqueued_at=None, settled_at=None, job=job)
+    attempts = Case(When(code=PhotoKillsWorkers.code, then=1), default=0)
+    photos.update(
+        state=State.PENDING, code="", message="", attempts=attempts, enqueued_at=None, settled_at=None, job=job
+    )
 
 
 def _retry(gallery: Gallery, photos: QuerySet[Photo]) -> tuple[Job | None, str]:

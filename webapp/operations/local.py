@@ -65,7 +65,6 @@ def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
         private_folder(data_dir / folder)
     here = Path(sys.executable).parent  # the programs of the virtual environment first, activated or not
     defaults = {
-        "WEB_HOST": "127.0.0.1",
         **{role.concurrency_variable: str(role.concurrency) for role in ROLES},
         "FLOWER_READ_ONLY": "true",
         "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{flower_password(data_dir)}",

@@ -1,7 +1,6 @@
 """What a service that has just been started still lacks; for `manage.py up` and `manage.py demo`."""
 
 import asyncio
-import os
 import socket
 import threading
 import time
@@ -83,7 +82,7 @@ class Patience:
 def _listens(process: LocalProcess) -> bool:
     if process.port is None:
         return True
-    host = (os.environ.get("WEB_HOST") or "127.0.0.1") if process.name == "web" else "127.0.0.1"
+    host = settings.WEB_HOST if process.name == "web" else "127.0.0.1"
     try:
         socket.create_connection((host, process.port), timeout=1.0).close()
     except OSError:

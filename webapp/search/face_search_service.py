@@ -64,9 +64,9 @@ class FaceSearchService:
             min_similarity=min_similarity,
             faces=faces,
             timeout_seconds=timeout_seconds,
-            client=self._client,
+            searches=self._client,
         )
-        return await search_finish(ticket=ticket, user=user, client=self._client)
+        return await search_finish(ticket=ticket, user=user, searches=self._client)
 
     async def health_check(self) -> HealthReport:
         """Return the service's health as its workers report it. Never raises for a service that is down."""

@@ -31,12 +31,12 @@ async def search_start(
     min_similarity: float | None = None,
     faces: SearchedFaces = "all",
     timeout_seconds: float | None = None,
-    client: Searches | None = None,
+    searches: Searches | None = None,
 ) -> Ticket:
     """Send the image to the search workers. Raises Problem: not_found, busy, queue_unavailable.
 
     `gallery_ids` None stands for all galleries that the user may see, `min_similarity` None for the pack's threshold,
-    `timeout_seconds` None for SEARCH_TIMEOUT_SECONDS, and `client` None for this process's client.
+    `timeout_seconds` None for SEARCH_TIMEOUT_SECONDS, and `searches` None for this process's client.
     """
     galleries = await sync_to_async(galleries_given)(user, gallery_ids)
     if not galleries:
@@ -45,7 +45,7 @@ async def search_start(
         timeout_seconds = settings.SEARCH_TIMEOUT_SECONDS
     started = clock.now()
     try:
-        search_id = await (client or search_client()).start_search(
+        search_id = await (searches or search_client()).start_search(
             image,
             gallery_ids=tuple(str(gallery.id) for gallery in galleries),
             limit=limit,
@@ -87,35 +87,35 @@ async def search_held(*, ticket: Ticket, user: Viewer, wait_seconds: float) -> S
         raise
 
 
-async def search_finish(*, ticket: Ticket, user: Viewer, client: Searches) -> SearchAnswer:
+async def search_finish(*, ticket: Ticket, user: Viewer, searches: Searches) -> SearchAnswer:
     """Wait until the search is answered. Raises what `search_wait` raises; a caller that is cancelled cancels it."""
     try:
         answer = None
         while answer is None:  # a wait may end a moment before the search expires
-            answer = await _answer(ticket, user, ticket.seconds_left, client)
+            answer = await _answer(ticket, user, ticket.seconds_left, searches)
         return answer
     except asyncio.CancelledError:
-        await search_cancel(ticket=ticket, client=client)
+        await search_cancel(ticket=ticket, searches=searches)
         raise
 
 
-async def search_cancel(*, ticket: Ticket, client: Searches | None = None) -> None:
+async def search_cancel(*, ticket: Ticket, searches: Searches | None = None) -> None:
     """Cancel a search that no worker has begun. A search that has been answered stays answered."""
-    await (client or search_client()).cancel_search(ticket.search_id)
+    await (searches or search_client()).cancel_search(ticket.search_id)
 
 
-async def _answer(ticket: Ticket, user: Viewer, wait_seconds: float, client: Searches) -> SearchAnswer | None:
+async def _answer(ticket: Ticket, user: Viewer, wait_seconds: float, searches: Searches) -> SearchAnswer | None:
     # Checked now, and again when there is an answer: a gallery deleted in between is not shown.
     await sync_to_async(galleries_given)(user, ticket.gallery_ids)
-    return await _answer_when_there(ticket, user, wait_seconds, client)
+    return await _answer_when_there(ticket, user, wait_seconds, searches)
 
 
 async def _answer_when_there(
-    ticket: Ticket, user: Viewer, wait_seconds: float, client: Searches
+    ticket: Ticket, user: Viewer, wait_seconds: float, searches: Searches
 ) -> SearchAnswer | None:
     wait_seconds = max(min(wait_seconds, ticket.seconds_left), 0.0)
     try:
-        result = await client.wait_for_search(ticket.search_id, timeout_seconds=wait_seconds)
+        result = await searches.wait_for_search(ticket.search_id, timeout_seconds=wait_seconds)
     except FaceQueueError as error:
         raise Problem.from_error(error) from error
     if result is None:

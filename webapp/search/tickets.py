@@ -18,7 +18,7 @@ class Ticket:
     user_id: str
     #: The galleries that were asked for; None stands for all that the user may see.
     gallery_ids: tuple[str, ...] | None
-    #: Seconds since the epoch.
+    #: Seconds since the epoch by the shared clock.
     started: float
     timeout_seconds: float
 

@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 from tests import pictures
 from worker.avif import UNBOUNDED, largest_coded_pixels
 from worker.config import ImageLimits
-from worker.errors import ImageError
+from worker.errors import ImageError, UnsupportedImage
 from worker.images import decode, pixels_to_decode
 
 LIMITS = ImageLimits(max_pixels=1_000_000)
@@ -84,6 +84,11 @@ def test_items_are_found() -> None:
 )
 def test_a_file_of_far_too_many_parts_is_as_large_as_can_be(data: bytes) -> None:
     assert largest_coded_pixels(data) == UNBOUNDED
+
+
+def test_such_a_file_is_refused_with_a_sentence_about_its_parts() -> None:
+    with pytest.raises(UnsupportedImage, match="far more parts"):
+        pixels_to_decode(SMALL + box(b"free", b"") * 50_000, limits=LIMITS)
 
 
 def test_boxes_in_boxes_are_followed_only_so_deep() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.waiting import eventually
-from worker.gates import PixelGate, Room
+from worker.gates import Gate, PixelGate
 
 PLACES = 10
 
@@ -14,8 +14,8 @@ PLACES = 10
 class Visitor:
     """A thread that enters, stays until it is told to leave, and then leaves."""
 
-    def __init__(self, room: Room | PixelGate, places: int) -> None:
-        self._entering = room.take(places) if isinstance(room, Room) else room.admit(places)
+    def __init__(self, gate: Gate | PixelGate, places: int) -> None:
+        self._entering = gate.take(places) if isinstance(gate, Gate) else gate.admit(places)
         self._has_come, self._may_leave = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -38,21 +38,21 @@ class Visitor:
 
 
 @pytest.fixture
-def room() -> Iterator[Room]:
-    return Room(PLACES)
+def gate() -> Iterator[Gate]:
+    return Gate(PLACES)
 
 
-def visitors(room: Room, *places: int) -> list[Visitor]:
+def visitors(gate: Gate, *places: int) -> list[Visitor]:
     """Let visitors come in that order: each is in, or known to wait, before the next one comes."""
     found: list[Visitor] = []
     for each in places:
-        found.append(Visitor(room, each))
-        eventually(lambda: room.waiting + sum(visitor.is_in for visitor in found) == len(found), "it has come")
+        found.append(Visitor(gate, each))
+        eventually(lambda: gate.waiting + sum(visitor.is_in for visitor in found) == len(found), "it has come")
     return found
 
 
-def test_as_many_are_in_as_there_are_places(room: Room) -> None:
-    found = visitors(room, 5, 4, 1, 1)
+def test_as_many_are_in_as_there_are_places(gate: Gate) -> None:
+    found = visitors(gate, 5, 4, 1, 1)
     assert [each.is_in for each in found] == [True, True, True, False]
     found[1].leave()
     found[3].wait_until_in()
@@ -60,8 +60,8 @@ def test_as_many_are_in_as_there_are_places(room: Room) -> None:
         each.leave()
 
 
-def test_who_wants_all_places_waits_for_the_others_and_keeps_everybody_out(room: Room) -> None:
-    first, alone, later = visitors(room, 1, PLACES, 1)
+def test_who_wants_all_places_waits_for_the_others_and_keeps_everybody_out(gate: Gate) -> None:
+    first, alone, later = visitors(gate, 1, PLACES, 1)
     assert (first.is_in, alone.is_in, later.is_in) == (True, False, False)
     first.leave()
     alone.wait_until_in()
@@ -71,18 +71,18 @@ def test_who_wants_all_places_waits_for_the_others_and_keeps_everybody_out(room:
     later.leave()
 
 
-def test_who_wants_more_places_than_there_are_takes_them_all(room: Room) -> None:
-    one, other = visitors(room, PLACES + 5, 1)
+def test_who_wants_more_places_than_there_are_takes_them_all(gate: Gate) -> None:
+    one, other = visitors(gate, PLACES + 5, 1)
     assert (one.is_in, other.is_in) == (True, False)
     one.leave()
     other.wait_until_in()
     other.leave()
 
 
-def test_who_fails_inside_leaves_too(room: Room) -> None:
-    with pytest.raises(ZeroDivisionError), room.take(PLACES):
+def test_who_fails_inside_leaves_too(gate: Gate) -> None:
+    with pytest.raises(ZeroDivisionError), gate.take(PLACES):
         raise ZeroDivisionError
-    with room.take(PLACES):
+    with gate.take(PLACES):
         pass
 
 

@@ -62,6 +62,26 @@ def test_the_time_is_redis_whatever_the_hosts_clock_says(offset: float) -> None:
     assert clock.wall_offset_seconds == pytest.approx(offset)
 
 
+def test_whoever_asks_while_another_thread_measures_for_the_first_time_waits_for_that() -> None:
+    host, may_answer, told = Host(120.0), threading.Event(), []
+
+    @contextmanager
+    def connect() -> Iterator[Callable[[], float]]:
+        assert may_answer.wait(30)
+        with host.connect() as read:
+            yield read
+
+    clock = SharedClock(connect, monotonic=lambda: 50.0, wall=lambda: host.true + host.wall_offset_seconds)
+    threads = [threading.Thread(target=lambda: told.append(clock.now())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    may_answer.set()
+    for thread in threads:
+        thread.join(30)
+    assert told == [pytest.approx(host.true)] * 4
+    assert host.connections == 1
+
+
 def test_setting_the_hosts_clock_changes_nothing_but_what_is_said_of_it() -> None:
     host = Host()
     clock = host.clock()

@@ -18,7 +18,7 @@ from tasks.worker import indexing
 from tasks.worker.niceness import Pauses
 from tasks.worker.starts import Verdict
 from worker.errors import ModelMismatch
-from worker.gates import Room
+from worker.gates import Gate
 from worker.vector_search.exceptions import StoreUnavailable
 
 NOTHING = SimpleNamespace(among=lambda _: set())  # is withdrawn
@@ -46,7 +46,7 @@ def run(monkeypatch: pytest.MonkeyPatch, error: Exception, *, retries: int, mess
     pack = SimpleNamespace(detector_fingerprint="d" * 64)
     indexes = SimpleNamespace(index=lambda _: SimpleNamespace(add=add, pack=pack))
     state = SimpleNamespace(
-        indexes=indexes, starts=starts, withdrawn=NOTHING, company=Room(9), pauses=lambda: Pauses(bool)
+        indexes=indexes, starts=starts, withdrawn=NOTHING, company=Gate(9), pauses=lambda: Pauses(bool)
     )
     monkeypatch.setattr(indexing, "state", state)
     monkeypatch.setattr(indexing.index_photos, "retry", lambda **_: RuntimeError("sent again"))

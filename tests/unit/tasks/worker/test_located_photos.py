@@ -23,7 +23,7 @@ from tasks.worker.starts import Verdict
 from tests import pictures
 from tests.packs import dlib_config
 from worker.face_index import FaceIndex
-from worker.gates import Room
+from worker.gates import Gate
 from worker.recognition.engine import FaceEngine
 from worker.vector_search.memory import InMemoryVectorStore
 
@@ -46,7 +46,7 @@ def run(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> Itera
             indexes=SimpleNamespace(index=lambda _: faces),
             starts=SimpleNamespace(running=lambda *_: nullcontext(Verdict.NEW)),
             withdrawn=NOTHING,
-            company=Room(9),
+            company=Gate(9),
             pauses=lambda: Pauses(bool),
         )
         monkeypatch.setattr(indexing, "state", state)

@@ -33,7 +33,7 @@ def test_a_container_may_take_more_than_the_worker_in_it() -> None:
     assert int(found[1]) * 1024 > LARGEST_START_MB + growth_mb(config(), threads=SEARCH.concurrency)
 
 
-@pytest.mark.parametrize("service", ["worker-records", "beat", "flower"])
+@pytest.mark.parametrize("service", ["web", "worker-records", "beat", "flower"])
 def test_every_other_process_of_ours_has_a_limit(service: str) -> None:
     assert re.search(rf"\n  {service}:\n(?:    [^\n]*\n)*?    mem_limit: ", COMPOSE)
 

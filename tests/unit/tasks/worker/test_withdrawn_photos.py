@@ -23,7 +23,7 @@ from tasks.worker.starts import Verdict
 from tests import pictures
 from tests.packs import dlib_config
 from worker.face_index import FaceIndex
-from worker.gates import Room
+from worker.gates import Gate
 from worker.recognition.engine import FaceEngine
 from worker.vector_search.memory import InMemoryVectorStore
 
@@ -89,7 +89,7 @@ def opened_targets(
         indexes=SimpleNamespace(index=index),
         starts=SimpleNamespace(running=lambda *_: nullcontext(Verdict.NEW)),
         withdrawn=withdrawn,
-        company=Room(9),
+        company=Gate(9),
         pauses=lambda: Pauses(bool),
     )
     monkeypatch.setattr(indexing, "state", state)

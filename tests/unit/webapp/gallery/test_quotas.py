@@ -32,7 +32,7 @@ def test_without_a_quota_nothing_is_refused_and_what_there_is_is_counted(gallery
     add_photo(gallery, b"123")
     add_photo(gallery, b"4567")
     assert usage(user) == (2, 7)
-    assert quotas.bytes_left(user.pk) is None
+    assert quotas.quota_text(user.pk) == ""
 
 
 def test_photos_beyond_the_quota_are_refused_one_by_one(gallery: Gallery, settings: Any) -> None:
@@ -50,7 +50,7 @@ def test_a_file_that_does_not_fit_is_refused_and_a_smaller_one_is_not(
     added = adding.photos_add(gallery=gallery, files=[upload(b"12345678"), upload(b"9876"), upload(b"ab")])
     assert [file.result for file in added.files] == ["added", "refused", "added"]
     assert added.refused[0].code == "quota_bytes"
-    assert (usage(user), quotas.bytes_left(user.pk)) == ((2, 10), 0)
+    assert usage(user) == (2, 10)
 
 
 def test_galleries_beyond_the_quota_are_refused_on_the_page_and_by_the_api(
@@ -75,12 +75,12 @@ def test_a_users_own_quota_replaces_the_settings_and_zero_means_none(
     quota = Quota.objects.create(user=user, photos=2)
     add_photo(gallery, b"1")
     add_photo(gallery, b"2")
-    assert quotas.bytes_left(user.pk) == 98
+    assert quotas.quota_text(user.pk) == "2 of 2 photos, 0.0 of 0.0 MiB"
     assert adding.photos_add(gallery=gallery, files=[upload(b"3")]).refused[0].code == "quota_photos"
     quota.photos = quota.byte_size = 0
     quota.save()
     assert add_photo(gallery, b"3")
-    assert quotas.bytes_left(user.pk) is None
+    assert quotas.quota_text(user.pk) == ""
 
 
 def test_a_quota_is_the_owners_alone(gallery: Gallery, their_gallery: Gallery, settings: Any) -> None:

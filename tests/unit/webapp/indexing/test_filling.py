@@ -11,6 +11,7 @@ from tasks.errors import QueueUnavailable
 from tasks.health.reports import WorkerReport
 from tasks.messages.base import ErrorInfo
 from tasks.messages.generations import Copied, CopyRequest, DropRequest, Measured, MeasureRequest
+from tasks.messages.indexing import IndexRequest
 from tasks.messages.search import Match
 from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, face_info, failed, indexed, upload
 from webapp.accounts.models import AuditEntry
@@ -261,6 +262,17 @@ def test_what_nobody_answers_is_sent_again_and_given_up_in_the_end(
     assert (entry.state, entry.code) == ("failed", "gave_up")
     photo.refresh_from_db()
     assert photo.state == "indexed", "what is searched is not touched"
+
+
+def test_a_photo_that_has_killed_workers_is_sent_to_a_generation_alone(
+    gallery: Gallery, queue: WatchedQueue, workers: Workers
+) -> None:
+    photos = [add_indexed_photo(gallery, content=bytes([number])) for number in range(3)]
+    Photo.objects.filter(id=photos[1].id).update(state=Photo.State.FAILED, code="kills_workers")
+    queue.forget()
+    advance(start(workers))
+    sent = sorted((each.alone, len(each.photos)) for each in queue.messages(IndexRequest))
+    assert sent == [(False, 2), (True, 1)]
 
 
 def test_while_messages_wait_nothing_is_stale(

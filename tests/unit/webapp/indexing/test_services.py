@@ -335,6 +335,16 @@ def test_failed_photos_are_sent_again(gallery: Gallery, queue: WatchedQueue) -> 
     assert state_of(good) == State.INDEXED
 
 
+def test_a_photo_that_has_killed_workers_is_retried_alone(gallery: Gallery, queue: WatchedQueue) -> None:
+    bad, killer = add_photo(gallery, b"1"), add_photo(gallery, b"2")
+    record(gallery, failed(bad))
+    record(gallery, failed(killer, code="kills_workers"))
+    queue.forget()
+    retrying.failed_photos_retry(gallery=gallery)
+    sent = {each.photos[0].photo_id: each.alone for each in queue.messages(IndexRequest)}
+    assert sent == {str(bad.id): False, str(killer.id): True}
+
+
 # -- the database tasks -------------------------------------------------------------------------------------
 
 

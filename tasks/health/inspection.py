@@ -51,6 +51,8 @@ class QueueStatus:
     name: str
     waiting: int
     oldest_seconds: float | None = None
+    #: How many of those that wait travel ahead of all others (Priority.FIRST).
+    first: int = 0
 
 
 def stuck_problem(queue: QueueStatus, workers: Iterable[WorkerReport]) -> str:
@@ -88,7 +90,7 @@ def _status(channel: Any, queue: str) -> QueueStatus:
     answers = pipeline.execute()
     times = [time_ for message in answers[1::2] if message and (time_ := sent_at(message))]
     oldest_seconds = max(0.0, clock.now() - min(times)) if times else None
-    return QueueStatus(name=queue, waiting=sum(answers[::2]), oldest_seconds=oldest_seconds)
+    return QueueStatus(name=queue, waiting=sum(answers[::2]), oldest_seconds=oldest_seconds, first=answers[0])
 
 
 def sent_at(message: bytes) -> float | None:

@@ -139,7 +139,8 @@ class MemoryWorkQueue(WorkQueue):
     def _status(self, queue: str) -> QueueStatus:
         waiting = self._waiting(queue)
         oldest_seconds = max(0.0, self.clock() - waiting[0].sent_at) if waiting else None
-        return QueueStatus(name=queue, waiting=len(waiting), oldest_seconds=oldest_seconds)
+        first = sum(each.priority == Priority.FIRST for each in waiting)
+        return QueueStatus(name=queue, waiting=len(waiting), oldest_seconds=oldest_seconds, first=first)
 
     def _check(self) -> None:
         if self.is_down:

@@ -187,6 +187,14 @@ def waiting(queue: WorkQueue, name: str = INDEX) -> int:
     return status.waiting
 
 
+def test_a_status_says_how_many_messages_travel_ahead(queue: WorkQueue) -> None:
+    queue.send(a_request(), queue=INDEX)
+    queue.send(REMOVAL, queue=INDEX)
+    queue.send(REMOVAL, queue=INDEX, priority=Priority.NORMAL)
+    [status] = queue.statuses([INDEX])
+    assert (status.waiting, status.first) == (3, 1)
+
+
 def test_statuses_come_in_the_order_of_the_queues(queue: WorkQueue) -> None:
     began = clock.now()
     queue.send(a_request(), queue=REINDEX)

@@ -65,7 +65,7 @@ def index_queue_feed() -> str:
     """Send waiting photos while the index queue has room. Return a warning when the queue is down."""
     try:
         queue = dispatch.index_queue_status()
-        room = settings.INDEX_QUEUE_BOUND - queue.waiting
+        room = settings.INDEX_QUEUE_BOUND - (queue.waiting - queue.first)  # removals take no room from photos
         is_patient = (queue.oldest_seconds or 0.0) < OVERTAKEN_SECONDS
         claimed = _claim(room, room_to_overtake=room + settings.INDEX_QUEUE_BOUND if is_patient else 0)
         priorities = {message.photos[0].pk: message.priority for message in claimed}

@@ -18,9 +18,10 @@ from webapp.jobs.services import jobs_finish
 
 logger = logging.getLogger(__name__)
 
-#: The most tombstones whose vectors one sweep has removed, and the most galleries that these are of.
-SWEEP_SIZE = 2000
-SWEEP_GALLERIES = 50
+#: The most tombstones whose vectors one sweep has removed, and the most galleries that these are of: a few messages,
+#: because they take room in the index queue from photos.
+SWEEP_SIZE = 400
+SWEEP_GALLERIES = 4
 
 
 def stale_photos_requeue() -> None:

@@ -14,6 +14,7 @@ from tasks.health.reports import WorkerReport
 from tasks.messages.base import BoxInfo, Target
 from tasks.messages.generations import DropRequest
 from tasks.messages.indexing import FaceInfo, IndexRequest, PhotoOutcomeInfo, PhotoRef, RemoveRequest
+from tasks.queues import Priority
 from tasks.web.memory import MemorySearchClient, MemoryWorkQueue, SentMessage
 from tasks.web.search_client import set_search_client
 from tasks.work_queue import use_work_queue
@@ -80,7 +81,14 @@ class WatchedQueue(MemoryWorkQueue):
         """Forget the photos sent so far."""
         self.sent = [each for each in self.sent if not isinstance(each.message, IndexRequest | RemoveRequest)]
 
-    def have_waiting(self, count: int, *, queue: str = "index.dlib", sent_at: float = 0.0) -> None:
+    def have_waiting(
+        self,
+        count: int,
+        *,
+        queue: str = "index.dlib",
+        sent_at: float = 0.0,
+        priority: Priority = Priority.NORMAL,
+    ) -> None:
         """Let `count` unrelated messages wait in the queue, and every message sent from now on behind them.
 
         With a `count` of 0 the workers are idle again.
@@ -90,7 +98,7 @@ class WatchedQueue(MemoryWorkQueue):
         self.are_workers_idle = count == 0
         for _ in range(count):
             other = DropRequest(target=Target(pack="dlib", collection="of_others"))
-            self.sent.append(SentMessage(queue=queue, message=other, sent_at=sent_at))
+            self.sent.append(SentMessage(queue=queue, message=other, sent_at=sent_at, priority=priority))
 
 
 @pytest.fixture(autouse=True)

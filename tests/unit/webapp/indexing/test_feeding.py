@@ -58,6 +58,13 @@ def test_what_waits_is_sent_in_order_as_room_appears(gallery: Gallery, queue: Wa
     assert set(Photo.objects.values_list("attempts", flat=True)) == {1}
 
 
+def test_removals_take_no_room_from_photos(gallery: Gallery, queue: WatchedQueue) -> None:
+    queue.have_waiting(20, priority=Priority.FIRST)
+    photo_ids = add_photos(gallery, 2)
+    feeding.index_queue_feed()
+    assert queue.indexed_ids == photo_ids
+
+
 # -- whose turn it is -----------------------------------------------------------------------------------
 
 

@@ -111,7 +111,7 @@ def _measure(folder: Path, users: int, seconds: float, short: float, photos: int
             idle = _idle(plan)
             importing = ImportInBackground(folder, service, photos)
             others = OtherPrograms(service, EVERYTHING)
-            capacity = _phase(plan, "crowd", users=slots, seconds=short)
+            capacity = _phase(plan, "slots", users=slots, seconds=short)
             beside_capacity, others = others.share(), OtherPrograms(service, EVERYTHING)
             with Removals(service, alice, deleted) as removals:
                 load = _phase(plan, "crowd", users=users, seconds=seconds)

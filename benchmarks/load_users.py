@@ -1,7 +1,8 @@
 """The users of the load benchmark, for locust: each searches, and returns when the service says so.
 
 benchmarks/load.py runs this in a separate process, because gevent patches Python's sockets for everything in it.
-LOAD_KIND says who searches: `crowd` (every user once at a time), `heavy` (two users, many searches at a time each), or
+LOAD_KIND says who searches: `crowd` (every user once at a time), `slots` (as many searches at a time as there are
+users, by somebody else each time, so that they are the crowd's), `heavy` (two users, many searches at a time each), or
 `flood` (one user who does not wait as asked, and one who searches once a second). When the run ends, the answer to each
 search is written to the file that LOAD_FILE names, one JSON object per line.
 """
@@ -41,8 +42,12 @@ class _Searcher(FastHttpUser):
     def after_refusal(self, retry_after_seconds: float) -> None:
         time.sleep(retry_after_seconds)
 
+    def before_search(self) -> None:
+        """Nothing: the same person searches again."""
+
     @task
     def search(self) -> None:
+        self.before_search()
         turn = next(_turns)
         expected, picture = _queries[turn % len(_queries)]
         started = time.time()
@@ -76,6 +81,12 @@ if _kind == "crowd":
 
     class Somebody(_Searcher):
         def on_start(self) -> None:
+            self.person = _plan["people"][next(_people) % len(_plan["people"])]
+
+elif _kind == "slots":
+
+    class Slot(_Searcher):
+        def before_search(self) -> None:
             self.person = _plan["people"][next(_people) % len(_plan["people"])]
 
 elif _kind == "heavy":

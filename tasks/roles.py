@@ -38,10 +38,10 @@ class Role:
         return f"{self.name.upper()}_CONCURRENCY"
 
 
-SEARCH: Final = Role(name="search", pool="threads", concurrency=8, niceness=5)
-INDEX: Final = Role(name="index", pool="threads", concurrency=2, niceness=10)
+SEARCH: Final = Role(name="search", pool="threads", concurrency=8, niceness=12)
+INDEX: Final = Role(name="index", pool="threads", concurrency=2, niceness=15)
 #: Fills the next generation. Nobody waits for it, so the service is ready without it.
-REINDEX: Final = Role(name="reindex", pool="threads", concurrency=2, niceness=15, is_required=False)
+REINDEX: Final = Role(name="reindex", pool="threads", concurrency=2, niceness=18, is_required=False)
 #: Writes outcomes to the database; the only Celery role that does.
 RECORDS: Final = Role(name="records", pool="prefork", concurrency=2, niceness=5, needs_pack=False)
 

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from tasks.roles import SEARCH
 from worker.errors import Busy
 
 Result = TypeVar("Result")
@@ -22,7 +23,7 @@ THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))
 #: Hashes that may wait for each thread: the last one waits for some five seconds.
 WAITING_PER_THREAD: Final = 16
 #: The threads' niceness: that of search workers, so that pages go first, and log-ins before indexing.
-NICENESS: Final = 5
+NICENESS: Final = SEARCH.niceness
 
 
 class HashingPool:

@@ -58,6 +58,7 @@ from webapp.config.settings import *
 
 {snippet}
 ROOT_URLCONF = "old_site.urls"
+QUERY_IMAGE_PATHS = ["/old/search/"]
 TEMPLATES[0]["DIRS"].append(Path(__file__).parent)
 """
 
@@ -188,7 +189,7 @@ def test_the_view_is_for_users_only(service: RunningService) -> None:
         answer = visitor.post(
             "/old/search/", files={"image": b"x"}, headers={"X-CSRFToken": visitor.cookies["csrftoken"]}
         )
-    assert answer.status_code == 302
+    assert answer.status_code == 303
 
 
 def test_the_template_shows_how_many_faces_are_searched(

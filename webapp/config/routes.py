@@ -23,7 +23,9 @@ def largest_upload_bytes() -> int:
 LOGIN: Final = Route(pattern=r"/login/|/admin/login/", methods=FORM, is_open=True, largest_bytes=lambda: LOGIN_BYTES)
 MACHINES: Final = replace(LOGIN, pattern=r"/static/.*|/health/(live|ready)|/metrics", methods=READING)
 QUERY: Final = Route(
-    pattern=r"/galleries/[^/]+/search/|/api/v1/(galleries/[^/]+/)?searches",
+    pattern="|".join(
+        [r"/galleries/[^/]+/search/", r"/api/v1/(galleries/[^/]+/)?searches", *settings.QUERY_IMAGE_PATHS]
+    ),
     methods=FORM,
     kind="query image",
     largest_bytes=max_request_bytes,

@@ -179,6 +179,9 @@ X_FRAME_OPTIONS = "DENY"
 
 #: A search nobody has answered after this many seconds has expired.
 SEARCH_TIMEOUT_SECONDS = number("SEARCH_TIMEOUT_SECONDS", 30.0, lowest=1, highest=DAY_SECONDS)
+#: Regular expressions for the paths of a site's own views that take a query image: the door lets through no more than a
+#: form elsewhere.
+QUERY_IMAGE_PATHS: list[str] = []
 #: The longest `?wait=` that a request may ask for.
 SEARCH_MAX_WAIT_SECONDS = number("SEARCH_MAX_WAIT_SECONDS", 30.0, highest=DAY_SECONDS)
 #: A search is refused (`busy`) while this many are in flight: let in, and not yet answered.

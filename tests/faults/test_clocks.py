@@ -90,17 +90,15 @@ def test_no_search_is_lost(service: RunningService, gallery: str):
 
     statuses: list[int] = []
 
+    alice = WebClient(service.url)
+
     def search(number: int) -> int:
-        alice = WebClient(service.url)
-        try:
-            picture = pictures.edited_portrait() + str(number).encode()
+        picture = pictures.edited_portrait() + str(number).encode()
+        answer = alice.search(gallery, picture, wait_seconds=60)
+        while answer.status_code == 503:  # their share of the room is full; nothing was lost
+            time.sleep(0.5)
             answer = alice.search(gallery, picture, wait_seconds=60)
-            while answer.status_code == 503:  # their share of the room is full; nothing was lost
-                time.sleep(0.5)
-                answer = alice.search(gallery, picture, wait_seconds=60)
-            return answer.status_code
-        finally:
-            alice.close()
+        return answer.status_code
 
     def every_worker_has_answered() -> bool:
         with ThreadPoolExecutor(SEARCHES) as pool:
@@ -108,6 +106,7 @@ def test_no_search_is_lost(service: RunningService, gallery: str):
         return all(searched())
 
     eventually(every_worker_has_answered, "every search worker has answered some", progress=lambda: tuple(searched()))
+    alice.close()
     assert set(statuses) == {200}, statuses
     for name in SEARCH_WORKERS:
         assert f"Discarding revoked task: {names.SEARCH_FACES}" not in service.log(name)

@@ -76,8 +76,7 @@ def _user_id(session_key: str) -> Any:
 
 
 def _session_key(scope: Message) -> str:
-    for name, value in scope["headers"]:
-        if name == b"cookie":
-            key: str = parse_cookie(value.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
-            return key if len(key) <= LONGEST_KEY else ""
-    return ""
+    # There may be several such headers; Django joins them in the same way.
+    cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
+    key: str = parse_cookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
+    return key if len(key) <= LONGEST_KEY else ""

@@ -16,6 +16,7 @@ from typing import IO, Final, Protocol
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.shortcuts import resolve_url
+from django.utils.http import parse_header_parameters
 
 from tasks.errors import DatabaseUnavailable
 from webapp.http.asgi import REFUSAL, AsgiApp, Message, Receive, Send
@@ -27,11 +28,12 @@ from worker.errors import FaceQueueError
 
 logger = logging.getLogger(__name__)
 
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
 #: A refused body up to this size is left to the server to skip. The connection of a larger one is closed, after a
 #: drain: a client that finds it closed while it still sends would never see the answer.
 SKIPPED_BYTES: Final = 2**20
 #: How much of a refused body is thrown away, and for how long, before the connection is closed.
-DRAINED_BYTES: Final = 2**20
+DRAINED_BYTES: Final = 32 * 2**20
 DRAIN_SECONDS: Final = 2.0
 
 
@@ -106,6 +108,7 @@ class Door:
         _check_host(scope, headers)
         if headers.get(b"upgrade", b"").lower() == b"websocket":
             raise Problem("no_websockets", "This service has no WebSockets.", status=400)
+        _check_content_type(headers)
         route = self._routes.find(scope["path"].removeprefix(scope.get("root_path", "")))
         if scope["method"] not in route.methods:
             raise MethodNotAllowed(route)
@@ -177,6 +180,16 @@ def _check_host(scope: Message, headers: Mapping[bytes, bytes]) -> None:
     domain, _ = split_domain_port(hosts[0].decode("latin-1"))
     if len(hosts) > 1 or not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
         raise Problem("bad_host", "This service does not answer to that host name.", status=400)
+
+
+def _check_content_type(headers: Mapping[bytes, bytes]) -> None:
+    """Raise Problem for a content type that Django cannot read: what it raises then would escape it."""
+    try:
+        kind, parameters = parse_header_parameters(headers.get(b"content-type", b"").decode("latin-1"))
+    except (LookupError, ValueError):  # a parameter in an unknown or wrong encoding (RFC 2231)
+        raise Problem("bad_request", "The Content-Type cannot be read.", status=400) from None
+    if kind == FORM_TYPE and parameters.get("charset", "utf-8").lower() != "utf-8":
+        raise Problem("bad_charset", "Please send this form in UTF-8.", status=415)
 
 
 async def _nothing(declared: int | None, receive: Receive) -> IO[bytes]:

@@ -17,6 +17,8 @@ from webapp.http.problems import Problem
 CLIENTS_REMEMBERED: Final = 20_000
 #: A bucket holds what refills in this time: a page of a grid loads its 60 pictures at once.
 BURST_SECONDS: Final = 10.0
+#: The longest Retry-After, however low the rate.
+LONGEST_WAIT_SECONDS: Final = 3600.0
 
 
 def address_key(address: str) -> str:
@@ -44,10 +46,12 @@ class Proxies:
         self._networks = [ipaddress.ip_network(address, strict=False) for address in addresses]
 
     def __contains__(self, address: str) -> bool:
+        if not address:
+            return True  # a Unix socket: what is in front of it is a proxy
         try:
             found = ipaddress.ip_address(address)
-        except ValueError:
-            return True  # a Unix socket: what is in front of it is a proxy
+        except ValueError:  # what a proxy has written that does not know the client
+            return False
         found = getattr(found, "ipv4_mapped", None) or found
         return any(found in network for network in self._networks)
 
@@ -70,7 +74,7 @@ class Rates:
         tokens, as_of = self._buckets.get(client, (self._size, now))
         tokens = min(self._size, tokens + (now - as_of) * self._per_second)
         if tokens < 1:
-            seconds = math.ceil((1 - tokens) / self._per_second)
+            seconds = math.ceil(min(LONGEST_WAIT_SECONDS, (1 - tokens) / self._per_second))
             raise Problem(
                 "too_many_requests",
                 "You are sending too many requests; please slow down.",

@@ -167,6 +167,18 @@ class Request:
         pytest.param(Request(headers=[(b"host", b"localhost")]), 400, "bad_host", id="two host headers"),
         pytest.param(Request(headers=[(b"upgrade", b"WebSocket")]), 400, "no_websockets", id="a WebSocket"),
         pytest.param(Request(method="TRACE"), 405, "method_not_allowed", id="another method"),
+        pytest.param(
+            Request(LOGIN, b"x", headers=[(b"content-type", b"application/x-www-form-urlencoded; charset=utf-16")]),
+            415,
+            "bad_charset",
+            id="a form in another charset",
+        ),
+        pytest.param(
+            Request(FORM, b"x", headers=[(b"content-type", b"text/plain; a*=none'en'%ff")]),
+            400,
+            "bad_request",
+            id="a content type in an unknown encoding",
+        ),
         pytest.param(Request(LOGIN, method="PUT"), 405, "method_not_allowed", id="not this address's method"),
         pytest.param(Request(API, b"x", by=b""), 401, "not_logged_in", id="a stranger with a body"),
         pytest.param(Request(LOGIN, b"x" * 21, by=b""), 413, "form_too_large", id="more than a login"),

@@ -79,3 +79,17 @@ def test_a_hold_gives_back_what_it_has_once() -> None:
     hold.release()
     hold.release()
     assert budget.held_bytes == 0
+
+
+def test_an_address_that_is_none_is_no_proxy() -> None:
+    proxies = Proxies(["127.0.0.1"])
+    assert "" in proxies, "a Unix socket"
+    assert "unknown" not in proxies
+
+
+def test_the_lowest_rate_names_a_time_to_return() -> None:
+    rates = Rates(1e-320)
+    rates.take("user:1")
+    with pytest.raises(Problem) as refused:
+        rates.take("user:1")
+    assert refused.value.retry_after_seconds == 3600

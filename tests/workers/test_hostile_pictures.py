@@ -135,7 +135,8 @@ async def test_memory_stays_below_its_ceiling_and_small_searches_are_answered(
     for seconds, which in ((small_seconds, "small"), (large_seconds, "hostile")):
         print(f"{which} searches: {max(seconds):.1f} s at most, {sum(seconds) / len(seconds):.1f} s on average")
     for role, report in workers.items():
-        assert peak_mb(report) - before_mb[role] < pictures_mb
+        # The heap keeps some of what was freed. Without the gate it is more than one and a half times as much.
+        assert peak_mb(report) - before_mb[role] < 1.3 * pictures_mb
         assert peak_mb(report) < report.memory_limit_mb
         assert psutil.pid_exists(report.pid)
 

@@ -32,8 +32,9 @@ FORM_TYPE: Final = "application/x-www-form-urlencoded"
 #: A refused body up to this size is left to the server to skip. The connection of a larger one is closed, after a
 #: drain: a client that finds it closed while it still sends would never see the answer.
 SKIPPED_BYTES: Final = 2**20
-#: How much of a refused body is thrown away, and for how long, before the connection is closed.
-DRAINED_BYTES: Final = 32 * 2**20
+#: How much of a refused body is thrown away before the connection is closed, and for how long: enough for a picture
+#: that is just too large.
+DRAINED_BYTES: Final = 21 * 2**20
 DRAIN_SECONDS: Final = 2.0
 
 

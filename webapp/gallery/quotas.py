@@ -31,7 +31,10 @@ def usage_of(user_id: int) -> Usage:
 
 def photo_check(*, owner_id: int, byte_size: int) -> None:
     """Raise QuotaReached when there is no room for such a photo now; for use before its file is stored."""
-    limits, usage = limits_of(owner_id), usage_of(owner_id)
+    limits = limits_of(owner_id)
+    if not (limits.photos or limits.byte_size):
+        return
+    usage = usage_of(owner_id)
     if limits.photos and usage.photos >= limits.photos:
         raise QuotaReached("photos", f"{_used(limits, usage)[0]} are there already.")
     if limits.byte_size and usage.byte_size + byte_size > limits.byte_size:

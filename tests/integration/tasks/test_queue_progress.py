@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,28 +12,11 @@ from tasks import clock
 from tasks.app import app
 from tasks.beat.scheduler import BoundedScheduler
 from tasks.web.queue_progress import KEY_PREFIX, left_queue
-from tests.redis_server import point_at, redis_server
 
 pytestmark = pytest.mark.services
 
 QUEUE = "passage"
 SECONDS = 0.3
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One Redis for all tests: Celery keeps its connections."""
-    with redis_server(tmp_path_factory.mktemp("redis")) as (url, _):
-        yield url
-
-
-@pytest.fixture
-def broker(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
-    """An empty Redis that is broker and cache."""
-    point_at(url, settings, monkeypatch)
-    with redis.Redis.from_url(url) as client:
-        client.flushall()
-        yield client
 
 
 def send(broker: redis.Redis, sent_at: float, name: str = QUEUE) -> None:

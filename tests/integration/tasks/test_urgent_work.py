@@ -1,6 +1,5 @@
 """What bulk work gives way to: messages that wait for a more urgent worker of the same machine."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,26 +8,11 @@ import redis
 from tasks.app import app
 from tasks.health.reports import WorkerReport
 from tasks.worker.niceness import LOOK_SECONDS, REPORTS_SECONDS, UrgentWork
-from tests.redis_server import point_at, redis_server
 from tests.servers import free_port
 
 pytestmark = pytest.mark.services
 
 HERE, ELSEWHERE = "this machine", "another machine"
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as (url, _):
-        yield url
-
-
-@pytest.fixture
-def broker(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
-    point_at(url, settings, monkeypatch)
-    with redis.Redis.from_url(url) as client:
-        client.flushall()
-        yield client
 
 
 class Seen:

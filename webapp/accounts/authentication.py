@@ -1,24 +1,63 @@
-"""API authentication: the session of the pages, with its CSRF check."""
+"""API authentication: by an API key, or by the session of the pages with its CSRF check."""
 
-from asgiref.sync import sync_to_async
-from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from collections.abc import Callable, Mapping
+
 from django.http import HttpRequest
-from ninja.security import APIKeyCookie
+from ninja.utils import check_csrf
+
+from webapp.accounts.callers import Caller, Scope
+from webapp.accounts.keys import caller_of_key
+from webapp.accounts.staff import check_staff
+from webapp.http.problems import Problem
 
 
-class SessionAuth(APIKeyCookie):
-    """Requires a logged-in session, and a valid CSRF token for everything but reading.
+class Needs:
+    """Lets in the callers who may use an operation of this scope; `caller_of` returns them.
 
-    The CSRF check parses the body, so it runs in a thread, not on the event loop.
+    One callable that does everything in one visit to a thread: under load, each visit has to wait for its turn.
     """
 
-    param_name = settings.SESSION_COOKIE_NAME
+    def __init__(
+        self,
+        scope: Scope,
+        *,
+        permission: str | None = None,
+        prepare: Callable[[HttpRequest], None] | None = None,
+    ) -> None:
+        """`permission` is for operations that only staff may use; "" means any of them.
 
-    async def __call__(self, request: HttpRequest) -> AbstractBaseUser | AnonymousUser | None:
-        await sync_to_async(self._get_key)(request)
-        return await self.authenticate(request, None)
+        `prepare` is called before anything reads the request's body.
+        """
+        self.scope = scope
+        self.permission = permission
+        self._prepare = prepare
 
-    async def authenticate(self, request: HttpRequest, key: str | None) -> AbstractBaseUser | AnonymousUser | None:
-        user = await request.auser()
-        return user if user.is_authenticated else None
+    def __call__(self, request: HttpRequest) -> Caller | None:
+        """Return the caller; None for a stranger. Raises Problem."""
+        if self._prepare is not None:
+            self._prepare(request)
+        token = shown_key(request.headers)
+        caller = _session_caller(request) if token is None else caller_of_key(token)
+        if caller is None:
+            return None
+        if self.scope not in caller.scopes:
+            raise Problem("scope_missing", f"This API key lacks the scope “{self.scope}”.", status=403)
+        if self.permission is not None:
+            check_staff(caller.user, self.permission)
+        return caller
+
+
+def shown_key(headers: Mapping[str, str]) -> str | None:
+    """Return the API key that a request shows; None if it shows none, so that a session counts."""
+    kind, _, token = headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return token.strip()
+    return headers.get("X-Api-Key")
+
+
+def _session_caller(request: HttpRequest) -> Caller | None:
+    if not request.user.is_authenticated:
+        return None
+    if check_csrf(request):
+        raise Problem("csrf", "The CSRF token is missing or wrong.", status=403)
+    return Caller(user=request.user)

@@ -1,4 +1,4 @@
-"""The audit log, and the quotas of users."""
+"""API keys, the audit log, and the quotas of users."""
 
 from django.conf import settings
 from django.db import models
@@ -37,3 +37,30 @@ class Quota(models.Model):
 
     def __str__(self) -> str:
         return f"quota of {self.user}"
+
+
+class ApiKey(models.Model):
+    """A key with which a program acts for a user. Its token is shown once; revoking it deletes the row."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=100)
+    #: SHA-256 of the token.
+    digest = models.CharField(max_length=64, unique=True)
+    #: The token's first letters, to tell keys apart.
+    hint = models.CharField(max_length=16)
+    #: Values of `Scope`.
+    scopes = models.JSONField(default=list)
+    #: Whether it works for `galleries` only. Said separately: when the last of them is deleted, it works for none.
+    is_limited = models.BooleanField(default=False)
+    galleries = models.ManyToManyField("gallery.Gallery", related_name="+", blank=True)
+    created = models.DateTimeField(default=clock.utcnow, editable=False)
+    #: None: never.
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created", "-id"]
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hint}…)"

@@ -6,28 +6,14 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from ninja.security import SessionAuth
 
+from webapp.accounts.callers import caller_of
 from webapp.http.problems import Problem, not_found
-
-
-class StaffAuth(SessionAuth):
-    """Session authentication for staff with the permission, if one is given, such as "jobs.change_job"."""
-
-    def __init__(self, permission: str = "") -> None:
-        super().__init__()
-        self._permission = permission
-
-    def authenticate(self, request: HttpRequest, key: str | None) -> Any:
-        user = super().authenticate(request, key)
-        if user is not None:
-            _check(user, self._permission)
-        return user
 
 
 def actor_of(request: HttpRequest) -> str:
     """Return the user's name, for the audit log."""
-    return request.user.get_username()
+    return caller_of(request).user.get_username()
 
 
 View = Callable[..., HttpResponse]
@@ -47,13 +33,13 @@ def _guarded(view: View, permission: str) -> View:
     @login_required
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        _check(request.user, permission)
+        check_staff(request.user, permission)
         return view(request, *args, **kwargs)
 
     return guarded
 
 
-def _check(user: Any, permission: str) -> None:
+def check_staff(user: Any, permission: str) -> None:
     """Raise Problem unless the user is one of the staff and has the permission."""
     if not user.is_staff:
         raise not_found("page")

@@ -1,7 +1,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from webapp.accounts.views import log_in
+from webapp.accounts.views.log_in import log_in
 
 urlpatterns = [
     path("login/", log_in, name="login"),

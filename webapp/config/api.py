@@ -11,8 +11,9 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.docs import Swagger
 
 from tasks.errors import DatabaseUnavailable
-from webapp.accounts.authentication import SessionAuth
-from webapp.gallery.api import router as gallery_router
+from webapp.accounts.authentication import Needs
+from webapp.accounts.callers import Scope
+from webapp.gallery.api import routers as gallery_routers
 from webapp.generations.api import router as generations_router
 from webapp.http.problems import Problem, is_full_disk, not_found, storage_full
 from webapp.jobs.api import router as jobs_router
@@ -37,11 +38,11 @@ api = NinjaAPI(
     title="facequeue",
     version="1",
     description="Galleries, photos and face searches. Every error is `{code, message}`.",
-    auth=SessionAuth(),
+    auth=Needs(Scope.READ),
     docs=Documentation(),
     docs_decorator=login_required,
 )
-for router in (gallery_router, people_router, search_router, jobs_router, generations_router):
+for router in (*gallery_routers, people_router, search_router, jobs_router, generations_router):
     api.add_router("", router)
 
 

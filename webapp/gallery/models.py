@@ -34,6 +34,35 @@ class Gallery(models.Model):
         return self.name
 
 
+class Level(models.IntegerChoices):
+    """What somebody may do in a gallery; each level includes those before."""
+
+    #: See, search.
+    VIEWER = 1, "viewer"
+    #: Add, name, delete.
+    EDITOR = 2, "editor"
+    #: Share, change its settings, transfer, delete it. Nobody is a member at this level: it is the gallery's owner's.
+    OWNER = 3, "owner"
+
+
+class Member(models.Model):
+    """A user with whom a gallery is shared."""
+
+    gallery = models.ForeignKey(Gallery, on_delete=models.CASCADE, related_name="members")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    level = models.PositiveSmallIntegerField(
+        choices=[(each.value, each.label) for each in (Level.VIEWER, Level.EDITOR)]
+    )
+    created = models.DateTimeField(default=clock.utcnow, editable=False)
+
+    class Meta:
+        ordering = ["user"]
+        constraints = [models.UniqueConstraint(fields=["gallery", "user"], name="member_once_per_gallery")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.gallery}"
+
+
 class Usage(models.Model):
     """What a user has in all galleries: counted as rows come and go, because a quota is asked for with every photo.
 

@@ -1,13 +1,14 @@
-"""Reads of galleries, photos and faces. Each starts from what the user may see; anything else is not found."""
+"""Reads of galleries, photos and faces. Each starts from what the caller may see; anything else is not found."""
 
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Count, Q, QuerySet
 
+from webapp.accounts.callers import Caller
+from webapp.gallery.access import check_level, visible_galleries
 from webapp.gallery.chunks import chunks
-from webapp.gallery.models import Face, Gallery, Photo
+from webapp.gallery.models import Face, Gallery, Level, Photo
 from webapp.http.problems import not_found
 
 #: The content type of each format that a worker reports. Photos of other formats are not served.
@@ -25,26 +26,25 @@ CONTENT_TYPES = {
 #: The most values in one query: SQLite limits their number.
 IDS_PER_QUERY = 500
 
-Viewer = AbstractBaseUser | AnonymousUser
 
-
-def galleries_for(user: Viewer) -> QuerySet[Gallery]:
-    """Return the user's galleries with their number of photos as `photo_count`."""
+def galleries_for(caller: Caller) -> QuerySet[Gallery]:
+    """Return the caller's galleries with their number of photos as `photo_count`."""
     kept = Q(photos__isnull=False) & ~Q(photos__state=Photo.State.DELETING)
-    return visible_galleries(user).annotate(photo_count=Count("photos", filter=kept)).order_by("name")
+    return visible_galleries(caller).annotate(photo_count=Count("photos", filter=kept)).order_by("name")
 
 
-def gallery_for(user: Viewer, gallery_id: UUID | str) -> Gallery:
-    """Return the gallery. Raises not_found if there is none or it belongs to another user."""
-    gallery = visible_galleries(user).filter(id=gallery_id).first()
+def gallery_for(caller: Caller, gallery_id: UUID | str, at_least: Level = Level.VIEWER) -> Gallery:
+    """Return the gallery. Raises not_found if the caller sees none such, level_too_low if they may do less."""
+    gallery = visible_galleries(caller).filter(id=gallery_id).first()
     if gallery is None:
         raise not_found("gallery")
+    check_level(caller, gallery, at_least)
     return gallery
 
 
-def galleries_given(user: Viewer, gallery_ids: Collection[UUID | str] | None) -> list[Gallery]:
-    """Return these galleries, or with None all that the user may see. Raises not_found as `gallery_for` does."""
-    visible = visible_galleries(user)
+def galleries_given(caller: Caller, gallery_ids: Collection[UUID | str] | None) -> list[Gallery]:
+    """Return these galleries, or with None all that the caller may see. Raises not_found as `gallery_for` does."""
+    visible = visible_galleries(caller)
     if gallery_ids is None:
         return list(visible)
     try:
@@ -57,16 +57,17 @@ def galleries_given(user: Viewer, gallery_ids: Collection[UUID | str] | None) ->
     return found
 
 
-def photos_for(user: Viewer) -> QuerySet[Photo]:
-    """Return the photos that the user may see."""
-    return Photo.objects.filter(gallery__in=visible_galleries(user)).exclude(state=Photo.State.DELETING)
+def photos_for(caller: Caller) -> QuerySet[Photo]:
+    """Return the photos that the caller may see."""
+    return Photo.objects.filter(gallery__in=visible_galleries(caller)).exclude(state=Photo.State.DELETING)
 
 
-def photo_for(user: Viewer, photo_id: UUID) -> Photo:
-    """Return the photo. Raises not_found if there is none, it belongs to another user or it is being deleted."""
-    photo = photos_for(user).filter(id=photo_id).select_related("gallery").first()
+def photo_for(caller: Caller, photo_id: UUID, at_least: Level = Level.VIEWER) -> Photo:
+    """Return the photo. Raises not_found, also while it is being deleted, and level_too_low: see `gallery_for`."""
+    photo = photos_for(caller).filter(id=photo_id).select_related("gallery").first()
     if photo is None:
         raise not_found("photo")
+    check_level(caller, photo.gallery, at_least)
     return photo
 
 
@@ -97,15 +98,8 @@ def photos_by_id(galleries: Iterable[Gallery], photo_ids: Iterable[str]) -> dict
 
 
 def faces_by_id(face_ids: Iterable[str]) -> dict[str, Face]:
-    """Return those of the faces that exist, with their people, by id. Pass only ids that the user may see."""
+    """Return those of the faces that exist, with their people, by id. Pass only ids that the caller may see."""
     found: dict[str, Face] = {}
     for ids in chunks(face_ids, IDS_PER_QUERY):
         found |= {str(face.id): face for face in Face.objects.filter(id__in=ids).select_related("person")}
     return found
-
-
-def visible_galleries(user: Viewer) -> QuerySet[Gallery]:
-    """Return the galleries that the user may see; every other read starts here."""
-    if not user.is_authenticated:
-        return Gallery.objects.none()
-    return Gallery.objects.filter(owner_id=user.pk, deleting=False)

@@ -5,7 +5,9 @@ from typing import Final
 from django.http import HttpRequest
 from ninja import Router, Status
 
-from webapp.accounts.staff import StaffAuth, actor_of
+from webapp.accounts.authentication import Needs
+from webapp.accounts.callers import Scope, caller_of
+from webapp.accounts.staff import actor_of
 from webapp.generations import overview, services
 from webapp.generations.models import CHANGE, DROP, START
 from webapp.generations.schemas import (
@@ -24,8 +26,8 @@ from webapp.generations.searched import trials
 from webapp.http.schemas import ErrorOut, RowNumber
 from webapp.indexing import consistency
 
-router = Router(auth=StaffAuth(), tags=["generations"])
-may_start, may_change, may_drop = StaffAuth(START), StaffAuth(CHANGE), StaffAuth(DROP)
+router = Router(auth=Needs(Scope.ADMIN, permission=""), tags=["generations"])
+may_start, may_change, may_drop = (Needs(Scope.ADMIN, permission=each) for each in (START, CHANGE, DROP))
 
 #: Why a change may be refused.
 REFUSED: Final = (400, 403, 404, 409)
@@ -54,7 +56,7 @@ def roll_back(request: HttpRequest, data: SwitchIn) -> GenerationOut:
 def show_generation(request: HttpRequest, number: RowNumber) -> GenerationDetailOut:
     """Show one: its progress, gates, and the answers that change with it."""
     generation = overview.generation_numbered(number)
-    compared, changes = overview.changes(generation, request.user)
+    compared, changes = overview.changes(generation, caller_of(request))
     shown = generation_out(overview.overview(generation)).model_dump()
     return GenerationDetailOut(**shown, compared=compared, changes=[_change_out(change) for change in changes])
 

@@ -1,12 +1,14 @@
-"""Photos and faces as the active generation finds them. Every read starts from what the user may see."""
+"""Photos and faces as the active generation finds them. Every read starts from what the caller may see."""
 
 from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from webapp.gallery.models import Face, Gallery, Photo
-from webapp.gallery.selectors import Viewer, photos_for
+from webapp.accounts.callers import Caller
+from webapp.gallery.access import check_level
+from webapp.gallery.models import Face, Gallery, Level, Photo
+from webapp.gallery.selectors import photos_for
 from webapp.generations.models import Generation
 from webapp.generations.selectors import active_generation
 from webapp.http.problems import not_found
@@ -25,11 +27,12 @@ def faces_of(photo: Photo) -> QuerySet[Face]:
     return _shown_faces().filter(photo=photo)
 
 
-def face_for(user: Viewer, face_id: UUID) -> Face:
-    """Return the face. Raises not_found if there is none or it is in another user's photo."""
-    face = _shown_faces().filter(id=face_id, photo__in=photos_for(user)).select_related("photo").first()
+def face_for(caller: Caller, face_id: UUID, at_least: Level = Level.VIEWER) -> Face:
+    """Return the face. Raises not_found if the caller sees no photo with it, level_too_low: see `gallery_for`."""
+    face = _shown_faces().filter(id=face_id, photo__in=photos_for(caller)).select_related("photo__gallery").first()
     if face is None:
         raise not_found("face")
+    check_level(caller, face.photo.gallery, at_least)
     return face
 
 

@@ -12,8 +12,9 @@ from tasks import clock
 from tasks.health.reports import WorkerReport
 from tasks.queues import gpu_queues
 from tasks.work_queue import work_queue
+from webapp.accounts.callers import Caller
 from webapp.gallery.models import Face
-from webapp.gallery.selectors import Viewer, photos_for
+from webapp.gallery.selectors import photos_for
 from webapp.generations import gates, selectors
 from webapp.generations.models import Check, Entry, Generation
 from webapp.generations.searched import trials
@@ -62,7 +63,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portrait:
-    """A face with its photo and gallery. `is_visible`: there is a picture, and the viewer may see it."""
+    """A face with its photo and gallery. `is_visible`: there is a picture, and the caller may see it."""
 
     face: Face
     is_visible: bool
@@ -161,10 +162,10 @@ def _gates(generation: Generation, reports: Sequence[WorkerReport]) -> tuple[gat
             return ()
 
 
-def changes(generation: Generation, viewer: Viewer) -> tuple[int, list[Change]]:
-    """Return the number of sampled faces compared, and those whose answer differs, with pictures the viewer may see."""
+def changes(generation: Generation, caller: Caller) -> tuple[int, list[Change]]:
+    """Return the number of sampled faces compared, and those whose answer differs, with pictures the caller may see."""
     compared, changed = gates.changed_answers(generation)
-    portraits = _portraits({face_id for each in changed for face_id in (each.face_id, each.old, each.new)}, viewer)
+    portraits = _portraits({face_id for each in changed for face_id in (each.face_id, each.old, each.new)}, caller)
     found = [
         Change(
             face=portraits[each.face_id],
@@ -179,10 +180,10 @@ def changes(generation: Generation, viewer: Viewer) -> tuple[int, list[Change]]:
     return compared, found
 
 
-def _portraits(face_ids: Iterable[str | None], viewer: Viewer) -> dict[str, Portrait]:
+def _portraits(face_ids: Iterable[str | None], caller: Caller) -> dict[str, Portrait]:
     wanted = [UUID(face_id) for face_id in face_ids if face_id]
     faces = Face.objects.filter(id__in=wanted).select_related("photo__gallery", "person")
-    drawable = photos_for(viewer).filter(width__isnull=False).exclude(image_format="")
+    drawable = photos_for(caller).filter(width__isnull=False).exclude(image_format="")
     visible = set(drawable.filter(faces__id__in=wanted).values_list("id", flat=True))
     return {str(face.id): Portrait(face=face, is_visible=face.photo_id in visible) for face in faces}
 

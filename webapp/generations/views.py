@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET, require_POST
 from ninja import Field, Schema
 from pydantic import Json, ValidationError
 
+from webapp.accounts.callers import caller_of
 from webapp.accounts.staff import actor_of, staff_only, staff_with
 from webapp.generations import overview, services
 from webapp.generations.gates import GATES, ROLLBACK_GATES
@@ -59,7 +60,7 @@ def generation_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 def generation_detail(request: HttpRequest, number: int) -> HttpResponse:
     generation = overview.generation_numbered(number)
-    compared, changes = overview.changes(generation, request.user)
+    compared, changes = overview.changes(generation, caller_of(request))
     context = _context(generation) | {
         "gates": GATES,
         "can_activate": _is_unproven(generation),

@@ -5,8 +5,9 @@ from uuid import UUID
 from django.core.paginator import Paginator
 from django.http import HttpRequest
 from ninja import Router, Status
-from ninja.security import django_auth
 
+from webapp.accounts.authentication import Needs
+from webapp.accounts.callers import Scope, caller_of
 from webapp.http.schemas import ErrorOut, Page
 from webapp.indexing import retrying
 from webapp.jobs import selectors, services
@@ -16,14 +17,14 @@ from webapp.jobs.schemas import JobOut, JobPage, RetryOut, job_out
 #: Jobs per page.
 PAGE_SIZE = 100
 
-# Session authentication in its synchronous form: each operation runs in a thread from start to end.
-router = Router(auth=django_auth, tags=["jobs"])
+router = Router(auth=Needs(Scope.READ), tags=["jobs"])
+writing = Needs(Scope.WRITE)
 
 
 @router.get("/jobs", response=JobPage)
 def list_jobs(request: HttpRequest, page: Page = 1) -> JobPage:
     """List your jobs, newest first."""
-    paginator = Paginator(selectors.jobs_for(request.user), PAGE_SIZE)
+    paginator = Paginator(selectors.jobs_for(caller_of(request)), PAGE_SIZE)
     jobs = list(paginator.page(page).object_list) if page <= paginator.num_pages else []
     progress = selectors.progress_of_each(jobs)
     return JobPage(
@@ -37,20 +38,20 @@ def list_jobs(request: HttpRequest, page: Page = 1) -> JobPage:
 @router.get("/jobs/{uuid:job_id}", response={200: JobOut, 404: ErrorOut})
 def show_job(request: HttpRequest, job_id: UUID) -> JobOut:
     """Show a job: its state, photo counts by outcome, rate and the time left."""
-    return _shown(selectors.job_for(request.user, job_id))
+    return _shown(selectors.job_for(caller_of(request), job_id))
 
 
-@router.post("/jobs/{uuid:job_id}/cancel", response={200: JobOut, (404, 409): ErrorOut})
+@router.post("/jobs/{uuid:job_id}/cancel", response={200: JobOut, (404, 409): ErrorOut}, auth=writing)
 def cancel_job(request: HttpRequest, job_id: UUID) -> JobOut:
     """Stop an import or a retry before its next photo."""
-    services.job_cancel(job=selectors.job_for(request.user, job_id))
-    return _shown(selectors.job_for(request.user, job_id))
+    services.job_cancel(job=selectors.job_for(caller_of(request), job_id))
+    return _shown(selectors.job_for(caller_of(request), job_id))
 
 
-@router.post("/jobs/{uuid:job_id}/retry", response={202: RetryOut, 404: ErrorOut})
+@router.post("/jobs/{uuid:job_id}/retry", response={202: RetryOut, 404: ErrorOut}, auth=writing)
 def retry_job(request: HttpRequest, job_id: UUID) -> Status[RetryOut]:
     """Send the job's failed and cancelled photos again, as a new job."""
-    retried, warning = retrying.job_retry(job=selectors.job_for(request.user, job_id))
+    retried, warning = retrying.job_retry(job=selectors.job_for(caller_of(request), job_id))
     return Status(202, RetryOut(job=_shown(retried) if retried else None, warning=warning))
 
 

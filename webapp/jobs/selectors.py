@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Count, Q, QuerySet
 
 from tasks import clock
-from webapp.gallery.models import UNSETTLED, Photo
+from webapp.accounts.callers import Caller
+from webapp.gallery.access import visible_galleries
+from webapp.gallery.models import UNSETTLED, Level, Photo
 from webapp.http.problems import not_found
 from webapp.jobs.models import Job
 
@@ -42,16 +43,17 @@ class JobProgress:
         return self.total - self.pending
 
 
-def jobs_for(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Job]:
-    """Return the user's jobs, newest first."""
-    if not user.is_authenticated:
-        return Job.objects.none()
-    return Job.objects.filter(owner_id=user.pk).select_related("gallery")
+def jobs_for(caller: Caller) -> QuerySet[Job]:
+    """Return the jobs in galleries that the caller may edit, and their own in galleries that are gone; newest first."""
+    seen = Q(gallery__in=visible_galleries(caller, Level.EDITOR))
+    if caller.is_known and caller.gallery_ids is None:
+        seen |= Q(gallery=None, owner=caller.user.pk)
+    return Job.objects.filter(seen).select_related("gallery")
 
 
-def job_for(user: AbstractBaseUser | AnonymousUser, job_id: UUID | str) -> Job:
-    """Return the job. Raises not_found if there is none or it belongs to another user."""
-    job = jobs_for(user).filter(id=job_id).first()
+def job_for(caller: Caller, job_id: UUID | str) -> Job:
+    """Return the job. Raises not_found if the caller sees no such job."""
+    job = jobs_for(caller).filter(id=job_id).first()
     if job is None:
         raise not_found("job")
     return job

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from webapp.accounts.callers import caller_of
 from webapp.http.pages import STOP_POLLING, photos_text
 from webapp.http.problems import Problem
 from webapp.indexing.retrying import job_retry as retry
@@ -25,7 +26,7 @@ FAILURES_SHOWN = 50
 @login_required
 @require_GET
 def job_list(request: HttpRequest) -> HttpResponse:
-    page = Paginator(selectors.jobs_for(request.user), PAGE_SIZE).get_page(request.GET.get("page"))
+    page = Paginator(selectors.jobs_for(caller_of(request)), PAGE_SIZE).get_page(request.GET.get("page"))
     progress = selectors.progress_of_each(list(page))
     rows = [(job, progress[job.id]) for job in page]
     return render(request, "jobs/job_list.html", {"page": page, "rows": rows})
@@ -34,7 +35,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def job_detail(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    job = selectors.job_for(request.user, job_id)
+    job = selectors.job_for(caller_of(request), job_id)
     return render(request, "jobs/job_detail.html", _context(job))
 
 
@@ -42,7 +43,7 @@ def job_detail(request: HttpRequest, job_id: UUID) -> HttpResponse:
 @require_GET
 def job_progress(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Render the part of the job's page that changes; htmx polls it until the job is over."""
-    job = selectors.job_for(request.user, job_id)
+    job = selectors.job_for(caller_of(request), job_id)
     status = 200 if job.state == Job.State.RUNNING else STOP_POLLING
     return render(request, "jobs/_job.html", _context(job), status=status)
 
@@ -62,7 +63,7 @@ def _context(job: Job) -> dict[str, Any]:
 @login_required
 @require_POST
 def job_cancel(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    job = selectors.job_for(request.user, job_id)
+    job = selectors.job_for(caller_of(request), job_id)
     try:
         count = services.job_cancel(job=job)
         messages.success(request, f"Cancelled; {photos_text(count)} will not be indexed.")
@@ -75,7 +76,7 @@ def job_cancel(request: HttpRequest, job_id: UUID) -> HttpResponse:
 @require_POST
 def job_retry(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Send the failed and cancelled photos again and show the new job."""
-    job = selectors.job_for(request.user, job_id)
+    job = selectors.job_for(caller_of(request), job_id)
     retried, warning = retry(job=job)
     if warning:
         messages.warning(request, warning)

@@ -4,9 +4,10 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from ninja import Router, Schema
-from ninja.security import django_auth
 
-from webapp.gallery.models import Face
+from webapp.accounts.authentication import Needs
+from webapp.accounts.callers import Scope, caller_of
+from webapp.gallery.models import Face, Level
 from webapp.gallery.schemas import FaceOut
 from webapp.gallery.selectors import gallery_for
 from webapp.generations import faces
@@ -14,8 +15,8 @@ from webapp.http.schemas import ErrorOut
 from webapp.people import selectors, services
 from webapp.people.models import Person
 
-# Session authentication in its synchronous form: each operation runs in a thread from start to end.
-router = Router(auth=django_auth, tags=["people"])
+router = Router(auth=Needs(Scope.READ), tags=["people"])
+writing = Needs(Scope.WRITE)
 
 
 class PersonOut(Schema):
@@ -33,20 +34,20 @@ class NameIn(Schema):
 @router.get("/galleries/{uuid:gallery_id}/people", response={200: list[PersonOut], 404: ErrorOut})
 def list_people(request: HttpRequest, gallery_id: UUID) -> list[Person]:
     """List the gallery's people by name."""
-    return list(selectors.people_of(gallery_for(request.user, gallery_id)))
+    return list(selectors.people_of(gallery_for(caller_of(request), gallery_id)))
 
 
-@router.patch("/people/{uuid:person_id}", response={200: PersonOut, (400, 404, 409): ErrorOut})
+@router.patch("/people/{uuid:person_id}", response={200: PersonOut, (400, 403, 404, 409): ErrorOut}, auth=writing)
 def rename_person(request: HttpRequest, person_id: UUID, data: NameIn) -> Person:
     """Give a person another name."""
-    person = selectors.person_for(request.user, person_id)
+    person = selectors.person_for(caller_of(request), person_id, Level.EDITOR)
     services.person_rename(person=person, name=data.name)
     return selectors.people_of(person.gallery).get(id=person_id)
 
 
-@router.put("/faces/{uuid:face_id}/person", response={200: FaceOut, (400, 404): ErrorOut})
+@router.put("/faces/{uuid:face_id}/person", response={200: FaceOut, (400, 403, 404): ErrorOut}, auth=writing)
 def name_face(request: HttpRequest, face_id: UUID, data: NameIn) -> Face:
     """Name the person whose face it is; an empty name clears it."""
-    face = faces.face_for(request.user, face_id)
+    face = faces.face_for(caller_of(request), face_id, Level.EDITOR)
     face.person = services.face_name(face=face, name=data.name)
     return face

@@ -1,11 +1,12 @@
-"""Reads of people. Every one starts from what the user may see."""
+"""Reads of people. Every one starts from what the caller may see."""
 
 from uuid import UUID
 
 from django.db.models import Count, QuerySet
 
-from webapp.gallery.models import Gallery
-from webapp.gallery.selectors import Viewer, visible_galleries
+from webapp.accounts.callers import Caller
+from webapp.gallery.access import check_level, visible_galleries
+from webapp.gallery.models import Gallery, Level
 from webapp.http.problems import not_found
 from webapp.people.models import Person
 
@@ -15,10 +16,11 @@ def people_of(gallery: Gallery) -> QuerySet[Person]:
     return gallery.people.annotate(face_count=Count("faces")).filter(face_count__gt=0).order_by("name")
 
 
-def person_for(user: Viewer, person_id: UUID) -> Person:
-    """Return the person. Raises not_found if there is none with a face, or it belongs to another user."""
-    visible = Person.objects.filter(gallery__in=visible_galleries(user), faces__isnull=False)
-    person = visible.filter(id=person_id).first()
+def person_for(caller: Caller, person_id: UUID, at_least: Level = Level.VIEWER) -> Person:
+    """Return the person. Raises not_found if the caller sees none with a face, level_too_low: see `gallery_for`."""
+    visible = Person.objects.filter(gallery__in=visible_galleries(caller), faces__isnull=False)
+    person = visible.filter(id=person_id).select_related("gallery").first()
     if person is None:
         raise not_found("person")
+    check_level(caller, person.gallery, at_least)
     return person

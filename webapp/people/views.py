@@ -8,6 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
+from webapp.accounts.callers import caller_of
+from webapp.gallery.models import Level
 from webapp.generations import faces
 from webapp.http.problems import Problem
 from webapp.people import services
@@ -16,7 +18,7 @@ from webapp.people import services
 @login_required
 @require_POST
 def face_name(request: HttpRequest, face_id: UUID) -> HttpResponse:
-    face = faces.face_for(request.user, face_id)
+    face = faces.face_for(caller_of(request), face_id, Level.EDITOR)
     try:
         services.face_name(face=face, name=request.POST.get("name", ""))
     except Problem as problem:

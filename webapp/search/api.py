@@ -4,14 +4,13 @@ from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse
 from ninja import File, Query, Router, Status
 from ninja.files import UploadedFile
 
 from tasks.messages.search import SearchedFaces
-from webapp.accounts.authentication import SessionAuth
-from webapp.gallery.selectors import Viewer
+from webapp.accounts.authentication import Needs
+from webapp.accounts.callers import Scope, caller_of
 from webapp.http.schemas import ErrorOut, MatchCount, Seconds, Similarity
 from webapp.search.schemas import AnswerOut, TicketOut
 from webapp.search.selectors import SearchAnswer
@@ -36,20 +35,8 @@ Galleries = Annotated[
 ]
 
 
-class QuerySessionAuth(SessionAuth):
-    """SessionAuth for an operation that takes a query image: parses its body into memory only.
-
-    Everything in one visit to a thread: under load, each has to wait for its turn.
-    """
-
-    async def __call__(self, request: HttpRequest) -> Any:
-        return await sync_to_async(self._user)(request)
-
-    def _user(self, request: HttpRequest) -> Any:
-        use_memory(request)
-        self._get_key(request)  # checks CSRF
-        return request.user if request.user.is_authenticated else None
-
+#: For operations that take a query image: their body is parsed into memory only.
+searching, with_image = Needs(Scope.SEARCH), Needs(Scope.SEARCH, prepare=use_memory)
 
 ANSWERS: Any = {
     200: AnswerOut,
@@ -58,7 +45,7 @@ ANSWERS: Any = {
 }
 
 
-@router.post("/searches", response=ANSWERS, auth=QuerySessionAuth())
+@router.post("/searches", response=ANSWERS, auth=with_image)
 async def start_search(
     request: HttpRequest,
     response: HttpResponse,
@@ -73,21 +60,21 @@ async def start_search(
 
     The image is kept in memory only, until it has been searched.
     """
-    user: Viewer = request.auth  # type: ignore[attr-defined]  # ninja sets it
+    caller = caller_of(request)
     ticket = await search_start(
         image=query_image(image),
-        user=user,
+        caller=caller,
         gallery_ids=gallery_id or None,
         limit=limit,
         min_similarity=min_similarity,
         faces=faces,
     )
     forget_image(request)
-    answer = await search_held(ticket=ticket, user=user, wait_seconds=wait) if wait else None
+    answer = await search_held(ticket=ticket, caller=caller, wait_seconds=wait) if wait else None
     return _status(response, ticket, answer)
 
 
-@router.post("/galleries/{uuid:gallery_id}/searches", response=ANSWERS, auth=QuerySessionAuth())
+@router.post("/galleries/{uuid:gallery_id}/searches", response=ANSWERS, auth=with_image)
 async def start_gallery_search(
     request: HttpRequest,
     response: HttpResponse,
@@ -111,19 +98,19 @@ async def start_gallery_search(
     )
 
 
-@router.get("/searches/{str:ticket}", response=ANSWERS)
+@router.get("/searches/{str:ticket}", response=ANSWERS, auth=searching)
 async def get_search(request: HttpRequest, response: HttpResponse, ticket: str, wait: Wait = 0) -> Status[Any]:
     """Get the answer to a search."""
-    user = await request.auser()
-    search = ticket_from(ticket, user_id=user.pk)
-    return _status(response, search, await search_wait(ticket=search, user=user, wait_seconds=wait))
+    caller = caller_of(request)
+    search = ticket_from(ticket, user_id=caller.user.pk)
+    return _status(response, search, await search_wait(ticket=search, caller=caller, wait_seconds=wait))
 
 
-@router.delete("/searches/{str:ticket}", response={204: None, 404: ErrorOut})
+@router.delete("/searches/{str:ticket}", response={204: None, 404: ErrorOut}, auth=searching)
 async def cancel_search(request: HttpRequest, ticket: str) -> Status[None]:
     """Cancel a search. A worker that has begun it finishes it."""
-    user = await request.auser()
-    await search_cancel(ticket=ticket_from(ticket, user_id=user.pk))
+    caller = caller_of(request)
+    await search_cancel(ticket=ticket_from(ticket, user_id=caller.user.pk))
     return Status(204, None)
 
 

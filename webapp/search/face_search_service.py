@@ -10,6 +10,7 @@ from tasks.health.checks import HealthReport
 from tasks.messages.search import SearchedFaces
 from tasks.web.search_client import open_search_client
 from tasks.web.vector_search_view import VectorSearchView
+from webapp.accounts.callers import Caller
 from webapp.accounts.current_user import current_user
 from webapp.generations.selectors import ActiveTarget
 from webapp.search.selectors import SearchAnswer
@@ -53,12 +54,12 @@ class FaceSearchService:
         image_missing, image_too_large, the worker's objection to the image, not_found (a gallery that the user may not
         see), busy, queue_unavailable, search_expired; and ValueError for a limit or similarity out of range.
         """
-        user = await current_user()
+        caller = Caller(user=await current_user())
         if gallery_id is not None:
             gallery_ids = [gallery_id, *(gallery_ids or ())]
         ticket = await search_start(
             image=query_image(image_file),
-            user=user,
+            caller=caller,
             gallery_ids=gallery_ids,
             limit=limit,
             min_similarity=min_similarity,
@@ -66,7 +67,7 @@ class FaceSearchService:
             timeout_seconds=timeout_seconds,
             searches=self._client,
         )
-        return await search_finish(ticket=ticket, user=user, searches=self._client)
+        return await search_finish(ticket=ticket, caller=caller, searches=self._client)
 
     async def health_check(self) -> HealthReport:
         """Return the service's health as its workers report it. Never raises for a service that is down."""

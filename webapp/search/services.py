@@ -14,8 +14,8 @@ from tasks.errors import SearchExpired
 from tasks.messages.search import SearchedFaces, SearchResult
 from tasks.web.interfaces import Searches
 from tasks.web.search_client import search_client
-from webapp.accounts.current_user import client_key
-from webapp.gallery.selectors import Viewer, galleries_given
+from webapp.accounts.callers import Caller
+from webapp.gallery.selectors import galleries_given
 from webapp.http.problems import Problem
 from webapp.search.selectors import SearchAnswer, search_answer
 from webapp.search.tickets import Ticket
@@ -25,7 +25,7 @@ from worker.errors import FaceQueueError
 async def search_start(
     *,
     image: bytes,
-    user: Viewer,
+    caller: Caller,
     gallery_ids: Collection[UUID | str] | None,
     limit: int = 10,
     min_similarity: float | None = None,
@@ -35,10 +35,10 @@ async def search_start(
 ) -> Ticket:
     """Send the image to the search workers. Raises Problem: not_found, busy, queue_unavailable.
 
-    `gallery_ids` None stands for all galleries that the user may see, `min_similarity` None for the pack's threshold,
+    `gallery_ids` None stands for all galleries that the caller may see, `min_similarity` None for the pack's threshold,
     `timeout_seconds` None for SEARCH_TIMEOUT_SECONDS, and `searches` None for this process's client.
     """
-    galleries = await sync_to_async(galleries_given)(user, gallery_ids)
+    galleries = await sync_to_async(galleries_given)(caller, gallery_ids)
     if not galleries:
         raise Problem("not_found", "There is no gallery to search yet.", status=404)
     if timeout_seconds is None:
@@ -52,47 +52,47 @@ async def search_start(
             min_similarity=min_similarity,
             faces=faces,
             timeout_seconds=timeout_seconds,
-            client=client_key(user.pk),
+            client=caller.client,
         )
     except FaceQueueError as error:
         raise Problem.from_error(error) from error
     return Ticket(
         search_id=search_id,
-        user_id=str(user.pk),
+        user_id=str(caller.user.pk),
         gallery_ids=None if gallery_ids is None else tuple(str(gallery.id) for gallery in galleries),
         started=started,
         timeout_seconds=timeout_seconds,
     )
 
 
-async def search_wait(*, ticket: Ticket, user: Viewer, wait_seconds: float = 0.0) -> SearchAnswer | None:
+async def search_wait(*, ticket: Ticket, caller: Caller, wait_seconds: float = 0.0) -> SearchAnswer | None:
     """Wait up to `wait_seconds`, at most SEARCH_MAX_WAIT_SECONDS, for the answer; None when there is none yet.
 
     Raises Problem: the worker's objection to the image, search_expired, queue_unavailable, not_found.
     """
     wait_seconds = min(wait_seconds, settings.SEARCH_MAX_WAIT_SECONDS)
-    return await _answer(ticket, user, wait_seconds, search_client())
+    return await _answer(ticket, caller, wait_seconds, search_client())
 
 
-async def search_held(*, ticket: Ticket, user: Viewer, wait_seconds: float) -> SearchAnswer | None:
+async def search_held(*, ticket: Ticket, caller: Caller, wait_seconds: float) -> SearchAnswer | None:
     """Like `search_wait`, for the request that started the search: when its client goes away, cancel the search.
 
     Nobody else has the ticket yet, so nobody could ask for the answer.
     """
     try:
         wait_seconds = min(wait_seconds, settings.SEARCH_MAX_WAIT_SECONDS)
-        return await _answer_when_there(ticket, user, wait_seconds, search_client())
+        return await _answer_when_there(ticket, caller, wait_seconds, search_client())
     except asyncio.CancelledError:  # Django cancels the view when the client disconnects
         await search_cancel(ticket=ticket)
         raise
 
 
-async def search_finish(*, ticket: Ticket, user: Viewer, searches: Searches) -> SearchAnswer:
+async def search_finish(*, ticket: Ticket, caller: Caller, searches: Searches) -> SearchAnswer:
     """Wait until the search is answered. Raises what `search_wait` raises; a caller that is cancelled cancels it."""
     try:
         answer = None
         while answer is None:  # a wait may end a moment before the search expires
-            answer = await _answer(ticket, user, ticket.seconds_left, searches)
+            answer = await _answer(ticket, caller, ticket.seconds_left, searches)
         return answer
     except asyncio.CancelledError:
         await search_cancel(ticket=ticket, searches=searches)
@@ -104,14 +104,14 @@ async def search_cancel(*, ticket: Ticket, searches: Searches | None = None) -> 
     await (searches or search_client()).cancel_search(ticket.search_id)
 
 
-async def _answer(ticket: Ticket, user: Viewer, wait_seconds: float, searches: Searches) -> SearchAnswer | None:
+async def _answer(ticket: Ticket, caller: Caller, wait_seconds: float, searches: Searches) -> SearchAnswer | None:
     # Checked now, and again when there is an answer: a gallery deleted in between is not shown.
-    await sync_to_async(galleries_given)(user, ticket.gallery_ids)
-    return await _answer_when_there(ticket, user, wait_seconds, searches)
+    await sync_to_async(galleries_given)(caller, ticket.gallery_ids)
+    return await _answer_when_there(ticket, caller, wait_seconds, searches)
 
 
 async def _answer_when_there(
-    ticket: Ticket, user: Viewer, wait_seconds: float, searches: Searches
+    ticket: Ticket, caller: Caller, wait_seconds: float, searches: Searches
 ) -> SearchAnswer | None:
     wait_seconds = max(min(wait_seconds, ticket.seconds_left), 0.0)
     try:
@@ -124,12 +124,12 @@ async def _answer_when_there(
         return None
     if result.error is not None:
         raise Problem.from_info(result.error)
-    return await sync_to_async(_join)(result, user, ticket)
+    return await sync_to_async(_join)(result, caller, ticket)
 
 
 def _why_expired(ticket: Ticket) -> str:
     return f"No worker answered this search within {ticket.timeout_seconds:g} s. Please try again."
 
 
-def _join(result: SearchResult, user: Viewer, ticket: Ticket) -> SearchAnswer:
-    return search_answer(result, galleries=galleries_given(user, ticket.gallery_ids))
+def _join(result: SearchResult, caller: Caller, ticket: Ticket) -> SearchAnswer:
+    return search_answer(result, galleries=galleries_given(caller, ticket.gallery_ids))

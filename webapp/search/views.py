@@ -12,7 +12,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods
 
-from webapp.gallery.selectors import Viewer, galleries_given, gallery_for
+from webapp.accounts.callers import Caller
+from webapp.gallery.selectors import galleries_given, gallery_for
 from webapp.http.pages import STOP_POLLING
 from webapp.http.problems import Problem
 from webapp.search.services import search_held, search_start, search_wait
@@ -49,16 +50,18 @@ def _csrf_refusal(request: HttpRequest) -> HttpResponse | None:
 
 @login_required
 async def _search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
-    user = await request.auser()
-    gallery = await sync_to_async(gallery_for)(user, gallery_id)
+    caller = Caller(user=await request.auser())
+    gallery = await sync_to_async(gallery_for)(caller, gallery_id)
     context: dict[str, Any] = {"gallery": gallery}
     if request.method == "GET":
         return await _render(request, "search/search.html", context)
     try:
         image = request.FILES.get("image")
-        ticket = await search_start(image=query_image(image), user=user, gallery_ids=[gallery_id], limit=MATCHES_SHOWN)
+        ticket = await search_start(
+            image=query_image(image), caller=caller, gallery_ids=[gallery_id], limit=MATCHES_SHOWN
+        )
         forget_image(request)
-        await search_held(ticket=ticket, user=user, wait_seconds=FORM_WAIT_SECONDS)
+        await search_held(ticket=ticket, caller=caller, wait_seconds=FORM_WAIT_SECONDS)
     except Problem as problem:
         return await _render(request, "search/search.html", context | {"problem": problem}, status=problem.status)
     # Redirect, so that reloading the page does not send the image again; the answer waits in Redis.
@@ -70,10 +73,10 @@ async def _search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
 @login_required
 async def search_result(request: HttpRequest, ticket: str) -> HttpResponse:
     """Show the answer, or a page that polls for it. htmx gets only the part that changes."""
-    user = await request.auser()
-    search = ticket_from(ticket, user_id=user.pk)
+    caller = Caller(user=await request.auser())
+    search = ticket_from(ticket, user_id=caller.user.pk)
     is_poll = bool(request.headers.get("HX-Request"))
-    context = await _result_context(search, user, wait_seconds=POLL_WAIT_SECONDS if is_poll else 0)
+    context = await _result_context(search, caller, wait_seconds=POLL_WAIT_SECONDS if is_poll else 0)
     if not is_poll:
         problem = context["problem"]
         return await _render(
@@ -83,11 +86,11 @@ async def search_result(request: HttpRequest, ticket: str) -> HttpResponse:
     return await _render(request, "search/_result.html", context, status=status)
 
 
-async def _result_context(ticket: Ticket, user: Viewer, *, wait_seconds: float) -> dict[str, Any]:
-    galleries = await sync_to_async(galleries_given)(user, ticket.gallery_ids)
+async def _result_context(ticket: Ticket, caller: Caller, *, wait_seconds: float) -> dict[str, Any]:
+    galleries = await sync_to_async(galleries_given)(caller, ticket.gallery_ids)
     answer, problem = None, None
     try:
-        answer = await search_wait(ticket=ticket, user=user, wait_seconds=wait_seconds)
+        answer = await search_wait(ticket=ticket, caller=caller, wait_seconds=wait_seconds)
     except Problem as error:
         problem = error
     return {

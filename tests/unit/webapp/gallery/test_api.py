@@ -64,7 +64,7 @@ def test_an_upload_while_the_queue_is_down_is_accepted(api: Client, gallery: Gal
 
 
 def test_photos_are_listed_by_state_and_page(api: Client, gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webapp.gallery.api.PAGE_SIZE", 2)
+    monkeypatch.setattr("webapp.gallery.api.photos.PAGE_SIZE", 2)
     photo = add_indexed_photo(gallery, face_info(), face_info(left=99), content=b"x")
     for number in range(3):
         add_photo(gallery, bytes([number]))

@@ -180,7 +180,7 @@ def test_the_grid_is_polled_until_nothing_is_pending(page: Client, gallery: Gall
 
 
 def test_the_grid_has_pages_and_states(page: Client, gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webapp.gallery.views.PAGE_SIZE", 2)
+    monkeypatch.setattr("webapp.gallery.views.galleries.PAGE_SIZE", 2)
     for number in range(3):
         add_photo(gallery, bytes([number]), f"{number}.jpg")
     address = f"/galleries/{gallery.id}/"

@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.unit.webapp.conftest import WatchedQueue, add_photo, face_info, failed, indexed, upload
+from webapp.accounts.callers import Caller
 from webapp.gallery import selectors as gallery_selectors
 from webapp.gallery.models import Face, Gallery, Photo, Tombstone
 from webapp.generations.selectors import active_generation
@@ -341,10 +342,10 @@ def test_an_import_whose_last_photo_was_deleted_is_finished(gallery: Gallery) ->
 
 def test_jobs_are_their_owners(gallery: Gallery, user: User, stranger: User) -> None:
     job, _ = add_photos(gallery, 1)
-    assert list(selectors.jobs_for(user)) == [job]
-    assert not selectors.jobs_for(stranger)
+    assert list(selectors.jobs_for(Caller(user=user))) == [job]
+    assert not selectors.jobs_for(Caller(user=stranger))
     with pytest.raises(Problem, match="no such job"):
-        selectors.job_for(stranger, job.id)
+        selectors.job_for(Caller(user=stranger), job.id)
 
 
 # -- pages --------------------------------------------------------------------------------------------------

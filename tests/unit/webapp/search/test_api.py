@@ -15,6 +15,7 @@ from tasks.messages.base import BoxInfo, ErrorInfo
 from tasks.messages.search import FaceMatches, Match, SearchResult
 from tasks.web.memory import MemorySearchClient
 from tests.unit.webapp.conftest import add_indexed_photo, upload
+from webapp.accounts.callers import Caller
 from webapp.gallery.models import Gallery, Photo
 from webapp.gallery.services import gallery_create
 from webapp.http.problems import Problem
@@ -342,7 +343,7 @@ async def test_a_search_whose_client_goes_away_is_cancelled(
 
     monkeypatch.setattr(face_search, "wait_for_search", never)
     ticket = replace(TICKET, search_id="s")
-    held = asyncio.create_task(search_services.search_held(ticket=ticket, user=user, wait_seconds=5))
+    held = asyncio.create_task(search_services.search_held(ticket=ticket, caller=Caller(user=user), wait_seconds=5))
     await asyncio.sleep(0)
     held.cancel()
     with pytest.raises(asyncio.CancelledError):

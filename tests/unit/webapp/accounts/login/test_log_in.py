@@ -12,7 +12,8 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
-from webapp.accounts import admin_site, views
+from webapp.accounts import admin_site
+from webapp.accounts.views import log_in as page
 from webapp.accounts.login import backends, devices
 from webapp.accounts.login.hashing import NICENESS, HashingPool
 from worker.errors import Busy
@@ -160,7 +161,7 @@ async def test_pages_are_answered_while_every_log_in_waits_for_its_hash(
     user: User, held_hashes: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = HashingPool(threads=1, waiting=8)
-    for module in (backends, views):
+    for module in (backends, page):
         monkeypatch.setattr(module, "hashing_pool", pool)
     form = {"username": "ada", "password": "wrong"}
     log_ins = [asyncio.ensure_future(AsyncClient().post("/login/", form)) for _ in range(40)]

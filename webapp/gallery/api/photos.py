@@ -1,4 +1,4 @@
-"""The API of galleries, photos and people."""
+"""The API of photos."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,10 +7,11 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest
 from ninja import File, Router, Schema, Status
 from ninja.files import UploadedFile
-from ninja.security import django_auth
 
-from webapp.gallery import selectors, services
-from webapp.gallery.models import Face, Gallery, Photo
+from webapp.accounts.authentication import Needs
+from webapp.accounts.callers import Scope, caller_of
+from webapp.gallery import selectors
+from webapp.gallery.models import Face, Level, Photo
 from webapp.gallery.schemas import FaceOut
 from webapp.generations import faces as generations_faces
 from webapp.http.schemas import ErrorOut, Page
@@ -20,18 +21,8 @@ from webapp.indexing import deleting as indexing_deleting
 #: Photos on a page of the list.
 PAGE_SIZE = 100
 
-# Session authentication in its synchronous form: each operation runs in a thread from start to end.
-router = Router(auth=django_auth, tags=["galleries"])
-
-
-class GalleryIn(Schema):
-    name: str
-
-
-class GalleryOut(Schema):
-    id: UUID
-    name: str
-    created: datetime
+router = Router(auth=Needs(Scope.READ), tags=["photos"])
+writing = Needs(Scope.WRITE)
 
 
 class FileOut(Schema):
@@ -73,15 +64,6 @@ class PhotoPage(Schema):
     total: int
 
 
-class ProgressOut(Schema):
-    pending: int
-    indexed: int
-    no_faces: int
-    failed: int
-    cancelled: int
-    deleting: int
-
-
 class DeletionOut(Schema):
     photo_id: UUID
     state: str
@@ -97,22 +79,10 @@ class PhotoDetailOut(PhotoOut):
         return list(generations_faces.faces_of(photo))
 
 
-@router.post("/galleries", response={201: GalleryOut, (400, 409): ErrorOut})
-def create_gallery(request: HttpRequest, data: GalleryIn) -> Status[Gallery]:
-    """Create a gallery."""
-    return Status(201, services.gallery_create(owner=request.user, name=data.name))
-
-
-@router.get("/galleries", response=list[GalleryOut])
-def list_galleries(request: HttpRequest) -> list[Gallery]:
-    """List your galleries."""
-    return list(selectors.galleries_for(request.user))
-
-
-@router.post("/galleries/{uuid:gallery_id}/photos", response={202: UploadOut, 404: ErrorOut})
+@router.post("/galleries/{uuid:gallery_id}/photos", response={202: UploadOut, (403, 404): ErrorOut}, auth=writing)
 def add_photos(request: HttpRequest, gallery_id: UUID, files: File[list[UploadedFile]]) -> Status[UploadOut]:
     """Add photos. They are indexed afterwards; `progress` counts them. Identical content is added once."""
-    gallery = selectors.gallery_for(request.user, gallery_id)
+    gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.EDITOR)
     added = adding.photos_add(gallery=gallery, files=files)
     return Status(
         202,
@@ -127,7 +97,7 @@ def add_photos(request: HttpRequest, gallery_id: UUID, files: File[list[Uploaded
 @router.get("/galleries/{uuid:gallery_id}/photos", response={200: PhotoPage, 404: ErrorOut})
 def list_photos(request: HttpRequest, gallery_id: UUID, state: Photo.State | None = None, page: Page = 1) -> PhotoPage:
     """List the gallery's photos, newest first; with `state`, only those in that state."""
-    gallery = selectors.gallery_for(request.user, gallery_id)
+    gallery = selectors.gallery_for(caller_of(request), gallery_id)
     paginator = Paginator(generations_faces.photos_of(gallery, state=state or ""), PAGE_SIZE)
     photos = paginator.page(page).object_list if page <= paginator.num_pages else []
     return PhotoPage(
@@ -141,25 +111,16 @@ def list_photos(request: HttpRequest, gallery_id: UUID, state: Photo.State | Non
 @router.get("/photos/{uuid:photo_id}", response={200: PhotoDetailOut, 404: ErrorOut})
 def show_photo(request: HttpRequest, photo_id: UUID) -> Photo:
     """Show a photo with its faces."""
-    photo = selectors.photo_for(request.user, photo_id)
+    photo = selectors.photo_for(caller_of(request), photo_id)
     return generations_faces.photos_of(photo.gallery).get(id=photo_id)
 
 
-@router.get("/galleries/{uuid:gallery_id}/progress", response={200: ProgressOut, 404: ErrorOut})
-def progress(request: HttpRequest, gallery_id: UUID) -> dict[str, int]:
-    """Count the gallery's photos by state."""
-    return selectors.progress_of(selectors.gallery_for(request.user, gallery_id))
-
-
-@router.delete("/photos/{uuid:photo_id}", response={202: DeletionOut, 404: ErrorOut})
+@router.delete("/photos/{uuid:photo_id}", response={202: DeletionOut, (403, 404): ErrorOut}, auth=writing)
 def delete_photo(request: HttpRequest, photo_id: UUID) -> Status[DeletionOut]:
     """Delete a photo. It is hidden at once, and deleted once its vectors are removed."""
-    photo = selectors.photo_for(request.user, photo_id)
+    photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
     warning = indexing_deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
     return Status(202, DeletionOut(photo_id=photo_id, state=Photo.State.DELETING, warning=warning))
-
-
-# -- people -----------------------------------------------------------------------------------------------
 
 
 def _file_out(file: adding.AddedFile) -> FileOut:

@@ -1,0 +1,56 @@
+"""The caller of a request: a user, and what they may do here and now. Every rule about access starts from it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.http import HttpRequest
+
+from webapp.accounts.current_user import client_key
+
+
+class Scope(StrEnum):
+    """What an API key may be used for. None includes another."""
+
+    #: See galleries, photos, people and jobs.
+    READ = "read"
+    #: Add, change, share and delete them.
+    WRITE = "write"
+    #: Search, verify and detect.
+    SEARCH = "search"
+    #: What the permissions of its user, one of the staff, allow besides.
+    ADMIN = "admin"
+
+
+ALL_SCOPES: Final = frozenset(Scope)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks. A session may do all that its user may; an API key, what its scopes and galleries leave of that."""
+
+    user: AbstractBaseUser | AnonymousUser
+    scopes: frozenset[Scope] = ALL_SCOPES
+    #: The galleries that the key is limited to; None: all.
+    gallery_ids: frozenset[UUID] | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this is a user, and not a stranger."""
+        return self.user.is_authenticated
+
+    @property
+    def client(self) -> str:
+        """The name under which the caller's share of the service is counted: a user's keys share it."""
+        return client_key(self.user.pk)
+
+
+def caller_of(request: HttpRequest) -> Caller:
+    """Return the caller that `Needs` found for an API operation; for a page, the session's user.
+
+    In an async view, await `request.auser()` first: this reads the session.
+    """
+    auth = getattr(request, "auth", None)
+    return auth if isinstance(auth, Caller) else Caller(user=request.user)

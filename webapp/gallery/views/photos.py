@@ -1,0 +1,89 @@
+"""The pages of photos."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from webapp.accounts.callers import caller_of
+from webapp.gallery import selectors
+from webapp.gallery.files import file_answer
+from webapp.gallery.models import Level
+from webapp.generations import faces
+from webapp.http.pages import photos_text, warn
+from webapp.indexing import adding, deleting, retrying
+from webapp.people.selectors import people_of
+
+#: The most refused files that are listed individually.
+REFUSALS_SHOWN = 10
+#: The most names that a face's form suggests.
+NAMES_SHOWN = 500
+
+
+@login_required
+@require_POST
+def photos_upload(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
+    gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.EDITOR)
+    files = request.FILES.getlist("photos")
+    if not files:
+        messages.error(request, "Please choose at least one photo.")
+        return redirect("gallery_detail", gallery.id)
+    outcome = adding.photos_add(gallery=gallery, files=files)
+    _tell(request, outcome)
+    return redirect("gallery_detail", gallery.id)
+
+
+def _tell(request: HttpRequest, outcome: adding.PhotosAdded) -> None:
+    if outcome.added:
+        messages.success(request, f"{photos_text(len(outcome.added))} added.")
+    if outcome.already_there:
+        messages.info(request, f"{photos_text(len(outcome.already_there))} already here.")
+    for file in outcome.refused[:REFUSALS_SHOWN]:
+        messages.error(request, f"{file.filename}: {file.message}")
+    if len(outcome.refused) > REFUSALS_SHOWN:
+        messages.error(request, f"{len(outcome.refused) - REFUSALS_SHOWN} more files were refused.")
+    warn(request, outcome.warning)
+
+
+@login_required
+@require_GET
+def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
+    """A photo with its faces drawn; `?face=` marks one of them."""
+    photo = selectors.photo_for(caller_of(request), photo_id)
+    context = {
+        "photo": photo,
+        "faces": faces.faces_of(photo),
+        "marked": request.GET.get("face", ""),
+        "names": people_of(photo.gallery).values_list("name", flat=True)[:NAMES_SHOWN],
+    }
+    return render(request, "gallery/photo_detail.html", context)
+
+
+@login_required
+@require_GET
+def photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
+    """Serve the photo's bytes unchanged to those who may see it."""
+    return file_answer(request, selectors.photo_for(caller_of(request), photo_id))
+
+
+@login_required
+@require_POST
+def photo_retry(request: HttpRequest, photo_id: UUID) -> HttpResponse:
+    photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
+    _, warning = retrying.photos_retry(gallery=photo.gallery, photo_ids=[photo.id])
+    warn(request, warning)
+    return redirect("gallery_detail", photo.gallery_id)
+
+
+@login_required
+@require_POST
+def photo_delete(request: HttpRequest, photo_id: UUID) -> HttpResponse:
+    photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
+    warning = deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
+    messages.success(request, f"{photo.filename} is being deleted.")
+    warn(request, warning)
+    return redirect("gallery_detail", photo.gallery_id)

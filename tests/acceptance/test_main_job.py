@@ -82,7 +82,7 @@ def test_a_bad_query_image_gets_a_code_and_a_sentence(alice: WebClient, name: st
     gallery = alice.create_gallery(f"query {uuid.uuid4()}")
     answer = alice.search(gallery, bad_files()[name])
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert answer.json()["message"].endswith(".")
+    assert answer.json()["detail"].endswith(".")
 
 
 def test_a_query_without_a_face_has_no_matches_and_a_reason(alice: WebClient):

@@ -164,7 +164,7 @@ def test_a_search_whose_deadline_passed_in_the_queue_is_not_run(service: Running
     assert decoded(service) == before + 1
     # Now the worker has seen them, and says why it ran none.
     ticket = accepted[0].json()["ticket"]
-    said = alice.http.get(f"/api/v1/searches/{ticket}").json()["message"]
+    said = alice.http.get(f"/api/v1/searches/{ticket}").json()["detail"]
     assert re.fullmatch(
         rf"This search waited [\d.]+ s for a worker, and may wait {TIMEOUT_SECONDS:g} s at most\. Please try again\.",
         said,

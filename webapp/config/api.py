@@ -15,7 +15,7 @@ from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope
 from webapp.gallery.api import routers as gallery_routers
 from webapp.generations.api import router as generations_router
-from webapp.http.problems import Problem, is_full_disk, not_found, storage_full
+from webapp.http.problems import PROBLEM_TYPE, Problem, is_full_disk, not_found, storage_full
 from webapp.jobs.api import router as jobs_router
 from webapp.people.api import router as people_router
 from webapp.search.api import router as search_router
@@ -37,7 +37,7 @@ class Documentation(Swagger):
 api = NinjaAPI(
     title="facequeue",
     version="1",
-    description="Galleries, photos and face searches. Every error is `{code, message}`.",
+    description="Galleries, photos, people and face searches. Errors are problem details (RFC 9457) with a stable `code`.",
     auth=Needs(Scope.READ),
     docs=Documentation(),
     docs_decorator=login_required,
@@ -48,6 +48,7 @@ for router in (*gallery_routers, people_router, search_router, jobs_router, gene
 
 def _answer(request: HttpRequest, problem: Problem) -> HttpResponse:
     response = api.create_response(request, problem.as_json(), status=problem.status)
+    response["Content-Type"] = PROBLEM_TYPE
     if problem.retry_after_seconds is not None:
         response["Retry-After"] = str(problem.retry_after_seconds)
     return response

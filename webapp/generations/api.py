@@ -23,7 +23,7 @@ from webapp.generations.schemas import (
     generation_out,
 )
 from webapp.generations.searched import trials
-from webapp.http.schemas import ErrorOut, RowNumber
+from webapp.http.schemas import ProblemOut, RowNumber
 from webapp.indexing import consistency
 
 router = Router(auth=Needs(Scope.ADMIN, permission=""), tags=["generations"])
@@ -39,20 +39,20 @@ def list_generations(request: HttpRequest) -> list[GenerationOut]:
     return [generation_out(each) for each in overview.overviews()]
 
 
-@router.post("/generations", response={201: GenerationOut, REFUSED: ErrorOut}, auth=may_start)
+@router.post("/generations", response={201: GenerationOut, REFUSED: ProblemOut}, auth=may_start)
 def start_generation(request: HttpRequest, data: StartIn) -> Status[GenerationOut]:
     """Start building a generation beside the active one."""
     generation = services.generation_start(actor=actor_of(request), **data.model_dump())
     return Status(201, _shown(generation.pk))
 
 
-@router.post("/generations/rollback", response={200: GenerationOut, REFUSED: ErrorOut}, auth=may_change)
+@router.post("/generations/rollback", response={200: GenerationOut, REFUSED: ProblemOut}, auth=may_change)
 def roll_back(request: HttpRequest, data: SwitchIn) -> GenerationOut:
     """Return to the previously active generation."""
     return _shown(services.generation_rollback(actor=actor_of(request), override=data.override).pk)
 
 
-@router.get("/generations/{int:number}", response={200: GenerationDetailOut, 404: ErrorOut})
+@router.get("/generations/{int:number}", response={200: GenerationDetailOut, 404: ProblemOut})
 def show_generation(request: HttpRequest, number: RowNumber) -> GenerationDetailOut:
     """Show one: its progress, gates, and the answers that change with it."""
     generation = overview.generation_numbered(number)
@@ -61,19 +61,19 @@ def show_generation(request: HttpRequest, number: RowNumber) -> GenerationDetail
     return GenerationDetailOut(**shown, compared=compared, changes=[_change_out(change) for change in changes])
 
 
-@router.post("/generations/{int:number}/pause", response={200: GenerationOut, REFUSED: ErrorOut}, auth=may_change)
+@router.post("/generations/{int:number}/pause", response={200: GenerationOut, REFUSED: ProblemOut}, auth=may_change)
 def pause_generation(request: HttpRequest, number: RowNumber) -> GenerationOut:
     """Send it no more photos. Those already sent are still indexed."""
     return _paused(request, number, is_paused=True)
 
 
-@router.post("/generations/{int:number}/resume", response={200: GenerationOut, REFUSED: ErrorOut}, auth=may_change)
+@router.post("/generations/{int:number}/resume", response={200: GenerationOut, REFUSED: ProblemOut}, auth=may_change)
 def resume_generation(request: HttpRequest, number: RowNumber) -> GenerationOut:
     """Resume sending photos to it."""
     return _paused(request, number, is_paused=False)
 
 
-@router.post("/generations/{int:number}/rate", response={200: GenerationOut, REFUSED: ErrorOut}, auth=may_change)
+@router.post("/generations/{int:number}/rate", response={200: GenerationOut, REFUSED: ProblemOut}, auth=may_change)
 def set_rate(request: HttpRequest, number: RowNumber, data: RateIn) -> GenerationOut:
     """Limit the photos per second; without a limit, as fast as searches allow."""
     generation = overview.generation_numbered(number)
@@ -82,7 +82,7 @@ def set_rate(request: HttpRequest, number: RowNumber, data: RateIn) -> Generatio
 
 
 @router.post(
-    "/generations/{int:number}/search-params", response={202: GenerationOut, REFUSED: ErrorOut}, auth=may_change
+    "/generations/{int:number}/search-params", response={202: GenerationOut, REFUSED: ProblemOut}, auth=may_change
 )
 def set_search_params(request: HttpRequest, number: RowNumber, data: SearchParamsIn) -> Status[GenerationOut]:
     """Search it with other parameters. A change that finds fewer matches is undone, and `trial` says so."""
@@ -96,7 +96,7 @@ def set_search_params(request: HttpRequest, number: RowNumber, data: SearchParam
     return Status(202, _shown(number))
 
 
-@router.post("/generations/{int:number}/activate", response={200: GenerationOut, REFUSED: ErrorOut}, auth=may_change)
+@router.post("/generations/{int:number}/activate", response={200: GenerationOut, REFUSED: ProblemOut}, auth=may_change)
 def activate_generation(request: HttpRequest, number: RowNumber, data: SwitchIn) -> GenerationOut:
     """Search it from now on. A closed gate prevents that, unless it is overridden by name."""
     generation = overview.generation_numbered(number)
@@ -104,7 +104,7 @@ def activate_generation(request: HttpRequest, number: RowNumber, data: SwitchIn)
     return _shown(number)
 
 
-@router.post("/generations/{int:number}/check", response={202: GenerationOut, REFUSED: ErrorOut}, auth=may_change)
+@router.post("/generations/{int:number}/check", response={202: GenerationOut, REFUSED: ProblemOut}, auth=may_change)
 def check_generation(request: HttpRequest, number: RowNumber, data: CheckIn) -> Status[GenerationOut]:
     """Compare its collection with the database, and repair the differences if requested."""
     generation = overview.generation_numbered(number)
@@ -112,7 +112,7 @@ def check_generation(request: HttpRequest, number: RowNumber, data: CheckIn) -> 
     return Status(202, _shown(number))
 
 
-@router.delete("/generations/{int:number}", response={202: DropOut, REFUSED: ErrorOut}, auth=may_drop)
+@router.delete("/generations/{int:number}", response={202: DropOut, REFUSED: ProblemOut}, auth=may_drop)
 def drop_generation(request: HttpRequest, number: RowNumber) -> Status[DropOut]:
     """Drop a generation and its collection. The active one cannot be dropped."""
     generation = overview.generation_numbered(number)

@@ -21,7 +21,7 @@ from django.utils.http import parse_header_parameters
 from tasks.errors import DatabaseUnavailable
 from webapp.http.asgi import REFUSAL, AsgiApp, Message, Receive, Send
 from webapp.http.bodies import Bodies, ClientGone, declared_bytes, part_of, too_large
-from webapp.http.problems import Problem
+from webapp.http.problems import PROBLEM_TYPE, Problem
 from webapp.http.routes import WITHOUT_BODY, Passenger, Route, Routes, Who
 from webapp.http.shares import Proxies, Rates, address_key
 from worker.errors import FaceQueueError
@@ -233,7 +233,7 @@ def is_api(scope: Message) -> bool:
 def _shown(problem: Problem, scope: Message) -> tuple[bytes, bytes]:
     """Return the content type and the content of the answer."""
     if is_api(scope):
-        return b"application/json", json.dumps(problem.as_json()).encode()
+        return PROBLEM_TYPE.encode(), json.dumps(problem.as_json()).encode()
     return b"text/plain; charset=utf-8", problem.message.encode()
 
 

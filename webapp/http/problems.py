@@ -2,6 +2,7 @@
 
 import errno
 import random
+from http import HTTPStatus
 from typing import Final
 
 from django.db import OperationalError
@@ -13,6 +14,9 @@ from worker.vector_search import exceptions as _  # noqa: F401  so that the stor
 
 #: The range of seconds after which a client may ask again: clients refused together must not return together.
 RETRY_AFTER_SECONDS = (5, 15)
+
+
+PROBLEM_TYPE: Final = "application/problem+json"
 
 
 class Problem(Exception):
@@ -51,8 +55,15 @@ class Problem(Exception):
     def from_info(cls, info: ErrorInfo) -> "Problem":
         return cls(info.code, info.message)
 
-    def as_json(self) -> dict[str, str]:
-        return {"code": self.code, "message": self.message}
+    def as_json(self) -> dict[str, str | int]:
+        """Return the problem as the API answers it, with the media type PROBLEM_TYPE (RFC 9457)."""
+        return {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.message,
+            "code": self.code,
+        }
 
 
 def not_found(what: str) -> Problem:

@@ -27,8 +27,20 @@ IndexParameters = Annotated[dict[str, Annotated[int, Field(ge=-1, le=2**31 - 1)]
 
 
 class ErrorOut(Schema):
+    """What was wrong with one thing of several, or why there is nothing: a stable code and a sentence."""
+
     code: str
     message: str
+
+
+class ProblemOut(Schema):
+    """Why a request was not answered as asked (RFC 9457). `code` is stable; `detail` is a sentence for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
 
 
 class BoxOut(Schema):

@@ -8,7 +8,7 @@ from ninja import Router, Status
 
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope, caller_of
-from webapp.http.schemas import ErrorOut, Page
+from webapp.http.schemas import Page, ProblemOut
 from webapp.indexing import retrying
 from webapp.jobs import selectors, services
 from webapp.jobs.models import Job
@@ -35,20 +35,20 @@ def list_jobs(request: HttpRequest, page: Page = 1) -> JobPage:
     )
 
 
-@router.get("/jobs/{uuid:job_id}", response={200: JobOut, 404: ErrorOut})
+@router.get("/jobs/{uuid:job_id}", response={200: JobOut, 404: ProblemOut})
 def show_job(request: HttpRequest, job_id: UUID) -> JobOut:
     """Show a job: its state, photo counts by outcome, rate and the time left."""
     return _shown(selectors.job_for(caller_of(request), job_id))
 
 
-@router.post("/jobs/{uuid:job_id}/cancel", response={200: JobOut, (404, 409): ErrorOut}, auth=writing)
+@router.post("/jobs/{uuid:job_id}/cancel", response={200: JobOut, (404, 409): ProblemOut}, auth=writing)
 def cancel_job(request: HttpRequest, job_id: UUID) -> JobOut:
     """Stop an import or a retry before its next photo."""
     services.job_cancel(job=selectors.job_for(caller_of(request), job_id))
     return _shown(selectors.job_for(caller_of(request), job_id))
 
 
-@router.post("/jobs/{uuid:job_id}/retry", response={202: RetryOut, 404: ErrorOut}, auth=writing)
+@router.post("/jobs/{uuid:job_id}/retry", response={202: RetryOut, 404: ProblemOut}, auth=writing)
 def retry_job(request: HttpRequest, job_id: UUID) -> Status[RetryOut]:
     """Send the job's failed and cancelled photos again, as a new job."""
     retried, warning = retrying.job_retry(job=selectors.job_for(caller_of(request), job_id))

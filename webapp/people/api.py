@@ -11,7 +11,7 @@ from webapp.gallery.models import Face, Level
 from webapp.gallery.schemas import FaceOut
 from webapp.gallery.selectors import gallery_for
 from webapp.generations import faces
-from webapp.http.schemas import ErrorOut
+from webapp.http.schemas import ProblemOut
 from webapp.people import selectors, services
 from webapp.people.models import Person
 
@@ -31,13 +31,13 @@ class NameIn(Schema):
     name: str
 
 
-@router.get("/galleries/{uuid:gallery_id}/people", response={200: list[PersonOut], 404: ErrorOut})
+@router.get("/galleries/{uuid:gallery_id}/people", response={200: list[PersonOut], 404: ProblemOut})
 def list_people(request: HttpRequest, gallery_id: UUID) -> list[Person]:
     """List the gallery's people by name."""
     return list(selectors.people_of(gallery_for(caller_of(request), gallery_id)))
 
 
-@router.patch("/people/{uuid:person_id}", response={200: PersonOut, (400, 403, 404, 409): ErrorOut}, auth=writing)
+@router.patch("/people/{uuid:person_id}", response={200: PersonOut, (400, 403, 404, 409): ProblemOut}, auth=writing)
 def rename_person(request: HttpRequest, person_id: UUID, data: NameIn) -> Person:
     """Give a person another name."""
     person = selectors.person_for(caller_of(request), person_id, Level.EDITOR)
@@ -45,7 +45,7 @@ def rename_person(request: HttpRequest, person_id: UUID, data: NameIn) -> Person
     return selectors.people_of(person.gallery).get(id=person_id)
 
 
-@router.put("/faces/{uuid:face_id}/person", response={200: FaceOut, (400, 403, 404): ErrorOut}, auth=writing)
+@router.put("/faces/{uuid:face_id}/person", response={200: FaceOut, (400, 403, 404): ProblemOut}, auth=writing)
 def name_face(request: HttpRequest, face_id: UUID, data: NameIn) -> Face:
     """Name the person whose face it is; an empty name clears it."""
     face = faces.face_for(caller_of(request), face_id, Level.EDITOR)

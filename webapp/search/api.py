@@ -11,7 +11,7 @@ from ninja.files import UploadedFile
 from tasks.messages.search import SearchedFaces
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope, caller_of
-from webapp.http.schemas import ErrorOut, MatchCount, Seconds, Similarity
+from webapp.http.schemas import MatchCount, ProblemOut, Seconds, Similarity
 from webapp.search.schemas import AnswerOut, TicketOut
 from webapp.search.selectors import SearchAnswer
 from webapp.search.services import search_cancel, search_held, search_start, search_wait
@@ -41,7 +41,7 @@ searching, with_image = Needs(Scope.SEARCH), Needs(Scope.SEARCH, prepare=use_mem
 ANSWERS: Any = {
     200: AnswerOut,
     202: TicketOut,
-    (400, 404, 410, 413, 503, 504): ErrorOut,
+    (400, 404, 410, 413, 503, 504): ProblemOut,
 }
 
 
@@ -106,7 +106,7 @@ async def get_search(request: HttpRequest, response: HttpResponse, ticket: str, 
     return _status(response, search, await search_wait(ticket=search, caller=caller, wait_seconds=wait))
 
 
-@router.delete("/searches/{str:ticket}", response={204: None, 404: ErrorOut}, auth=searching)
+@router.delete("/searches/{str:ticket}", response={204: None, 404: ProblemOut}, auth=searching)
 async def cancel_search(request: HttpRequest, ticket: str) -> Status[None]:
     """Cancel a search. A worker that has begun it finishes it."""
     caller = caller_of(request)

@@ -10,7 +10,7 @@ from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope, caller_of
 from webapp.gallery import selectors, services
 from webapp.gallery.models import Gallery
-from webapp.http.schemas import ErrorOut
+from webapp.http.schemas import ProblemOut
 
 router = Router(auth=Needs(Scope.READ), tags=["galleries"])
 writing = Needs(Scope.WRITE)
@@ -35,7 +35,7 @@ class ProgressOut(Schema):
     deleting: int
 
 
-@router.post("/galleries", response={201: GalleryOut, (400, 409): ErrorOut}, auth=writing)
+@router.post("/galleries", response={201: GalleryOut, (400, 409): ProblemOut}, auth=writing)
 def create_gallery(request: HttpRequest, data: GalleryIn) -> Status[Gallery]:
     """Create a gallery."""
     return Status(201, services.gallery_create(owner=caller_of(request).user, name=data.name))
@@ -47,7 +47,7 @@ def list_galleries(request: HttpRequest) -> list[Gallery]:
     return list(selectors.galleries_for(caller_of(request)))
 
 
-@router.get("/galleries/{uuid:gallery_id}/progress", response={200: ProgressOut, 404: ErrorOut})
+@router.get("/galleries/{uuid:gallery_id}/progress", response={200: ProgressOut, 404: ProblemOut})
 def progress(request: HttpRequest, gallery_id: UUID) -> dict[str, int]:
     """Count the gallery's photos by state."""
     return selectors.progress_of(selectors.gallery_for(caller_of(request), gallery_id))

@@ -14,7 +14,7 @@ from webapp.gallery import selectors
 from webapp.gallery.models import Face, Level, Photo
 from webapp.gallery.schemas import FaceOut
 from webapp.generations import faces as generations_faces
-from webapp.http.schemas import ErrorOut, Page
+from webapp.http.schemas import Page, ProblemOut
 from webapp.indexing import adding
 from webapp.indexing import deleting as indexing_deleting
 
@@ -79,7 +79,7 @@ class PhotoDetailOut(PhotoOut):
         return list(generations_faces.faces_of(photo))
 
 
-@router.post("/galleries/{uuid:gallery_id}/photos", response={202: UploadOut, (403, 404): ErrorOut}, auth=writing)
+@router.post("/galleries/{uuid:gallery_id}/photos", response={202: UploadOut, (403, 404): ProblemOut}, auth=writing)
 def add_photos(request: HttpRequest, gallery_id: UUID, files: File[list[UploadedFile]]) -> Status[UploadOut]:
     """Add photos. They are indexed afterwards; `progress` counts them. Identical content is added once."""
     gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.EDITOR)
@@ -94,7 +94,7 @@ def add_photos(request: HttpRequest, gallery_id: UUID, files: File[list[Uploaded
     )
 
 
-@router.get("/galleries/{uuid:gallery_id}/photos", response={200: PhotoPage, 404: ErrorOut})
+@router.get("/galleries/{uuid:gallery_id}/photos", response={200: PhotoPage, 404: ProblemOut})
 def list_photos(request: HttpRequest, gallery_id: UUID, state: Photo.State | None = None, page: Page = 1) -> PhotoPage:
     """List the gallery's photos, newest first; with `state`, only those in that state."""
     gallery = selectors.gallery_for(caller_of(request), gallery_id)
@@ -108,14 +108,14 @@ def list_photos(request: HttpRequest, gallery_id: UUID, state: Photo.State | Non
     )
 
 
-@router.get("/photos/{uuid:photo_id}", response={200: PhotoDetailOut, 404: ErrorOut})
+@router.get("/photos/{uuid:photo_id}", response={200: PhotoDetailOut, 404: ProblemOut})
 def show_photo(request: HttpRequest, photo_id: UUID) -> Photo:
     """Show a photo with its faces."""
     photo = selectors.photo_for(caller_of(request), photo_id)
     return generations_faces.photos_of(photo.gallery).get(id=photo_id)
 
 
-@router.delete("/photos/{uuid:photo_id}", response={202: DeletionOut, (403, 404): ErrorOut}, auth=writing)
+@router.delete("/photos/{uuid:photo_id}", response={202: DeletionOut, (403, 404): ProblemOut}, auth=writing)
 def delete_photo(request: HttpRequest, photo_id: UUID) -> Status[DeletionOut]:
     """Delete a photo. It is hidden at once, and deleted once its vectors are removed."""
     photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)

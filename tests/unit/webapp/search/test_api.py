@@ -135,7 +135,7 @@ def test_each_error_has_a_fitting_status(
 ) -> None:
     face_search.result = SearchResult(error=ErrorInfo(code=code, message="One sentence."))
     response = start(api, gallery, "?wait=1")
-    assert (response.status_code, response.json()) == (status, {"code": code, "message": "One sentence."})
+    assert (response.status_code, response.json()["code"], response.json()["detail"]) == (status, code, "One sentence.")
     assert response.has_header("Retry-After") == retries
 
 
@@ -153,7 +153,7 @@ def test_a_bad_parameter_is_named(api: Client, gallery: Gallery, face_search: Me
     response = start(api, gallery, query)
     assert response.status_code == 422
     assert response.json()["code"] == "invalid_request"
-    assert response.json()["message"].startswith(query[1:].split("=")[0])
+    assert response.json()["detail"].startswith(query[1:].split("=")[0])
 
 
 def test_a_search_needs_an_image(api: Client, gallery: Gallery, face_search: MemorySearchClient) -> None:

@@ -1,0 +1,1 @@
+"""What all API operations have in common."""

@@ -1,0 +1,71 @@
+"""Lists in parts: each ends with a cursor, where the next one begins.
+
+A cursor holds the values that the last row is sorted by. So a list neither skips nor repeats a row when others are
+added or deleted meanwhile, and its last part costs no more than its first ("keyset pagination").
+"""
+
+import base64
+import binascii
+import json
+from typing import Annotated, Any, Final, TypeVar
+
+from django.core.exceptions import ValidationError
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import Model, Q, QuerySet
+from ninja import Field, Query
+
+from webapp.http.problems import Problem
+
+MOST_ITEMS: Final = 500
+LONGEST_CURSOR: Final = 1000
+
+# The defaults are said twice: beside bounds, ninja would lose those of the signature.
+Limit = Annotated[
+    Annotated[int, Field(ge=1, le=MOST_ITEMS)], Query(100, description=f"Most items, at most {MOST_ITEMS}.")
+]
+Cursor = Annotated[
+    Annotated[str, Field(max_length=LONGEST_CURSOR)],
+    Query("", description="The `next_cursor` of the part before; by default, the list begins."),
+]
+
+Row = TypeVar("Row", bound=Model)
+
+
+def part_of(rows: QuerySet[Row], *, order: tuple[str, ...], cursor: str, limit: int) -> tuple[list[Row], str | None]:
+    """Return the rows after the cursor, at most `limit`, and the cursor of what comes next; None at the end.
+
+    `order` names fields of the rows, descending with "-", as `order_by` does; no two rows may have the same values of
+    all of them, and none may be null. Raises Problem (`bad_cursor`).
+    """
+    after = _after(rows.model, order, cursor) if cursor else Q()
+    found = list(rows.filter(after).order_by(*order)[: limit + 1])
+    if len(found) <= limit:
+        return found, None
+    return found[:limit], _cursor_at(found[limit - 1], order)
+
+
+def _cursor_at(row: Model, order: tuple[str, ...]) -> str:
+    values = [getattr(row, field.removeprefix("-")) for field in order]
+    return base64.urlsafe_b64encode(json.dumps(values, cls=DjangoJSONEncoder).encode()).decode().rstrip("=")
+
+
+def _after(model: type[Model], order: tuple[str, ...], cursor: str) -> Q:
+    """Return the condition of the rows after a cursor. Raises Problem for one that this list did not make."""
+    try:
+        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if not isinstance(values, list) or len(values) != len(order) or None in values:
+            raise ValueError
+        values = [_value(model, field, value) for field, value in zip(order, values, strict=True)]
+    except (binascii.Error, ValueError, TypeError, OverflowError, ValidationError):
+        raise Problem("bad_cursor", "The cursor is not one of this list.", status=422) from None
+    after, same = Q(), Q()
+    for field, value in zip(order, values, strict=True):
+        name, comparison = (field[1:], "lt") if field.startswith("-") else (field, "gt")
+        after |= same & Q(**{f"{name}__{comparison}": value})
+        same &= Q(**{name: value})
+    return after
+
+
+def _value(model: type[Model], field: str, value: Any) -> Any:
+    column: Any = model._meta.get_field(field.removeprefix("-"))
+    return column.to_python(value)

@@ -37,7 +37,7 @@ class Documentation(Swagger):
 api = NinjaAPI(
     title="facequeue",
     version="1",
-    description="Galleries, photos, people and face searches. Errors are problem details (RFC 9457) with a stable `code`.",
+    description="Galleries, photos, people and face searches. Errors are problem details (RFC 9457).",
     auth=Needs(Scope.READ),
     docs=Documentation(),
     docs_decorator=login_required,

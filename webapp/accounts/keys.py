@@ -130,9 +130,9 @@ def caller_of_key(token: str) -> Caller:
     )
 
 
-def user_id_of_key(token: str) -> int | None:
-    """Return the id of the user whose key this is, from one query and without noting its use; None for no such key."""
-    return living_keys().filter(digest=digest_of(token)).values_list("user_id", flat=True).first()
+def user_id_of_key(digest: str) -> int | None:
+    """Return the id of the user whose key has this digest, for the door: its use is not noted. None for no such key."""
+    return living_keys().filter(digest=digest).values_list("user_id", flat=True).first()
 
 
 def bad_key() -> Problem:
@@ -173,9 +173,7 @@ def _check_scopes(user: User, scopes: Collection[Scope], *, is_limited: bool) ->
     if not user.is_staff:
         raise Problem("key_scopes", f"Only staff may have keys with the scope “{Scope.ADMIN}”.", status=422)
     if is_limited:
-        sentence = (
-            f"The scope “{Scope.ADMIN}” is about the whole service, so such a key cannot be limited to galleries."
-        )
+        sentence = f"The scope “{Scope.ADMIN}” concerns the whole service; such a key cannot be limited to galleries."
         raise Problem("key_scopes", sentence, status=422)
 
 

@@ -129,7 +129,8 @@ def test_the_last_use_is_noted_at_most_once_a_minute(user: User) -> None:
     keys._noted.clear()
     caller_of_key(token)
     key.refresh_from_db()
-    assert key.last_used_at and key.last_used_at > first
+    assert key.last_used_at is not None
+    assert key.last_used_at > first
 
 
 def test_one_request_tries_to_note_the_use_while_others_go_on(user: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,8 +39,6 @@ HINT_LENGTH: Final = len(PREFIX) + 6
 MOST_KEYS: Final = 100
 #: `last_used_at` is at most this old while a key is in use.
 NOTED_SECONDS: Final = 60.0
-#: The longest life of a key that expires, in days.
-LONGEST_DAYS: Final = 3650
 
 #: The keys whose use this process has noted, or is noting: while the database is locked, one thread waits, not all.
 _noted: TTLCache[str, bool] = TTLCache(20_000, NOTED_SECONDS)

@@ -103,6 +103,7 @@ def test_no_scope_includes_another(admin_user: User, api: Client, scope: Scope) 
     token = key_of(admin_user, scope)
     refused = api.post(GALLERIES, {"name": "Friends"}, content_type="application/json", **bearer(token))
     assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
+    assert refused["WWW-Authenticate"].endswith('error="insufficient_scope", scope="write"')
     assert (api.get(GALLERIES, **bearer(token)).status_code == 200) == (scope == Scope.READ)
     assert (api.get("/api/v1/generations", **bearer(token)).status_code == 200) == (scope == Scope.ADMIN)
 

@@ -59,6 +59,8 @@ def key_create(
     `galleries` None stands for all that the user may see, now and later; the caller has checked the others. `actor` is
     who makes it, for the audit log; by default the user. Raises Problem.
     """
+    if not user.is_active:
+        raise Problem("user_inactive", f"{user.get_username()} may not log in, so no key would work.", status=409)
     _check_scopes(user, scopes, is_limited=galleries is not None)
     if galleries is not None and not galleries:
         raise Problem("key_galleries", "Choose the galleries that the key is limited to.", status=422)
@@ -101,8 +103,8 @@ def key_revoke(*, key: ApiKey, actor: str) -> None:
 
 
 def keys_of(user: User) -> QuerySet[ApiKey]:
-    """Return the user's keys with their galleries, newest first."""
-    return ApiKey.objects.filter(user=user).prefetch_related("galleries")
+    """Return the user's keys, newest first."""
+    return ApiKey.objects.filter(user=user)
 
 
 def living_keys() -> QuerySet[ApiKey]:

@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
+from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -65,7 +66,9 @@ def key_list(request: HttpRequest) -> HttpResponse:
             context |= {"problem": problem, "chosen": _filled_in(request)}
             status = problem.status
     offered = {scope.value: says for scope, says in SCOPES.items() if scope != Scope.ADMIN or user.is_staff}
-    context |= {"keys": keys_of(user), "galleries": galleries, "scopes": offered, "lives": LIVES}
+    # Of galleries that the user has left or that are gone, nothing is shown.
+    keys = keys_of(user).prefetch_related(Prefetch("galleries", visible_galleries(caller)))
+    context |= {"keys": keys, "galleries": galleries, "scopes": offered, "lives": LIVES}
     return render(request, "accounts/keys.html", context | {"now": clock.utcnow()}, status=status)
 
 

@@ -14,7 +14,7 @@ from tasks import clock
 from webapp.accounts.callers import Scope
 from webapp.accounts.keys import key_create
 from webapp.accounts.models import ApiKey, AuditEntry
-from webapp.gallery.models import Gallery
+from webapp.gallery.models import Gallery, Level, Member
 
 PAGE = "/account/keys/"
 
@@ -133,6 +133,16 @@ def test_the_page_tells_expired_keys_and_lost_galleries(page: Client, user: User
     shown = page.get(PAGE).content.decode()
     assert "expired" in shown
     assert "none any more" in shown
+
+
+def test_the_page_does_not_name_a_gallery_that_the_user_sees_no_more(
+    page: Client, user: User, gallery: Gallery, their_gallery: Gallery
+) -> None:
+    member = Member.objects.create(gallery=their_gallery, user=user, level=Level.VIEWER)
+    key_create(user=user, name="backup", scopes=[Scope.READ], galleries=[gallery, their_gallery])
+    assert "Friends, Secrets" in page.get(PAGE).content.decode()
+    member.delete()
+    assert "Secrets" not in page.get(PAGE).content.decode()
 
 
 def test_a_new_key_is_in_no_log_line(page: Client, caplog: pytest.LogCaptureFixture) -> None:

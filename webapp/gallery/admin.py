@@ -1,16 +1,29 @@
 """The staff's view of the rows. Deleting goes through the pages: only they remove the faces from the vector store."""
 
+from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from webapp.gallery.models import Face, FailedPhoto, Gallery, Photo
+from webapp.gallery.services import gallery_name
 from webapp.http.admin_bases import NoDeletion, ReadOnly
+from webapp.http.problems import Problem
 from webapp.indexing import retrying
+
+
+class GalleryForm(forms.ModelForm):  # type: ignore[type-arg]
+    def clean_name(self) -> str:
+        try:
+            return gallery_name(self.cleaned_data["name"])
+        except Problem as problem:
+            raise ValidationError(problem.message) from None
 
 
 @admin.register(Gallery)
 class GalleryAdmin(NoDeletion):
+    form = GalleryForm
     list_display = ["name", "owner", "deleting", "created"]
     list_filter = ["deleting"]
     search_fields = ["name", "owner__username", "id"]

@@ -7,18 +7,22 @@ from django.db import IntegrityError, transaction
 
 from webapp.gallery.models import Gallery
 from webapp.gallery.quotas import gallery_check
+from webapp.http.names import cleaned_name
 from webapp.http.problems import Problem
+
+
+def gallery_name(text: str) -> str:
+    """Return the text as a gallery may be named. Raises Problem (`gallery_name`)."""
+    longest = Gallery._meta.get_field("name").max_length or 0
+    return cleaned_name(text, longest=longest, code="gallery_name", what="The name of a gallery")
 
 
 def gallery_create(*, owner: AbstractBaseUser | AnonymousUser, name: str) -> Gallery:
     """Create a gallery.
 
-    Raises Problem if the name is empty or too long, if the owner already has one of that name or as many as allowed.
+    Raises Problem if the name is none (see `gallery_name`), or if the owner has one of that name or as many as allowed.
     """
-    name = " ".join(name.split())
-    longest = Gallery._meta.get_field("name").max_length or 0
-    if not name or len(name) > longest:
-        raise Problem("gallery_name", f"A gallery needs a name of 1 to {longest} characters.", status=400)
+    name = gallery_name(name)
     try:
         with transaction.atomic():
             gallery_check(owner_id=cast(int, owner.pk))

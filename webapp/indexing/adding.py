@@ -15,6 +15,7 @@ from django.db import transaction
 from tasks.dictionaries import face_config
 from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo
+from webapp.http.names import MOST_RAW_PER_CHARACTER, cleaned
 from webapp.http.problems import is_full_disk, not_found, storage_full
 from webapp.indexing.feeding import index_queue_feed
 from webapp.indexing.retrying import photos_begin_again
@@ -107,7 +108,8 @@ def photos_add(*, gallery: Gallery, files: Iterable[File], job: Job | None = Non
 def display_name(name: str | None) -> str:
     """Return a file name that is safe to show: no folders, nothing that a terminal or a page would interpret."""
     base = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
-    return "".join(char for char in base if char.isprintable())[-255:] or "photo"
+    longest = Photo._meta.get_field("filename").max_length or 0
+    return cleaned(cleaned(base[-MOST_RAW_PER_CHARACTER * longest :])[-longest:]) or "photo"
 
 
 def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:

@@ -5,16 +5,23 @@ from collections.abc import Iterable
 from django.db import IntegrityError, transaction
 
 from webapp.gallery.models import Face, Gallery
+from webapp.http.names import cleaned_name
 from webapp.http.problems import Problem, not_found
 from webapp.people.models import Person
+
+
+def person_name(text: str) -> str:
+    """Return the text as a person may be named. Raises Problem (`person_name`)."""
+    longest = Person._meta.get_field("name").max_length or 0
+    return cleaned_name(text, longest=longest, code="person_name", what="The name of a person")
 
 
 def face_name(*, face: Face, name: str) -> Person | None:
     """Give the face to the person of that name in its gallery, created if new; "" clears the name.
 
-    Raises Problem for a name that is too long, or if the face is gone.
+    Raises Problem for a name that is none (see `person_name`), or if the face is gone.
     """
-    name = _cleaned(name)
+    name = person_name(name) if name.strip() else ""
     with transaction.atomic(durable=True):
         # Namings in a gallery take turns, so that none deletes the person that another is just giving a face to.
         gallery = Gallery.objects.select_for_update().get(id=face.photo.gallery_id)
@@ -26,10 +33,8 @@ def face_name(*, face: Face, name: str) -> Person | None:
 
 
 def person_rename(*, person: Person, name: str) -> None:
-    """Give a person another name. Raises Problem if the name is empty, too long or taken in the gallery."""
-    name = _cleaned(name)
-    if not name:
-        raise Problem("person_name", "A person needs a name.", status=400)
+    """Give a person another name. Raises Problem if it is none (see `person_name`) or taken in the gallery."""
+    name = person_name(name)
     try:
         with transaction.atomic():
             Person.objects.filter(gallery=person.gallery_id, name=name, faces=None).exclude(id=person.id).delete()
@@ -50,11 +55,3 @@ def faceless_people_delete() -> None:
         with transaction.atomic(durable=True):
             Gallery.objects.select_for_update().get(id=gallery.id)  # namings take turns here, too
             people_tidy([gallery])
-
-
-def _cleaned(name: str) -> str:
-    name = " ".join(name.split())
-    longest = Person._meta.get_field("name").max_length or 0
-    if len(name) > longest:
-        raise Problem("person_name", f"A name has at most {longest} characters.", status=400)
-    return name

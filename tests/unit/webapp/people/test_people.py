@@ -52,6 +52,20 @@ def test_the_first_face_of_a_name_makes_a_person_and_others_join_it(gallery: Gal
     assert one.person == two.person == Person.objects.get(gallery=gallery, name="Ada Lovelace")
 
 
+def test_a_name_in_two_normal_forms_is_one_person(gallery: Gallery) -> None:
+    composed, decomposed = named(gallery, "Ren\u00e9"), named(gallery, "Rene\u0301", b"2")
+    assert composed.person == decomposed.person == Person.objects.get(gallery=gallery, name="Ren\u00e9")
+
+
+@pytest.mark.parametrize("name", ["\x00", "\u202e", "\ud800", "\u200d"])
+def test_a_name_that_nobody_sees_is_refused_and_clears_nothing(page: Client, gallery: Gallery, name: str) -> None:
+    face = named(gallery)
+    response = put(page, face, name)
+    assert (response.status_code, response.json()["code"]) == (400, "person_name")
+    face.refresh_from_db()
+    assert face.person is not None
+
+
 def test_the_same_name_in_another_gallery_is_another_person(gallery: Gallery, their_gallery: Gallery) -> None:
     assert named(gallery).person_id != named(their_gallery).person_id
 
@@ -92,7 +106,7 @@ def test_a_name_whose_last_face_is_gone_may_be_given_at_once(gallery: Gallery) -
 
 def test_a_name_that_is_too_long_is_refused(gallery: Gallery) -> None:
     face = add_indexed_photo(gallery).faces.get()
-    with pytest.raises(Problem, match="at most 100"):
+    with pytest.raises(Problem, match="1 to 100 characters"):
         people.face_name(face=face, name="x" * 101)
 
 
@@ -200,7 +214,7 @@ def test_the_photos_page_names_a_face_and_suggests_names(page: Client, gallery: 
     face = add_indexed_photo(gallery).faces.get()
     shown_page = page.post(f"/faces/{face.id}/name/", {"name": "Ada <1>"}, follow=True).content.decode()
     assert shown_page.count('value="Ada &lt;1&gt;"') == 2  # in the field and among the suggestions
-    assert "at most 100" in page.post(f"/faces/{face.id}/name/", {"name": "x" * 101}, follow=True).content.decode()
+    assert "1 to 100 characters" in page.post(f"/faces/{face.id}/name/", {"name": "x" * 101}, follow=True).content.decode()
 
 
 def test_another_users_people_are_not_found(page: Client, their_gallery: Gallery) -> None:

@@ -16,6 +16,8 @@ from webapp.accounts.callers import Scope
 from webapp.gallery.api import routers as gallery_routers
 from webapp.generations.api import router as generations_router
 from webapp.http.problems import PROBLEM_TYPE, Problem, is_full_disk, not_found, storage_full
+from webapp.http.rest.conditions import conditional
+from webapp.http.rest.parameters import RequestParser, only_known_parameters, unknown_parameter
 from webapp.jobs.api import router as jobs_router
 from webapp.people.api import router as people_router
 from webapp.search.api import router as search_router
@@ -41,7 +43,10 @@ api = NinjaAPI(
     auth=Needs(Scope.READ),
     docs=Documentation(),
     docs_decorator=login_required,
+    parser=RequestParser(),
 )
+api.add_decorator(only_known_parameters)
+api.add_decorator(conditional, mode="view")
 for router in (*gallery_routers, people_router, search_router, jobs_router, generations_router):
     api.add_router("", router)
 
@@ -77,6 +82,9 @@ def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 @api.exception_handler(ValidationError)
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    unknown = next((each for each in error.errors if each["type"] == "extra_forbidden"), None)
+    if unknown is not None:
+        return _answer(request, unknown_parameter(str(unknown["loc"][-1])))
     first = error.errors[0]
     message = f"{first['loc'][-1]}: {first['msg']}."
     return _answer(request, Problem("invalid_request", message, status=422))

@@ -110,7 +110,7 @@ class Photo(Attempted):
     created = models.DateTimeField(default=clock.utcnow, editable=False)
 
     class Meta:
-        ordering = ["-created", "id"]
+        ordering = ["-created", "-id"]
         constraints = [
             # The same file may be added again while the old photo is being deleted.
             models.UniqueConstraint(
@@ -122,6 +122,9 @@ class Photo(Attempted):
             models.Index(fields=["state", "enqueued_at"], name="photo_state_enqueued"),
             models.Index(fields=["job", "state", "enqueued_at", "created"], name="photo_job_state_enqueued"),
             models.Index(fields=["settled_at"], name="photo_settled_at"),
+            # Lists in parts begin anywhere, in both directions: see webapp/http/rest/cursors.py.
+            models.Index(fields=["gallery", "created", "id"], name="photo_gallery_created"),
+            models.Index(fields=["gallery", "filename", "id"], name="photo_gallery_filename"),
         ]
 
     def __str__(self) -> str:

@@ -1,5 +1,6 @@
 """Schemas of photos and faces."""
 
+from datetime import datetime
 from uuid import UUID
 
 from ninja import Schema
@@ -8,10 +9,33 @@ from webapp.gallery.models import Face
 from webapp.http.schemas import BoxOut
 
 
+class PhotoOut(Schema):
+    id: UUID
+    gallery_id: UUID
+    filename: str
+    state: str
+    #: Why it is not indexed; empty if it is.
+    code: str
+    message: str
+    #: Pixels of the upright picture; none until a worker has decoded it.
+    width: int | None
+    height: int | None
+    image_format: str
+    byte_size: int
+    face_count: int
+    created: datetime
+
+
+class PhotosOut(Schema):
+    items: list[PhotoOut]
+    next_cursor: str | None
+
+
 class FaceOut(Schema):
     """A face of a photo. `person` is a name, none while the face has none."""
 
     id: UUID
+    photo_id: UUID
     box: BoxOut
     score: float
     quality: float
@@ -27,3 +51,8 @@ class FaceOut(Schema):
     @staticmethod
     def resolve_person(face: Face) -> str | None:
         return face.person.name if face.person else None
+
+
+class FacesOut(Schema):
+    items: list[FaceOut]
+    next_cursor: str | None

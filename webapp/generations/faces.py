@@ -27,6 +27,11 @@ def faces_of(photo: Photo) -> QuerySet[Face]:
     return _shown_faces().filter(photo=photo)
 
 
+def faces_of_person(person_id: UUID) -> QuerySet[Face]:
+    """The faces of a person that are shown, with `is_found`: see `_shown_faces`."""
+    return _shown_faces().filter(person=person_id).exclude(photo__state=Photo.State.DELETING)
+
+
 def face_for(caller: Caller, face_id: UUID, at_least: Level = Level.VIEWER) -> Face:
     """Return the face. Raises not_found if the caller sees no photo with it, level_too_low: see `gallery_for`."""
     face = _shown_faces().filter(id=face_id, photo__in=photos_for(caller)).select_related("photo__gallery").first()

@@ -6,8 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
-from ninja import Field, Schema
-from pydantic import Json, ValidationError
+from pydantic import Field, Json, ValidationError
 
 from webapp.accounts.callers import caller_of
 from webapp.accounts.staff import actor_of, staff_only, staff_with
@@ -18,14 +17,14 @@ from webapp.generations.schemas import RateIn, SearchParamsIn, StartIn
 from webapp.generations.searched import trials
 from webapp.http.pages import STOP_POLLING
 from webapp.http.problems import Problem
-from webapp.http.schemas import IndexParameters, rule
+from webapp.http.schemas import IndexParameters, JsonIn, rule
 from worker.vector_search.milvus.indexes import INDEXES
 
 #: Changed answers that are shown.
 CHANGES_SHOWN = 50
 
 State = Generation.State
-Form = TypeVar("Form", bound=Schema)
+Form = TypeVar("Form", bound=JsonIn)
 
 
 class StartForm(StartIn):
@@ -197,7 +196,8 @@ def generation_drop(request: HttpRequest, number: int) -> HttpResponse:
 def _form(request: HttpRequest, form: type[Form]) -> Form:
     """Read the form's filled fields. Raises Problem with a sentence."""
     try:
-        return form.model_validate({name: value for name, value in request.POST.items() if value})
+        filled = {name: value for name, value in request.POST.items() if value}
+        return form.model_validate(filled, strict=False, extra="ignore")  # all values are text
     except ValidationError as error:
         name = error.errors()[0]["loc"][-1]
         raise Problem("invalid_request", f"{name}: {rule(error)}.", status=400) from None

@@ -7,9 +7,10 @@ own (webapp/config/environment.py), and so have the settings dictionaries (worke
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from typing import Annotated, Any
+from uuid import UUID
 
 from ninja import Field, Schema
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 #: More than any number of workers can index.
 PhotosPerSecond = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
@@ -24,6 +25,16 @@ Page = Annotated[int, Field(ge=1, le=1_000_000)]
 RowNumber = Annotated[int, Field(ge=1, le=2**63 - 1)]
 #: Parameters of an index, by name; which ones it takes, and how large, CollectionConfig says.
 IndexParameters = Annotated[dict[str, Annotated[int, Field(ge=-1, le=2**31 - 1)]], Field(max_length=20)]
+
+
+#: An id in a JSON body, where it is a string.
+Id = Annotated[UUID, Field(strict=False)]
+
+
+class JsonIn(BaseModel):
+    """The JSON body of a request. Unknown fields are refused, and so are other types: "5" and true are no numbers."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class ErrorOut(Schema):

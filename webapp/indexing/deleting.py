@@ -16,6 +16,7 @@ from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo, Tombstone
 from webapp.gallery.tombstones import tombstones_set
 from webapp.http.problems import QUEUE_DOWN
+from webapp.http.rest.conditions import Check, no_check
 from webapp.indexing import dispatch
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_start, jobs_finish
@@ -28,10 +29,15 @@ REMOVALS_AT_ONCE: Final = 4 * dispatch.REMOVAL_CHUNK_SIZE
 State = Photo.State
 
 
-def gallery_delete(*, gallery: Gallery) -> str:
-    """Delete the gallery and all its photos; its row is deleted with the last photo. Return a warning or ""."""
+def gallery_delete(*, gallery: Gallery, check: Check = no_check) -> str:
+    """Delete the gallery and all its photos; its row is deleted with the last photo. Return a warning or "".
+
+    `check` is called when nobody else can change the gallery any more; what it raises prevents the deletion.
+    """
     with transaction.atomic(durable=True):
         # photos_add locks this row too, so no photo can be added in between.
+        Gallery.objects.select_for_update().filter(id=gallery.id).first()
+        check()
         Gallery.objects.filter(id=gallery.id).update(deleting=True)
         _mark_for_deletion(gallery, gallery.photos.all())
         _delete_emptied_galleries([gallery.id])
@@ -39,12 +45,13 @@ def gallery_delete(*, gallery: Gallery) -> str:
     return removals_feed([gallery.id])
 
 
-def photos_delete(*, gallery: Gallery, photo_ids: Iterable[UUID]) -> str:
+def photos_delete(*, gallery: Gallery, photo_ids: Iterable[UUID], check: Check = no_check) -> str:
     """Mark photos for deletion; they are deleted once their vectors are removed. Return a warning or "".
 
-    Deleting several photos is a job.
+    Deleting several photos is a job. What `check` raises prevents the deletion.
     """
     with transaction.atomic(durable=True):
+        check()
         sent = _mark_for_deletion(gallery, gallery.photos.filter(id__in=list(photo_ids)))
     work_queue().withdraw([str(photo_id) for photo_id in sent])
     return removals_feed([gallery.id])

@@ -2,16 +2,18 @@
 
 import base64
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
 
 from webapp.accounts.models import AuditEntry
 from webapp.http.problems import Problem
-from webapp.http.rest.cursors import part_of
+from webapp.http.rest.cursors import LONGEST_CURSOR, part_of
 
 pytestmark = pytest.mark.django_db
 ORDER = ("action", "-id")
+LIST = "auditentry action -id"
 
 
 def parts(limit: int = 2) -> list[list[str]]:
@@ -55,7 +57,24 @@ def test_rows_deleted_meanwhile_hide_no_others() -> None:
         "a" * 999,
         *(
             base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
-            for values in ({}, [], ["a"], ["a", None], ["a", "x"], ["a", [1]], ["a", 1e400])
+            for values in (
+                {},
+                [],
+                "x",
+                5,
+                [LIST],
+                [LIST, "a"],
+                [LIST, "a", None],
+                [LIST, "a", "x"],
+                [LIST, "a", 1],
+                [LIST, "a", "1e400"],
+                [LIST, "a", "1", "1"],
+                [LIST, "\0", "1"],
+                [LIST, "\ud800", "1"],
+                ["auditentry action id", "a", "1"],
+                ["photo action -id", "a", "1"],
+                ["a", "1"],
+            )
         ),
     ],
 )
@@ -63,3 +82,23 @@ def test_an_invented_cursor_is_refused(cursor: str, user: User) -> None:
     with pytest.raises(Problem) as caught:
         part_of(AuditEntry.objects.all(), order=ORDER, cursor=cursor, limit=2)
     assert caught.value.code == "bad_cursor"
+
+
+def test_a_cursor_keeps_every_digit_of_a_time() -> None:
+    entries("a", "a", "a")
+    moment = datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=UTC)
+    for number, entry in enumerate(AuditEntry.objects.order_by("id")):
+        AuditEntry.objects.filter(id=entry.pk).update(at=moment + timedelta(microseconds=number))
+    rows, cursor = part_of(AuditEntry.objects.all(), order=("-at", "id"), cursor="", limit=1)
+    following, _ = part_of(AuditEntry.objects.all(), order=("-at", "id"), cursor=cursor or "", limit=5)
+    assert [entry.subject for entry in (*rows, *following)] == ["2", "1", "0"]
+
+
+def test_the_cursor_of_the_longest_text_is_accepted() -> None:
+    longest = AuditEntry._meta.get_field("subject").max_length or 0
+    for end in "ab":
+        AuditEntry.objects.create(actor="ada", action="a", subject="\U0001f9d1" * (longest - 1) + end)
+    _, cursor = part_of(AuditEntry.objects.all(), order=("subject", "id"), cursor="", limit=1)
+    assert len(cursor or "") <= LONGEST_CURSOR
+    rows, _ = part_of(AuditEntry.objects.all(), order=("subject", "id"), cursor=cursor or "", limit=1)
+    assert [entry.subject[-1] for entry in rows] == ["b"]

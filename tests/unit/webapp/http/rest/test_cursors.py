@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib.auth.models import User
@@ -37,6 +38,21 @@ def test_a_list_in_parts_has_every_row_once_and_in_order() -> None:
 def test_a_list_that_ends_with_a_full_part_has_no_empty_one_after_it() -> None:
     entries("a", "a")
     assert parts() == [["1", "0"]]
+
+
+@pytest.mark.parametrize("order", [("at", "id"), ("-at", "-id")], ids=["oldest first", "newest first"])
+def test_rows_of_the_same_millisecond_are_listed_once_each(order: tuple[str, ...]) -> None:
+    entries("a", "a", "a")
+    for number, entry in enumerate(AuditEntry.objects.order_by("id")):
+        AuditEntry.objects.filter(id=entry.pk).update(at=datetime(2026, 1, 1, microsecond=123_400 + number, tzinfo=UTC))
+    found, cursor = [], ""
+    while True:
+        rows, following = part_of(AuditEntry.objects.all(), order=order, cursor=cursor, limit=1)
+        found += [entry.subject for entry in rows]
+        if following is None:
+            break
+        cursor = following
+    assert found == sorted("012", reverse=order[0].startswith("-"))
 
 
 def test_rows_deleted_meanwhile_hide_no_others() -> None:

@@ -28,14 +28,15 @@ IDS_PER_QUERY = 500
 
 
 def galleries_for(caller: Caller) -> QuerySet[Gallery]:
-    """Return the caller's galleries with their number of photos as `photo_count`."""
+    """Return the galleries that the caller sees, with their owners, and their number of photos as `photo_count`."""
     kept = Q(photos__isnull=False) & ~Q(photos__state=Photo.State.DELETING)
-    return visible_galleries(caller).annotate(photo_count=Count("photos", filter=kept)).order_by("name")
+    galleries = visible_galleries(caller).annotate(photo_count=Count("photos", filter=kept))
+    return galleries.select_related("owner").order_by("name", "id")
 
 
 def gallery_for(caller: Caller, gallery_id: UUID | str, at_least: Level = Level.VIEWER) -> Gallery:
     """Return the gallery. Raises not_found if the caller sees none such, level_too_low if they may do less."""
-    gallery = visible_galleries(caller).filter(id=gallery_id).first()
+    gallery = visible_galleries(caller).filter(id=gallery_id).select_related("owner").first()
     if gallery is None:
         raise not_found("gallery")
     check_level(caller, gallery, at_least)
@@ -64,7 +65,7 @@ def photos_for(caller: Caller) -> QuerySet[Photo]:
 
 def photo_for(caller: Caller, photo_id: UUID, at_least: Level = Level.VIEWER) -> Photo:
     """Return the photo. Raises not_found, also while it is being deleted, and level_too_low: see `gallery_for`."""
-    photo = photos_for(caller).filter(id=photo_id).select_related("gallery").first()
+    photo = photos_for(caller).filter(id=photo_id).select_related("gallery__owner").first()
     if photo is None:
         raise not_found("photo")
     check_level(caller, photo.gallery, at_least)

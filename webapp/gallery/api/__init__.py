@@ -2,6 +2,11 @@
 
 from ninja import Router
 
-from webapp.gallery.api import galleries, photos
+from webapp.gallery.api import galleries, invitations, members, photos
 
-routers: list[Router] = [galleries.router, photos.router]
+routers: list[Router] = [
+    galleries.router,
+    photos.router,
+    members.router,
+    invitations.router,
+]

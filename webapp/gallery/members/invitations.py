@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from datetime import timedelta
-from typing import Final
+from typing import Final, cast
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -78,7 +78,9 @@ def invitation_accept(*, caller: Caller, token: str) -> Gallery:
             return gallery
         if not Invitation.objects.filter(id=invitation.id, places__gt=0).update(places=F("places") - 1):
             raise not_found("invitation: it may have expired, or been revoked or used")
-        Member.objects.update_or_create(gallery=gallery, user_id=caller.user.pk, defaults={"level": invitation.level})
+        Member.objects.update_or_create(
+            gallery=gallery, user_id=cast(int, caller.user.pk), defaults={"level": invitation.level}
+        )
     return gallery
 
 

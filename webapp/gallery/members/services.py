@@ -1,9 +1,10 @@
-"""Writes to members: their levels, leaving, and another owner. What a change takes away is gone with the next request."""
+"""Writes to members: their levels, leaving, another owner. What a change takes away is gone with the next request."""
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from webapp.accounts.audit import audit
+from webapp.accounts.callers import Caller
 from webapp.gallery import quotas
 from webapp.gallery.members.invitations import locked_gallery
 from webapp.gallery.models import Gallery, Level, Member
@@ -24,12 +25,12 @@ def member_remove(*, member: Member) -> None:
     Member.objects.filter(id=member.id).delete()
 
 
-def gallery_leave(*, gallery: Gallery, user_id: int) -> None:
+def gallery_leave(*, gallery: Gallery, caller: Caller) -> None:
     """Take the gallery from a member who wants that. Raises Problem (`owner_cannot_leave`)."""
-    if gallery.owner_id == user_id:
+    if gallery.owner_id == caller.user.pk:
         sentence = "The owner cannot leave a gallery: transfer it to a member first, or delete it."
         raise Problem("owner_cannot_leave", sentence, status=409)
-    Member.objects.filter(gallery=gallery, user=user_id).delete()
+    Member.objects.filter(gallery=gallery, user=caller.user.pk).delete()
 
 
 def download_allow(*, gallery: Gallery, is_allowed: bool) -> None:
@@ -68,7 +69,7 @@ def gallery_open(*, gallery: Gallery, user: User) -> bool:
 
 
 def gallery_take_over(*, gallery: Gallery, user: User) -> bool:
-    """Make a superuser the owner, as `gallery_transfer` does; return whether they were not yet. Leaves an audit entry."""
+    """Make a superuser the owner; return whether they were not yet. Otherwise like `gallery_transfer`."""
     with transaction.atomic(durable=True):
         locked = locked_gallery(gallery)
         if locked.owner_id == user.pk:

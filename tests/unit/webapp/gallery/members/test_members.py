@@ -71,13 +71,13 @@ def test_who_is_no_member_any_more_sees_nothing(gallery: Gallery, viewer: Member
     if how == "removed":
         member_remove(member=viewer)
     else:
-        gallery_leave(gallery=gallery, user_id=viewer.user_id)
+        gallery_leave(gallery=gallery, caller=caller(viewer))
     assert code_of(lambda: gallery_for(caller(viewer), gallery.id)) == "not_found"
     assert code_of(lambda: member_level_set(member=viewer, level=Level.EDITOR)) == "not_found"
 
 
 def test_an_owner_cannot_leave(gallery: Gallery, user: User) -> None:
-    assert code_of(lambda: gallery_leave(gallery=gallery, user_id=user.pk)) == "owner_cannot_leave"
+    assert code_of(lambda: gallery_leave(gallery=gallery, caller=Caller(user=user))) == "owner_cannot_leave"
 
 
 def test_levels_are_read_in_one_query(

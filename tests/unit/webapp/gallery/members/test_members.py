@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
+from django.test import Client
 
 from tests.unit.webapp.conftest import add_indexed_photo, add_photo
 from webapp.accounts.callers import Caller
@@ -244,3 +245,41 @@ def test_a_superuser_who_takes_a_gallery_over_owns_it_and_is_in_the_audit_log(
     assert level_of(Caller(user=user), gallery) == Level.EDITOR
     entry = AuditEntry.objects.get(action="gallery.take_over")
     assert (entry.actor, entry.detail) == ("root", {"from": "ada", "to": "root"})
+
+
+def test_the_admin_opens_and_takes_over_galleries_for_superusers_only(gallery: Gallery, root: User) -> None:
+    staff = User.objects.create_user("staff", is_staff=True)
+    staff.user_permissions.set(Permission.objects.filter(content_type__app_label="gallery"))
+    address, chosen = "/admin/gallery/gallery/", {"_selected_action": str(gallery.id)}
+    page = Client()
+    page.force_login(staff)
+    for action in ("open", "take_over"):
+        page.post(address, chosen | {"action": action})
+    assert not AuditEntry.objects.exists()
+    page.force_login(root)
+    assert "Friends is opened." in page.post(address, chosen | {"action": "open"}, follow=True).content.decode()
+    assert page.get(f"/galleries/{gallery.id}/").status_code == 200
+    assert "is taken over." in page.post(address, chosen | {"action": "take_over"}, follow=True).content.decode()
+    assert [entry.action for entry in AuditEntry.objects.order_by("id")] == ["gallery.open", "gallery.take_over"]
+
+
+def test_the_admin_changes_no_gallery(gallery: Gallery, user: User, root: User) -> None:
+    page = Client()
+    page.force_login(root)
+    assert page.get(f"/admin/gallery/gallery/{gallery.id}/change/").status_code == 200
+    form = {"name": gallery.name, "owner": root.pk}
+    assert page.post(f"/admin/gallery/gallery/{gallery.id}/change/", form).status_code == 403
+    assert page.post("/admin/gallery/gallery/add/", form).status_code == 403
+    gallery.refresh_from_db()
+    assert gallery.owner == user
+
+
+def test_the_admin_says_why_a_gallery_is_not_taken_over(gallery: Gallery, user: User, root: User) -> None:
+    services.gallery_create(owner=root, name=gallery.name)
+    page = Client()
+    page.force_login(root)
+    form = {"_selected_action": str(gallery.id), "action": "take_over"}
+    shown = page.post("/admin/gallery/gallery/", form, follow=True).content.decode()
+    assert "root already has a gallery of this name" in shown
+    gallery.refresh_from_db()
+    assert gallery.owner == user

@@ -168,7 +168,7 @@ def _gates(generation: Generation, reports: Sequence[WorkerReport]) -> tuple[gat
 
 
 def changes(generation: Generation, caller: Caller) -> tuple[int, list[Change]]:
-    """Return how many sampled faces were compared, and those whose answer differs, as far as the caller may see them."""
+    """Return how many sampled faces were compared, and those whose answer differs, as far as the caller sees them."""
     compared, changed = gates.changed_answers(generation)
     portraits = _portraits({face_id for each in changed for face_id in (each.face_id, each.old, each.new)}, caller)
     found = [

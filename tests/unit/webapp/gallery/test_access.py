@@ -63,9 +63,9 @@ def test_the_owner_sees_the_job_that_deletes_a_gallery_until_and_after_it_is_gon
     def kinds(caller: Caller) -> list[str]:
         return [job.kind for job in jobs_for(caller)]
 
-    assert kinds(Caller(user=user)) == ["delete", "import"]
+    assert kinds(Caller(user=user)) == ["delete", "import", "import"]
     assert kinds(Caller(user=stranger)) == []
     assert kinds(Caller(user=user, gallery_ids=frozenset({gallery.id}))) == []
     deleting.removals_record(photo_ids=[photo.id for photo in photos])
     assert not Gallery.objects.filter(id=gallery.id).exists()
-    assert kinds(Caller(user=user)) == ["delete", "import"]
+    assert kinds(Caller(user=user)) == ["delete", "import", "import"]

@@ -1,12 +1,35 @@
-"""Schemas of photos and faces."""
+"""Schemas of galleries, photos and faces."""
 
 from datetime import datetime
 from uuid import UUID
 
 from ninja import Schema
 
-from webapp.gallery.models import Face
+from webapp.gallery.models import Face, Gallery, Level
 from webapp.http.schemas import BoxOut
+
+
+class GalleryOut(Schema):
+    """A gallery. `owner` is a user name; `level` is yours: viewer, editor or owner."""
+
+    id: UUID
+    name: str
+    owner: str
+    level: str
+    #: Whether members may download the files of photos.
+    may_download: bool
+    created: datetime
+
+
+def gallery_out(gallery: Gallery, level: Level) -> GalleryOut:
+    return GalleryOut(
+        id=gallery.id,
+        name=gallery.name,
+        owner=gallery.owner.get_username(),
+        level=level.label,
+        may_download=gallery.may_download,
+        created=gallery.created,
+    )
 
 
 class PhotoOut(Schema):

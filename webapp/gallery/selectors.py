@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from webapp.accounts.callers import Caller
 from webapp.gallery.access import check_level, visible_galleries
@@ -30,20 +30,21 @@ IDS_PER_QUERY = 500
 
 
 def galleries_for(caller: Caller) -> QuerySet[Gallery]:
-    """Return the caller's galleries with their number of photos as `photo_count`."""
+    """Return the galleries that the caller sees, with their owners, and their number of photos as `photo_count`."""
     kept = Q(photos__isnull=False) & ~Q(photos__state=Photo.State.DELETING)
-    return visible_galleries(caller).annotate(photo_count=Count("photos", filter=kept)).order_by("name")
+    galleries = visible_galleries(caller).annotate(photo_count=Count("photos", filter=kept))
+    return galleries.select_related("owner").order_by("name", "id")
 
 
 def galleries_named(caller: Caller, name: str = "") -> QuerySet[Gallery]:
     """Return the galleries that the caller may see; with `name`, those of that name."""
-    visible = visible_galleries(caller)
+    visible = visible_galleries(caller).select_related("owner")
     return visible.filter(name=cleaned(name)) if name else visible
 
 
 def gallery_for(caller: Caller, gallery_id: UUID | str, at_least: Level = Level.VIEWER) -> Gallery:
     """Return the gallery. Raises not_found if the caller sees none such, level_too_low if they may do less."""
-    gallery = visible_galleries(caller).filter(id=gallery_id).first()
+    gallery = visible_galleries(caller).filter(id=gallery_id).select_related("owner").first()
     if gallery is None:
         raise not_found("gallery")
     check_level(caller, gallery, at_least)
@@ -72,7 +73,7 @@ def photos_for(caller: Caller) -> QuerySet[Photo]:
 
 def photo_for(caller: Caller, photo_id: UUID, at_least: Level = Level.VIEWER) -> Photo:
     """Return the photo. Raises not_found, also while it is being deleted, and level_too_low: see `gallery_for`."""
-    photo = photos_for(caller).filter(id=photo_id).select_related("gallery").first()
+    photo = photos_for(caller).filter(id=photo_id).select_related("gallery__owner").first()
     if photo is None:
         raise not_found("photo")
     check_level(caller, photo.gallery, at_least)
@@ -83,18 +84,15 @@ def photos_filtered(
     photos: QuerySet[Photo],
     *,
     state: Photo.State | None = None,
-    person_id: UUID | None = None,
     filename: str = "",
     created_from: datetime | None = None,
     created_before: datetime | None = None,
 ) -> QuerySet[Photo]:
-    """Return those of the photos in the state, with a face of the person, with this in their name, and of that age.
+    """Return those of the photos in the state, with this in their file name, and of that age.
 
     Photos that are being deleted are left out, unless that is the state.
     """
     photos = photos.exclude(state=Photo.State.DELETING) if state is None else photos.filter(state=state)
-    if person_id is not None:
-        photos = photos.filter(Exists(Face.objects.filter(photo=OuterRef("id"), person=person_id).order_by()))
     if filename:
         photos = photos.filter(filename__icontains=filename)
     if created_from is not None:

@@ -32,21 +32,28 @@ def gallery_create(*, owner: AbstractBaseUser | AnonymousUser, name: str) -> Gal
         raise _exists(name) from None
 
 
-def gallery_change(*, gallery: Gallery, name: str | None = None, check: Check = no_check) -> None:
-    """Change what is given. Raises Problem for a name as `gallery_create` does, and what `check` raises.
+def gallery_change(
+    *, gallery: Gallery, name: str | None = None, may_download: bool | None = None, check: Check = no_check
+) -> Gallery:
+    """Change what is given, for the gallery's owner; return the gallery as it is then.
 
-    `check` is called when nobody else can change the gallery any more.
+    `check` is called when nobody else can change the gallery any more; what it raises prevents the change. Raises
+    Problem for a name as `gallery_create` does, and not_found if the gallery is gone or somebody else's by now.
     """
-    new_name = gallery.name if name is None else gallery_name(name)
+    new_name = None if name is None else gallery_name(name)
     try:
         with transaction.atomic():
-            if not Gallery.objects.select_for_update().filter(id=gallery.id, deleting=False).exists():
+            mine = Gallery.objects.filter(id=gallery.id, owner=gallery.owner_id, deleting=False)
+            locked = mine.select_for_update(of=("self",)).select_related("owner").first()
+            if locked is None:
                 raise not_found("gallery")
             check()
-            gallery.name = new_name
-            gallery.save(update_fields=["name"])
+            locked.name = locked.name if new_name is None else new_name
+            locked.may_download = locked.may_download if may_download is None else may_download
+            locked.save(update_fields=["name", "may_download"])
     except IntegrityError:
-        raise _exists(new_name) from None
+        raise _exists(new_name or "") from None
+    return locked
 
 
 def _exists(name: str) -> Problem:

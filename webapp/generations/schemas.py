@@ -111,12 +111,12 @@ class GenerationOut(Schema):
 
 
 class SampledFaceOut(Schema):
-    """A face, given by ids that work only for those who may see its photo."""
+    """A face; null: which photo and gallery it is in, unless you may see them."""
 
     face_id: UUID
-    photo_id: UUID
-    gallery_id: UUID
-    gallery_name: str
+    photo_id: UUID | None = None
+    gallery_id: UUID | None = None
+    gallery_name: str | None = None
 
 
 class ChangeOut(Schema):
@@ -205,6 +205,8 @@ def _change_out(change: Change) -> ChangeOut:
 
 
 def _sampled(portrait: Portrait) -> SampledFaceOut:
+    if not portrait.is_visible:
+        return SampledFaceOut(face_id=portrait.face.id)
     photo = portrait.face.photo
     return SampledFaceOut(
         face_id=portrait.face.id,

@@ -6,11 +6,20 @@ own (webapp/config/environment.py), and so have the settings dictionaries (worke
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from ninja import Field, Schema
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("Input should be between the years 1 and 9999") from None
+
 
 #: More than any number of workers can index.
 PhotosPerSecond = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
@@ -27,6 +36,8 @@ RowNumber = Annotated[int, Field(ge=1, le=2**63 - 1)]
 IndexParameters = Annotated[dict[str, Annotated[int, Field(ge=-1, le=2**31 - 1)]], Field(max_length=20)]
 
 
+#: A time as a parameter. It has a time zone, and fits into the databases' calendar in any other.
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 #: An id in a JSON body, where it is a string.
 Id = Annotated[UUID, Field(strict=False)]
 

@@ -175,7 +175,8 @@ def _row_add(photo: Photo, job: Job) -> tuple[Photo, bool]:
     with transaction.atomic(durable=True):
         # Uploads to one gallery take turns here, so two uploads of the same file cannot both find nothing; and no photo
         # is added to a gallery that is being deleted.
-        if not Gallery.objects.select_for_update().filter(id=photo.gallery_id, deleting=False).exists():
+        gallery = Gallery.objects.select_for_update().filter(id=photo.gallery_id, deleting=False).first()
+        if gallery is None:
             raise not_found("gallery")
         same = Photo.objects.filter(gallery=photo.gallery_id, sha256=photo.sha256)
         existing = same.exclude(state=Photo.State.DELETING).first()
@@ -186,7 +187,7 @@ def _row_add(photo: Photo, job: Job) -> tuple[Photo, bool]:
             photos_begin_again(same.filter(id=existing.id), job=job)
             existing.refresh_from_db()
             return existing, True
-        quotas.photo_take(owner_id=photo.gallery.owner_id, byte_size=photo.byte_size)
+        quotas.photo_take(owner_id=gallery.owner_id, byte_size=photo.byte_size)
         photo.job = job
         photo.save(force_insert=True)
         return photo, True

@@ -109,7 +109,7 @@ def list_person_photos(
 ) -> dict[str, Any]:
     """List the photos with a face of a person, newest first."""
     person = selectors.person_for(caller_of(request), person_id)
-    found = photos_filtered(faces.photos_of(person.gallery), person_id=person.id)
+    found = photos_filtered(faces.photos_of(person.gallery, person_id=person.id))
     photos, following = part_of(found, order=("-created", "-id"), cursor=cursor, limit=limit)
     return {"items": photos, "next_cursor": following}
 

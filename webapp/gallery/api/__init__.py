@@ -2,6 +2,12 @@
 
 from ninja import Router
 
-from webapp.gallery.api import faces, galleries, photos
+from webapp.gallery.api import faces, galleries, invitations, members, photos
 
-routers: list[Router] = [galleries.router, photos.router, faces.router]
+routers: list[Router] = [
+    galleries.router,
+    photos.router,
+    faces.router,
+    members.router,
+    invitations.router,
+]

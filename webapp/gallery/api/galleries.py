@@ -1,7 +1,6 @@
 """The API of galleries."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +10,9 @@ from pydantic.json_schema import SkipJsonSchema
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope, caller_of
 from webapp.gallery import selectors, services
-from webapp.gallery.models import Gallery, Level
+from webapp.gallery.access import level_of, levels_of
+from webapp.gallery.models import Level
+from webapp.gallery.schemas import GalleryOut, gallery_out
 from webapp.http.rest.conditions import unchanged
 from webapp.http.rest.cursors import Cursor, Limit, part_of
 from webapp.http.schemas import JsonIn, ProblemOut
@@ -34,12 +35,8 @@ class GalleryChangesIn(JsonIn):
     """What is to change; a field that is not given stays as it is."""
 
     name: str | SkipJsonSchema[None] = None
-
-
-class GalleryOut(Schema):
-    id: UUID
-    name: str
-    created: datetime
+    #: Whether members may download the files of photos.
+    may_download: bool | SkipJsonSchema[None] = None
 
 
 class GalleriesOut(Schema):
@@ -65,35 +62,44 @@ class GalleryDeletionOut(Schema):
 
 
 @router.post("/galleries", response={201: GalleryOut, (400, 403, 409): ProblemOut}, auth=writing)
-def create_gallery(request: HttpRequest, response: HttpResponse, data: GalleryIn) -> Status[Gallery]:
+def create_gallery(request: HttpRequest, response: HttpResponse, data: GalleryIn) -> Status[GalleryOut]:
     """Create a gallery."""
     gallery = services.gallery_create(owner=caller_of(request).user, name=data.name)
     response["Location"] = f"/api/v1/galleries/{gallery.id}"
-    return Status(201, gallery)
+    return Status(201, gallery_out(gallery, Level.OWNER))
 
 
 @router.get("/galleries", response={200: GalleriesOut, (403, 422): ProblemOut})
-def list_galleries(request: HttpRequest, name: Name = "", cursor: Cursor = "", limit: Limit = 100) -> dict[str, Any]:
-    """List the galleries that you may see, by name."""
-    found = selectors.galleries_named(caller_of(request), name)
-    galleries, following = part_of(found, order=("name", "id"), cursor=cursor, limit=limit)
-    return {"items": galleries, "next_cursor": following}
+def list_galleries(request: HttpRequest, name: Name = "", cursor: Cursor = "", limit: Limit = 100) -> GalleriesOut:
+    """List the galleries that you may see, yours and those that are shared with you, by name."""
+    caller = caller_of(request)
+    galleries, following = part_of(
+        selectors.galleries_named(caller, name), order=("name", "id"), cursor=cursor, limit=limit
+    )
+    levels = levels_of(caller, galleries)
+    # Who is no member any more sees it no longer.
+    items = [gallery_out(each, levels[each.id]) for each in galleries if each.id in levels]
+    return GalleriesOut(items=items, next_cursor=following)
 
 
 @router.get("/galleries/{uuid:gallery_id}", response={200: GalleryOut, (403, 404): ProblemOut})
-def show_gallery(request: HttpRequest, gallery_id: UUID) -> Gallery:
+def show_gallery(request: HttpRequest, gallery_id: UUID) -> GalleryOut:
     """Show a gallery."""
-    return selectors.gallery_for(caller_of(request), gallery_id)
+    caller = caller_of(request)
+    gallery = selectors.gallery_for(caller, gallery_id)
+    return gallery_out(gallery, level_of(caller, gallery))
 
 
 @router.patch(
     "/galleries/{uuid:gallery_id}", response={200: GalleryOut, (400, 403, 404, 409, 412): ProblemOut}, auth=writing
 )
-def change_gallery(request: HttpRequest, gallery_id: UUID, data: GalleryChangesIn) -> Gallery:
-    """Change a gallery's name or settings."""
+def change_gallery(request: HttpRequest, gallery_id: UUID, data: GalleryChangesIn) -> GalleryOut:
+    """Change a gallery's name or settings. For the owner."""
     gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.OWNER)
-    services.gallery_change(gallery=gallery, name=data.name, check=unchanged(request))
-    return gallery
+    gallery = services.gallery_change(
+        gallery=gallery, name=data.name, may_download=data.may_download, check=unchanged(request)
+    )
+    return gallery_out(gallery, Level.OWNER)
 
 
 @router.delete(

@@ -1,6 +1,5 @@
 """The API of photos."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -12,13 +11,14 @@ from ninja.files import UploadedFile
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope, caller_of
 from webapp.gallery import selectors
+from webapp.gallery.access import check_download
 from webapp.gallery.files import file_answer
 from webapp.gallery.models import Face, Level, Photo
 from webapp.gallery.schemas import FaceOut, PhotoOut, PhotosOut
 from webapp.generations import faces as generations_faces
 from webapp.http.rest.conditions import unchanged
 from webapp.http.rest.cursors import Cursor, Limit, part_of
-from webapp.http.schemas import ProblemOut
+from webapp.http.schemas import Moment, ProblemOut
 from webapp.indexing import adding, deleting, retrying
 
 router = Router(auth=Needs(Scope.READ), tags=["photos"])
@@ -43,8 +43,8 @@ FilenamePart = Annotated[
     Annotated[str, Field(max_length=255, pattern="^[^\\x00]*$")],
     Query("", description="Only photos whose file name contains this; A and a are the same. By default, all."),
 ]
-After = Annotated[datetime | None, Query(None, description="Only photos added at this time or later.")]
-Before = Annotated[datetime | None, Query(None, description="Only photos added before this time.")]
+After = Annotated[Moment | None, Query(None, description="Only photos added at this time or later.")]
+Before = Annotated[Moment | None, Query(None, description="Only photos added before this time.")]
 Order = Annotated[
     Literal["-created", "created", "filename", "-filename"],
     Query("-created", description="`created` or `filename`, descending with `-`; by default, the newest come first."),
@@ -127,9 +127,8 @@ def list_photos(
     """List the gallery's photos. `progress` counts them."""
     gallery = selectors.gallery_for(caller_of(request), gallery_id)
     found = selectors.photos_filtered(
-        generations_faces.photos_of(gallery),
+        generations_faces.photos_of(gallery, person_id=person_id),
         state=state,
-        person_id=person_id,
         filename=filename,
         created_from=created_from,
         created_before=created_before,
@@ -147,12 +146,18 @@ def show_photo(request: HttpRequest, photo_id: UUID) -> Photo:
 
 @router.get(
     "/photos/{uuid:photo_id}/file",
-    response={(200, 206): bytes, (403, 404, 412, 416): ProblemOut},
+    response={(200, 206): None, (403, 404, 412, 416): ProblemOut},
     openapi_extra={"responses": {200: PICTURE, 206: PICTURE}},
 )
 def get_photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
-    """Get the photo's file as it was uploaded, or a part of it (`Range`)."""
-    return file_answer(request, selectors.photo_for(caller_of(request), photo_id))
+    """Get the photo's file as it was uploaded, or a part of it (`Range`).
+
+    Members need the permission of the gallery's owner: `may_download`.
+    """
+    caller = caller_of(request)
+    photo = selectors.photo_for(caller, photo_id)
+    check_download(caller, photo.gallery)
+    return file_answer(request, photo)
 
 
 @router.delete("/photos/{uuid:photo_id}", response={202: DeletionOut, (403, 404, 412): ProblemOut}, auth=writing)

@@ -20,6 +20,7 @@ from tests.unit.webapp.conftest import (
 )
 from webapp.gallery import selectors, services
 from webapp.gallery.models import Gallery, Level, Member, Photo
+from webapp.http.problems import Problem
 from webapp.indexing import deleting
 from webapp.people import services as people
 
@@ -134,6 +135,27 @@ def test_a_gallery_is_deleted_with_its_photos(api: Client, gallery: Gallery, que
     assert api.get("/api/v1/galleries").json()["items"] == []
 
 
+def test_the_owner_says_whether_members_may_download_files(api: Client, user: User, their_gallery: Gallery) -> None:
+    Member.objects.create(gallery=their_gallery, user=user, level=Level.EDITOR)
+    photo = add_indexed_photo(their_gallery)
+    refused = api.get(f"/api/v1/photos/{photo.id}/file")
+    assert (refused.status_code, refused.json()["code"]) == (403, "download_not_allowed")
+    owner = Client()
+    owner.force_login(their_gallery.owner)
+    address = f"/api/v1/galleries/{their_gallery.id}"
+    assert owner.get(f"/api/v1/photos/{photo.id}/file").status_code == 200
+    changed = owner.patch(address, {"may_download": True}, content_type="application/json")
+    assert (changed.json()["may_download"], changed.json()["name"]) == (True, their_gallery.name)
+    assert api.get(f"/api/v1/photos/{photo.id}/file").status_code == 200
+
+
+def test_the_former_owner_of_a_gallery_changes_it_no_more(gallery: Gallery, stranger: User) -> None:
+    Gallery.objects.filter(id=gallery.id).update(owner=stranger)
+    with pytest.raises(Problem) as caught:
+        services.gallery_change(gallery=gallery, name="Mine")
+    assert caught.value.code == "not_found"
+
+
 @pytest.mark.parametrize("level", [Level.VIEWER, Level.EDITOR])
 def test_only_its_owner_changes_and_deletes_a_gallery(
     api: Client, user: User, their_gallery: Gallery, level: Level
@@ -194,6 +216,9 @@ def test_photos_are_listed_by_state_person_name_and_time(api: Client, gallery: G
         "created_from=yesterday",
         "created_before=1e400",
         "created_from=99999999999999999999",
+        "created_from=2026-01-01T00:00:00",
+        "created_before=9999-12-31T23:59:59-23:59",
+        "created_from=0001-01-01T00:00:00%2B23:59",
         "sort=size",
         "limit=0",
         "limit=501",
@@ -216,6 +241,7 @@ def test_the_cursor_of_another_list_is_refused(api: Client, gallery: Gallery) ->
         assert (refused.status_code, refused.json()["code"]) == (422, "bad_cursor")
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="Plans of SQLite.")
 @pytest.mark.parametrize("sort", ["-created", "created", "filename", "-filename"])
 def test_no_part_of_a_list_sorts_or_scans_the_whole_gallery(api: Client, gallery: Gallery, sort: str) -> None:
     for number in range(4):
@@ -225,12 +251,30 @@ def test_no_part_of_a_list_sorts_or_scans_the_whole_gallery(api: Client, gallery
     with CaptureQueriesContext(connection) as queries:
         api.get(address, {"limit": 2, "sort": sort, "cursor": cursor})
     (query,) = (each["sql"] for each in queries if 'ORDER BY "gallery_photo"' in each["sql"])
-    with connection.cursor() as database:
-        database.execute("EXPLAIN QUERY PLAN " + query.replace("%", "%%"))
-        plan = " | ".join(str(row[-1]) for row in database.fetchall())
+    plan = plan_of(query)
     column = sort.removeprefix("-")
     assert f"USING INDEX photo_gallery_{column} (gallery_id=? AND {column}" in plan
     assert "TEMP B-TREE FOR ORDER BY" not in plan
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="Plans of SQLite.")
+def test_a_persons_photos_are_found_by_their_faces_and_not_by_scanning_the_gallery(
+    api: Client, gallery: Gallery
+) -> None:
+    face = add_indexed_photo(gallery).faces.get()
+    person = people.face_name(face=face, name="Ada")
+    assert person is not None
+    for path in (f"people/{person.id}/photos", f"galleries/{gallery.id}/photos?person_id={person.id}"):
+        with CaptureQueriesContext(connection) as queries:
+            assert len(api.get(f"/api/v1/{path}").json()["items"]) == 1
+        plan = plan_of(next(each["sql"] for each in queries if 'ORDER BY "gallery_photo"' in each["sql"]))
+        assert "SEARCH gallery_photo USING INDEX sqlite_autoindex_gallery_photo_1 (id=?)" in plan
+
+
+def plan_of(query: str) -> str:
+    with connection.cursor() as database:
+        database.execute("EXPLAIN QUERY PLAN " + query.replace("%", "%%"))
+        return " | ".join(str(row[-1]) for row in database.fetchall())
 
 
 def test_the_file_of_a_photo_is_served_whole_and_in_parts(

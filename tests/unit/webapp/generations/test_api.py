@@ -304,9 +304,13 @@ def test_the_page_shows_changes_side_by_side_but_no_strangers_pictures(
     assert f'viewBox="1.5 8.0 48.0 64.0" role="img" aria-label="A face in ada.jpg">{picture}' in shown
     assert f"/photos/{other.photo_id}/file/" in shown
     assert '<span class="muted">none</span>' in shown
-    assert f"a face in the gallery “Secrets”<br><code>{theirs.id}</code>" in shown
-    for secret in (str(theirs.photo_id), "secret.jpg", "Eve"):
+    assert f"a face in a gallery that is not shared with you<br><code>{theirs.id}</code>" in shown
+    secrets = (str(theirs.photo_id), str(their_gallery.id), "secret.jpg", "Eve", "Secrets")
+    answered = text(staff.get(f"/api/v1/generations/{generation.pk}"))
+    assert str(theirs.id) in answered
+    for secret in secrets:
         assert secret not in shown
+        assert secret not in answered
 
 
 def test_a_photo_being_deleted_is_not_shown(staff: Client, gallery: Gallery) -> None:

@@ -50,11 +50,5 @@ def test_the_admin_shows_rows_and_deletes_none(user: User, gallery: Gallery) -> 
     client.force_login(user)
     for address in ("gallery/", "photo/", "face/", f"gallery/{gallery.id}/change/", f"photo/{photo.id}/change/"):
         assert client.get(f"/admin/gallery/{address}").status_code == 200
-    form = {"name": " Fami\u202elie ", "owner": user.pk}
-    assert client.post(f"/admin/gallery/gallery/{gallery.id}/change/", form).status_code == 302
-    gallery.refresh_from_db()
-    assert gallery.name == "Familie"
-    page = client.post(f"/admin/gallery/gallery/{gallery.id}/change/", form | {"name": "\u202e"})
-    assert "at least one of them visible" in page.content.decode()
     assert client.post(f"/admin/gallery/photo/{photo.id}/delete/").status_code == 403
     assert client.post(f"/admin/gallery/gallery/{gallery.id}/delete/").status_code == 403

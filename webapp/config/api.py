@@ -16,7 +16,7 @@ from webapp.accounts.callers import Scope
 from webapp.gallery.api import routers as gallery_routers
 from webapp.generations.api import router as generations_router
 from webapp.http.problems import PROBLEM_TYPE, Problem, is_full_disk, not_found, storage_full
-from webapp.http.rest.conditions import conditional
+from webapp.http.rest.conditions import only_on_condition
 from webapp.http.rest.parameters import RequestParser, only_known_parameters, unknown_parameter
 from webapp.jobs.api import router as jobs_router
 from webapp.people.api import router as people_router
@@ -45,8 +45,8 @@ api = NinjaAPI(
     docs_decorator=login_required,
     parser=RequestParser(),
 )
-api.add_decorator(only_known_parameters)
-api.add_decorator(conditional, mode="view")
+api.add_decorator(only_on_condition)
+api.add_decorator(only_known_parameters)  # comes first: a later decorator is around the earlier ones
 for router in (*gallery_routers, people_router, search_router, jobs_router, generations_router):
     api.add_router("", router)
 

@@ -22,11 +22,12 @@ from tasks.errors import DatabaseUnavailable
 from webapp.http.asgi import REFUSAL, AsgiApp, Message, Receive, Send
 from webapp.http.bodies import Bodies, ClientGone, declared_bytes, part_of, too_large
 from webapp.http.errors.answers import is_api, plain_page
+from webapp.http.errors.kinds import internal, problem_of
 from webapp.http.middleware import PAGE_POLICY
 from webapp.http.problems import PROBLEM_TYPE, Problem
+from webapp.http.request_ids import shown_path
 from webapp.http.routes import WITHOUT_BODY, Passenger, Route, Routes, Who
 from webapp.http.shares import Proxies, Rates, address_key
-from worker.errors import FaceQueueError
 
 logger = logging.getLogger(__name__)
 
@@ -97,9 +98,11 @@ class Door:
         # A request that is refused holds nothing by now: to get rid of the rest of its body may take seconds.
         except ClientGone:
             pass
-        except FaceQueueError as error:
-            await _refuse(Problem.from_error(error), scope, receive, send)
-        except Problem as problem:
+        except Exception as error:
+            problem = problem_of(error)
+            if problem is None:
+                logger.error("%s %s failed at the door.", scope["method"], shown_path(scope["path"]), exc_info=error)
+                problem = internal()
             await _refuse(problem, scope, receive, send)
         else:
             async with held:

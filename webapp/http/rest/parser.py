@@ -24,7 +24,7 @@ class StrictParser(Parser):
         if request.content_type not in JSON_TYPES:
             raise json_wanted()
         try:
-            found = json.loads(request.body, parse_constant=_no_number)
+            found = json.loads(request.body.decode(), parse_constant=_no_number)
             # JSON in UTF-8 has neither half of a pair nor NUL, except as an escape.
             if b"\\u" in request.body:
                 _check_texts(_texts_in(found))

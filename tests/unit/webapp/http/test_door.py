@@ -251,6 +251,14 @@ async def test_a_small_body_that_is_refused_costs_nobody_the_connection(house: H
     assert request.read == 0, "the server skips it"
 
 
+async def test_a_fault_of_ours_is_a_500_with_one_traceback(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.who.error = RuntimeError("a fault")
+    request = Request(API, b"x")
+    assert await request.at(house) == 500
+    assert json.loads(request.answer[1]["body"])["code"] == request.code == "internal"
+    assert [str(record.exc_info and record.exc_info[1]) for record in caplog.records] == ["a fault"]
+
+
 async def test_a_page_sends_strangers_to_the_log_in(house: House) -> None:
     request = Request(FORM, b"x", by=b"")
     assert await request.at(house) == 303

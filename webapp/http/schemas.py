@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from ninja import Field, Schema
 from pydantic import TypeAdapter, ValidationError
 
-#: More than any number of workers can index.
-PhotosPerSecond = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
+#: From one photo in 100 seconds to more than any number of workers can index.
+PhotosPerSecond = Annotated[float, Field(ge=0.01, le=10_000, allow_inf_nan=False)]
 #: A day at most.
 Seconds = Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)]
 #: On the scale of a pack.

@@ -56,9 +56,9 @@ def refusal_answer(request: HttpRequest, response: HttpResponseBase) -> HttpResp
         better = answer(request, Problem("method_not_allowed", "This address does not take such requests.", status=405))
     else:
         better = answer(request, Problem(status.name.lower(), f"{status.phrase}.", status=status))
-    for name in ("Allow", "Retry-After"):
-        if response.has_header(name):
-            better[name] = response[name]
+    for name, value in response.items():
+        if not name.lower().startswith("content-") or name == "Content-Range":
+            better.headers.setdefault(name, value)
     return better
 
 

@@ -3,13 +3,14 @@
 from typing import TYPE_CHECKING, Self
 
 from asgiref.sync import sync_to_async
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import http_date
 
 from webapp.gallery import selectors
 from webapp.gallery.models import Photo
-from webapp.http.problems import PROBLEM_TYPE, Problem, not_found
+from webapp.http.errors.answers import answer
+from webapp.http.problems import Problem, not_found
 from webapp.http.rest.conditions import evaluated
 from webapp.http.rest.ranges import NoSuchPart, part_wanted
 
@@ -56,7 +57,7 @@ def _file_response(request: HttpRequest, photo: Photo, content_type: str, etag: 
     except NoSuchPart:
         file.close()
         problem = Problem("no_such_part", f"The file ends after {size} bytes.", status=416)
-        refused = JsonResponse(problem.as_json(), status=problem.status, content_type=PROBLEM_TYPE)
+        refused = answer(request, problem)
         refused["Content-Range"] = f"bytes */{size}"
         return refused
     response = _bytes_response(file, part or range(size), content_type)

@@ -21,8 +21,8 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("Input should be between the years 1 and 9999") from None
 
 
-#: More than any number of workers can index.
-PhotosPerSecond = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
+#: From one photo in 100 seconds to more than any number of workers can index.
+PhotosPerSecond = Annotated[float, Field(ge=0.01, le=10_000, allow_inf_nan=False)]
 #: A day at most.
 Seconds = Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)]
 #: On the scale of a pack.

@@ -121,7 +121,8 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
     try:
         quotas.photo_check(owner_id=gallery.owner_id, byte_size=file.size)
     except quotas.QuotaReached as reached:
-        return AddedFile(filename=filename, result="refused", code=reached.code, message=reached.message)
+        if not _is_there(gallery, file):  # that takes no room
+            return AddedFile(filename=filename, result="refused", code=reached.code, message=reached.message)
     photo_id = uuid4()
     key = f"{gallery.id}/{photo_id}"
     try:
@@ -153,6 +154,14 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
     if kept is not photo:
         default_storage.delete(key)
     return AddedFile(filename=filename, result="added" if is_added else "already_there", photo=kept)
+
+
+def _is_there(gallery: Gallery, file: File) -> bool:
+    """Tell whether the gallery has a photo with the file's content."""
+    content = _HashedFile(file)
+    for _ in content.chunks():
+        pass
+    return gallery.photos.filter(sha256=content.sha256).exclude(state=Photo.State.DELETING).exists()
 
 
 def _store(key: str, file: File) -> tuple[str, int]:

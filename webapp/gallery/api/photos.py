@@ -38,9 +38,8 @@ State = Annotated[
     Photo.State | None, Query(None, description="Only photos in this state; by default, in any but `deleting`.")
 ]
 OfPerson = Annotated[UUID | None, Query(None, description="Only photos with a face of this person; by default, all.")]
-# The databases' comparison has no use for NUL.
 FilenamePart = Annotated[
-    Annotated[str, Field(max_length=255, pattern="^[^\\x00]*$")],
+    Annotated[str, Field(max_length=255)],
     Query("", description="Only photos whose file name contains this; A and a are the same. By default, all."),
 ]
 After = Annotated[Moment | None, Query(None, description="Only photos added at this time or later.")]

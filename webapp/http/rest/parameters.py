@@ -1,12 +1,11 @@
-"""What an API request may bring: unknown parameters are refused, and an empty one counts as not given."""
+"""What an API request may bring: parameters that an operation does not know are refused."""
 
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, Final
 
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest
 from django.utils.datastructures import MultiValueDict
-from ninja.parser import Parser
 
 from webapp.http.problems import Problem
 
@@ -14,20 +13,6 @@ from webapp.http.problems import Problem
 SHOWN_CHARACTERS: Final = 50
 #: What a form of a page has besides its own fields.
 CSRF_FIELD: Final = "csrfmiddlewaretoken"
-
-
-class RequestParser(Parser):
-    """Reads parameters. `?limit=` is the same as no `limit`: the default holds."""
-
-    def parse_querydict(
-        self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
-    ) -> dict[str, Any]:
-        return super().parse_querydict(_without_empty(data) if data is request.GET else data, list_fields, request)
-
-
-def _without_empty(query: QueryDict) -> MultiValueDict[str, Any]:
-    kept = {name: [value for value in values if value] for name, values in query.lists()}
-    return MultiValueDict({name: values for name, values in kept.items() if values})
 
 
 def only_known_parameters(view: Callable[..., Any]) -> Callable[..., Any]:

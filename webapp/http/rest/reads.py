@@ -6,12 +6,13 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, Final
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern
 from django.utils.cache import patch_vary_headers
 
-from webapp.http.problems import PROBLEM_TYPE, Problem
+from webapp.http.errors.answers import answer
+from webapp.http.problems import Problem
 from webapp.http.rest.conditions import evaluated
 
 #: Of the hash of an answer: 128 bits.
@@ -43,14 +44,14 @@ def _complete(view: Callable[..., Any]) -> Callable[..., Any]:
         return answer_async
 
     @wraps(view)
-    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def answer_sync(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         is_head = _as_get(request)
         try:
             return _finished(request, view(request, *args, **kwargs), is_head)
         finally:
             request.method = "HEAD" if is_head else request.method
 
-    return answer
+    return answer_sync
 
 
 def _as_get(request: HttpRequest) -> bool:
@@ -92,7 +93,7 @@ def _tagged(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBas
     try:
         return evaluated(request, response, etag=etag)
     except Problem as problem:
-        return JsonResponse(problem.as_json(), status=problem.status, content_type=PROBLEM_TYPE)
+        return answer(request, problem)
 
 
 def _without_body(response: HttpResponseBase) -> HttpResponseBase:

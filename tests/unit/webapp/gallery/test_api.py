@@ -211,7 +211,6 @@ def test_photos_are_listed_by_state_person_name_and_time(api: Client, gallery: G
     [
         "state=nonsense",
         "person_id=1",
-        "filename=%00",
         "filename=" + "x" * 256,
         "created_from=yesterday",
         "created_before=1e400",

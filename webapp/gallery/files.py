@@ -56,7 +56,7 @@ def _file_response(request: HttpRequest, photo: Photo, content_type: str, etag: 
         part = part_wanted(request, size=size, etag=etag, last_modified=photo.created)
     except NoSuchPart:
         file.close()
-        problem = Problem("no_such_part", f"The file ends after {size} bytes.", status=416)
+        problem = Problem("range_not_satisfiable", f"The file ends after {size} bytes.", status=416)
         refused = answer(request, problem)
         refused["Content-Range"] = f"bytes */{size}"
         return refused

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.docs import Swagger
@@ -40,7 +41,7 @@ api = NinjaAPI(
     description="Galleries, photos, people and face searches. Errors are problem details (RFC 9457).",
     auth=Needs(Scope.READ),
     docs=Documentation(),
-    docs_decorator=login_required,
+    docs_decorator=lambda view: login_required(require_safe(view)),
 )
 for router in (*gallery_routers, people_router, search_router, jobs_router, generations_router):
     api.add_router("", router)

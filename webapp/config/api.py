@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.docs import Swagger
@@ -45,7 +46,7 @@ api = NinjaAPI(
     auth=Needs(Scope.READ),
     parser=StrictParser(),
     docs=Documentation(),
-    docs_decorator=login_required,
+    docs_decorator=lambda view: login_required(require_safe(view)),
 )
 api.add_decorator(only_on_condition)
 api.add_decorator(only_known_parameters)  # comes first: a later decorator is around the earlier ones

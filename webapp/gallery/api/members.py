@@ -17,6 +17,7 @@ from webapp.gallery.members.selectors import member_of, members_of
 from webapp.gallery.models import Level, Member
 from webapp.gallery.schemas import GalleryOut, gallery_out
 from webapp.gallery.selectors import gallery_for
+from webapp.http.rest.conditions import unchanged
 from webapp.http.rest.cursors import Cursor, Limit, part_of
 from webapp.http.schemas import ProblemOut
 
@@ -53,15 +54,21 @@ def list_members(request: HttpRequest, gallery_id: UUID, limit: Limit = 100, cur
     return MembersOut(owner=gallery.owner.get_username(), items=items, next_cursor=next_cursor)
 
 
+@router.get("/galleries/{uuid:gallery_id}/members/{uuid:member_id}", response={200: MemberOut, (403, 404): ProblemOut})
+def show_member(request: HttpRequest, gallery_id: UUID, member_id: UUID) -> MemberOut:
+    """Show a member."""
+    return _member_out(member_of(gallery_for(caller_of(request), gallery_id), member_id))
+
+
 @router.patch(
     "/galleries/{uuid:gallery_id}/members/{uuid:member_id}",
-    response={200: MemberOut, (403, 404, 422): ProblemOut},
+    response={200: MemberOut, (403, 404, 412, 422): ProblemOut},
     auth=writing,
 )
 def change_member(request: HttpRequest, gallery_id: UUID, member_id: UUID, data: LevelIn) -> MemberOut:
     """Give a member another level. For the owner."""
     member = _member(request, gallery_id, member_id)
-    services.member_level_set(member=member, level=Level[data.level.upper()])
+    services.member_level_set(member=member, level=Level[data.level.upper()], check=unchanged(request))
     return _member_out(member)
 
 

@@ -9,14 +9,21 @@ from webapp.gallery import quotas
 from webapp.gallery.members.invitations import locked_gallery
 from webapp.gallery.models import Gallery, Level, Member
 from webapp.http.problems import Problem, not_found
+from webapp.http.rest.conditions import Check, no_check
 
 
-def member_level_set(*, member: Member, level: Level) -> None:
-    """Give a member another level. Raises not_found if they are none any more."""
+def member_level_set(*, member: Member, level: Level, check: Check = no_check) -> None:
+    """Give a member another level. Raises not_found if they are none any more.
+
+    `check` is called when nobody else can change the member any more; what it raises prevents the change.
+    """
     if level == Level.OWNER:
         raise ValueError("A gallery gets another owner by gallery_transfer.")
-    if not Member.objects.filter(id=member.id).update(level=level):
-        raise not_found("member")
+    with transaction.atomic():
+        if Member.objects.select_for_update().filter(id=member.id).first() is None:
+            raise not_found("member")
+        check()
+        Member.objects.filter(id=member.id).update(level=level)
     member.level = level
 
 

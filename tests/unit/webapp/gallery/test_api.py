@@ -310,7 +310,11 @@ def test_what_is_no_part_gets_the_whole_file(api: Client, gallery: Gallery, want
 def test_a_part_behind_the_end_is_refused(api: Client, gallery: Gallery, wanted: str) -> None:
     photo = add_indexed_photo(gallery, content=b"0123456789")
     answer = api.get(f"/api/v1/photos/{photo.id}/file", headers={"Range": f"bytes={wanted}"})
-    assert (answer.status_code, answer["Content-Range"], answer.json()["code"]) == (416, "bytes */10", "range_not_satisfiable")
+    assert (answer.status_code, answer["Content-Range"], answer.json()["code"]) == (
+        416,
+        "bytes */10",
+        "range_not_satisfiable",
+    )
 
 
 def test_the_rest_of_a_file_is_sent_only_if_it_is_the_same_file(api: Client, gallery: Gallery) -> None:

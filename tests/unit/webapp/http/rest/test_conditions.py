@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo
+from tests.unit.webapp.http.rest.test_parameters import OPERATIONS
 from webapp.accounts.callers import Caller, Scope
 from webapp.accounts.keys import key_create
 from webapp.gallery import services
@@ -89,6 +90,16 @@ def test_a_date_means_nothing_where_there_is_none(api: Client, gallery: Gallery)
     body = json.dumps({"name": "x"})
     address = f"/api/v1/galleries/{gallery.id}"
     assert api.patch(address, body, content_type="application/json", headers=old).status_code == 200
+
+
+def test_what_may_be_changed_may_be_read_at_the_same_address() -> None:
+    """Else it would have no ETag, and a condition on it would never hold."""
+    methods: dict[str, set[str]] = {}
+    for operation in OPERATIONS:
+        methods.setdefault(operation.path, set()).add(operation.method)
+    changed = [path for path, found in methods.items() if {"patch", "put"} & found]
+    assert len(changed) > 2
+    assert [path for path in changed if "get" not in methods[path]] == []
 
 
 # -- writes -------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from tasks import clock
 from webapp.accounts.audit import audit
 from webapp.accounts.callers import Caller, Scope
 from webapp.accounts.models import ApiKey
+from webapp.http.names import cleaned_name
 from webapp.http.problems import Problem, Unauthenticated
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def key_create(
         raise Problem("key_galleries", "Choose the galleries that the key is limited to.", status=422)
     if expires_at is not None and expires_at <= clock.utcnow():
         raise Problem("key_expiry", "A key must expire in the future.", status=422)
-    name = _cleaned_name(name)
+    longest = ApiKey._meta.get_field("name").max_length or 0
+    name = cleaned_name(name, longest=longest, code="key_name", what="The name of a key")
     token = PREFIX + base64.b32encode(secrets.token_bytes(RANDOM_BYTES)).decode().lower()
     with transaction.atomic():
         get_user_model().objects.select_for_update(no_key=True).get(pk=user.pk)  # requests at the same time take turns
@@ -175,11 +177,3 @@ def _check_scopes(user: User, scopes: Collection[Scope], *, is_limited: bool) ->
     if is_limited:
         sentence = f"The scope “{Scope.ADMIN}” concerns the whole service; such a key cannot be limited to galleries."
         raise Problem("key_scopes", sentence, status=422)
-
-
-def _cleaned_name(name: str) -> str:
-    name = " ".join(name.split())
-    longest = ApiKey._meta.get_field("name").max_length or 0
-    if not name or len(name) > longest or not name.isprintable():
-        raise Problem("key_name", f"A key needs a name of 1 to {longest} characters.", status=422)
-    return name

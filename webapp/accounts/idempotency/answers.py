@@ -23,7 +23,7 @@ from tasks import clock
 from webapp.accounts.callers import Caller
 from webapp.accounts.idempotency.digests import digest_of
 from webapp.accounts.models import KeptAnswer
-from webapp.http.middleware import json_answer
+from webapp.http.errors.answers import answer
 from webapp.http.problems import Problem
 from webapp.http.routes import WITHOUT_BODY
 
@@ -162,15 +162,15 @@ def _finish(request: HttpRequest, response: HttpResponseBase) -> None:
         if response.status_code >= 500 or is_refused_for_now or not isinstance(response, HttpResponse):
             row.delete()
         else:
-            _keep(row, response)
+            _keep(row, request, response)
     except OperationalError as error:  # the client gets its answer; to a repeat, the request is still under way
         logger.error("The answer to a request with an %s could not be kept: %s", HEADER, error)
 
 
-def _keep(row: QuerySet[KeptAnswer], response: HttpResponse) -> None:
+def _keep(row: QuerySet[KeptAnswer], request: HttpRequest, response: HttpResponse) -> None:
     if len(response.content) > LARGEST_BYTES:
         sentence = "This request was carried out, but its answer was too large to keep."
-        response = json_answer(Problem("idempotency_answer_too_large", sentence, status=409))
+        response = answer(request, Problem("idempotency_answer_too_large", sentence, status=409))
     row.update(status=response.status_code, headers=dict(response.headers), content=response.content)
 
 

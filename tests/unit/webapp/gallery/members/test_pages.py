@@ -43,7 +43,7 @@ def test_an_invitation_is_shown_before_it_is_accepted(owner: Client, gallery: Ga
         f"/galleries/{gallery.id}/invitations/", {"level": "editor", "places": "3", "expires_in_days": "2"}
     )
     link = link_in(made)
-    assert "3 people" in text(made)
+    assert "becomes an editor: 3 people" in text(made)
     assert link not in text(owner.get(f"/galleries/{gallery.id}/members/")), "the link is shown once"
     page = page_of(stranger)
     shown = text(page.get(link))

@@ -71,7 +71,7 @@ def gallery_move(*, gallery_id: UUID, from_id: int, to_id: int) -> None:
     takes = _counted(gallery=gallery_id)
     usage_of(from_id), usage_of(to_id)
     # In one order for everybody, so that two who give each other a gallery do not wait for each other.
-    list(Usage.objects.select_for_update().filter(owner__in=(from_id, to_id)).order_by("owner"))
+    list(Usage.objects.select_for_update().filter(owner__in=(from_id, to_id)).order_by("owner_id"))
     photo_take(owner_id=to_id, **takes)
     photos_give_back(owner_id=from_id, **takes)
 

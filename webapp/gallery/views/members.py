@@ -116,11 +116,12 @@ def invitation_create(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     """Make an invitation, and show its link: this once, so there is no redirect."""
     gallery = gallery_for(caller_of(request), gallery_id, Level.OWNER)
     asked = form_of(request, InvitationIn)
+    level = Level[asked.level.upper()]
     invitation, token = invitations.invitation_create(
-        gallery=gallery, level=Level[asked.level.upper()], places=asked.places, days=asked.expires_in_days
+        gallery=gallery, level=level, places=asked.places, days=asked.expires_in_days
     )
     link = request.build_absolute_uri(reverse("invitation", args=[token]))
-    context = _context(request, gallery) | {"link": link, "invitation": invitation}
+    context = _context(request, gallery) | {"link": link, "invitation": invitation, "invited_level": level}
     return render(request, "gallery/member_list.html", context)
 
 

@@ -7,7 +7,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from tests.unit.webapp.conftest import add_indexed_photo, add_photo, failed, record
+from tasks.web.memory import MemorySearchClient
+from tests.unit.webapp.conftest import add_indexed_photo, add_photo, failed, record, upload
 from webapp.gallery.members.invitations import invitation_create
 from webapp.gallery.members.services import member_level_set
 from webapp.gallery.models import Gallery, Invitation, Level, Member
@@ -43,7 +44,7 @@ def test_an_invitation_is_shown_before_it_is_accepted(owner: Client, gallery: Ga
         f"/galleries/{gallery.id}/invitations/", {"level": "editor", "places": "3", "expires_in_days": "2"}
     )
     link = link_in(made)
-    assert "3 people" in text(made)
+    assert "becomes an editor: 3 people" in text(made)
     assert link not in text(owner.get(f"/galleries/{gallery.id}/members/")), "the link is shown once"
     page = page_of(stranger)
     shown = text(page.get(link))
@@ -153,7 +154,9 @@ def test_pages_show_what_the_level_allows(gallery: Gallery, user: User, viewer: 
             assert (phrase in shown[which]) == level.is_owner, phrase
 
 
-def test_a_shared_gallery_says_whose_it_is_wherever_it_shows(gallery: Gallery, user: User, editor: Member) -> None:
+def test_a_shared_gallery_says_whose_it_is_wherever_it_shows(
+    gallery: Gallery, user: User, editor: Member, face_search: MemorySearchClient
+) -> None:
     photo = add_indexed_photo(gallery)
     job = gallery.jobs.get()
     addresses = [
@@ -161,11 +164,17 @@ def test_a_shared_gallery_says_whose_it_is_wherever_it_shows(gallery: Gallery, u
         f"/galleries/{gallery.id}/",
         f"/galleries/{gallery.id}/search/",
         f"/photos/{photo.id}/",
+        "/jobs/",
         f"/jobs/{job.id}/",
     ]
-    for address in addresses:
-        assert re.search("[Ss]hared by ada", text(page_of(editor.user).get(address))), address
-        assert "hared by" not in text(page_of(user).get(address)), address
+    member, owner = page_of(editor.user), page_of(user)
+
+    def result_of(page: Client) -> str:
+        return str(page.post(f"/galleries/{gallery.id}/search/", {"image": upload()})["Location"])
+
+    for of_member, of_owner in [*zip(addresses, addresses, strict=True), (result_of(member), result_of(owner))]:
+        assert re.search("[Ss]hared by ada", text(member.get(of_member))), of_member
+        assert "hared by" not in text(owner.get(of_owner)), of_owner
 
 
 def test_the_file_of_a_photo_is_downloaded_under_its_name_by_whoever_may(

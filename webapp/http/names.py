@@ -26,10 +26,11 @@ _KEYS: Final = frozenset("0123456789#*")
 _OTHER_EMOJI: Final = frozenset("\u203c\u2049\u2139\u3030")
 _VIRAMA_CLASS: Final = 9
 
-#: What has no look of its own although its category is that of letters, marks or unassigned characters (Unicode's
-#: Default_Ignorable_Code_Point and noncharacters; the format characters among them have a category of their own).
+#: What has no look of its own although its category is that of letters, marks, symbols or unassigned characters
+#: (Unicode's Default_Ignorable_Code_Point, noncharacters, and a note without a head; format characters have a category
+#: of their own).
 _UNSEEN: Final = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u2065\u3164\uffa0\ufdd0-\ufdef\ufff0-\ufff8\U000e0000-\U000e0fff"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u2065\u3164\uffa0\ufdd0-\ufdef\ufff0-\ufff8\U0001d159\U000e0000-\U000e0fff"
     + "".join(f"{chr(plane * 0x10000 + 0xFFFE)}{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(17))
     + "]"
 )

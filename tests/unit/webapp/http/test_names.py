@@ -101,7 +101,7 @@ def test_a_name_has_something_visible_or_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", ["", " \t\u3000", "\x00", "\u202e", ZWJ, SELECTOR, "\u0301", "\u2800", "\ud800", "\U000e0067"]
+    "raw", ["", " \t\u3000", "\x00", "\u202e", ZWJ, SELECTOR, "\u0301", "\u2800", "\U0001d159", "\ud800", "\U000e0067"]
 )
 def test_a_name_of_nothing_visible_is_refused(raw: str) -> None:
     with pytest.raises(Problem) as caught:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import (
     BadRequest,
     DisallowedHost,
@@ -23,6 +25,7 @@ from django.test import AsyncClient, Client
 
 from tasks.web.memory import MemorySearchClient
 from webapp.accounts import authentication
+from webapp.accounts.sessions import SessionStore
 from webapp.gallery import selectors
 from webapp.gallery.models import Gallery
 from webapp.http.direct_middleware import DjangoCsrfViewMiddleware
@@ -138,6 +141,15 @@ def test_one_in_a_middleware(
     check(client.get("/api/v1/galleries"), kind, log, is_api=True)
 
 
+def test_one_after_the_view(
+    client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+) -> None:
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    monkeypatch.setattr(SessionStore, "save", raises(UpdateError()))  # another request has logged the user out
+    check(client.get("/"), SessionInterrupted, log, is_api=False)
+    check(client.get("/api/v1/galleries"), SessionInterrupted, log, is_api=True)
+
+
 @pytest.mark.parametrize(
     "kind",
     # Django's check of the CSRF token takes a body that cannot be read for a missing token.
@@ -188,3 +200,6 @@ def test_a_fault_of_ours_is_a_500_with_one_traceback_and_no_ticket(
     assert client.get("/api/v1/searches/" + "t" * 60).status_code == 500
     assert log.records
     assert "t" * 60 not in log.text
+    log.clear()
+    assert client.get("/api/v1/searches/a%0Ab").status_code == 500
+    assert ["\n" in record.getMessage() for record in log.records] == [False]

@@ -61,7 +61,7 @@ def test_one_bad_photo_never_fails_its_neighbours(alice: WebClient, wait_until_i
         "cut.png": "image_truncated",
         "bomb.png": "image_too_large",
         "drawing.svg": "image_unsupported",
-        "dot.png": "no_face_found",
+        "dot.png": "no_face",
         "astronaut.png": "",
     }
     assert photos["astronaut.png"]["state"] == "indexed"
@@ -90,7 +90,7 @@ def test_a_query_without_a_face_has_no_matches_and_a_reason(alice: WebClient):
     answer = alice.search(gallery, pictures.sample_files()["coffee.png"])
     assert answer.status_code == 200, answer.text
     assert answer.json()["faces"] == []
-    assert answer.json()["reason"]["code"] == "no_face_found"
+    assert answer.json()["reason"]["code"] == "no_face"
 
 
 def test_a_deleted_photo_is_found_no_more_and_leaves_no_face(

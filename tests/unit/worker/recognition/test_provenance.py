@@ -44,7 +44,7 @@ class Sample:
 
 
 SOUND = str(UUID(int=8))
-SOUND_SAMPLE = Sample(pictures.saved(pictures.gradient_picture(), "PNG"), "no_faces", "no_face_found")
+SOUND_SAMPLE = Sample(pictures.saved(pictures.gradient_picture(), "PNG"), "no_faces", "no_face")
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def samples(engine: FaceEngine) -> list[Sample]:
             Sample(
                 pictures.saved(image, "PNG"),
                 "indexed" if faces else "no_faces",
-                "" if faces else "no_face_found",
+                "" if faces else "no_face",
                 np.array([face.embedding for face in faces]) if faces else None,
                 len(seen.rejected),
             )

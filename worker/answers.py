@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from worker.query_faces import QueryFaces
 from worker.reasons import Reason, why_no_face, why_no_match
 from worker.recognition.interfaces import AlignedFace, Face, RejectedFace
 from worker.vector_search.interfaces import Match
@@ -79,6 +80,15 @@ class DetectionAnswer:
     def reason(self) -> Reason | None:
         """Why there is no face; None when there is one."""
         return None if self.faces else why_unusable(self.rejected)
+
+
+def verified_picture(seen: QueryFaces, which: str) -> VerifiedPicture:
+    """Return the picture with its largest face, which is the only one in `seen`; `which` names it in sentences."""
+    if seen.faces:
+        return VerifiedPicture(face=seen.faces[0], reason=None, width=seen.width, height=seen.height)
+    why = why_unusable(seen.rejected)
+    reason = Reason(why.code, f"In the {which} picture: {why.message}")
+    return VerifiedPicture(face=None, reason=reason, width=seen.width, height=seen.height)
 
 
 def why_unusable(rejected: Sequence[RejectedFace]) -> Reason:

@@ -17,7 +17,7 @@ from worker.answers import (
     SearchedFace,
     Verification,
     VerifiedPicture,
-    why_unusable,
+    verified_picture,
 )
 from worker.bulk import PhotoOutcome, PhotoToIndex, outcomes
 from worker.canary import find_known_face
@@ -26,7 +26,7 @@ from worker.detection import detect_faces
 from worker.errors import FaceNotIndexed, ImageError
 from worker.metrics import NO_STAGES, Stages, timed
 from worker.query_faces import QueryFaceCache, QueryFaces
-from worker.reasons import Reason, below_threshold, empty_gallery, not_the_same
+from worker.reasons import below_threshold, empty_gallery, not_the_same
 from worker.recognition.interfaces import Engine, Pack
 from worker.vector_search.checks import MAX_LIMIT, rounded_similarity
 from worker.vector_search.exceptions import CapacityReached
@@ -290,14 +290,9 @@ class FaceIndex:
 
     def _verified(self, image: bytes, which: str, check_wanted: Callable[[], None]) -> VerifiedPicture:
         try:
-            seen = self._seen(image, "largest", check_wanted)
+            return verified_picture(self._seen(image, "largest", check_wanted), which)
         except ImageError as error:
             raise type(error)(f"The {which} picture: {error}") from error
-        if seen.faces:
-            return VerifiedPicture(face=seen.faces[0], reason=None, width=seen.width, height=seen.height)
-        why = why_unusable(seen.rejected)
-        reason = Reason(why.code, f"In the {which} picture: {why.message}")
-        return VerifiedPicture(face=None, reason=reason, width=seen.width, height=seen.height)
 
     def _seen(
         self, image: bytes, faces: Literal["all", "largest"], check_wanted: Callable[[], None] = lambda: None

@@ -1,13 +1,20 @@
-"""The contract for searching through the search workers."""
+"""The contract for what the search workers answer: searches, verifications, detections."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
+from uuid import UUID
 
 from tasks.errors import NoAnswer
 from tasks.health.checks import HealthReport
+from tasks.messages.detect import DetectResult
 from tasks.messages.search import SearchedFaces, SearchResult
+from tasks.messages.verify import VerifyResult
 from worker.metrics import MetricsSummary
+
+
+def no_answer(timeout_seconds: float) -> NoAnswer:
+    return NoAnswer(f"No search worker answered within {timeout_seconds:g} seconds.")
 
 
 class Searches(Protocol):
@@ -15,7 +22,7 @@ class Searches(Protocol):
 
     async def start_search(
         self,
-        image: bytes,
+        query: bytes | UUID,
         *,
         gallery_ids: tuple[str, ...],
         limit: int = 10,
@@ -24,11 +31,12 @@ class Searches(Protocol):
         timeout_seconds: float = 30.0,
         client: str = "",
     ) -> str:
-        """Hand the image to the search workers and return the search's id at once.
+        """Hand the query to the search workers and return the search's id at once.
 
-        `client` is who gets the answer, "user:<id>"; "" is a command. A search that no worker has started within
-        `timeout_seconds` expires. Raises Busy when the client may not have one more search in flight, QueueUnavailable,
-        and ValueError for no gallery, or a limit or similarity out of range.
+        The query is an image, or the id of a stored face, whose matches leave out that very face. `client` is who gets
+        the answer, "user:<id>"; "" is a command. A search that no worker has started within `timeout_seconds` expires.
+        Raises Busy when the client may not have one more search in flight, QueueUnavailable, and ValueError for no
+        gallery, or a limit or similarity out of range.
         """
         ...
 
@@ -37,7 +45,10 @@ class Searches(Protocol):
         ...
 
     async def cancel_search(self, search_id: str) -> None:
-        """Keep workers from starting this search; an answer that exists stays. Safe to call twice. Never raises."""
+        """Keep workers from starting this search; an answer that exists stays. Safe to call twice. Never raises.
+
+        A worker may still answer a search by a stored face, which runs no model.
+        """
         ...
 
     async def search_faces_in_image(
@@ -72,8 +83,26 @@ class Searches(Protocol):
             await self.cancel_search(search_id)
             raise
         if result is None:
-            raise NoAnswer(f"No search worker answered within {timeout_seconds:g} seconds.")
+            raise no_answer(timeout_seconds)
         return result
+
+    async def verify_faces(
+        self,
+        images: tuple[bytes, bytes],
+        *,
+        min_similarity: float | None = None,
+        timeout_seconds: float = 30.0,
+        client: str = "",
+    ) -> VerifyResult:
+        """Compare the largest faces of two images, and wait for the answer.
+
+        Otherwise like `search_faces_in_image`; without an answer in time, it is cancelled, too.
+        """
+        ...
+
+    async def detect_faces(self, image: bytes, *, timeout_seconds: float = 30.0, client: str = "") -> DetectResult:
+        """Detect the faces in an image, and wait for the answer. Otherwise like `verify_faces`."""
+        ...
 
     async def check_room(self, client: str) -> None:
         """Raise Busy when the client may not have one more search in flight, and QueueUnavailable.

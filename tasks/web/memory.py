@@ -10,19 +10,23 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
+from uuid import UUID
 
 from tasks import clock as shared_clock
 from tasks.errors import QueueUnavailable
 from tasks.health.checks import HealthReport, judge, unreachable
 from tasks.health.inspection import QueueStatus
 from tasks.health.reports import WorkerReport
+from tasks.messages.answers import A
 from tasks.messages.base import Message, Target
+from tasks.messages.detect import DetectResult
 from tasks.messages.search import SearchedFaces, SearchRequest, SearchResult
+from tasks.messages.verify import VerifyRequest, VerifyResult
 from tasks.queues import Priority
 from tasks.sending import check_sendable
 from tasks.targets import LiveTargets, default_target
 from tasks.web.backlog import FULL, SHARE_IS_FULL
-from tasks.web.interfaces import Searches
+from tasks.web.interfaces import Searches, no_answer
 from tasks.web.shares import Shares
 from tasks.work_queue import WorkQueue
 from worker.errors import Busy
@@ -151,7 +155,7 @@ class MemoryWorkQueue(WorkQueue):
 class StartedSearch:
     """What `start_search` was called with."""
 
-    image: bytes
+    query: bytes | UUID
     gallery_ids: tuple[str, ...]
     limit: int
     min_similarity: float | None
@@ -160,16 +164,28 @@ class StartedSearch:
     client: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What `verify_faces` or `detect_faces` was called with."""
+
+    images: tuple[bytes, ...]
+    min_similarity: float | None = None
+    timeout_seconds: float
+    client: str
+
+
 class MemorySearchClient(Searches):
-    """Searches that all get the same answer, `result`, once it is set."""
+    """Searches that all get the same answer, `result`, once it is set; also verifications and detections."""
 
     def __init__(self, *, target: Target | None = None) -> None:
         """`health_check` expects workers of `target`, by default of the one that the settings describe."""
         self._target = target or default_target()
         self._metrics = SearchMetrics()
         self._answered: dict[str, SearchResult] = {}
-        #: The answer to every search. None: no worker answers.
+        #: The answer to every search, verification, detection. None: no worker answers.
         self.result: SearchResult | None = None
+        self.verified: VerifyResult | None = None
+        self.detected: DetectResult | None = None
         self.is_down = False
         self.is_full = False
         #: At most so many searches are in flight: all that were started and not cancelled, until there is a `result`.
@@ -177,6 +193,8 @@ class MemorySearchClient(Searches):
         self._in_flight: dict[str, str] = {}  # clients by search
         self.reports: list[WorkerReport] = []
         self.started: list[StartedSearch] = []
+        #: Every verification and detection.
+        self.asked: list[Asked] = []
         #: The timeout of each wait.
         self.waited: list[float] = []
         #: The ids of cancelled searches.
@@ -184,7 +202,7 @@ class MemorySearchClient(Searches):
 
     async def start_search(
         self,
-        image: bytes,
+        query: bytes | UUID,
         *,
         gallery_ids: tuple[str, ...],
         limit: int = 10,
@@ -198,12 +216,13 @@ class MemorySearchClient(Searches):
             target=self._target,
             gallery_ids=gallery_ids,
             image_key="",
+            face_id=str(query),
             limit=limit,
             min_similarity=min_similarity,
             faces=faces,
         )  # refuses what no worker would understand
         search = StartedSearch(
-            image=image,
+            query=query,
             gallery_ids=gallery_ids,
             limit=limit,
             min_similarity=min_similarity,
@@ -224,6 +243,31 @@ class MemorySearchClient(Searches):
             self._answered[search_id] = self.result
             self._metrics.record(response_time_ms=0.0, failed=self.result.error is not None)
         return self._answered.get(search_id)
+
+    async def verify_faces(
+        self,
+        images: tuple[bytes, bytes],
+        *,
+        min_similarity: float | None = None,
+        timeout_seconds: float = 30.0,
+        client: str = "",
+    ) -> VerifyResult:
+        """Answers at once, as `wait_for_search`."""
+        VerifyRequest(target=self._target, image_keys=("", ""), min_similarity=min_similarity)
+        asked = Asked(images=images, min_similarity=min_similarity, timeout_seconds=timeout_seconds, client=client)
+        return await self._asked(asked, self.verified)
+
+    async def detect_faces(self, image: bytes, *, timeout_seconds: float = 30.0, client: str = "") -> DetectResult:
+        """Answers at once, as `wait_for_search`."""
+        asked = Asked(images=(image,), timeout_seconds=timeout_seconds, client=client)
+        return await self._asked(asked, self.detected)
+
+    async def _asked(self, asked: Asked, answer: A | None) -> A:
+        await self.check_room(asked.client)
+        self.asked.append(asked)
+        if answer is None:
+            raise no_answer(asked.timeout_seconds)
+        return answer
 
     async def cancel_search(self, search_id: str) -> None:
         self.cancelled.append(search_id)

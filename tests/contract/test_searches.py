@@ -1,6 +1,7 @@
 """The contract of every search client: the one in memory, and SearchClient on Redis."""
 
 import json
+import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -13,8 +14,11 @@ from tasks import queues
 from tasks.config import QueueConfig
 from tasks.errors import NoAnswer, QueueUnavailable
 from tasks.health.reports import WorkerReport, report_key
+from tasks.messages.answers import Answer
 from tasks.messages.base import ErrorInfo, Target
+from tasks.messages.detect import DetectResult
 from tasks.messages.search import SearchResult
+from tasks.messages.verify import VerifyResult
 from tasks.web import query_images
 from tasks.web.interfaces import Searches
 from tasks.web.memory import MemorySearchClient
@@ -23,13 +27,16 @@ from tasks.web.search_client import SearchClient
 from tests.redis_server import point_at, redis_server
 from tests.servers import free_port
 from worker.errors import Busy
+from worker.reasons import Reason
 
 TARGET = Target(pack="dlib", collection="faces_dlib")
 ALICE, BOB = "user:1", "user:2"
 #: The most searches in flight.
 BOUND = 4
 GALLERY = str(uuid.UUID(int=1))
-NO_FACE = SearchResult(reason=ErrorInfo(code="no_face_found", message="There is no face."))
+NO_FACE = SearchResult(reason=Reason("no_face", "There is no face."))
+DIFFERENT = VerifyResult(similarity=0.1, is_same=False, threshold=0.8, reason=Reason("below_threshold", "No.", 0.1))
+NOBODY = DetectResult(reason=Reason("no_face", "There is no face."), width=1, height=1)
 NO_IMAGE = SearchResult(error=ErrorInfo(code="not_an_image", message="This file is not a picture."))
 
 
@@ -40,6 +47,8 @@ class Sides:
     client: Searches
     #: Answer the search of this id.
     answer: Callable[[str, SearchResult], None]
+    #: Answer the next verification or detection.
+    answer_next: Callable[[VerifyResult | DetectResult], None]
     #: Whether a worker that takes the search of this id would find its image.
     would_run: Callable[[str], bool]
     report: Callable[[WorkerReport], None]
@@ -76,12 +85,19 @@ def memory_sides() -> Sides:
     def answer(_search_id: str, result: SearchResult) -> None:
         client.result = result
 
+    def answer_next(result: VerifyResult | DetectResult) -> None:
+        if isinstance(result, VerifyResult):
+            client.verified = result
+        else:
+            client.detected = result
+
     def fill() -> None:
         client.is_full = True
 
     return Sides(
         client=client,
         answer=answer,
+        answer_next=answer_next,
         would_run=lambda search_id: search_id not in client.cancelled,
         report=client.reports.append,
         fill=fill,
@@ -111,19 +127,36 @@ async def redis_sides(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) 
     with redis.Redis.from_url(url) as broker:
         broker.flushall()
 
-        def answer(search_id: str, result: SearchResult) -> None:
+        def answer(search_id: str, result: Answer) -> None:
             meta = json.dumps({"status": "SUCCESS", "result": result.to_json(), "task_id": search_id})
             broker.set(KEY_PREFIX + search_id, meta)
             broker.publish(KEY_PREFIX + search_id, meta)
 
+        def answer_next(result: VerifyResult | DetectResult) -> None:
+            """Wait, as a worker does, for a message and its images."""
+
+            def wait() -> None:
+                with redis.Redis.from_url(url) as own:
+                    _, message = own.blpop([queues.search_queue(TARGET.pack)], timeout=10)
+                search_id = json.loads(message)["headers"]["id"]
+                assert broker.exists(query_images.image_keys(search_id)[0])
+                answer(search_id, result)
+
+            threads.append(threading.Thread(target=wait))
+            threads[-1].start()
+
+        threads: list[threading.Thread] = []
         async with SearchClient(config(url)) as client:
             yield Sides(
                 client=client,
                 answer=answer,
-                would_run=lambda search_id: bool(broker.exists(query_images.image_key(search_id))),
+                answer_next=answer_next,
+                would_run=lambda search_id: bool(broker.exists(query_images.image_keys(search_id)[0])),
                 report=lambda report: broker.set(report_key(report.name), report.model_dump_json()),
                 fill=lambda: broker.lpush(queues.search_queue(TARGET.pack), *['{"headers": {}}'] * BOUND),
             )
+        for thread in threads:
+            thread.join(timeout=20)
 
 
 @pytest.fixture
@@ -192,6 +225,31 @@ async def test_a_search_in_one_call_raises_when_no_worker_answers(client: Search
         await client.search_faces_in_image(b"picture", gallery_ids=(GALLERY,), timeout_seconds=0.01)
 
 
+async def test_a_search_by_a_stored_face_is_answered_like_any_other(sides: Sides) -> None:
+    search_id = await sides.client.start_search(uuid.UUID(int=7), gallery_ids=(GALLERY,))
+    sides.answer(search_id, NO_FACE)
+    assert await sides.client.wait_for_search(search_id, timeout_seconds=10) == NO_FACE
+
+
+async def test_two_images_are_verified_in_one_call(sides: Sides) -> None:
+    sides.answer_next(DIFFERENT)
+    assert await sides.client.verify_faces((b"one", b"other"), timeout_seconds=10) == DIFFERENT
+
+
+async def test_the_faces_of_an_image_are_detected_in_one_call(sides: Sides) -> None:
+    sides.answer_next(NOBODY)
+    assert await sides.client.detect_faces(b"picture", timeout_seconds=10) == NOBODY
+
+
+async def test_without_a_worker_they_raise_and_give_their_place_back(client: Searches) -> None:
+    for _ in range(BOUND):
+        with pytest.raises(NoAnswer):
+            await client.detect_faces(b"picture", timeout_seconds=0.01, client=ALICE)
+        with pytest.raises(NoAnswer, match=r"No search worker answered within 0\.01 seconds"):
+            await client.verify_faces((b"one", b"other"), timeout_seconds=0.01, client=ALICE)
+    assert await has_room(client, ALICE)
+
+
 # -- cancelling -----------------------------------------------------------------------------------
 
 
@@ -220,6 +278,10 @@ async def test_a_full_queue_refuses_searches(sides: Sides) -> None:
         await start(sides.client)
     with pytest.raises(Busy):
         await sides.client.search_faces_in_image(b"picture", gallery_ids=(GALLERY,))
+    with pytest.raises(Busy):
+        await sides.client.verify_faces((b"one", b"other"))
+    with pytest.raises(Busy):
+        await sides.client.detect_faces(b"picture")
     with pytest.raises(Busy):
         await sides.client.check_room(ALICE)
     with pytest.raises(Busy):
@@ -265,6 +327,10 @@ async def test_a_service_that_is_down_raises_and_its_health_report_says_why(down
     with pytest.raises(QueueUnavailable):
         await down.search_faces_in_image(b"picture", gallery_ids=(GALLERY,))
     with pytest.raises(QueueUnavailable):
+        await down.verify_faces((b"one", b"other"))
+    with pytest.raises(QueueUnavailable):
+        await down.detect_faces(b"picture")
+    with pytest.raises(QueueUnavailable):
         await down.wait_for_search("s", timeout_seconds=1)
     with pytest.raises(QueueUnavailable):
         await down.check_room(ALICE)
@@ -281,6 +347,11 @@ async def test_a_service_that_is_down_raises_and_its_health_report_says_why(down
 async def test_a_search_that_no_worker_would_understand_is_refused(sides: Sides, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         await sides.client.start_search(b"picture", **{"gallery_ids": (GALLERY,), **wrong})
+
+
+async def test_a_verification_that_no_worker_would_understand_is_refused(client: Searches) -> None:
+    with pytest.raises(ValueError, match="min_similarity"):
+        await client.verify_faces((b"one", b"other"), min_similarity=1.5)
 
 
 # -- health -----------------------------------------------------------------------------------

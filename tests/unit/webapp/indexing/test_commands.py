@@ -181,7 +181,7 @@ def test_matches_are_printed_as_a_table(gallery: Gallery, face_search: MemorySea
     assert printed.splitlines()[0] == "Face 1 at 1, 2, 3, 4 (score 0.90)"
     assert printed.splitlines()[2].split() == ["1", "0.900", "ada.jpg"]
     (sent,) = face_search.started
-    assert (sent.image, sent.limit, sent.min_similarity) == (b"query", 3, 0.2)
+    assert (sent.query, sent.limit, sent.min_similarity) == (b"query", 3, 0.2)
 
 
 def test_several_galleries_are_searched_at_once(

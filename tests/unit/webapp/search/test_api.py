@@ -54,7 +54,7 @@ def test_a_search_is_accepted_with_a_ticket(api: Client, gallery: Gallery, face_
     assert response.status_code == 202
     assert response["Location"] == "/api/v1/searches/" + quote(response.json()["ticket"])
     (sent,) = face_search.started
-    assert sent.image == b"picture"
+    assert sent.query == b"picture"
     assert (sent.gallery_ids, sent.limit, sent.min_similarity) == ((str(gallery.id),), 3, 0.4)
     assert face_search.waited == [], "a search that does not wait does not ask"
 
@@ -395,7 +395,7 @@ def test_a_query_image_larger_than_djangos_default_stays_in_memory(
     monkeypatch.setattr("django.core.files.uploadedfile.tempfile.NamedTemporaryFile", forbidden)
     image = b"x" * (4 * 2**20)
     assert start(api, gallery, image=image).status_code == 202
-    assert face_search.started[0].image == image
+    assert face_search.started[0].query == image
 
 
 def test_a_query_image_that_is_too_large_is_refused(

@@ -38,7 +38,7 @@ async def test_an_image_is_searched_in_all_galleries_of_the_user(
     face_search.result = answer_with_photo = await sync_to_async(lambda: answer_with(add_indexed_photo(gallery)))()
     answer = await search(user, image)
     (sent,) = face_search.started
-    assert (sent.image, sent.gallery_ids) == (b"picture", (str(gallery.id),))
+    assert (sent.query, sent.gallery_ids) == (b"picture", (str(gallery.id),))
     (match,) = answer.faces[0].matches
     assert match.face_id == answer_with_photo.faces[0].matches[0].face_id
     assert match.photo.gallery_id == gallery.id

@@ -17,7 +17,7 @@ from tasks.errors import QueueUnavailable
 from tasks.health.checks import HealthReport, judge, unreachable
 from tasks.health.inspection import QueueStatus
 from tasks.health.reports import WorkerReport
-from tasks.messages.answers import A
+from tasks.messages.answers import A, Answer
 from tasks.messages.base import Message, Target
 from tasks.messages.detect import DetectResult
 from tasks.messages.search import SearchedFaces, SearchRequest, SearchResult
@@ -26,7 +26,7 @@ from tasks.queues import Priority
 from tasks.sending import check_sendable
 from tasks.targets import LiveTargets, default_target
 from tasks.web.backlog import FULL, SHARE_IS_FULL
-from tasks.web.interfaces import Searches, no_answer
+from tasks.web.interfaces import Searches
 from tasks.web.shares import Shares
 from tasks.work_queue import WorkQueue
 from worker.errors import Busy
@@ -165,8 +165,8 @@ class StartedSearch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What `verify_faces` or `detect_faces` was called with."""
+class SentImages:
+    """What `start_verification` or `start_detection` was called with."""
 
     images: tuple[bytes, ...]
     min_similarity: float | None = None
@@ -181,20 +181,20 @@ class MemorySearchClient(Searches):
         """`health_check` expects workers of `target`, by default of the one that the settings describe."""
         self._target = target or default_target()
         self._metrics = SearchMetrics()
-        self._answered: dict[str, SearchResult] = {}
+        self._answered: dict[str, Answer] = {}
         #: The answer to every search, verification, detection. None: no worker answers.
         self.result: SearchResult | None = None
         self.verified: VerifyResult | None = None
         self.detected: DetectResult | None = None
         self.is_down = False
         self.is_full = False
-        #: At most so many searches are in flight: all that were started and not cancelled, until there is a `result`.
+        #: At most so many searches are in flight: all that were started and not cancelled, until there is an answer.
         self.most_in_flight = 64
         self._in_flight: dict[str, str] = {}  # clients by search
         self.reports: list[WorkerReport] = []
         self.started: list[StartedSearch] = []
         #: Every verification and detection.
-        self.asked: list[Asked] = []
+        self.sent_images: list[SentImages] = []
         #: The timeout of each wait.
         self.waited: list[float] = []
         #: The ids of cancelled searches.
@@ -235,39 +235,40 @@ class MemorySearchClient(Searches):
         self._in_flight[search_id] = client
         return search_id
 
-    async def wait_for_search(self, search_id: str, *, timeout_seconds: float) -> SearchResult | None:
-        """Answers at once: without a result there is no answer in time, whatever the timeout."""
-        self._check()
-        self.waited.append(timeout_seconds)
-        if search_id not in self._answered and self.result is not None and search_id not in self.cancelled:
-            self._answered[search_id] = self.result
-            self._metrics.record(response_time_ms=0.0, failed=self.result.error is not None)
-        return self._answered.get(search_id)
-
-    async def verify_faces(
+    async def start_verification(
         self,
         images: tuple[bytes, bytes],
         *,
         min_similarity: float | None = None,
         timeout_seconds: float = 30.0,
         client: str = "",
-    ) -> VerifyResult:
-        """Answers at once, as `wait_for_search`."""
+    ) -> str:
         VerifyRequest(target=self._target, image_keys=("", ""), min_similarity=min_similarity)
-        asked = Asked(images=images, min_similarity=min_similarity, timeout_seconds=timeout_seconds, client=client)
-        return await self._asked(asked, self.verified)
+        sent = SentImages(images=images, min_similarity=min_similarity, timeout_seconds=timeout_seconds, client=client)
+        return await self._start_with(sent)
 
-    async def detect_faces(self, image: bytes, *, timeout_seconds: float = 30.0, client: str = "") -> DetectResult:
-        """Answers at once, as `wait_for_search`."""
-        asked = Asked(images=(image,), timeout_seconds=timeout_seconds, client=client)
-        return await self._asked(asked, self.detected)
+    async def start_detection(self, image: bytes, *, timeout_seconds: float = 30.0, client: str = "") -> str:
+        return await self._start_with(SentImages(images=(image,), timeout_seconds=timeout_seconds, client=client))
 
-    async def _asked(self, asked: Asked, answer: A | None) -> A:
-        await self.check_room(asked.client)
-        self.asked.append(asked)
-        if answer is None:
-            raise no_answer(asked.timeout_seconds)
-        return answer
+    async def _start_with(self, sent: SentImages) -> str:
+        await self.check_room(sent.client)
+        self.sent_images.append(sent)
+        search_id = str(uuid.uuid4())
+        self._in_flight[search_id] = sent.client
+        return search_id
+
+    async def wait_for_answer(self, search_id: str, kind: type[A], *, timeout_seconds: float) -> A | None:
+        """Answers at once: without a result there is no answer in time, whatever the timeout."""
+        self._check()
+        self.waited.append(timeout_seconds)
+        results = (self.result, self.verified, self.detected)
+        result = next((each for each in results if isinstance(each, kind)), None)
+        if search_id not in self._answered and result is not None and search_id not in self.cancelled:
+            self._answered[search_id] = result
+            if isinstance(result, SearchResult):
+                self._metrics.record(response_time_ms=0.0, failed=result.error is not None)
+        found = self._answered.get(search_id)
+        return found if isinstance(found, kind) else None
 
     async def cancel_search(self, search_id: str) -> None:
         self.cancelled.append(search_id)
@@ -276,7 +277,7 @@ class MemorySearchClient(Searches):
     async def check_room(self, client: str) -> None:
         self._check()
         shares = Shares()
-        for other in self._in_flight.values() if self.result is None else ():
+        for other in () if self._has_answers else self._in_flight.values():
             shares.enter(other)
         places = 0 if self.is_full else self.most_in_flight - shares.in_flight
         if not shares.may_enter(client, places=places):
@@ -292,6 +293,10 @@ class MemorySearchClient(Searches):
 
     def get_metrics_summary(self) -> MetricsSummary:
         return self._metrics.summary()
+
+    @property
+    def _has_answers(self) -> bool:
+        return any(answer is not None for answer in (self.result, self.verified, self.detected))
 
     def _check(self) -> None:
         if self.is_down:

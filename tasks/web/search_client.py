@@ -26,14 +26,14 @@ from tasks.config import QUERY_IMAGE_GRACE_SECONDS, QueueConfig
 from tasks.errors import NoAnswer, QueueUnavailable, SearchExpired
 from tasks.health import canaries, checks, clocks, live_recall, metrics, reports
 from tasks.health.checks import HealthReport
-from tasks.messages.answers import A
+from tasks.messages.answers import A, Answer
 from tasks.messages.base import ErrorInfo, Message, Target
-from tasks.messages.detect import DetectRequest, DetectResult
-from tasks.messages.search import SearchedFaces, SearchRequest, SearchResult
-from tasks.messages.verify import VerifyRequest, VerifyResult
+from tasks.messages.detect import DetectRequest
+from tasks.messages.search import SearchedFaces, SearchRequest
+from tasks.messages.verify import VerifyRequest
 from tasks.sending import send
 from tasks.web.backlog import Backlog
-from tasks.web.interfaces import Searches, no_answer
+from tasks.web.interfaces import Searches
 from tasks.web.query_images import QueryImageWriter
 from tasks.web.results import Meta, ResultListener
 from worker.errors import NotOpen
@@ -133,44 +133,29 @@ class SearchClient(Searches):
         self._under_way[search_id] = _UnderWay(started=started, timeout_seconds=timeout_seconds)
         return search_id
 
-    async def verify_faces(
+    async def start_verification(
         self,
         images: tuple[bytes, bytes],
         *,
         min_similarity: float | None = None,
         timeout_seconds: float = 30.0,
         client: str = "",
-    ) -> VerifyResult:
+    ) -> str:
         """See `Searches`."""
 
         def request(target: Target, keys: tuple[str, ...]) -> VerifyRequest:
             first, second = keys
             return VerifyRequest(target=target, image_keys=(first, second), min_similarity=min_similarity)
 
-        return await self._asked(request, images, VerifyResult, timeout_seconds=timeout_seconds, client=client)
+        return await self._start(request, images, timeout_seconds=timeout_seconds, client=client)
 
-    async def detect_faces(self, image: bytes, *, timeout_seconds: float = 30.0, client: str = "") -> DetectResult:
+    async def start_detection(self, image: bytes, *, timeout_seconds: float = 30.0, client: str = "") -> str:
         """See `Searches`."""
 
         def request(target: Target, keys: tuple[str, ...]) -> DetectRequest:
             return DetectRequest(target=target, image_key=keys[0])
 
-        return await self._asked(request, (image,), DetectResult, timeout_seconds=timeout_seconds, client=client)
-
-    async def _asked(
-        self, request: MakeRequest, images: Sequence[bytes], kind: type[A], *, timeout_seconds: float, client: str
-    ) -> A:
-        """Send the request with its images, and wait for the answer. Raises as `Searches.verify_faces`."""
-        search_id = await self._start(request, images, timeout_seconds=timeout_seconds, client=client)
-        try:
-            meta = await self._listener.wait(search_id, timeout_seconds=timeout_seconds)
-        except asyncio.CancelledError:
-            await self.cancel_search(search_id)
-            raise
-        if meta is None:
-            await self.cancel_search(search_id)
-            raise no_answer(timeout_seconds)
-        return _answer(meta, kind)
+        return await self._start(request, (image,), timeout_seconds=timeout_seconds, client=client)
 
     async def _start(
         self, request: MakeRequest, images: Sequence[bytes], *, timeout_seconds: float, client: str
@@ -209,13 +194,13 @@ class SearchClient(Searches):
         async with (await self._active_backlog()).place(client):
             yield
 
-    async def wait_for_search(self, search_id: str, *, timeout_seconds: float) -> SearchResult | None:
-        """Return the answer, or None when there is none in time. Holds no thread. Raises QueueUnavailable."""
+    async def wait_for_answer(self, search_id: str, kind: type[A], *, timeout_seconds: float) -> A | None:
+        """See `Searches`. Holds no thread."""
         await self._listener.open()
         meta = await self._listener.wait(search_id, timeout_seconds=timeout_seconds)
-        result = None if meta is None else _answer(meta, SearchResult)
-        self._measure(search_id, result)
-        return result
+        answer = None if meta is None else _answer(meta, kind)
+        self._measure(search_id, answer)
+        return answer
 
     async def cancel_search(self, search_id: str) -> None:
         """Keep workers from starting this search: one that finds no image runs no model. Safe to call twice.
@@ -255,7 +240,7 @@ class SearchClient(Searches):
     def _unanswered(self) -> list[str]:
         return [search_id for backlog in self._backlogs.values() for search_id in backlog.unanswered]
 
-    def _measure(self, search_id: str, result: SearchResult | None) -> None:
+    def _measure(self, search_id: str, result: Answer | None) -> None:
         """Count a search of this process once it is answered or its time is up."""
         under_way = self._under_way.get(search_id)
         if under_way is None:
@@ -326,7 +311,7 @@ async def open_search_client(*, active_target: Callable[[], Awaitable[Target]]) 
         yield client
 
 
-def _outcome(result: SearchResult | None) -> str:
+def _outcome(result: Answer | None) -> str:
     """Return the search's code for the metrics."""
     if result is None:
         return NoAnswer.code

@@ -1,9 +1,8 @@
 """The contract of every search client: the one in memory, and SearchClient on Redis."""
 
 import json
-import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,9 +45,7 @@ class Sides:
 
     client: Searches
     #: Answer the search of this id.
-    answer: Callable[[str, SearchResult], None]
-    #: Answer the next verification or detection.
-    answer_next: Callable[[VerifyResult | DetectResult], None]
+    answer: Callable[[str, Answer], None]
     #: Whether a worker that takes the search of this id would find its image.
     would_run: Callable[[str], bool]
     report: Callable[[WorkerReport], None]
@@ -82,14 +79,14 @@ def memory_sides() -> Sides:
     client = MemorySearchClient(target=TARGET)
     client.most_in_flight = BOUND
 
-    def answer(_search_id: str, result: SearchResult) -> None:
-        client.result = result
-
-    def answer_next(result: VerifyResult | DetectResult) -> None:
-        if isinstance(result, VerifyResult):
-            client.verified = result
-        else:
-            client.detected = result
+    def answer(_search_id: str, result: Answer) -> None:
+        match result:
+            case SearchResult():
+                client.result = result
+            case VerifyResult():
+                client.verified = result
+            case DetectResult():
+                client.detected = result
 
     def fill() -> None:
         client.is_full = True
@@ -97,7 +94,6 @@ def memory_sides() -> Sides:
     return Sides(
         client=client,
         answer=answer,
-        answer_next=answer_next,
         would_run=lambda search_id: search_id not in client.cancelled,
         report=client.reports.append,
         fill=fill,
@@ -132,31 +128,14 @@ async def redis_sides(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) 
             broker.set(KEY_PREFIX + search_id, meta)
             broker.publish(KEY_PREFIX + search_id, meta)
 
-        def answer_next(result: VerifyResult | DetectResult) -> None:
-            """Wait, as a worker does, for a message and its images."""
-
-            def wait() -> None:
-                with redis.Redis.from_url(url) as own:
-                    _, message = own.blpop([queues.search_queue(TARGET.pack)], timeout=10)
-                search_id = json.loads(message)["headers"]["id"]
-                assert broker.exists(query_images.image_keys(search_id)[0])
-                answer(search_id, result)
-
-            threads.append(threading.Thread(target=wait))
-            threads[-1].start()
-
-        threads: list[threading.Thread] = []
         async with SearchClient(config(url)) as client:
             yield Sides(
                 client=client,
                 answer=answer,
-                answer_next=answer_next,
                 would_run=lambda search_id: bool(broker.exists(query_images.image_keys(search_id)[0])),
                 report=lambda report: broker.set(report_key(report.name), report.model_dump_json()),
                 fill=lambda: broker.lpush(queues.search_queue(TARGET.pack), *['{"headers": {}}'] * BOUND),
             )
-        for thread in threads:
-            thread.join(timeout=20)
 
 
 @pytest.fixture
@@ -181,8 +160,20 @@ def healthy_worker() -> WorkerReport:
     )
 
 
-async def start(client: Searches, *, by: str = "") -> str:
+async def start(client: Searches, by: str = "") -> str:
     return await client.start_search(b"picture", gallery_ids=(GALLERY,), client=by)
+
+
+async def verify(client: Searches, by: str = "") -> str:
+    return await client.start_verification((b"one", b"other"), client=by)
+
+
+async def detect(client: Searches, by: str = "") -> str:
+    return await client.start_detection(b"picture", client=by)
+
+
+Start = Callable[[Searches, str], Awaitable[str]]
+STARTS = [start, verify, detect]
 
 
 async def has_room(client: Searches, by: str) -> bool:
@@ -197,21 +188,21 @@ async def has_room(client: Searches, by: str) -> bool:
 
 
 async def test_an_unanswered_search_has_no_answer_in_time(client: Searches) -> None:
-    assert await client.wait_for_search(await start(client), timeout_seconds=0.01) is None
+    assert await client.wait_for_answer(await start(client), SearchResult, timeout_seconds=0.01) is None
 
 
 async def test_an_answer_can_be_fetched_again_and_counts_once(sides: Sides) -> None:
     search_id = await start(sides.client)
     sides.answer(search_id, NO_FACE)
     for _ in range(2):
-        assert await sides.client.wait_for_search(search_id, timeout_seconds=10) == NO_FACE
+        assert await sides.client.wait_for_answer(search_id, SearchResult, timeout_seconds=10) == NO_FACE
     assert sides.client.get_metrics_summary().total_searches == 1
 
 
 async def test_an_error_is_an_answer_and_counts_as_failed(sides: Sides) -> None:
     search_id = await start(sides.client)
     sides.answer(search_id, NO_IMAGE)
-    assert await sides.client.wait_for_search(search_id, timeout_seconds=10) == NO_IMAGE
+    assert await sides.client.wait_for_answer(search_id, SearchResult, timeout_seconds=10) == NO_IMAGE
     summary = sides.client.get_metrics_summary()
     assert (summary.total_searches, summary.failed_searches) == (1, 1)
 
@@ -228,26 +219,45 @@ async def test_a_search_in_one_call_raises_when_no_worker_answers(client: Search
 async def test_a_search_by_a_stored_face_is_answered_like_any_other(sides: Sides) -> None:
     search_id = await sides.client.start_search(uuid.UUID(int=7), gallery_ids=(GALLERY,))
     sides.answer(search_id, NO_FACE)
-    assert await sides.client.wait_for_search(search_id, timeout_seconds=10) == NO_FACE
+    assert await sides.client.wait_for_answer(search_id, SearchResult, timeout_seconds=10) == NO_FACE
 
 
-async def test_two_images_are_verified_in_one_call(sides: Sides) -> None:
-    sides.answer_next(DIFFERENT)
-    assert await sides.client.verify_faces((b"one", b"other"), timeout_seconds=10) == DIFFERENT
+async def test_a_verification_is_answered(sides: Sides) -> None:
+    search_id = await sides.client.start_verification((b"one", b"other"))
+    sides.answer(search_id, DIFFERENT)
+    assert await sides.client.finish(search_id, VerifyResult, timeout_seconds=10) == DIFFERENT
 
 
-async def test_the_faces_of_an_image_are_detected_in_one_call(sides: Sides) -> None:
-    sides.answer_next(NOBODY)
-    assert await sides.client.detect_faces(b"picture", timeout_seconds=10) == NOBODY
+async def test_a_detection_is_answered(sides: Sides) -> None:
+    search_id = await sides.client.start_detection(b"picture")
+    sides.answer(search_id, NOBODY)
+    assert await sides.client.finish(search_id, DetectResult, timeout_seconds=10) == NOBODY
 
 
-async def test_without_a_worker_they_raise_and_give_their_place_back(client: Searches) -> None:
+async def test_only_searches_count_as_searches(sides: Sides) -> None:
+    search_id = await sides.client.start_detection(b"picture")
+    sides.answer(search_id, NOBODY)
+    await sides.client.finish(search_id, DetectResult, timeout_seconds=10)
+    assert sides.client.get_metrics_summary().total_searches == 0
+
+
+@pytest.mark.parametrize("start", STARTS)
+async def test_what_nobody_answers_in_time_raises_and_is_cancelled(sides: Sides, start: Start) -> None:
     for _ in range(BOUND):
-        with pytest.raises(NoAnswer):
-            await client.detect_faces(b"picture", timeout_seconds=0.01, client=ALICE)
+        search_id = await start(sides.client, ALICE)
+        assert sides.would_run(search_id)
         with pytest.raises(NoAnswer, match=r"No search worker answered within 0\.01 seconds"):
-            await client.verify_faces((b"one", b"other"), timeout_seconds=0.01, client=ALICE)
-    assert await has_room(client, ALICE)
+            await sides.client.finish(search_id, DetectResult, timeout_seconds=0.01)
+        assert not sides.would_run(search_id)
+    assert await has_room(sides.client, ALICE)
+
+
+@pytest.mark.parametrize("start", STARTS)
+async def test_each_takes_a_place_of_the_same_room(client: Searches, start: Start) -> None:
+    for _ in range(BOUND // 2):
+        await start(client, ALICE)
+    with pytest.raises(Busy, match="Your searches take your whole share"):
+        await start(client, ALICE)
 
 
 # -- cancelling -----------------------------------------------------------------------------------
@@ -264,9 +274,9 @@ async def test_no_worker_starts_a_cancelled_search(sides: Sides) -> None:
 async def test_an_answer_outlasts_a_cancellation(sides: Sides) -> None:
     search_id = await start(sides.client)
     sides.answer(search_id, NO_FACE)
-    await sides.client.wait_for_search(search_id, timeout_seconds=10)
+    await sides.client.wait_for_answer(search_id, SearchResult, timeout_seconds=10)
     await sides.client.cancel_search(search_id)
-    assert await sides.client.wait_for_search(search_id, timeout_seconds=10) == NO_FACE
+    assert await sides.client.wait_for_answer(search_id, SearchResult, timeout_seconds=10) == NO_FACE
 
 
 # -- when there is no room, or no Redis ------------------------------------------------------------------------------
@@ -279,9 +289,9 @@ async def test_a_full_queue_refuses_searches(sides: Sides) -> None:
     with pytest.raises(Busy):
         await sides.client.search_faces_in_image(b"picture", gallery_ids=(GALLERY,))
     with pytest.raises(Busy):
-        await sides.client.verify_faces((b"one", b"other"))
+        await verify(sides.client)
     with pytest.raises(Busy):
-        await sides.client.detect_faces(b"picture")
+        await detect(sides.client)
     with pytest.raises(Busy):
         await sides.client.check_room(ALICE)
     with pytest.raises(Busy):
@@ -305,7 +315,7 @@ async def test_an_answered_search_makes_room(sides: Sides) -> None:
     ids = [await start(sides.client, by=ALICE) for _ in range(BOUND // 2)]
     assert not await has_room(sides.client, ALICE)
     sides.answer(ids[0], NO_FACE)
-    assert await sides.client.wait_for_search(ids[0], timeout_seconds=10) == NO_FACE
+    assert await sides.client.wait_for_answer(ids[0], SearchResult, timeout_seconds=10) == NO_FACE
     assert await has_room(sides.client, ALICE)
 
 
@@ -327,11 +337,11 @@ async def test_a_service_that_is_down_raises_and_its_health_report_says_why(down
     with pytest.raises(QueueUnavailable):
         await down.search_faces_in_image(b"picture", gallery_ids=(GALLERY,))
     with pytest.raises(QueueUnavailable):
-        await down.verify_faces((b"one", b"other"))
+        await verify(down)
     with pytest.raises(QueueUnavailable):
-        await down.detect_faces(b"picture")
+        await detect(down)
     with pytest.raises(QueueUnavailable):
-        await down.wait_for_search("s", timeout_seconds=1)
+        await down.wait_for_answer("s", SearchResult, timeout_seconds=1)
     with pytest.raises(QueueUnavailable):
         await down.check_room(ALICE)
     await down.cancel_search("s")
@@ -351,7 +361,7 @@ async def test_a_search_that_no_worker_would_understand_is_refused(sides: Sides,
 
 async def test_a_verification_that_no_worker_would_understand_is_refused(client: Searches) -> None:
     with pytest.raises(ValueError, match="min_similarity"):
-        await client.verify_faces((b"one", b"other"), min_similarity=1.5)
+        await client.start_verification((b"one", b"other"), min_similarity=1.5)
 
 
 # -- health -----------------------------------------------------------------------------------

@@ -341,7 +341,7 @@ async def test_a_search_whose_client_goes_away_is_cancelled(
     async def never(*_: Any, **__: Any) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(face_search, "wait_for_search", never)
+    monkeypatch.setattr(face_search, "wait_for_answer", never)
     ticket = replace(TICKET, search_id="s")
     held = asyncio.create_task(search_services.search_held(ticket=ticket, caller=Caller(user=user), wait_seconds=5))
     await asyncio.sleep(0)

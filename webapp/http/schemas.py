@@ -27,7 +27,7 @@ IndexParameters = Annotated[dict[str, Annotated[int, Field(ge=-1, le=2**31 - 1)]
 
 
 class ErrorOut(Schema):
-    """What was wrong with one thing of several, or why there is nothing: a stable code and a sentence."""
+    """What was wrong with one thing of several: a stable code and a sentence."""
 
     code: str
     message: str

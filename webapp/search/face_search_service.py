@@ -58,7 +58,7 @@ class FaceSearchService:
         if gallery_id is not None:
             gallery_ids = [gallery_id, *(gallery_ids or ())]
         ticket = await search_start(
-            image=query_image(image_file),
+            query=query_image(image_file),
             caller=caller,
             gallery_ids=gallery_ids,
             limit=limit,

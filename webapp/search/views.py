@@ -58,7 +58,7 @@ async def _search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     try:
         image = request.FILES.get("image")
         ticket = await search_start(
-            image=query_image(image), caller=caller, gallery_ids=[gallery_id], limit=MATCHES_SHOWN
+            query=query_image(image), caller=caller, gallery_ids=[gallery_id], limit=MATCHES_SHOWN
         )
         forget_image(request)
         await search_held(ticket=ticket, caller=caller, wait_seconds=FORM_WAIT_SECONDS)

@@ -20,6 +20,7 @@ from webapp.gallery.models import Gallery, Photo
 from webapp.indexing.management.commands import import_photos
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_cancel
+from worker.reasons import Reason
 
 
 @pytest.fixture
@@ -215,10 +216,16 @@ def test_json_is_the_answer_of_the_api(gallery: Gallery, face_search: MemorySear
 def test_a_picture_without_a_face_has_a_reason(
     gallery: Gallery, face_search: MemorySearchClient, picture: Path
 ) -> None:
-    face_search.result = SearchResult(reason=ErrorInfo(code="no_face_found", message="There is no face."))
+    face_search.result = SearchResult(reason=Reason("no_face", "There is no face."))
     assert run("search_photo", picture, "--gallery", "Friends").strip() == "There is no face."
     answer = json.loads(run("search_photo", picture, "--gallery", "Friends", "--json"))
-    assert answer == {"faces": [], "reason": {"code": "no_face_found", "message": "There is no face."}}
+    assert answer == {
+        "faces": [],
+        "rejected": [],
+        "reason": {"code": "no_face", "message": "There is no face.", "best_similarity": None},
+        "width": None,
+        "height": None,
+    }
 
 
 def test_a_file_that_is_no_picture_is_an_error(

@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
+from tasks.messages.answers import SeenFace
 from tasks.messages.base import BoxInfo, ErrorInfo
 from tasks.messages.search import FaceMatches, Match, SearchResult
 from tasks.web.memory import MemorySearchClient
@@ -23,6 +24,15 @@ from webapp.indexing import deleting
 from webapp.search import services as search_services
 from webapp.search import tickets
 from webapp.search.tickets import Ticket, ticket_from
+from worker.reasons import Reason
+
+#: A face of a query image.
+SEEN = SeenFace(
+    box=BoxInfo(left=1, top=2, right=3, bottom=4),
+    landmarks=((1, 2), (2, 2), (1, 3), (1, 4), (2, 4)),
+    score=0.9,
+    quality=0.8,
+)
 
 
 def answer_with(*photos: Photo) -> SearchResult:
@@ -31,8 +41,7 @@ def answer_with(*photos: Photo) -> SearchResult:
         Match(face_id=str(photo.faces.get().id), photo_id=str(photo.id), similarity=0.9 - number / 10)
         for number, photo in enumerate(photos)
     )
-    face = FaceMatches(box=BoxInfo(left=1, top=2, right=3, bottom=4), score=0.9, quality=0.8, matches=matches)
-    return SearchResult(faces=(face,), width=100, height=80)
+    return SearchResult(faces=(FaceMatches(face=SEEN, matches=matches),), width=100, height=80)
 
 
 @pytest.fixture
@@ -68,6 +77,7 @@ def test_a_held_search_answers_with_its_matches(api: Client, gallery: Gallery, f
         "faces": [
             {
                 "box": {"left": 1, "top": 2, "right": 3, "bottom": 4},
+                "landmarks": [[1, 2], [2, 2], [1, 3], [1, 4], [2, 4]],
                 "score": 0.9,
                 "quality": 0.8,
                 "matches": [
@@ -81,9 +91,13 @@ def test_a_held_search_answers_with_its_matches(api: Client, gallery: Gallery, f
                         "person_id": None,
                     }
                 ],
+                "reason": None,
             }
         ],
+        "rejected": [],
         "reason": None,
+        "width": 100,
+        "height": 80,
     }
     assert face_search.waited == [5]
 
@@ -91,10 +105,16 @@ def test_a_held_search_answers_with_its_matches(api: Client, gallery: Gallery, f
 def test_an_answer_can_be_fetched_later(api: Client, gallery: Gallery, face_search: MemorySearchClient) -> None:
     address = start(api, gallery, "?wait=1")["Location"]
     assert api.get(address).status_code == 202
-    face_search.result = SearchResult(reason=ErrorInfo(code="no_face_found", message="There is no face."))
+    face_search.result = SearchResult(reason=Reason("no_face", "There is no face."))
     response = api.get(address + "?wait=2")
     assert response.status_code == 200
-    assert response.json() == {"faces": [], "reason": {"code": "no_face_found", "message": "There is no face."}}
+    assert response.json() == {
+        "faces": [],
+        "rejected": [],
+        "reason": {"code": "no_face", "message": "There is no face.", "best_similarity": None},
+        "width": None,
+        "height": None,
+    }
 
 
 def test_nobody_waits_longer_than_is_allowed(

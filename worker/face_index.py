@@ -10,7 +10,13 @@ from typing import Final, Literal
 
 import numpy as np
 
-from worker.answers import (
+from worker.bulk import PhotoOutcome, PhotoToIndex, outcomes
+from worker.canary import find_known_face
+from worker.config import ImageLimits
+from worker.detection import detect_faces
+from worker.errors import FaceNotIndexed, ImageError
+from worker.metrics import NO_STAGES, Stages, timed
+from worker.queries.answers import (
     DetectionAnswer,
     Matches,
     SearchAnswer,
@@ -19,13 +25,7 @@ from worker.answers import (
     VerifiedPicture,
     verified_picture,
 )
-from worker.bulk import PhotoOutcome, PhotoToIndex, outcomes
-from worker.canary import find_known_face
-from worker.config import ImageLimits
-from worker.detection import detect_faces
-from worker.errors import FaceNotIndexed, ImageError
-from worker.metrics import NO_STAGES, Stages, timed
-from worker.query_faces import QueryFaceCache, QueryFaces
+from worker.queries.faces import QueryFaceCache, QueryFaces
 from worker.reasons import below_threshold, empty_gallery, not_the_same
 from worker.recognition.interfaces import Engine, Pack
 from worker.vector_search.checks import MAX_LIMIT, rounded_similarity

@@ -19,8 +19,8 @@ from tasks.messages.parsing import parse
 from tasks.messages.search import FaceMatches, Match, SearchRequest, SearchResult
 from tasks.messages.verify import VerifiedPictureInfo, VerifyRequest, VerifyResult
 from tasks.worker.state import state
-from worker.answers import Matches, SearchedFace, VerifiedPicture
 from worker.errors import FaceQueueError
+from worker.queries.answers import Matches, SearchedFace, VerifiedPicture
 from worker.recognition.interfaces import Detection, Face, RejectedFace
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from worker.errors import FaceNotIndexed, ImageError, ModelMismatch, NotOpen, Ph
 from worker.face_ids import face_ids
 from worker.face_index import FaceIndex
 from worker.images import decode
-from worker.query_faces import QueryFaces
+from worker.queries.faces import QueryFaces
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Box, Crop, DetectedFaces, Detection, Embeddings, Image
 from worker.recognition.similarity import SimilarityScale

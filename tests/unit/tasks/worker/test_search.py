@@ -16,8 +16,8 @@ from tasks.messages.search import SearchRequest, SearchResult
 from tasks.messages.verify import VerifyRequest, VerifyResult
 from tasks.worker import search
 from tasks.worker.state import state
-from worker.answers import DetectionAnswer, Matches, SearchAnswer, SearchedFace, Verification, VerifiedPicture
 from worker.errors import FaceNotIndexed, TruncatedImage
+from worker.queries.answers import DetectionAnswer, Matches, SearchAnswer, SearchedFace, Verification, VerifiedPicture
 from worker.reasons import below_threshold, not_the_same, why_no_face
 from worker.recognition.interfaces import AlignedFace, Box, Detection, Face, RejectedFace
 from worker.vector_search.interfaces import Match

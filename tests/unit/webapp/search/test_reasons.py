@@ -1,4 +1,4 @@
-"""Every face without a match has a reason, and so has an answer without any; in the API, on the page, by the command."""
+"""Every face without a match has a reason, and so has an answer without any: in the API, on pages, by commands."""
 
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,9 @@ def test_the_page_says_which_faces_were_left_out(
 def test_the_command_says_it_too(gallery: Gallery, face_search: MemorySearchClient, tmp_path: Path) -> None:
     picture = tmp_path / "query.jpg"
     picture.write_bytes(b"query")
-    face_search.result = faces_with(below_threshold(0.4213), empty_gallery())
+    result = faces_with(below_threshold(0.4213), empty_gallery())
+    face_search.result = result.model_copy(update={"rejected": (rejected("low_quality"),)})
     printed = run("search_photo", picture, "--gallery", "Friends")
     assert "  No face there is similar enough. The most similar one: 0.421." in printed.splitlines()
     assert "  There is no face there to compare with." in printed.splitlines()
+    assert printed.splitlines()[-1] == "Not searched for: 1 of too low quality."

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from worker.query_faces import QueryFaces
+from worker.queries.faces import QueryFaces
 from worker.reasons import Reason, why_no_face, why_no_match
 from worker.recognition.interfaces import AlignedFace, Face, RejectedFace
 from worker.vector_search.interfaces import Match

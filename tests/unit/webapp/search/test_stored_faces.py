@@ -11,6 +11,8 @@ from tasks.messages.base import ErrorInfo
 from tasks.messages.search import FaceMatches, Match, SearchResult
 from tasks.web.memory import MemorySearchClient
 from tests.unit.webapp.conftest import add_indexed_photo, upload
+from webapp.accounts.callers import Scope
+from webapp.accounts.keys import key_create
 from webapp.gallery.models import Face, Gallery, Level, Member
 from webapp.gallery.services import gallery_create
 from webapp.indexing import deleting
@@ -92,6 +94,18 @@ def test_a_face_that_nobody_may_see_is_not_found(
         assert (response.status_code, response.json()["code"]) == (404, "not_found")
         assert api.post(f"/faces/{face_id}/search/").status_code == 404
     assert face_search.started == []
+
+
+def test_a_key_searches_by_faces_of_its_galleries_only(
+    user: User, face: Face, gallery: Gallery, face_search: MemorySearchClient
+) -> None:
+    second = gallery_create(owner=user, name="Family")
+    for allowed, status in ((gallery, 202), (second, 404)):
+        _, token = key_create(user=user, name=allowed.name, scopes={Scope.SEARCH}, galleries=[allowed])
+        response = start(Client(headers={"Authorization": f"Bearer {token}"}), face.id)
+        assert response.status_code == status
+    [sent] = face_search.started
+    assert sent.gallery_ids == (str(gallery.id),)
 
 
 def test_viewing_is_enough_to_search_by_a_face_of_a_shared_gallery(

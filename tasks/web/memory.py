@@ -231,9 +231,7 @@ class MemorySearchClient(Searches):
             client=client,
         )
         self.started.append(search)
-        search_id = str(uuid.uuid4())
-        self._in_flight[search_id] = client
-        return search_id
+        return self._new_id(client)
 
     async def start_verification(
         self,
@@ -244,18 +242,16 @@ class MemorySearchClient(Searches):
         client: str = "",
     ) -> str:
         VerifyRequest(target=self._target, image_keys=("", ""), min_similarity=min_similarity)
-        sent = SentImages(images=images, min_similarity=min_similarity, timeout_seconds=timeout_seconds, client=client)
-        return await self._start_with(sent)
+        await self.check_room(client)
+        self.sent_images.append(
+            SentImages(images=images, min_similarity=min_similarity, timeout_seconds=timeout_seconds, client=client)
+        )
+        return self._new_id(client)
 
     async def start_detection(self, image: bytes, *, timeout_seconds: float = 30.0, client: str = "") -> str:
-        return await self._start_with(SentImages(images=(image,), timeout_seconds=timeout_seconds, client=client))
-
-    async def _start_with(self, sent: SentImages) -> str:
-        await self.check_room(sent.client)
-        self.sent_images.append(sent)
-        search_id = str(uuid.uuid4())
-        self._in_flight[search_id] = sent.client
-        return search_id
+        await self.check_room(client)
+        self.sent_images.append(SentImages(images=(image,), timeout_seconds=timeout_seconds, client=client))
+        return self._new_id(client)
 
     async def wait_for_answer(self, search_id: str, kind: type[A], *, timeout_seconds: float) -> A | None:
         """Answers at once: without a result there is no answer in time, whatever the timeout."""
@@ -293,6 +289,11 @@ class MemorySearchClient(Searches):
 
     def get_metrics_summary(self) -> MetricsSummary:
         return self._metrics.summary()
+
+    def _new_id(self, client: str) -> str:
+        search_id = str(uuid.uuid4())
+        self._in_flight[search_id] = client
+        return search_id
 
     @property
     def _has_answers(self) -> bool:

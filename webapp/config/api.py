@@ -13,9 +13,11 @@ from ninja.openapi.docs import Swagger
 from tasks.errors import DatabaseUnavailable
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope
+from webapp.accounts.idempotency.answers import Repeated, keeping_answers
 from webapp.gallery.api import routers as gallery_routers
 from webapp.generations.api import router as generations_router
-from webapp.http.problems import PROBLEM_TYPE, Problem, is_full_disk, not_found, storage_full
+from webapp.http.middleware import json_answer
+from webapp.http.problems import Problem, is_full_disk, not_found, not_logged_in, storage_full
 from webapp.jobs.api import router as jobs_router
 from webapp.people.api import router as people_router
 from webapp.search.api import router as search_router
@@ -42,21 +44,23 @@ api = NinjaAPI(
     docs=Documentation(),
     docs_decorator=login_required,
 )
+api.add_decorator(keeping_answers, mode="view")
 for router in (*gallery_routers, people_router, search_router, jobs_router, generations_router):
     api.add_router("", router)
 
 
 def _answer(request: HttpRequest, problem: Problem) -> HttpResponse:
-    response = api.create_response(request, problem.as_json(), status=problem.status)
-    response["Content-Type"] = PROBLEM_TYPE
-    if problem.retry_after_seconds is not None:
-        response["Retry-After"] = str(problem.retry_after_seconds)
-    return response
+    return json_answer(problem)
 
 
 @api.exception_handler(Problem)
 def _problem(request: HttpRequest, error: Problem) -> HttpResponse:
     return _answer(request, error)
+
+
+@api.exception_handler(Repeated)
+def _repeated(request: HttpRequest, repeated: Repeated) -> HttpResponse:
+    return repeated.response
 
 
 @api.exception_handler(Http404)
@@ -66,7 +70,7 @@ def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
 
 @api.exception_handler(AuthenticationError)
 def _not_logged_in(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
-    return _answer(request, Problem("not_logged_in", "Please log in first.", status=401))
+    return _answer(request, not_logged_in())
 
 
 @api.exception_handler(HttpError)

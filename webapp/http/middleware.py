@@ -6,14 +6,14 @@ from typing import Any, Final
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from tasks.errors import DatabaseUnavailable
-from webapp.http.problems import Problem, is_full_disk, storage_full
+from webapp.http.problems import PROBLEM_TYPE, Problem, is_full_disk, storage_full
 
 logger = logging.getLogger(__name__)
 
@@ -109,17 +109,22 @@ class ProblemMiddleware(MiddlewareMixin):
             return plain_answer(Problem.from_error(DatabaseUnavailable()))
         if isinstance(exception, Problem):
             response = render(request, "problem.html", {"problem": exception}, status=exception.status)
-            return with_retry_after(response, exception)
+            return with_headers(response, exception)
         return None
 
 
 def plain_answer(problem: Problem) -> HttpResponse:
     """Return an answer without our page, which reads the database."""
     response = HttpResponse(str(problem), status=problem.status, content_type="text/plain; charset=utf-8")
-    return with_retry_after(response, problem)
+    return with_headers(response, problem)
 
 
-def with_retry_after(response: HttpResponse, problem: Problem) -> HttpResponse:
-    if problem.retry_after_seconds is not None:
-        response["Retry-After"] = str(problem.retry_after_seconds)
+def json_answer(problem: Problem) -> HttpResponse:
+    """Return the problem as the API answers it."""
+    return with_headers(JsonResponse(problem.as_json(), status=problem.status, content_type=PROBLEM_TYPE), problem)
+
+
+def with_headers(response: HttpResponse, problem: Problem) -> HttpResponse:
+    for name, value in problem.headers.items():
+        response[name] = value
     return response

@@ -15,6 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 PhotosPerSecond = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
 #: A day at most.
 Seconds = Annotated[float, Field(ge=0, le=24 * 3600, allow_inf_nan=False)]
+#: From now on; ten years at most.
+Days = Annotated[int, Field(ge=1, le=3650)]
 #: On the scale of a pack.
 Similarity = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 MatchCount = Annotated[int, Field(ge=1, le=1000)]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
 
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse
 from ninja import Field, File, Form, Query, Router, Status
 from ninja.files import UploadedFile
@@ -16,6 +17,7 @@ from tasks.messages.search import SearchedFaces
 from tasks.messages.verify import VerifyResult
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope, caller_of
+from webapp.gallery.selectors import galleries_given
 from webapp.http.problems import Problem
 from webapp.http.schemas import MatchCount, ProblemOut, Seconds, Similarity
 from webapp.search.held import detection_start, verification_start
@@ -137,7 +139,9 @@ async def get_search(request: HttpRequest, response: HttpResponse, ticket: str, 
 async def cancel_search(request: HttpRequest, ticket: str) -> Status[None]:
     """Cancel a search. A worker that has begun it finishes it."""
     caller = caller_of(request)
-    await search_cancel(ticket=ticket_from(ticket, user_id=caller.user.pk))
+    search = ticket_from(ticket, user_id=caller.user.pk)
+    await sync_to_async(galleries_given)(caller, search.gallery_ids)  # a key may be limited to others
+    await search_cancel(ticket=search)
     return Status(204, None)
 
 

@@ -153,7 +153,10 @@ ROWS: Final = [
     api("POST /searches?gallery_id={gallery_id}", VIEWER, SEARCH, 202, form={"image": FILE}),
     api("POST /galleries/{gallery_id}/searches", VIEWER, SEARCH, 202, form={"image": FILE}),
     api("GET /searches/{ticket}", VIEWER, SEARCH, 202),
-    api("DELETE /searches/{ticket}", USER, SEARCH, 204),
+    api("DELETE /searches/{ticket}", VIEWER, SEARCH, 204),
+    page("POST /faces/{face_id}/search/", VIEWER),
+    api("POST /verify", USER, SEARCH, 422),  # no worker would answer here: without an image, none is asked
+    api("POST /detect", USER, SEARCH, 422),
     # -- jobs
     page("GET /jobs/", USER),
     page("GET /jobs/{job_id}/", EDITOR, others={"viewer": 404}),

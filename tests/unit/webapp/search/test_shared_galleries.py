@@ -69,7 +69,7 @@ def test_a_member_removed_while_a_search_is_held_reads_nothing_of_it(
         await sync_to_async(member.delete)()
         return await sync_to_async(answer_with)(photo)
 
-    monkeypatch.setattr(face_search, "wait_for_search", removed_meanwhile)
+    monkeypatch.setattr(face_search, "wait_for_answer", removed_meanwhile)
     response = start(api, path.format(gallery=member.gallery_id), "?wait=5")
     assert response.status_code == status
     assert str(photo.id) not in response.content.decode()

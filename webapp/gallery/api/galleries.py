@@ -33,6 +33,7 @@ class ProgressOut(Schema):
     failed: int
     cancelled: int
     deleting: int
+    moving: int
 
 
 @router.post("/galleries", response={201: GalleryOut, (400, 409): ProblemOut}, auth=writing)

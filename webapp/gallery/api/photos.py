@@ -82,8 +82,9 @@ class PhotoDetailOut(PhotoOut):
 @router.post("/galleries/{uuid:gallery_id}/photos", response={202: UploadOut, (403, 404): ProblemOut}, auth=writing)
 def add_photos(request: HttpRequest, gallery_id: UUID, files: File[list[UploadedFile]]) -> Status[UploadOut]:
     """Add photos. They are indexed afterwards; `progress` counts them. Identical content is added once."""
-    gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.EDITOR)
-    added = adding.photos_add(gallery=gallery, files=files)
+    caller = caller_of(request)
+    gallery = selectors.gallery_for(caller, gallery_id, Level.EDITOR)
+    added = adding.photos_add(gallery=gallery, files=files, requested_by_id=caller.user.pk)
     return Status(
         202,
         UploadOut(
@@ -119,8 +120,8 @@ def show_photo(request: HttpRequest, photo_id: UUID) -> Photo:
 def delete_photo(request: HttpRequest, photo_id: UUID) -> Status[DeletionOut]:
     """Delete a photo. It is hidden at once, and deleted once its vectors are removed."""
     photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
-    warning = indexing_deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
-    return Status(202, DeletionOut(photo_id=photo_id, state=Photo.State.DELETING, warning=warning))
+    deleted = indexing_deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
+    return Status(202, DeletionOut(photo_id=photo_id, state=Photo.State.DELETING, warning=deleted.warning))
 
 
 def _file_out(file: adding.AddedFile) -> FileOut:

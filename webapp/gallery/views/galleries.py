@@ -76,8 +76,8 @@ def _grid_context(request: HttpRequest, gallery: Gallery) -> dict[str, Any]:
 @require_POST
 def failed_retry(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.EDITOR)
-    count, warning = retrying.failed_photos_retry(gallery=gallery)
-    messages.info(request, f"{photos_text(count)} sent again.")
+    job, warning = retrying.failed_photos_retry(gallery=gallery, requested_by_id=caller_of(request).user.pk)
+    messages.info(request, f"{photos_text(job.total if job else 0)} sent again.")
     warn(request, warning)
     return redirect("gallery_detail", gallery.id)
 
@@ -89,7 +89,7 @@ def gallery_delete(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.OWNER)
     if request.method == "GET":
         return render(request, "gallery/gallery_delete.html", {"gallery": gallery, "total": gallery.photos.count()})
-    warning = deleting.gallery_delete(gallery=gallery)
+    warning = deleting.gallery_delete(gallery=gallery, requested_by_id=caller_of(request).user.pk)
     messages.success(request, f"The gallery “{gallery.name}” is deleted.")
     warn(request, warning)
     return redirect("gallery_list")

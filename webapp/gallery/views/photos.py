@@ -32,7 +32,7 @@ def photos_upload(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     if not files:
         messages.error(request, "Please choose at least one photo.")
         return redirect("gallery_detail", gallery.id)
-    outcome = adding.photos_add(gallery=gallery, files=files)
+    outcome = adding.photos_add(gallery=gallery, files=files, requested_by_id=caller_of(request).user.pk)
     _tell(request, outcome)
     return redirect("gallery_detail", gallery.id)
 
@@ -74,7 +74,8 @@ def photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
 @require_POST
 def photo_retry(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
-    _, warning = retrying.photos_retry(gallery=photo.gallery, photo_ids=[photo.id])
+    user_id = caller_of(request).user.pk
+    _, warning = retrying.photos_retry(gallery=photo.gallery, photo_ids=[photo.id], requested_by_id=user_id)
     warn(request, warning)
     return redirect("gallery_detail", photo.gallery_id)
 
@@ -83,7 +84,7 @@ def photo_retry(request: HttpRequest, photo_id: UUID) -> HttpResponse:
 @require_POST
 def photo_delete(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
-    warning = deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
+    deleted = deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
     messages.success(request, f"{photo.filename} is being deleted.")
-    warn(request, warning)
+    warn(request, deleted.warning)
     return redirect("gallery_detail", photo.gallery_id)

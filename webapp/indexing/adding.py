@@ -91,8 +91,8 @@ def photos_add(
 
     Identical content is added once per gallery, even by concurrent uploads. A file that cannot be accepted is refused
     without affecting the others. Whether the content is a picture is decided by a worker, even for an empty file.
-    Without a `job` the files become one that `requested_by_id` asked for. Raises Problem when the gallery was deleted or
-    the job cancelled meanwhile, and when a full disk takes none of them.
+    Without a `job` the files become one that `requested_by_id` asked for. Raises Problem when the gallery was deleted
+    or the job cancelled meanwhile, and when a full disk takes none of them.
     """
     into = job or import_prepare(gallery=gallery, requested_by_id=requested_by_id)
     try:

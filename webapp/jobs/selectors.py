@@ -48,7 +48,7 @@ def jobs_for(caller: Caller) -> QuerySet[Job]:
     seen = Q(gallery__in=visible_galleries(caller, Level.EDITOR))
     if caller.is_known and caller.gallery_ids is None:
         seen |= Q(gallery=None, owner=caller.user.pk)
-    return Job.objects.filter(seen).select_related("gallery")
+    return Job.objects.filter(seen).select_related("gallery", "requested_by")
 
 
 def job_for(caller: Caller, job_id: UUID | str) -> Job:

@@ -2,6 +2,6 @@
 
 from ninja import Router
 
-from webapp.gallery.api import galleries, photos
+from webapp.gallery.api import galleries, moving, photos
 
-routers: list[Router] = [galleries.router, photos.router]
+routers: list[Router] = [galleries.router, photos.router, moving.router]

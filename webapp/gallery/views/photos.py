@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from webapp.accounts.callers import caller_of
 from webapp.gallery import selectors
+from webapp.gallery.access import visible_galleries
 from webapp.gallery.files import file_answer
 from webapp.gallery.models import Level
 from webapp.generations import faces
@@ -53,9 +54,11 @@ def _tell(request: HttpRequest, outcome: adding.PhotosAdded) -> None:
 @require_GET
 def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     """A photo with its faces drawn; `?face=` marks one of them."""
-    photo = selectors.photo_for(caller_of(request), photo_id)
+    caller = caller_of(request)
+    photo = selectors.photo_for(caller, photo_id)
     context = {
         "photo": photo,
+        "targets": visible_galleries(caller, Level.EDITOR).exclude(id=photo.gallery_id).select_related("owner"),
         "faces": faces.faces_of(photo),
         "marked": request.GET.get("face", ""),
         "names": people_of(photo.gallery).values_list("name", flat=True)[:NAMES_SHOWN],

@@ -44,10 +44,18 @@ class JobProgress:
 
 
 def jobs_for(caller: Caller) -> QuerySet[Job]:
-    """Return the jobs in galleries that the caller may edit, and their own in galleries that are gone; newest first."""
+    """Return the jobs in galleries that the caller may edit, and their own in galleries that are deleted; newest first.
+
+    A key that is limited to galleries sees none of galleries that are gone.
+    """
     seen = Q(gallery__in=visible_galleries(caller, Level.EDITOR))
-    if caller.is_known and caller.gallery_ids is None:
-        seen |= Q(gallery=None, owner=caller.user.pk)
+    if caller.is_known:
+        deleted = Q(gallery__deleting=True)
+        if caller.gallery_ids is None:
+            deleted |= Q(gallery=None)
+        else:
+            deleted &= Q(gallery__in=caller.gallery_ids)
+        seen |= deleted & Q(owner=caller.user.pk)
     return Job.objects.filter(seen).select_related("gallery", "requested_by")
 
 

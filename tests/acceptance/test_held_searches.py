@@ -133,9 +133,11 @@ async def follow_and_wait(service: RunningService, alice: WebClient, job_id: str
             measured["answered_200"] = sum(answer.status_code == 200 for answer in answers)
         # The streams' client is gone: their places are free again, if not at once.
         reopened = 0
-        while reopened < MOST_PER_CLIENT:
-            async with AsyncExitStack() as held:
-                reopened = (await open_streams(held, MOST_PER_CLIENT)).count(200)
+        async with asyncio.timeout(60):
+            while reopened < MOST_PER_CLIENT:
+                await asyncio.sleep(0.2)
+                async with AsyncExitStack() as held:
+                    reopened = (await open_streams(held, MOST_PER_CLIENT)).count(200)
         measured["reopened"] = reopened
     return measured
 

@@ -21,7 +21,7 @@ from webapp.gallery.models import Gallery, Photo, Tombstone
 from webapp.gallery.tombstones import tombstones_set
 from webapp.http.problems import QUEUE_DOWN
 from webapp.indexing import dispatch
-from webapp.indexing.feeding import index_queue_feed
+from webapp.indexing.feeding import EVER, index_queue_feed
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_start, jobs_finish
 
@@ -125,7 +125,7 @@ def _claim_removals(gallery_id: UUID) -> list[UUID]:
     """Mark the next removals of the gallery as requested; return the ids of their photos."""
     marked = _to_remove(gallery_id)
     with transaction.atomic(durable=True):
-        room = REMOVALS_AT_ONCE - marked.filter(enqueued_at__isnull=False).count()
+        room = REMOVALS_AT_ONCE - marked.filter(enqueued_at__gt=EVER).count()
         waiting = marked.filter(enqueued_at=None).select_for_update(skip_locked=True)
         photo_ids = list(waiting.order_by("id").values_list("id", flat=True)[: max(0, room)])
         Photo.objects.filter(id__in=photo_ids).update(enqueued_at=clock.utcnow())

@@ -1,6 +1,6 @@
 """The API of what is done to several photos of a gallery at once, and of moving photos to another gallery."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -53,7 +53,7 @@ class PhotoResultOut(Schema):
     """What becomes of one of the photos: `deleting`, `moving` or `refused`; `code` and `message` say why."""
 
     photo_id: UUID
-    result: str
+    result: Literal["deleting", "moving", "refused"]
     code: str = ""
     message: str = ""
 

@@ -1,5 +1,7 @@
 """Moving photos: out of the source at once, into the target under the same ids, with names; and what comes between."""
 
+import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -7,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
+from django.db import connection
 from django.utils import timezone
 
 from tests.unit.webapp.conftest import (
@@ -408,3 +411,62 @@ def test_a_check_leaves_faces_of_moving_photos_alone_and_finds_those_left_behind
     record(target, indexed(photo, face_info()))
     found = consistency._confirmed(generation, answer)
     assert (found.lost, found.stale) == ([left_behind], [])
+
+
+# -- at the same time -----------------------------------------------------------------------------------------
+
+
+def at_once(*actions: Callable[[], object]) -> list[object]:
+    """Do all this at the same time, each on a connection of its own; return what came of each: a result or an error."""
+    together, results = threading.Barrier(len(actions)), list[object](actions)
+
+    def do(number: int) -> None:
+        together.wait()
+        try:
+            results[number] = actions[number]()
+        except Exception as error:
+            results[number] = error
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=do, args=(number,)) for number in range(len(actions))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_moves_of_a_photo_one_finds_it(gallery: Gallery, target: Gallery, their_gallery: Gallery) -> None:
+    photo = add_indexed_photo(gallery)
+    moves = at_once(lambda: move(gallery, target, photo), lambda: move(gallery, their_gallery, photo))
+    assert sorted(each.photos[0].code for each in moves if isinstance(each, PhotosMoved)) == ["", "not_found"]
+    assert Usage.objects.get(owner=Photo.objects.get().gallery.owner).photos == 1
+    assert sum(Usage.objects.values_list("photos", flat=True)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_moves_in_both_directions_deletions_and_uploads_do_not_wait_for_each_other_for_ever(
+    gallery: Gallery, their_gallery: Gallery, user: User, stranger: User
+) -> None:
+    ours, theirs = services.gallery_create(owner=user, name="O"), services.gallery_create(owner=stranger, name="T")
+    photos = {
+        each.id: [add_indexed_photo(each, content=f"{each.id}{number}".encode()) for number in range(4)]
+        for each in (gallery, their_gallery, ours, theirs)
+    }
+    some = [photo.id for photo in photos[gallery.id]]
+    results = at_once(
+        lambda: move(gallery, their_gallery, *photos[gallery.id]),
+        lambda: move(their_gallery, gallery, *photos[their_gallery.id]),
+        lambda: move(ours, theirs, *photos[ours.id]),
+        lambda: move(theirs, ours, *photos[theirs.id]),
+        lambda: deleting.photos_delete(gallery=gallery, photo_ids=some),
+        lambda: add_photo(gallery, b"new"),
+        lambda: removed(gallery, *photos[gallery.id]),
+    )
+    assert [each for each in results if isinstance(each, Exception)] == []
+    counted = {user.pk: 0, stranger.pk: 0}
+    for owner_id in Photo.objects.values_list("gallery__owner_id", flat=True):
+        counted[owner_id] += 1
+    assert dict(Usage.objects.values_list("owner_id", "photos")) == counted

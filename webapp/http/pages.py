@@ -5,6 +5,8 @@ from django.http import HttpRequest
 
 #: htmx stops polling when it reads this status.
 STOP_POLLING = 286
+#: Photos on a page of a grid.
+GRID_SIZE = 60
 
 
 def photos_text(count: int) -> str:

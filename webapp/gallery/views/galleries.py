@@ -14,12 +14,11 @@ from webapp.accounts.callers import caller_of
 from webapp.gallery import quotas, selectors, services
 from webapp.gallery.models import Gallery, Level, Photo
 from webapp.generations import faces
-from webapp.http.pages import STOP_POLLING, photos_text, warn
+from webapp.http.pages import GRID_SIZE, STOP_POLLING, photos_text, warn
 from webapp.http.problems import Problem
 from webapp.indexing import deleting, retrying
 
-#: Photos on a page of the grid.
-PAGE_SIZE = 60
+PAGE_SIZE = GRID_SIZE
 
 
 @login_required

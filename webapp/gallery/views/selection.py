@@ -16,9 +16,8 @@ from webapp.accounts.callers import caller_of
 from webapp.gallery.access import visible_galleries
 from webapp.gallery.models import Gallery, Level, Photo
 from webapp.gallery.selectors import gallery_for, photo_for
-from webapp.gallery.views.galleries import PAGE_SIZE
 from webapp.generations import faces
-from webapp.http.pages import photos_text, warn
+from webapp.http.pages import GRID_SIZE, photos_text, warn
 from webapp.indexing import deleting
 from webapp.indexing.moving import PhotosMoved
 from webapp.people.moving import photos_move
@@ -36,7 +35,7 @@ def photos_select(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     photos = faces.photos_of(gallery, state=state if state in Photo.State else "").exclude(state=Photo.State.DELETING)
     context = {
         "gallery": gallery,
-        "page": Paginator(photos, PAGE_SIZE).get_page(request.GET.get("page")),
+        "page": Paginator(photos, GRID_SIZE).get_page(request.GET.get("page")),
         "state": state if state in Photo.State else "",
         "targets": visible_galleries(caller, Level.EDITOR).exclude(id=gallery.id).select_related("owner"),
     }
@@ -97,7 +96,7 @@ def _tell(request: HttpRequest, moved: PhotosMoved, source: Gallery, target: Gal
 
 def _chosen(request: HttpRequest) -> list[UUID]:
     """Return the ids of the chosen photos. A page of the grid has no more of them."""
-    found = (_id(text) for text in request.POST.getlist("photo")[:PAGE_SIZE])
+    found = (_id(text) for text in request.POST.getlist("photo")[:GRID_SIZE])
     return [each for each in found if each is not None]
 
 

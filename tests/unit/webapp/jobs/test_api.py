@@ -273,12 +273,16 @@ async def test_the_streams_of_a_client_are_bounded_and_a_closed_one_makes_room(
     refused = await stream(client, photo)
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_streams")
     assert int(refused["Retry-After"]) > 0
-    assert (await stream(other, photo)).status_code == 200
+    third = await stream(other, photo)
+    assert third.status_code == 200
     assert (await stream(other, photo)).status_code == 429, "the process has as many as it holds"
     first.close()
     first.close()
-    assert (await stream(client, photo)).status_code == 200
-    second.close()
+    fourth = await stream(client, photo)
+    assert fourth.status_code == 200
+    assert (await stream(client, photo)).status_code == 429, "closing twice makes room for one"
+    for each in (second, third, fourth):
+        each.close()
 
 
 async def test_a_stream_that_nobody_took_up_gives_its_place_back(

@@ -3,6 +3,8 @@
 from typing import Final
 
 SEARCH_FACES: Final = "search_faces"
+VERIFY_FACES: Final = "verify_faces"
+DETECT_FACES: Final = "detect_faces"
 INDEX_PHOTOS: Final = "index_photos"
 REMOVE_PHOTOS: Final = "remove_photos"
 COPY_FACES: Final = "copy_faces"
@@ -31,4 +33,5 @@ RECORDS_CANARY: Final = "records_canary"
 DELETE_FACELESS_PEOPLE: Final = "delete_faceless_people"
 PURGE_SESSIONS: Final = "purge_sessions"
 PURGE_JOBS: Final = "purge_jobs"
+PURGE_ANSWERS: Final = "purge_answers"
 RECOUNT_USAGE: Final = "recount_usage"

@@ -20,6 +20,7 @@ from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo, Tombstone
 from webapp.gallery.tombstones import tombstones_set
 from webapp.http.problems import QUEUE_DOWN
+from webapp.http.rest.conditions import Check, no_check
 from webapp.indexing import dispatch
 from webapp.indexing.feeding import EVER, index_queue_feed
 from webapp.jobs.models import Job
@@ -45,10 +46,15 @@ class PhotosDeleted:
     warning: str
 
 
-def gallery_delete(*, gallery: Gallery, requested_by_id: int | None = None) -> str:
-    """Delete the gallery and all its photos; its row is deleted with the last photo. Return a warning or ""."""
+def gallery_delete(*, gallery: Gallery, requested_by_id: int | None = None, check: Check = no_check) -> str:
+    """Delete the gallery and all its photos; its row is deleted with the last photo. Return a warning or "".
+
+    `check` is called when nobody else can change the gallery any more; what it raises prevents the deletion.
+    """
     with transaction.atomic(durable=True):
         # photos_add locks this row too, so no photo can be added in between.
+        Gallery.objects.select_for_update().filter(id=gallery.id).first()
+        check()
         Gallery.objects.filter(id=gallery.id).update(deleting=True)
         marked, _ = _mark_for_deletion(gallery, gallery.photos.all(), requested_by_id)
         _delete_emptied_galleries([gallery.id])
@@ -56,9 +62,15 @@ def gallery_delete(*, gallery: Gallery, requested_by_id: int | None = None) -> s
     return removals_feed([gallery.id, *_left_by(marked)])
 
 
-def photos_delete(*, gallery: Gallery, photo_ids: Iterable[UUID], requested_by_id: int | None = None) -> PhotosDeleted:
-    """Mark photos for deletion; they are deleted once their vectors are removed. Deleting several photos is a job."""
+def photos_delete(
+    *, gallery: Gallery, photo_ids: Iterable[UUID], requested_by_id: int | None = None, check: Check = no_check
+) -> PhotosDeleted:
+    """Mark photos for deletion; they are deleted once their vectors are removed. Deleting several photos is a job.
+
+    What `check` raises prevents the deletion.
+    """
     with transaction.atomic(durable=True):
+        check()
         chosen = gallery.photos.filter(id__in=list(photo_ids))
         marked, job = _mark_for_deletion(gallery, chosen, requested_by_id)
     work_queue().withdraw([str(photo.id) for photo in marked if photo.state == State.PENDING and photo.enqueued_at])
@@ -148,7 +160,7 @@ def removals_record(*, gallery_id: UUID, photo_ids: Sequence[UUID | str]) -> Non
     with transaction.atomic():
         removed = Tombstone.objects.filter(gallery_id=gallery_id, photo_id__in=photo_ids)
         removed.filter(removal_sent_at__isnull=False).delete()
-        _rows_delete([photo.id for photo in deleted])
+        _rows_delete(deleted)
         tombstones_set({photo.id: gallery_id for photo in deleted})
         _arrive(gallery_id, [photo.id for photo in moved])
         _delete_emptied_galleries([gallery_id])
@@ -166,13 +178,16 @@ def _arrive(gallery_id: UUID, photo_ids: Sequence[UUID]) -> None:
     left.filter(state=State.MOVING).update(moved_from=None, enqueued_at=None, state=State.PENDING)
 
 
-def _rows_delete(photo_ids: Sequence[UUID]) -> None:
+def _rows_delete(photos: Sequence[Photo]) -> None:
     """Delete the rows of photos that are marked for deletion, and give their room back to the owners."""
-    marked = Photo.objects.filter(id__in=photo_ids, state=State.DELETING)
-    gone = list(marked.select_for_update(of=("self",)).values_list("id", "gallery__owner_id", "byte_size"))
+    # A gallery's owner does not change in between. Taken in one order, so that no two of these wait for each other.
+    galleries = Gallery.objects.select_for_update(no_key=True).filter(id__in={photo.gallery_id for photo in photos})
+    owners = dict(galleries.order_by("id").values_list("id", "owner_id"))
+    marked = Photo.objects.filter(id__in=[photo.id for photo in photos], state=State.DELETING)
+    gone = list(marked.select_for_update().values_list("id", "gallery_id", "byte_size"))
     Photo.objects.filter(id__in=[photo_id for photo_id, _, _ in gone]).delete()
-    for owner_id in {owner_id for _, owner_id, _ in gone}:
-        sizes = [size for _, whose, size in gone if whose == owner_id]
+    for owner_id in set(owners.values()):
+        sizes = [size for _, gallery_id, size in gone if owners[gallery_id] == owner_id]
         quotas.photos_give_back(owner_id=owner_id, photos=len(sizes), byte_size=sum(sizes))
 
 

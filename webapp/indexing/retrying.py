@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Case, QuerySet, When
 
 from webapp.gallery.models import Gallery, Photo, Tombstone
+from webapp.http.problems import Problem
 from webapp.indexing.feeding import index_queue_feed
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_start
@@ -29,6 +30,14 @@ def photos_retry(
     """Send those of the gallery's photos that failed or were cancelled again, as `failed_photos_retry` does."""
     chosen = gallery.photos.filter(state__in=RETRIED, id__in=list(photo_ids))
     return _retry(gallery, chosen, requested_by_id)
+
+
+def photo_retry(*, photo: Photo, requested_by_id: int | None = None) -> str:
+    """Send the photo again. Return a warning or "". Raises Problem unless it failed or was cancelled."""
+    job, warning = photos_retry(gallery=photo.gallery, photo_ids=[photo.id], requested_by_id=requested_by_id)
+    if job is None:
+        raise Problem("not_failed", "This photo has not failed, so there is nothing to retry.", status=409)
+    return warning
 
 
 def job_retry(*, job: Job, requested_by_id: int | None = None) -> tuple[Job | None, str]:

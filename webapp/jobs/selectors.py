@@ -44,19 +44,14 @@ class JobProgress:
 
 
 def jobs_for(caller: Caller) -> QuerySet[Job]:
-    """Return the jobs in galleries that the caller may edit, and their own in galleries that are deleted; newest first.
+    """Return the jobs in galleries that the caller may edit, newest first.
 
-    A key that is limited to galleries sees none of galleries that are gone.
+    Galleries that are gone, or are being deleted, are nobody's to edit: their jobs are their owner's.
     """
     seen = Q(gallery__in=visible_galleries(caller, Level.EDITOR))
-    if caller.is_known:
-        deleted = Q(gallery__deleting=True)
-        if caller.gallery_ids is None:
-            deleted |= Q(gallery=None)
-        else:
-            deleted &= Q(gallery__in=caller.gallery_ids)
-        seen |= deleted & Q(owner=caller.user.pk)
-    return Job.objects.filter(seen).select_related("gallery", "requested_by")
+    if caller.is_known and caller.gallery_ids is None:
+        seen |= Q(owner=caller.user.pk) & (Q(gallery=None) | Q(gallery__deleting=True))
+    return Job.objects.filter(seen).select_related("gallery__owner", "requested_by")
 
 
 def job_for(caller: Caller, job_id: UUID | str) -> Job:

@@ -5,14 +5,13 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
-from pydantic import ConfigDict
 
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Caller, Scope, caller_of
 from webapp.gallery.models import Gallery, Level
 from webapp.gallery.selectors import IDS_PER_QUERY, gallery_for, photo_for
 from webapp.http.problems import Problem, not_found
-from webapp.http.schemas import ProblemOut
+from webapp.http.schemas import Id, JsonIn, ProblemOut
 from webapp.indexing import deleting, retrying
 from webapp.indexing.moving import PhotosMoved
 from webapp.jobs.models import Job
@@ -23,26 +22,22 @@ router = Router(auth=Needs(Scope.WRITE), tags=["photos"])
 #: The most photos that one request names.
 MOST_PHOTOS: Final = IDS_PER_QUERY
 
-PhotoIds = Annotated[list[UUID], Field(min_length=1, max_length=MOST_PHOTOS)]
+PhotoIds = Annotated[list[Id], Field(min_length=1, max_length=MOST_PHOTOS)]
 
 
-class _In(Schema):
-    model_config = ConfigDict(extra="forbid")
-
-
-class PhotosIn(_In):
+class PhotosIn(JsonIn):
     photo_ids: PhotoIds
 
 
-class RetryIn(_In):
+class RetryIn(JsonIn):
     #: By default, the gallery's failed photos.
     photo_ids: PhotoIds | None = None
 
 
-class MoveIn(_In):
+class MoveIn(JsonIn):
     """`gallery_id` is the gallery to move to."""
 
-    gallery_id: UUID
+    gallery_id: Id
 
 
 class MovesIn(MoveIn):

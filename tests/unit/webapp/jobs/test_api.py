@@ -98,19 +98,13 @@ def test_editors_see_and_cancel_the_jobs_of_a_gallery(
     assert client.post(f"/api/v1/jobs/{photo.job_id}/cancel").status_code == status
 
 
-def test_the_deletion_of_a_gallery_is_followed_to_its_end(
-    api: Client, client: Client, user: User, gallery: Gallery, photo: Photo
-) -> None:
+def test_the_deletion_of_a_gallery_is_followed_to_its_end(api: Client, gallery: Gallery, photo: Photo) -> None:
     add_photo(gallery, b"other")
-    _, token = key_create(user=user, name="key", scopes=[Scope.READ], galleries=[gallery])
-    headers = {"X-Api-Key": token}
     deleting.gallery_delete(gallery=gallery)
     address = f"/api/v1/jobs/{Job.objects.get(kind='delete').id}"
     assert api.get(address).json()["state"] == "running"
-    assert client.get(address, headers=headers).status_code == 200
     deleting.removals_record(gallery_id=gallery.id, photo_ids=list(gallery.photos.values_list("id", flat=True)))
     assert api.get(address).json()["state"] == "finished"
-    assert client.get(address, headers=headers).status_code == 404, "a limited key sees nothing outside its galleries"
 
 
 @pytest.mark.parametrize(("scope", "reading", "writing"), [("read", 200, 403), ("write", 403, 200)])

@@ -118,8 +118,9 @@ class RemoveRequest(Message):
 
 
 class Removals(Message):
-    """Photos whose vectors were removed and read back as gone."""
+    """Photos whose vectors in a gallery were removed and read back as gone."""
 
     task_name: ClassVar[str] = names.RECORD_REMOVALS
 
+    gallery_id: str
     photo_ids: tuple[str, ...]

@@ -96,7 +96,7 @@ def remove_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         request = parse(RemoveRequest, message)
         for target in request.targets:
             state.indexes.remove(target, gallery_id=request.gallery_id, photo_ids=request.photo_ids)
-        report = Removals(photo_ids=request.photo_ids)
+        report = Removals(gallery_id=request.gallery_id, photo_ids=request.photo_ids)
         work_queue().send(report, queue=queues.RECORDS)
     except FaceQueueError as error:
         retry_or_raise(self, error)

@@ -86,8 +86,8 @@ class FailedPhotoAdmin(ReadOnly):
         count = 0
         for gallery in Gallery.objects.filter(id__in=photos.order_by().values("gallery_id")):
             photo_ids = photos.filter(gallery=gallery).values_list("id", flat=True)
-            retried, warning = retrying.photos_retry(gallery=gallery, photo_ids=photo_ids)
-            count += retried
+            job, warning = retrying.photos_retry(gallery=gallery, photo_ids=photo_ids, requested_by_id=request.user.pk)
+            count += job.total if job else 0
             if warning:
                 self.message_user(request, warning, messages.WARNING)
         self.message_user(request, f"{count} photos sent again.")

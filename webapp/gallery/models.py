@@ -122,16 +122,20 @@ class Photo(Attempted):
         #: Its job was cancelled before it was indexed.
         CANCELLED = "cancelled", "cancelled"
         DELETING = "deleting", "deleting"
+        #: It was just moved here: its vectors are being removed from the gallery that it was in.
+        MOVING = "moving", "moving"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     gallery = models.ForeignKey(Gallery, on_delete=models.PROTECT, related_name="photos")
     #: The name of the uploaded file. Shown, never used as a path.
     filename = models.CharField(max_length=255)
-    #: `<gallery id>/<photo id>`, made by the server.
+    #: `<id of the gallery that it was added to>/<photo id>`, made by the server.
     file = models.FileField(max_length=100)
     sha256 = models.CharField(max_length=64)
     byte_size = models.PositiveBigIntegerField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    #: The gallery that it was moved from, while its vectors are still to be removed there; None: there are none.
+    moved_from = models.UUIDField(null=True, blank=True)
     #: Size of the upright picture in pixels; None until a worker has decoded it.
     width = models.PositiveIntegerField(null=True, blank=True)
     height = models.PositiveIntegerField(null=True, blank=True)
@@ -159,6 +163,11 @@ class Photo(Attempted):
             # Lists in parts begin anywhere, in both directions: see webapp/http/rest/cursors.py.
             models.Index(fields=["gallery", "created", "id"], name="photo_gallery_created"),
             models.Index(fields=["gallery", "filename", "id"], name="photo_gallery_filename"),
+            models.Index(
+                fields=["moved_from", "enqueued_at"],
+                name="photo_moved_from",
+                condition=Q(moved_from__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -166,7 +175,7 @@ class Photo(Attempted):
 
 
 #: States that change without anyone's action.
-UNSETTLED = (Photo.State.PENDING, Photo.State.DELETING)
+UNSETTLED = (Photo.State.PENDING, Photo.State.DELETING, Photo.State.MOVING)
 
 
 class FailedPhoto(Photo):
@@ -180,21 +189,26 @@ class FailedPhoto(Photo):
 
 
 class Tombstone(models.Model):
-    """A photo that must not be indexed again: its row is deleted, or its import was cancelled after it was sent.
+    """A photo that must not be indexed again in a gallery.
+
+    Its row is deleted, its import was cancelled after it was sent, or it was moved to another gallery.
 
     A worker may still hold a message about it, index it and die before it reports the outcome, or the message of a dead
     worker may be delivered again. Once neither is possible, the photo's vectors are removed one last time, and the
     tombstone is deleted when that removal is recorded.
     """
 
-    photo_id = models.UUIDField(primary_key=True, editable=False)
-    gallery_id = models.UUIDField()
+    photo_id = models.UUIDField(editable=False)
+    gallery_id = models.UUIDField(editable=False)
     deleted_at = models.DateTimeField()
     #: When the last removal was sent.
     removal_sent_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["deleted_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["photo_id", "gallery_id"], name="tombstone_once_per_photo_and_gallery")
+        ]
         indexes = [models.Index(fields=["removal_sent_at", "deleted_at"], name="tombstone_due")]
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from django.db.models import Count, Q, QuerySet
 from webapp.accounts.callers import Caller
 from webapp.gallery.access import check_level, visible_galleries
 from webapp.gallery.chunks import chunks
-from webapp.gallery.models import Face, Gallery, Level, Photo
+from webapp.gallery.models import UNSETTLED, Face, Gallery, Level, Photo
 from webapp.http.names import cleaned
 from webapp.http.problems import not_found
 
@@ -110,7 +110,7 @@ def progress_of(gallery: Gallery) -> dict[str, int]:
 
 def is_settled(progress: dict[str, int]) -> bool:
     """Return whether every photo stays as it is until someone acts."""
-    return progress[Photo.State.PENDING] == 0 and progress[Photo.State.DELETING] == 0
+    return not any(progress[state] for state in UNSETTLED)
 
 
 def content_type_of(photo: Photo) -> str | None:

@@ -1,4 +1,4 @@
-"""Tombstones: deleted photos, remembered until the sweep has removed their vectors one last time."""
+"""Tombstones: photos that are gone from a gallery, until the sweep has removed their vectors one last time."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -16,7 +16,7 @@ def tombstones_set(photos: Mapping[UUID, UUID]) -> None:
             for photo_id, gallery_id in photos.items()
         ],
         update_conflicts=True,
-        unique_fields=["photo_id"],
-        update_fields=["gallery_id", "deleted_at", "removal_sent_at"],
+        unique_fields=["photo_id", "gallery_id"],
+        update_fields=["deleted_at", "removal_sent_at"],
         batch_size=1000,
     )

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from webapp.gallery.views import galleries, invitations, members, photos
+from webapp.gallery.views import galleries, invitations, members, photos, selection
 
 urlpatterns = [
     path("", galleries.gallery_list, name="gallery_list"),
@@ -9,6 +9,10 @@ urlpatterns = [
     path("galleries/<uuid:gallery_id>/photos/", photos.photos_upload, name="photos_upload"),
     path("galleries/<uuid:gallery_id>/retry/", galleries.failed_retry, name="failed_retry"),
     path("galleries/<uuid:gallery_id>/delete/", galleries.gallery_delete, name="gallery_delete"),
+    path("galleries/<uuid:gallery_id>/select/", selection.photos_select, name="photos_select"),
+    path("galleries/<uuid:gallery_id>/selected/delete/", selection.selected_delete, name="selected_delete"),
+    path("galleries/<uuid:gallery_id>/selected/move/", selection.selected_move, name="selected_move"),
+    path("photos/<uuid:photo_id>/move/", selection.photo_move, name="photo_move"),
     path("galleries/<uuid:gallery_id>/members/", members.member_list, name="member_list"),
     path("galleries/<uuid:gallery_id>/members/<uuid:member_id>/", members.member_change, name="member_change"),
     path("galleries/<uuid:gallery_id>/members/<uuid:member_id>/remove/", members.member_remove, name="member_remove"),

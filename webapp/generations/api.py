@@ -9,11 +9,12 @@ from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope, caller_of
 from webapp.accounts.staff import actor_of
 from webapp.generations import overview, services
-from webapp.generations.models import CHANGE, DROP, START
+from webapp.generations.models import CHANGE, DROP, START, Generation
 from webapp.generations.schemas import (
     CheckIn,
     DropOut,
     GenerationDetailOut,
+    GenerationList,
     GenerationOut,
     RateIn,
     SearchParamsIn,
@@ -23,6 +24,7 @@ from webapp.generations.schemas import (
     generation_out,
 )
 from webapp.generations.searched import trials
+from webapp.http.rest.cursors import Cursor, Limit, part_of
 from webapp.http.schemas import ProblemOut, RowNumber
 from webapp.indexing import consistency
 
@@ -33,10 +35,11 @@ may_start, may_change, may_drop = (Needs(Scope.ADMIN, permission=each) for each 
 REFUSED: Final = (400, 403, 404, 409)
 
 
-@router.get("/generations", response=list[GenerationOut])
-def list_generations(request: HttpRequest) -> list[GenerationOut]:
+@router.get("/generations", response={200: GenerationList, (403, 404, 422): ProblemOut})
+def list_generations(request: HttpRequest, limit: Limit = 100, cursor: Cursor = "") -> GenerationList:
     """List the generations, newest first."""
-    return [generation_out(each) for each in overview.overviews()]
+    part, next_cursor = part_of(Generation.objects.all(), order=("-id",), cursor=cursor, limit=limit)
+    return GenerationList(items=[generation_out(each) for each in overview.overviews(part)], next_cursor=next_cursor)
 
 
 @router.post("/generations", response={201: GenerationOut, REFUSED: ProblemOut}, auth=may_start)

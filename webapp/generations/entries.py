@@ -108,7 +108,7 @@ def copy_enter(*, generation: Generation, source: Generation, copied: Copied) ->
     wrote to the source in the meantime: the range is then copied again.
     """
     photos = Photo.objects.filter(gallery=UUID(copied.gallery_id), id__gte=copied.first, id__lte=copied.last).exclude(
-        state=Photo.State.DELETING
+        state__in=(Photo.State.DELETING, Photo.State.MOVING)
     )
     with transaction.atomic():
         members = _Membership.objects.filter(generation_id=source.pk, face__photo__in=photos)

@@ -104,9 +104,9 @@ def generation_numbered(number: int) -> Generation:
     return generation
 
 
-def overviews() -> list[Overview]:
-    """Return all generations, the newest first."""
-    return _overviews(list(Generation.objects.all()))
+def overviews(generations: Sequence[Generation] | None = None) -> list[Overview]:
+    """Return these generations as they are now; by default all, the newest first."""
+    return _overviews(list(Generation.objects.all()) if generations is None else generations)
 
 
 def overview(generation: Generation) -> Overview:

@@ -110,6 +110,12 @@ class GenerationOut(Schema):
     retired_at: datetime | None
 
 
+class GenerationList(Schema):
+    items: list[GenerationOut]
+    #: The `cursor` of the next part; null at the end.
+    next_cursor: str | None
+
+
 class SampledFaceOut(Schema):
     """A face; null: which photo and gallery it is in, unless you may see them."""
 

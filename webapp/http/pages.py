@@ -13,6 +13,8 @@ Form = TypeVar("Form", bound=BaseModel)
 
 #: htmx stops polling when it reads this status.
 STOP_POLLING = 286
+#: Photos on a page of a grid.
+GRID_SIZE = 60
 
 
 def photos_text(count: int) -> str:

@@ -85,15 +85,17 @@ class _HashedFile(File):
         return self._digest.hexdigest()
 
 
-def photos_add(*, gallery: Gallery, files: Iterable[File], job: Job | None = None) -> PhotosAdded:
+def photos_add(
+    *, gallery: Gallery, files: Iterable[File], job: Job | None = None, requested_by_id: int | None = None
+) -> PhotosAdded:
     """Add files to the gallery as `pending` photos, and send as many to the index workers as the queue has room for.
 
     Identical content is added once per gallery, even by concurrent uploads. A file that cannot be accepted is refused
     without affecting the others. Whether the content is a picture is decided by a worker, even for an empty file.
-    Without a `job` the files become a job. Raises Problem when the gallery was deleted or the job cancelled meanwhile,
-    and when a full disk takes none of them.
+    Without a `job` the files become one that `requested_by_id` asked for. Raises Problem when the gallery was deleted
+    or the job cancelled meanwhile, and when a full disk takes none of them.
     """
-    into = job or import_prepare(gallery=gallery)
+    into = job or import_prepare(gallery=gallery, requested_by_id=requested_by_id)
     try:
         results = tuple(_file_add(gallery, file, into) for file in files)
     finally:

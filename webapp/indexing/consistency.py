@@ -48,7 +48,7 @@ class _Differences:
 
     missing: Sequence[Face]
     duplicated: Sequence[str]
-    #: Faces in the collection only: of photos that have other faces, and of deleted and cancelled photos.
+    #: Faces in the collection only: of photos that have other faces, and of photos that are not wanted in the gallery.
     stale: Sequence[OrphanInfo]
     lost: Sequence[OrphanInfo]
 
@@ -199,9 +199,10 @@ def _confirmed(generation: Generation, checked: Checked) -> _Differences:
     orphaned_in = {UUID(face.photo_id) for face in checked.orphaned}
     steady = set(_steady(generation, orphaned_in | {face.photo_id for face in known.values()}, checked.known_at))
     wanted = Photo.objects.exclude(state=Photo.State.CANCELLED)
-    still_there = set(wanted.filter(id__in=orphaned_in).values_list("id", flat=True))
-    # These photos were deleted recently: their last removal is still to come.
+    still_there = set(wanted.filter(id__in=orphaned_in).values_list("id", "gallery_id"))
+    # These photos were deleted or moved recently: their last removal is still to come.
     awaited = set(Tombstone.objects.filter(photo_id__in=orphaned_in).values_list("photo_id", flat=True))
+    awaited |= set(Photo.objects.filter(id__in=orphaned_in, state=Photo.State.MOVING).values_list("id", flat=True))
     named = Face.objects.filter(id__in=[face.face_id for face in checked.orphaned], generations=generation)
     by_now = set(named.values_list("id", flat=True))
     orphaned = [
@@ -210,9 +211,14 @@ def _confirmed(generation: Generation, checked: Checked) -> _Differences:
     return _Differences(
         missing=[known[each] for each in checked.missing if each in known and known[each].photo_id in steady],
         duplicated=[each for each in checked.duplicated if each in known and known[each].photo_id in steady],
-        stale=[face for face in orphaned if UUID(face.photo_id) in steady],
-        lost=[face for face in orphaned if UUID(face.photo_id) not in still_there],
+        stale=[face for face in orphaned if UUID(face.photo_id) in steady and _home(face) in still_there],
+        lost=[face for face in orphaned if _home(face) not in still_there],
     )
+
+
+def _home(face: OrphanInfo) -> tuple[UUID, UUID]:
+    """Return the photo and the gallery that the collection has the face in."""
+    return UUID(face.photo_id), UUID(face.gallery_id)
 
 
 def _steady(generation: Generation, photo_ids: Collection[UUID], known_at: float) -> Iterable[UUID]:

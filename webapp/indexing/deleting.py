@@ -1,13 +1,17 @@
-"""Deleting photos and galleries: rows stay until their vectors are removed from every live generation."""
+"""Deleting photos and galleries: rows stay until their vectors are removed from every live generation.
+
+Photos that are moved to another gallery (`moving.py`) take the same way: their vectors are removed where they were.
+"""
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from tasks import clock
 from tasks.errors import QueueUnavailable
@@ -18,6 +22,7 @@ from webapp.gallery.tombstones import tombstones_set
 from webapp.http.problems import QUEUE_DOWN
 from webapp.http.rest.conditions import Check, no_check
 from webapp.indexing import dispatch
+from webapp.indexing.feeding import EVER, index_queue_feed
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_start, jobs_finish
 
@@ -29,7 +34,19 @@ REMOVALS_AT_ONCE: Final = 4 * dispatch.REMOVAL_CHUNK_SIZE
 State = Photo.State
 
 
-def gallery_delete(*, gallery: Gallery, check: Check = no_check) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotosDeleted:
+    """The photos that are being deleted now; others are gone or were marked before. `job`: None for one or no photo.
+
+    `warning` is not empty when the queue is down: the photos stay marked and are deleted later.
+    """
+
+    photo_ids: frozenset[UUID]
+    job: Job | None
+    warning: str
+
+
+def gallery_delete(*, gallery: Gallery, requested_by_id: int | None = None, check: Check = no_check) -> str:
     """Delete the gallery and all its photos; its row is deleted with the last photo. Return a warning or "".
 
     `check` is called when nobody else can change the gallery any more; what it raises prevents the deletion.
@@ -39,82 +56,126 @@ def gallery_delete(*, gallery: Gallery, check: Check = no_check) -> str:
         Gallery.objects.select_for_update().filter(id=gallery.id).first()
         check()
         Gallery.objects.filter(id=gallery.id).update(deleting=True)
-        _mark_for_deletion(gallery, gallery.photos.all())
+        marked, _ = _mark_for_deletion(gallery, gallery.photos.all(), requested_by_id)
         _delete_emptied_galleries([gallery.id])
     work_queue().withdraw([str(gallery.id)])
-    return removals_feed([gallery.id])
+    return removals_feed([gallery.id, *_left_by(marked)])
 
 
-def photos_delete(*, gallery: Gallery, photo_ids: Iterable[UUID], check: Check = no_check) -> str:
-    """Mark photos for deletion; they are deleted once their vectors are removed. Return a warning or "".
+def photos_delete(
+    *, gallery: Gallery, photo_ids: Iterable[UUID], requested_by_id: int | None = None, check: Check = no_check
+) -> PhotosDeleted:
+    """Mark photos for deletion; they are deleted once their vectors are removed. Deleting several photos is a job.
 
-    Deleting several photos is a job. What `check` raises prevents the deletion.
+    What `check` raises prevents the deletion.
     """
     with transaction.atomic(durable=True):
         check()
-        sent = _mark_for_deletion(gallery, gallery.photos.filter(id__in=list(photo_ids)))
-    work_queue().withdraw([str(photo_id) for photo_id in sent])
-    return removals_feed([gallery.id])
+        chosen = gallery.photos.filter(id__in=list(photo_ids))
+        marked, job = _mark_for_deletion(gallery, chosen, requested_by_id)
+    work_queue().withdraw([str(photo.id) for photo in marked if photo.state == State.PENDING and photo.enqueued_at])
+    warning = removals_feed([gallery.id, *_left_by(marked)])
+    return PhotosDeleted(photo_ids=frozenset(photo.id for photo in marked), job=job, warning=warning)
 
 
-def _mark_for_deletion(gallery: Gallery, photos: QuerySet[Photo]) -> list[UUID]:
-    """Mark the photos that are not marked yet; return the ids of those that a worker may be about to index."""
+def _mark_for_deletion(
+    gallery: Gallery, photos: QuerySet[Photo], requested_by_id: int | None
+) -> tuple[list[Photo], Job | None]:
+    """Mark the photos that are not marked yet; return them as they were, and their job."""
     kept = photos.exclude(state=State.DELETING)
-    found = list(kept.select_for_update().values_list("id", "state", "enqueued_at"))
-    job = job_start(kind=Job.Kind.DELETE, gallery=gallery, total=len(found)) if len(found) > 1 else None
+    found = list(kept.select_for_update().only("id", "state", "enqueued_at", "moved_from"))
+    job = None
+    if len(found) > 1:
+        job = job_start(kind=Job.Kind.DELETE, gallery=gallery, total=len(found), requested_by_id=requested_by_id)
     kept.update(state=State.DELETING, enqueued_at=None, job=job)
-    return [photo_id for photo_id, state, sent_at in found if state == State.PENDING and sent_at]
+    return found, job
+
+
+def _left_by(photos: Iterable[Photo]) -> set[UUID]:
+    """Return the galleries that these photos have left, and that may still have vectors of them."""
+    return {photo.moved_from for photo in photos if photo.moved_from}
 
 
 def removals_feed(gallery_ids: Iterable[UUID] | None = None) -> str:
-    """Request the next removals of photos that are marked for deletion, in these galleries or in all.
+    """Request the next removals of photos that are deleted from or have left these galleries, or any gallery.
 
     A gallery has a few messages under way at a time, however large it is, so that nobody's removal waits behind that of
     a large gallery. Return a warning when the queue is down: the photos stay marked, and the sweep feeds them again.
     """
-    waiting = Photo.objects.filter(gallery=OuterRef("pk"), state=State.DELETING, enqueued_at=None)
-    galleries = Gallery.objects.filter(Exists(waiting))
-    if gallery_ids is not None:
-        galleries = galleries.filter(id__in=list(gallery_ids))
-    for gallery_id in galleries.values_list("id", flat=True):
+    for gallery_id in _galleries_with_removals(gallery_ids):
         photo_ids = _claim_removals(gallery_id)
         try:
             dispatch.enqueue_removal(gallery_id=gallery_id, photo_ids=photo_ids)
         except QueueUnavailable as error:
-            logger.warning("Photos stay marked for deletion until the queue is back: %s", error)
-            Photo.objects.filter(id__in=photo_ids, state=State.DELETING).update(enqueued_at=None)
+            logger.warning("The vectors of photos are removed once the queue is back: %s", error)
+            _to_remove(gallery_id).filter(id__in=photo_ids).update(enqueued_at=None)
             return QUEUE_DOWN
     return ""
 
 
+def _galleries_with_removals(gallery_ids: Iterable[UUID] | None) -> set[UUID]:
+    """Return those of the galleries, or of all, that have removals to request. One that is left may be gone itself."""
+    deleted = Photo.objects.filter(gallery=OuterRef("pk"), state=State.DELETING, moved_from=None, enqueued_at=None)
+    galleries = Gallery.objects.filter(Exists(deleted))
+    left = Photo.objects.filter(moved_from__isnull=False, enqueued_at=None)
+    if gallery_ids is not None:
+        asked = list(gallery_ids)
+        galleries, left = galleries.filter(id__in=asked), left.filter(moved_from__in=asked)
+    left_ids = left.order_by().values_list("moved_from", flat=True).distinct()
+    return {*galleries.values_list("id", flat=True), *(each for each in left_ids if each)}
+
+
+def _to_remove(gallery_id: UUID) -> QuerySet[Photo]:
+    """Return the photos whose vectors are to be removed from the gallery: those that left it, and those deleted there.
+
+    A photo that is deleted before its move is over is first removed from the gallery that it left.
+    """
+    return Photo.objects.filter(Q(moved_from=gallery_id) | Q(gallery=gallery_id, state=State.DELETING, moved_from=None))
+
+
 def _claim_removals(gallery_id: UUID) -> list[UUID]:
     """Mark the next removals of the gallery as requested; return the ids of their photos."""
-    marked = Photo.objects.filter(gallery=gallery_id, state=State.DELETING)
+    marked = _to_remove(gallery_id)
     with transaction.atomic(durable=True):
-        room = REMOVALS_AT_ONCE - marked.filter(enqueued_at__isnull=False).count()
+        room = REMOVALS_AT_ONCE - marked.filter(enqueued_at__gt=EVER).count()
         waiting = marked.filter(enqueued_at=None).select_for_update(skip_locked=True)
         photo_ids = list(waiting.order_by("id").values_list("id", flat=True)[: max(0, room)])
         Photo.objects.filter(id__in=photo_ids).update(enqueued_at=clock.utcnow())
     return photo_ids
 
 
-def removals_record(*, photo_ids: Sequence[UUID | str]) -> None:
-    """Delete the files and rows of photos whose vectors are removed. May run twice.
+def removals_record(*, gallery_id: UUID, photo_ids: Sequence[UUID | str]) -> None:
+    """Go on with photos whose vectors are removed from a gallery. May run twice, and late.
+
+    Rows and files of deleted photos are deleted; photos that were moved wait to be indexed in their gallery.
 
     The file is deleted first: a crash in between leaves a `deleting` row, whose removal is sent again, and never a file
     without a row. Raises QueueUnavailable when a photo must be indexed again and cannot be sent.
     """
-    photos = list(Photo.objects.filter(id__in=photo_ids, state=State.DELETING))
-    for photo in photos:
+    photos = list(_to_remove(gallery_id).filter(id__in=photo_ids))
+    moved = [photo for photo in photos if photo.moved_from]
+    deleted = [photo for photo in photos if not photo.moved_from]
+    for photo in deleted:
         default_storage.delete(str(photo.file.name))
     with transaction.atomic():
-        Tombstone.objects.filter(photo_id__in=photo_ids, removal_sent_at__isnull=False).delete()
-        _rows_delete(photos)
-        tombstones_set({photo.id: photo.gallery_id for photo in photos})
-        _delete_emptied_galleries({photo.gallery_id for photo in photos})
-    jobs_finish({photo.job_id for photo in photos if photo.job_id})
-    removals_feed({photo.gallery_id for photo in photos})
+        removed = Tombstone.objects.filter(gallery_id=gallery_id, photo_id__in=photo_ids)
+        removed.filter(removal_sent_at__isnull=False).delete()
+        _rows_delete(deleted)
+        tombstones_set({photo.id: gallery_id for photo in deleted})
+        _arrive(gallery_id, [photo.id for photo in moved])
+        _delete_emptied_galleries([gallery_id])
+    jobs_finish({photo.job_id for photo in deleted if photo.job_id})
+    removals_feed({gallery_id, *(photo.gallery_id for photo in moved)})
     _index_again(photo_ids)
+    if moved:
+        index_queue_feed()
+
+
+def _arrive(gallery_id: UUID, photo_ids: Sequence[UUID]) -> None:
+    """Let moved photos that the gallery has no vectors of any more be indexed, or deleted, where they are now."""
+    left = Photo.objects.filter(id__in=photo_ids, moved_from=gallery_id)
+    left.filter(state=State.DELETING).update(moved_from=None, enqueued_at=None)
+    left.filter(state=State.MOVING).update(moved_from=None, enqueued_at=None, state=State.PENDING)
 
 
 def _rows_delete(photos: Sequence[Photo]) -> None:
@@ -133,8 +194,9 @@ def _rows_delete(photos: Sequence[Photo]) -> None:
 def _index_again(photo_ids: Sequence[UUID | str]) -> None:
     """Index again, in every generation, photos that somebody wants although their vectors were removed.
 
-    This happens to a cancelled photo that somebody retried while the removal of its late vectors was under way. It is
-    sent now rather than by the next feed, so that it is indexed after that removal whatever else is being sent.
+    This happens to a cancelled photo that somebody retried while the removal of its late vectors was under way, and to
+    a moved one whose faces a late message has written where it was: a face is in one gallery at a time. It is sent now
+    rather than by the next feed, so that it is indexed after that removal whatever else is being sent.
     """
     wanted = Photo.objects.filter(id__in=photo_ids, state__in=(State.PENDING, State.INDEXED), enqueued_at__isnull=False)
     for photo in wanted:

@@ -23,8 +23,8 @@ State = Photo.State
 def outcomes_record(*, gallery_id: UUID, outcomes: Sequence[PhotoOutcomeInfo], collection: str) -> None:
     """Record outcomes of one gallery's photos in the generation that has this collection. May run twice, and late.
 
-    The outcome of a photo that was deleted or cancelled meanwhile is ignored, but if the worker indexed faces, their
-    vectors are removed once more. Raises QueueUnavailable when that removal cannot be sent now.
+    The outcome of a photo that was deleted, cancelled or moved meanwhile is ignored, but if the worker indexed faces,
+    their vectors are removed once more. Raises QueueUnavailable when that removal cannot be sent now.
 
     Workers that are done with photos of an upload are sent the next ones.
     """
@@ -34,7 +34,7 @@ def outcomes_record(*, gallery_id: UUID, outcomes: Sequence[PhotoOutcomeInfo], c
     orphans: list[UUID] = []
     job_ids: set[UUID] = set()
     for outcome in outcomes:
-        photo = _outcome_record(outcome, generation)
+        photo = _outcome_record(outcome, generation, gallery_id)
         if photo is None and outcome.faces:
             orphans.append(UUID(outcome.photo_id))
         elif photo is not None and photo.job_id:
@@ -42,17 +42,19 @@ def outcomes_record(*, gallery_id: UUID, outcomes: Sequence[PhotoOutcomeInfo], c
     jobs_finish(job_ids)
     if orphans:
         with transaction.atomic():
-            Face.objects.filter(photo_id__in=orphans).delete()
+            cancelled = Photo.objects.filter(id__in=orphans, gallery=gallery_id, state=State.CANCELLED)
+            Face.objects.filter(photo__in=cancelled).delete()
             tombstones_set(dict.fromkeys(orphans, gallery_id))
         dispatch.enqueue_removal(gallery_id=gallery_id, photo_ids=orphans)
     if generation.state == Generation.State.ACTIVE:
         index_queue_feed()
 
 
-def _outcome_record(outcome: PhotoOutcomeInfo, generation: Generation) -> Photo | None:
-    """Record one outcome and return its photo; None when the photo is deleted or cancelled."""
+def _outcome_record(outcome: PhotoOutcomeInfo, generation: Generation, gallery_id: UUID) -> Photo | None:
+    """Record one outcome and return its photo; None when the photo is deleted, cancelled or in another gallery."""
     with transaction.atomic():
-        wanted = Photo.objects.exclude(state__in=(State.CANCELLED, State.DELETING))
+        unwanted = (State.CANCELLED, State.DELETING, State.MOVING)
+        wanted = Photo.objects.filter(gallery=gallery_id).exclude(state__in=unwanted)
         photo = wanted.select_for_update().filter(id=outcome.photo_id).first()
         if photo is None:
             return None

@@ -1,6 +1,7 @@
 """Retrying failed and cancelled photos."""
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -18,53 +19,55 @@ State = Photo.State
 RETRIED = (State.FAILED, State.CANCELLED)
 
 
-def failed_photos_retry(*, gallery: Gallery) -> tuple[int, str]:
-    """Send the gallery's failed photos again as a job. Return how many photos are sent again, and a warning or ""."""
-    return _retried(_retry(gallery, gallery.photos.filter(state=State.FAILED)))
+def failed_photos_retry(*, gallery: Gallery, requested_by_id: int | None = None) -> tuple[Job | None, str]:
+    """Send the gallery's failed photos again. Return their new job, if there are any, and a warning or ""."""
+    return _retry(gallery, gallery.photos.filter(state=State.FAILED), requested_by_id)
 
 
-def photos_retry(*, gallery: Gallery, photo_ids: Iterable[UUID]) -> tuple[int, str]:
+def photos_retry(
+    *, gallery: Gallery, photo_ids: Iterable[UUID], requested_by_id: int | None = None
+) -> tuple[Job | None, str]:
     """Send those of the gallery's photos that failed or were cancelled again, as `failed_photos_retry` does."""
-    return _retried(_retry(gallery, gallery.photos.filter(state__in=RETRIED, id__in=list(photo_ids))))
+    chosen = gallery.photos.filter(state__in=RETRIED, id__in=list(photo_ids))
+    return _retry(gallery, chosen, requested_by_id)
 
 
-def photo_retry(*, photo: Photo) -> str:
+def photo_retry(*, photo: Photo, requested_by_id: int | None = None) -> str:
     """Send the photo again. Return a warning or "". Raises Problem unless it failed or was cancelled."""
-    count, warning = photos_retry(gallery=photo.gallery, photo_ids=[photo.id])
-    if not count:
+    job, warning = photos_retry(gallery=photo.gallery, photo_ids=[photo.id], requested_by_id=requested_by_id)
+    if job is None:
         raise Problem("not_failed", "This photo has not failed, so there is nothing to retry.", status=409)
     return warning
 
 
-def job_retry(*, job: Job) -> tuple[Job | None, str]:
-    """Send the job's failed and cancelled photos again. Return the new job, if there are any, and a warning or ""."""
+def job_retry(*, job: Job, requested_by_id: int | None = None) -> tuple[Job | None, str]:
+    """Send the job's failed and cancelled photos again, as `failed_photos_retry` does."""
     if job.gallery is None:
         return None, ""
-    return _retry(job.gallery, job.gallery.photos.filter(state__in=RETRIED, job=job))
+    return _retry(job.gallery, job.gallery.photos.filter(state__in=RETRIED, job=job), requested_by_id)
 
 
 def photos_begin_again(photos: QuerySet[Photo], *, job: Job) -> None:
-    """Let failed or cancelled photos wait to be sent as if they were new, in the caller's transaction.
+    """Let failed or cancelled photos of a gallery wait to be sent as if new, in the caller's transaction.
 
     One that has killed workers is a suspect from the beginning: nobody is near it when it kills the next one.
     """
-    Tombstone.objects.filter(photo_id__in=photos.order_by().values("id")).delete()
+    rows = photos.order_by()
+    Tombstone.objects.filter(photo_id__in=rows.values("id"), gallery_id__in=rows.values("gallery_id")).delete()
+    photos.update(state=State.PENDING, job=job, **as_new())
+
+
+def as_new() -> dict[str, Any]:
+    """Return the values for an update of photos that are to be indexed as if nobody had tried."""
     attempts = Case(When(code=PhotoKillsWorkers.code, then=1), default=0)
-    photos.update(
-        state=State.PENDING, code="", message="", attempts=attempts, enqueued_at=None, settled_at=None, job=job
-    )
+    return {"code": "", "message": "", "attempts": attempts, "enqueued_at": None, "settled_at": None}
 
 
-def _retry(gallery: Gallery, photos: QuerySet[Photo]) -> tuple[Job | None, str]:
+def _retry(gallery: Gallery, photos: QuerySet[Photo], requested_by_id: int | None) -> tuple[Job | None, str]:
     with transaction.atomic(durable=True):
         count = len(photos.select_for_update().values_list("id"))
         if not count:
             return None, ""
-        job = job_start(kind=Job.Kind.RETRY, gallery=gallery, total=count)
+        job = job_start(kind=Job.Kind.RETRY, gallery=gallery, total=count, requested_by_id=requested_by_id)
         photos_begin_again(photos, job=job)
     return job, index_queue_feed()
-
-
-def _retried(done: tuple[Job | None, str]) -> tuple[int, str]:
-    job, warning = done
-    return job.total if job else 0, warning

@@ -44,7 +44,7 @@ def stale_photos_requeue() -> None:
 
 def _removals_send_again(sent_before: datetime) -> int:
     """Request again the removals that nobody has confirmed in time; return of how many photos."""
-    marked = Photo.objects.filter(state=Photo.State.DELETING)
+    marked = Photo.objects.filter(state__in=(Photo.State.DELETING, Photo.State.MOVING))
     again = marked.filter(enqueued_at__lt=sent_before).update(enqueued_at=None)
     deleting.removals_feed()
     return again
@@ -64,7 +64,7 @@ def _tombstones_clear(sent_before: datetime) -> None:
     for tombstone in Tombstone.objects.filter(due)[:SWEEP_SIZE]:
         by_gallery[tombstone.gallery_id].append(tombstone.photo_id)
     for gallery_id, photo_ids in list(by_gallery.items())[:SWEEP_GALLERIES]:
-        Tombstone.objects.filter(photo_id__in=photo_ids).update(removal_sent_at=now)
+        Tombstone.objects.filter(gallery_id=gallery_id, photo_id__in=photo_ids).update(removal_sent_at=now)
         try:
             dispatch.enqueue_removal(gallery_id=gallery_id, photo_ids=photo_ids, priority=Priority.NORMAL)
         except QueueUnavailable as error:

@@ -27,8 +27,9 @@ def record_outcomes(message: dict[str, Any]) -> None:
 
 @shared_task(name=names.RECORD_REMOVALS, **RETRIED)
 def record_removals(message: dict[str, Any]) -> None:
-    """Delete the rows and files of photos whose vectors are removed."""
-    deleting.removals_record(photo_ids=Removals.from_json(message).photo_ids)
+    """Go on with photos whose vectors are removed: their rows and files are deleted, or they are indexed elsewhere."""
+    removed = Removals.from_json(message)
+    deleting.removals_record(gallery_id=UUID(removed.gallery_id), photo_ids=removed.photo_ids)
 
 
 @shared_task(name=names.RECORD_INDEX_FAILURE, **RETRIED)

@@ -18,14 +18,21 @@ class Job(models.Model):
         IMPORT = "import", "import"
         DELETE = "delete", "deletion"
         RETRY = "retry", "retry"
+        MOVE = "move", "move"
 
     class State(models.TextChoices):
         RUNNING = "running", "running"
         FINISHED = "finished", "finished"
         CANCELLED = "cancelled", "cancelled"
 
+    #: Kinds that can be cancelled. What the others do begins with taking their photos out of a gallery.
+    STOPPABLE = (Kind.IMPORT, Kind.RETRY)
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    #: The gallery's owner: whose turn it is when photos are sent.
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="jobs")
+    #: Who asked for it, if that is known and this user still exists: a member may, and so may a command.
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     gallery = models.ForeignKey("gallery.Gallery", on_delete=models.SET_NULL, null=True, related_name="jobs")
     #: The gallery's name when the job started; kept after the gallery is deleted.
     gallery_name = models.CharField(max_length=100)

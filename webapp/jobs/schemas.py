@@ -24,6 +24,8 @@ class JobOut(Schema):
     id: UUID
     kind: str
     state: str
+    #: The name of the user who asked for it; null when that is not known, or the user is gone.
+    requested_by: str | None
     gallery_id: UUID | None
     gallery_name: str
     total: int
@@ -35,11 +37,10 @@ class JobOut(Schema):
     finished_at: datetime | None
 
 
-class JobPage(Schema):
-    jobs: list[JobOut]
-    page: int
-    pages: int
-    total: int
+class JobList(Schema):
+    items: list[JobOut]
+    #: The `cursor` of the next part; null at the end.
+    next_cursor: str | None
 
 
 class RetryOut(Schema):
@@ -51,11 +52,12 @@ class RetryOut(Schema):
 
 
 def job_out(job: Job, progress: JobProgress) -> JobOut:
-    """Return a job as the API and `manage.py jobs --json` show it."""
+    """Return a job as the API and `manage.py jobs --json` show it. Fetch `requested_by` with it."""
     return JobOut(
         id=job.id,
         kind=job.kind,
         state=job.state,
+        requested_by=job.requested_by.get_username() if job.requested_by else None,
         gallery_id=job.gallery_id,
         gallery_name=job.gallery_name,
         total=job.total,

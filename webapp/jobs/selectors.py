@@ -51,7 +51,7 @@ def jobs_for(caller: Caller) -> QuerySet[Job]:
     seen = Q(gallery__in=visible_galleries(caller, Level.EDITOR))
     if caller.is_known and caller.gallery_ids is None:
         seen |= Q(owner=caller.user.pk) & (Q(gallery=None) | Q(gallery__deleting=True))
-    return Job.objects.filter(seen).select_related("gallery__owner")
+    return Job.objects.filter(seen).select_related("gallery__owner", "requested_by")
 
 
 def job_for(caller: Caller, job_id: UUID | str) -> Job:

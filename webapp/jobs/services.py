@@ -27,9 +27,9 @@ CANCELLED = "cancelled"
 CANCELLED_MESSAGE = "Its job was cancelled before this photo was indexed."
 
 
-def import_prepare(*, gallery: Gallery) -> Job:
+def import_prepare(*, gallery: Gallery, requested_by_id: int | None = None) -> Job:
     """Return an unsaved job. Its first photo saves it, so an import that adds nothing leaves no job behind."""
-    return Job(owner_id=gallery.owner_id, gallery=gallery, gallery_name=gallery.name, kind=Job.Kind.IMPORT)
+    return _new(Job.Kind.IMPORT, gallery, requested_by_id)
 
 
 def job_is_saved(job: Job) -> bool:
@@ -53,9 +53,13 @@ def import_close(*, job: Job) -> None:
         jobs_finish([job.id])
 
 
-def job_start(*, kind: Job.Kind, gallery: Gallery, total: int) -> Job:
-    """Save a job of `total` photos, which the caller assigns to it in the same transaction."""
-    job = Job(owner_id=gallery.owner_id, gallery=gallery, gallery_name=gallery.name, kind=kind, total=total)
+def job_start(*, kind: Job.Kind, gallery: Gallery, total: int, requested_by_id: int | None = None) -> Job:
+    """Save a job of `total` photos, which the caller assigns to it in the same transaction.
+
+    `requested_by_id` is the user who asked for it, if one did.
+    """
+    job = _new(kind, gallery, requested_by_id)
+    job.total = total
     job.save(force_insert=True)
     return job
 
@@ -89,13 +93,12 @@ def jobs_purge() -> int:
 def job_cancel(*, job: Job) -> int:
     """Stop the job; return how many photos were still pending. They are cancelled, and workers skip them.
 
-    An outcome that a worker sends for such a photo even so is ignored. Raises Problem for a deletion, and for a job
-    that is over.
+    An outcome that a worker sends for such a photo even so is ignored. Raises Problem for a deletion or a
+    move, and for a job that is over.
     """
-    if job.kind == Job.Kind.DELETE:
-        raise Problem(
-            "job_cannot_stop", "A deletion cannot be cancelled: its photos are already being deleted.", status=409
-        )
+    if job.kind not in Job.STOPPABLE:
+        message = f"A {job.get_kind_display()} cannot be cancelled: its photos have already left their gallery."
+        raise Problem("job_cannot_stop", message, status=409)
     now = clock.utcnow()
     with transaction.atomic(durable=True):
         if not _running(job).update(state=Job.State.CANCELLED, finished_at=now, open_until=None):
@@ -107,6 +110,16 @@ def job_cancel(*, job: Job) -> int:
         count = pending.update(state=Photo.State.CANCELLED, code=CANCELLED, message=CANCELLED_MESSAGE, settled_at=now)
     work_queue().withdraw([str(job.id)])
     return count
+
+
+def _new(kind: Job.Kind, gallery: Gallery, requested_by_id: int | None) -> Job:
+    return Job(
+        owner_id=gallery.owner_id,
+        requested_by_id=requested_by_id,
+        gallery=gallery,
+        gallery_name=gallery.name,
+        kind=kind,
+    )
 
 
 def _running(job: Job) -> QuerySet[Job]:

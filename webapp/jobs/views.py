@@ -54,7 +54,7 @@ def _context(job: Job) -> dict[str, Any]:
         "job": job,
         "progress": selectors.progress_of(job),
         "is_running": job.state == Job.State.RUNNING,
-        "can_cancel": job.state == Job.State.RUNNING and job.kind != Job.Kind.DELETE,
+        "can_cancel": job.state == Job.State.RUNNING and job.kind in Job.STOPPABLE,
         "failed": failed[:FAILURES_SHOWN],
         "has_more_failed": len(failed) > FAILURES_SHOWN,
     }
@@ -77,7 +77,7 @@ def job_cancel(request: HttpRequest, job_id: UUID) -> HttpResponse:
 def job_retry(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Send the failed and cancelled photos again and show the new job."""
     job = selectors.job_for(caller_of(request), job_id)
-    retried, warning = retry(job=job)
+    retried, warning = retry(job=job, requested_by_id=caller_of(request).user.pk)
     if warning:
         messages.warning(request, warning)
     if retried is None:

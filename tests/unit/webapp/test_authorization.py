@@ -177,8 +177,14 @@ class World:
 
 
 def _filled(value: Any, values: dict[str, Any]) -> bytes:
-    filled = {name: each.format(**values) if isinstance(each, str) else each for name, each in value.items()}
-    return json.dumps(filled).encode()
+    def fill(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {name: fill(each) for name, each in part.items()}
+        if isinstance(part, list):
+            return [fill(each) for each in part]
+        return part.format(**values) if isinstance(part, str) else part
+
+    return json.dumps(fill(value)).encode()
 
 
 @contextmanager

@@ -53,6 +53,7 @@ class ProgressOut(Schema):
     failed: int
     cancelled: int
     deleting: int
+    moving: int
 
 
 class GalleryDeletionOut(Schema):

@@ -98,8 +98,9 @@ class PhotoDetailOut(PhotoOut):
 )
 def add_photos(request: HttpRequest, gallery_id: UUID, files: File[list[UploadedFile]]) -> Status[UploadOut]:
     """Add photos. They are indexed afterwards; `progress` counts them. Identical content is added once."""
-    gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.EDITOR)
-    added = adding.photos_add(gallery=gallery, files=files)
+    caller = caller_of(request)
+    gallery = selectors.gallery_for(caller, gallery_id, Level.EDITOR)
+    added = adding.photos_add(gallery=gallery, files=files, requested_by_id=caller.user.pk)
     return Status(
         202,
         UploadOut(
@@ -163,15 +164,16 @@ def get_photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
 def delete_photo(request: HttpRequest, photo_id: UUID) -> Status[DeletionOut]:
     """Delete a photo. It is hidden at once, and deleted once its vectors are removed."""
     photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
-    warning = deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id], check=unchanged(request))
-    return Status(202, DeletionOut(photo_id=photo_id, state=Photo.State.DELETING, warning=warning))
+    deleted = deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id], check=unchanged(request))
+    return Status(202, DeletionOut(photo_id=photo_id, state=Photo.State.DELETING, warning=deleted.warning))
 
 
 @router.post("/photos/{uuid:photo_id}/retry", response={202: PhotoRetryOut, (403, 404, 409): ProblemOut}, auth=writing)
 def retry_photo(request: HttpRequest, photo_id: UUID) -> Status[PhotoRetryOut]:
     """Index a photo that failed, or whose job was cancelled, again."""
-    photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
-    warning = retrying.photo_retry(photo=photo)
+    caller = caller_of(request)
+    photo = selectors.photo_for(caller, photo_id, Level.EDITOR)
+    warning = retrying.photo_retry(photo=photo, requested_by_id=caller.user.pk)
     return Status(202, PhotoRetryOut(photo_id=photo_id, state=Photo.State.PENDING, warning=warning))
 
 

@@ -15,12 +15,11 @@ from webapp.gallery import quotas, selectors, services
 from webapp.gallery.access import level_of
 from webapp.gallery.models import Gallery, Level, Photo
 from webapp.generations import faces
-from webapp.http.pages import STOP_POLLING, photos_text, warn
+from webapp.http.pages import GRID_SIZE, STOP_POLLING, photos_text, warn
 from webapp.http.problems import Problem
 from webapp.indexing import deleting, retrying
 
-#: Photos on a page of the grid.
-PAGE_SIZE = 60
+PAGE_SIZE = GRID_SIZE
 
 
 @login_required
@@ -78,8 +77,8 @@ def _grid_context(request: HttpRequest, gallery: Gallery) -> dict[str, Any]:
 @require_POST
 def failed_retry(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.EDITOR)
-    count, warning = retrying.failed_photos_retry(gallery=gallery)
-    messages.info(request, f"{photos_text(count)} sent again.")
+    job, warning = retrying.failed_photos_retry(gallery=gallery, requested_by_id=caller_of(request).user.pk)
+    messages.info(request, f"{photos_text(job.total if job else 0)} sent again.")
     warn(request, warning)
     return redirect("gallery_detail", gallery.id)
 
@@ -91,7 +90,7 @@ def gallery_delete(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.OWNER)
     if request.method == "GET":
         return render(request, "gallery/gallery_delete.html", {"gallery": gallery, "total": gallery.photos.count()})
-    warning = deleting.gallery_delete(gallery=gallery)
+    warning = deleting.gallery_delete(gallery=gallery, requested_by_id=caller_of(request).user.pk)
     messages.success(request, f"The gallery “{gallery.name}” is deleted.")
     warn(request, warning)
     return redirect("gallery_list")

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from webapp.accounts.callers import caller_of
 from webapp.gallery import selectors
-from webapp.gallery.access import check_download, level_of, may_download
+from webapp.gallery.access import check_download, level_of, may_download, visible_galleries
 from webapp.gallery.files import file_answer
 from webapp.gallery.models import Level
 from webapp.generations import faces
@@ -34,7 +34,7 @@ def photos_upload(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     if not files:
         messages.error(request, "Please choose at least one photo.")
         return redirect("gallery_detail", gallery.id)
-    outcome = adding.photos_add(gallery=gallery, files=files)
+    outcome = adding.photos_add(gallery=gallery, files=files, requested_by_id=caller_of(request).user.pk)
     _tell(request, outcome)
     return redirect("gallery_detail", gallery.id)
 
@@ -61,6 +61,7 @@ def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
         "photo": photo,
         "level": level_of(caller, photo.gallery),
         "may_download": may_download(caller, photo.gallery) and selectors.content_type_of(photo) is not None,
+        "targets": visible_galleries(caller, Level.EDITOR).exclude(id=photo.gallery_id).select_related("owner"),
         "faces": faces.faces_of(photo),
         "marked": request.GET.get("face", ""),
         "names": people_of(photo.gallery).values_list("name", flat=True)[:NAMES_SHOWN],
@@ -91,7 +92,8 @@ def photo_original(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
 @require_POST
 def photo_retry(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
-    _, warning = retrying.photos_retry(gallery=photo.gallery, photo_ids=[photo.id])
+    user_id = caller_of(request).user.pk
+    _, warning = retrying.photos_retry(gallery=photo.gallery, photo_ids=[photo.id], requested_by_id=user_id)
     warn(request, warning)
     return redirect("gallery_detail", photo.gallery_id)
 
@@ -100,7 +102,7 @@ def photo_retry(request: HttpRequest, photo_id: UUID) -> HttpResponse:
 @require_POST
 def photo_delete(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
-    warning = deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
+    deleted = deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
     messages.success(request, f"{photo.filename} is being deleted.")
-    warn(request, warning)
+    warn(request, deleted.warning)
     return redirect("gallery_detail", photo.gallery_id)

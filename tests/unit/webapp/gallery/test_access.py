@@ -66,6 +66,6 @@ def test_the_owner_sees_the_job_that_deletes_a_gallery_until_and_after_it_is_gon
     assert kinds(Caller(user=user)) == ["delete", "import", "import"]
     assert kinds(Caller(user=stranger)) == []
     assert kinds(Caller(user=user, gallery_ids=frozenset({gallery.id}))) == []
-    deleting.removals_record(photo_ids=[photo.id for photo in photos])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[photo.id for photo in photos])
     assert not Gallery.objects.filter(id=gallery.id).exists()
     assert kinds(Caller(user=user)) == ["delete", "import", "import"]

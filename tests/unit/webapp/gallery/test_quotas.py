@@ -107,8 +107,8 @@ def test_a_photo_takes_room_until_its_row_and_file_are_gone(gallery: Gallery, us
     photo = add_photo(gallery)
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
     assert adding.photos_add(gallery=gallery, files=[upload(b"other")]).refused
-    deleting.removals_record(photo_ids=[photo.id])
-    deleting.removals_record(photo_ids=[photo.id])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[photo.id])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[photo.id])
     assert usage(user) == (0, 0)
     assert add_photo(gallery, b"other")
 

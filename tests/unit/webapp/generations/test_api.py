@@ -12,6 +12,8 @@ from django.utils import timezone
 from tasks.health.reports import WorkerReport
 from tasks.web.memory import MemorySearchClient
 from tests.unit.webapp.conftest import add_indexed_photo, report_of
+from webapp.accounts.callers import Scope
+from webapp.accounts.keys import key_create
 from webapp.accounts.models import AuditEntry
 from webapp.config.api import api
 from webapp.gallery.models import Face, Gallery
@@ -208,13 +210,39 @@ def test_a_generation_is_started_and_shown(staff: Client, gallery: Gallery, repo
     assert started["workers"] == {"search.other": 1, "index.other": 0, "reindex.other": 0}
     assert [gate["name"] for gate in started["gates"]] == list(GATES)
     assert AuditEntry.objects.get(action="reindex.start").actor == "ada"
-    listed = staff.get("/api/v1/generations").json()
+    listed = staff.get("/api/v1/generations").json()["items"]
     assert [(each["number"], each["state"]) for each in listed] == [
         (started["number"], "building"),
         (active_generation().pk, "active"),
     ]
     assert listed[1]["gates"] == []
     assert staff.get(f"/api/v1/generations/{started['number']}").json()["changes"] == []
+
+
+def test_generations_are_listed_in_parts(staff: Client) -> None:
+    first, second = active_generation().pk, another().pk
+    part = staff.get("/api/v1/generations?limit=1").json()
+    rest = staff.get(f"/api/v1/generations?limit=1&cursor={part['next_cursor']}").json()
+    assert [each["number"] for each in (*part["items"], *rest["items"])] == [second, first]
+    assert rest["next_cursor"] is None
+
+
+@pytest.mark.parametrize(("scopes", "status"), [(["admin"], 200), (["read", "write", "search"], 403)])
+def test_a_key_of_the_staff_takes_the_scope_admin(
+    client: Client, user: User, staff: Client, scopes: list[str], status: int
+) -> None:
+    number = active_generation().pk
+    _, token = key_create(user=user, name="key", scopes=[Scope(scope) for scope in scopes])
+    for address in ("/api/v1/generations", f"/api/v1/generations/{number}"):
+        assert client.get(address, headers={"X-Api-Key": token}).status_code == status
+
+
+def test_the_key_of_somebody_who_is_staff_no_longer_is_worth_nothing_here(
+    client: Client, user: User, staff: Client
+) -> None:
+    _, token = key_create(user=user, name="key", scopes=[Scope.ADMIN])
+    User.objects.update(is_staff=False)
+    assert client.get("/api/v1/generations", headers={"X-Api-Key": token}).status_code == 404
 
 
 def test_a_second_one_and_a_bad_index_are_refused(staff: Client) -> None:

@@ -30,7 +30,7 @@ def retry_failed(gallery: Gallery) -> None:
 
 
 def record_unwanted_removal(gallery: Gallery) -> None:
-    deleting.removals_record(photo_ids=[add_indexed_photo(gallery).id])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[add_indexed_photo(gallery).id])
 
 
 @pytest.mark.parametrize(

@@ -410,7 +410,7 @@ def test_a_deleted_photo_is_removed_from_every_live_generation(
     assert queue.removal_targets == [["faces_dlib", generation.collection]]
     record(generation, indexed(photo, face_info(left=500)))  # a worker had it in hand
     assert len(queue.removed) == 2
-    deleting.removals_record(photo_ids=[photo.id])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[photo.id])
     assert not Entry.objects.exists()
 
 
@@ -471,7 +471,7 @@ def test_what_was_deleted_while_it_was_copied_is_removed_everywhere(
     photo = add_indexed_photo(gallery)
     generation = advance(start(workers, "", index_type="HNSW"))
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
-    deleting.removals_record(photo_ids=[photo.id])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[photo.id])
     assert Tombstone.objects.count() == 1
     queue.forget()
     copy_all(workers, generation, face_count=0)

@@ -181,7 +181,7 @@ def test_a_wanted_photo_whose_faces_were_removed_is_indexed_again_in_every_gener
     photo, face = add_photo(gallery), face_info()
     for generation in (selectors.active_generation(), other):
         record(generation, indexed(photo, face))
-    deleting.removals_record(photo_ids=[photo.id])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[photo.id])
     record(selectors.active_generation(), indexed(photo, face))
     assert queue.indexed_ids == [str(photo.id)] * 2
     assert [each.pk for each in selectors.missing_photos(other)] == [photo.pk]

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
@@ -25,6 +26,7 @@ from webapp.gallery import services
 from webapp.gallery.models import Face, Gallery, Photo, Tombstone
 from webapp.http.problems import Problem
 from webapp.indexing import adding, deleting, retrying, sweeping
+from webapp.jobs.models import Job
 
 State = Photo.State
 
@@ -63,9 +65,9 @@ def test_a_gallery_goes_with_its_last_photo(gallery: Gallery, queue: WatchedQueu
     photos = [add_indexed_photo(gallery, content=b"1"), add_photo(gallery, b"2")]
     deleting.gallery_delete(gallery=gallery)
     assert sorted(queue.removed_ids) == sorted(str(photo.id) for photo in photos)
-    deleting.removals_record(photo_ids=[str(photos[0].id)])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[str(photos[0].id)])
     assert Gallery.objects.exists()
-    deleting.removals_record(photo_ids=[str(photos[1].id)])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[str(photos[1].id)])
     assert not Gallery.objects.exists()
 
 
@@ -123,7 +125,7 @@ def test_an_outcome_does_not_bring_a_deleted_photo_back(gallery: Gallery, queue:
 def test_faces_of_a_photo_that_is_gone_are_removed_again(gallery: Gallery, queue: WatchedQueue) -> None:
     photo = add_photo(gallery)
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
-    deleting.removals_record(photo_ids=[photo.id])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[photo.id])
     record(gallery, indexed(photo, face_info()))
     assert queue.removed[-1] == (str(gallery.id), [str(photo.id)])
 
@@ -136,18 +138,18 @@ def test_a_photo_goes_only_when_its_faces_are_gone(gallery: Gallery, queue: Watc
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
     assert queue.removed == [(str(gallery.id), [str(photo.id)])]
     assert default_storage.exists(photo.file.name)
-    deleting.removals_record(photo_ids=[str(photo.id)])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[str(photo.id)])
     assert not Photo.objects.exists()
     assert not Face.objects.exists()
     assert not default_storage.exists(photo.file.name)
-    deleting.removals_record(photo_ids=[str(photo.id)])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[str(photo.id)])
 
 
 def test_a_removal_nobody_asked_for_deletes_nothing_and_has_the_photo_indexed_again(
     gallery: Gallery, queue: WatchedQueue
 ) -> None:
     photo = add_indexed_photo(gallery)
-    deleting.removals_record(photo_ids=[str(photo.id)])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[str(photo.id)])
     assert state_of(photo) == State.PENDING
     assert default_storage.exists(photo.file.name)
     assert queue.indexed_ids == [str(photo.id)] * 2
@@ -175,8 +177,8 @@ def test_a_large_gallery_does_not_hold_up_the_removals_of_others(
     assert queue.removed_ids[2] == str(theirs.id)
     removed = 0
     while removed < len(queue.removed):
-        _, photo_ids = queue.removed[removed]
-        deleting.removals_record(photo_ids=photo_ids)
+        gallery_id, photo_ids = queue.removed[removed]
+        deleting.removals_record(gallery_id=UUID(gallery_id), photo_ids=photo_ids)
         removed += 1
     assert [len(photo_ids) for _, photo_ids in queue.removed] == [2, 1, 2, 1]
     assert not Photo.objects.exists()
@@ -195,7 +197,7 @@ def test_removals_travel_ahead_of_photos_and_last_removals_behind_them(
 ) -> None:
     gone = add_photo(gallery, b"1")
     deleting.photos_delete(gallery=gallery, photo_ids=[gone.id])
-    deleting.removals_record(photo_ids=[gone.id])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[gone.id])
     Tombstone.objects.update(deleted_at=timezone.now() - timedelta(days=1))
     queue.are_workers_idle = False
     sweeping.stale_photos_requeue()
@@ -219,7 +221,7 @@ def test_the_last_removals_of_one_sweep_are_few(
     for each in (gallery, their_gallery):
         photo = add_photo(each)
         deleting.photos_delete(gallery=each, photo_ids=[photo.id])
-        deleting.removals_record(photo_ids=[photo.id])
+        deleting.removals_record(gallery_id=each.id, photo_ids=[photo.id])
     Tombstone.objects.update(deleted_at=timezone.now() - timedelta(days=1))
     queue.forget()
     sweeping.stale_photos_requeue()
@@ -231,7 +233,7 @@ def test_the_last_removals_of_one_sweep_are_few(
 def test_deleting_while_the_queue_is_down_is_finished_later(gallery: Gallery, queue: WatchedQueue) -> None:
     photo = add_photo(gallery)
     queue.is_down = True
-    assert deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
+    assert deleting.photos_delete(gallery=gallery, photo_ids=[photo.id]).warning
     queue.is_down = False
     age(photo)
     sweeping.stale_photos_requeue()
@@ -328,7 +330,7 @@ def test_failed_photos_are_sent_again(gallery: Gallery, queue: WatchedQueue) -> 
     bad, good = add_photo(gallery, b"1"), add_indexed_photo(gallery, content=b"2")
     record(gallery, failed(bad))
     queue.forget()
-    assert retrying.failed_photos_retry(gallery=gallery) == (1, "")
+    assert retrying.failed_photos_retry(gallery=gallery) == (Job.objects.get(kind="retry"), "")
     bad.refresh_from_db()
     assert (bad.state, bad.code, bad.message, bad.attempts) == ("pending", "", "", 1)
     assert queue.indexed_ids == [str(bad.id)]
@@ -367,7 +369,7 @@ def test_the_database_tasks_only_call_services(monkeypatch: pytest.MonkeyPatch, 
     outcome = indexed(photo, face_info())
     outcomes = Outcomes(gallery_id=str(gallery.id), outcomes=(outcome,), collection="c")
     tasks.record_outcomes(message=outcomes.to_json())
-    tasks.record_removals(message=Removals(photo_ids=(str(photo.id),)).to_json())
+    tasks.record_removals(message=Removals(gallery_id=str(gallery.id), photo_ids=(str(photo.id),)).to_json())
     error = ErrorInfo(code="busy", message="Busy.")
     failure = IndexFailure(photo_ids=(str(photo.id),), error=error, collection="c")
     tasks.record_index_failure(message=failure.to_json())
@@ -375,7 +377,7 @@ def test_the_database_tasks_only_call_services(monkeypatch: pytest.MonkeyPatch, 
     tasks.feed_index_queue()
     assert calls == [
         ("outcomes_record", {"gallery_id": gallery.id, "outcomes": (outcome,), "collection": "c"}),
-        ("removals_record", {"photo_ids": (str(photo.id),)}),
+        ("removals_record", {"gallery_id": gallery.id, "photo_ids": (str(photo.id),)}),
         ("index_failure_record", {"photo_ids": (str(photo.id),), "error": error, "collection": "c"}),
         ("stale_photos_requeue", {}),
         ("index_queue_feed", {}),

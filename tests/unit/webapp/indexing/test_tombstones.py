@@ -16,7 +16,7 @@ from webapp.jobs import services as jobs
 def deleted(gallery: Gallery, queue: WatchedQueue) -> Photo:
     photo = add_photo(gallery)
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id])
-    deleting.removals_record(photo_ids=[photo.id])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[photo.id])
     queue.forget()
     return photo
 
@@ -40,12 +40,12 @@ def test_once_no_message_can_come_back_the_faces_are_removed_one_last_time(
     sweeping.stale_photos_requeue()
     sweeping.stale_photos_requeue()
     assert queue.removed == [(str(gallery.id), [str(deleted.id)])]
-    deleting.removals_record(photo_ids=[str(deleted.id)])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[str(deleted.id)])
     assert not Tombstone.objects.exists()
 
 
 def test_a_repeated_first_removal_does_not_end_the_tombstone(deleted: Photo) -> None:
-    deleting.removals_record(photo_ids=[str(deleted.id)])
+    deleting.removals_record(gallery_id=deleted.gallery_id, photo_ids=[str(deleted.id)])
     assert Tombstone.objects.exists()
 
 
@@ -68,7 +68,7 @@ def test_a_late_outcome_is_removed_at_once_and_renews_the_tombstone(
     sweeping.stale_photos_requeue()
     record(gallery, indexed(deleted, face_info()))
     assert queue.removed_ids == [str(deleted.id)] * 2
-    deleting.removals_record(photo_ids=[str(deleted.id)])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[str(deleted.id)])
     tombstone = Tombstone.objects.get()
     assert tombstone.removal_sent_at is None
     assert not Photo.objects.exists()
@@ -80,7 +80,7 @@ def test_one_sweep_takes_a_bounded_number(
     monkeypatch.setattr("webapp.indexing.sweeping.SWEEP_SIZE", 2)
     photos = [add_photo(gallery, bytes([number])) for number in range(3)]
     deleting.photos_delete(gallery=gallery, photo_ids=[photo.id for photo in photos])
-    deleting.removals_record(photo_ids=[photo.id for photo in photos])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[photo.id for photo in photos])
     queue.forget()
     age(settings)
     sweeping.stale_photos_requeue()
@@ -94,7 +94,7 @@ def test_the_tombstone_of_a_gallery_that_is_gone_still_works(
 ) -> None:
     photo = add_photo(gallery)
     deleting.gallery_delete(gallery=gallery)
-    deleting.removals_record(photo_ids=[photo.id])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[photo.id])
     assert not Gallery.objects.exists()
     age(settings)
     queue.forget()
@@ -122,6 +122,6 @@ def test_cancelling_leaves_tombstones_for_what_was_sent(gallery: Gallery, queue:
     age(settings)
     sweeping.stale_photos_requeue()
     assert queue.removed_ids == [photo_id]
-    deleting.removals_record(photo_ids=[photo_id])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[photo_id])
     assert not Tombstone.objects.exists()
     assert Photo.objects.filter(state="cancelled").count() == 2

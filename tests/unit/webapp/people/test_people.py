@@ -92,7 +92,7 @@ def test_an_empty_name_takes_it_away_and_a_person_without_faces_goes(gallery: Ga
 def test_a_name_goes_with_the_last_photo_of_its_person(gallery: Gallery) -> None:
     face = named(gallery)
     deleting.photos_delete(gallery=gallery, photo_ids=[face.photo_id])
-    deleting.removals_record(photo_ids=[face.photo_id])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[face.photo_id])
     assert not people_of(gallery).exists()
     people.faceless_people_delete()
     assert not Person.objects.exists()
@@ -101,7 +101,7 @@ def test_a_name_goes_with_the_last_photo_of_its_person(gallery: Gallery) -> None
 def test_a_person_whose_last_face_is_gone_cannot_be_renamed(page: Client, gallery: Gallery) -> None:
     face = named(gallery)
     deleting.photos_delete(gallery=gallery, photo_ids=[face.photo_id])
-    deleting.removals_record(photo_ids=[face.photo_id])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[face.photo_id])
     address = f"/api/v1/people/{face.person_id}"
     assert page.patch(address, {"name": "Grace"}, content_type="application/json").status_code == 404
 
@@ -109,7 +109,7 @@ def test_a_person_whose_last_face_is_gone_cannot_be_renamed(page: Client, galler
 def test_a_name_whose_last_face_is_gone_may_be_given_at_once(gallery: Gallery) -> None:
     gone, grace = named(gallery), named(gallery, "Grace", b"2").person
     deleting.photos_delete(gallery=gallery, photo_ids=[gone.photo_id])
-    deleting.removals_record(photo_ids=[gone.photo_id])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[gone.photo_id])
     assert grace is not None
     people.person_rename(person=grace, name="Ada Lovelace")
     assert [person.name for person in people_of(gallery)] == ["Ada Lovelace"]

@@ -48,7 +48,7 @@ class Command(BaseCommand):
                     self._list(as_json=options["json"])
 
     def _list(self, *, as_json: bool) -> None:
-        jobs = list(Job.objects.all()[:JOBS_SHOWN])
+        jobs = list(Job.objects.select_related("requested_by")[:JOBS_SHOWN])
         progress = selectors.progress_of_each(jobs)
         if as_json:
             self._dump([_as_json(job) for job in jobs])
@@ -97,7 +97,7 @@ class Command(BaseCommand):
 
 
 def _job(job_id: UUID) -> Job:
-    job = Job.objects.filter(id=job_id).select_related("gallery").first()
+    job = Job.objects.filter(id=job_id).select_related("gallery", "requested_by").first()
     if job is None:
         raise CommandError("There is no such job.")
     return job

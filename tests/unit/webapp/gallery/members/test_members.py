@@ -137,7 +137,7 @@ def test_what_a_gallery_takes_up_moves_to_the_new_owner(gallery: Gallery, user: 
     gallery_transfer(gallery=gallery, to=viewer, actor="ada")
     usages = [quotas.usage_of(each.pk) for each in (user, viewer.user)]
     assert [(usage.photos, usage.byte_size) for usage in usages] == [(1, 3), (2, 12)]
-    deleting.removals_record(photo_ids=[gone.id])
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[gone.id])
     quotas.usages_recount()
     assert [(usage.photos, usage.byte_size) for usage in map(_read_again, usages)] == [(1, 3), (1, 5)]
 

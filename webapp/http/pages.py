@@ -1,7 +1,11 @@
 """What pages share: counts in words, warnings that are shown once, and polling with htmx."""
 
+from typing import Any
+
+from asgiref.sync import sync_to_async
 from django.contrib import messages
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 
 #: htmx stops polling when it reads this status.
 STOP_POLLING = 286
@@ -16,3 +20,10 @@ def warn(request: HttpRequest, warning: str) -> None:
     """Show the warning on the next page, unless it is empty."""
     if warning:
         messages.warning(request, warning)
+
+
+async def render_page(
+    request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    """Render, for an async view, in a thread: the template reads the session and the user."""
+    return await sync_to_async(render)(request, template, context, status=status)

@@ -26,7 +26,7 @@ class AdminSite(DjangoAdminSite):
         wanted = request.GET.get("next") or reverse("admin:index")
         return HttpResponseRedirect(f"{reverse('login')}?{urlencode({'next': wanted})}")
 
-    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Staff change their passwords where everybody does: attempts at the old one are counted there."""
         return HttpResponseRedirect(reverse("password_change"))
 

@@ -9,15 +9,13 @@ from django.contrib.auth.password_validation import validate_password
 
 from webapp.accounts.login.checking import LONGEST_PASSWORD
 
-PASSWORD_HELP = "At least eight characters, and not one of the common ones."
-
 
 class NewPasswordForm(forms.Form):
     """A new password, twice. Valid ones are still to be hashed, in the pool."""
 
     password = forms.CharField(
         label="New password",
-        help_text=PASSWORD_HELP,
+        help_text="At least eight characters, and not one of the common ones.",
         max_length=LONGEST_PASSWORD,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),

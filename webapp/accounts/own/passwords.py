@@ -1,4 +1,4 @@
-"""Changing passwords, and links that set one: by e-mail, or made by an operator for somebody who has forgotten theirs."""
+"""Changing passwords, and links that set one: sent by e-mail, or made by an operator for somebody who forgot theirs."""
 
 import logging
 from datetime import datetime

@@ -45,9 +45,7 @@ class Adapter(DefaultMFAAdapter):  # type: ignore[misc]
         try:
             return _cipher().decrypt(encrypted_text).decode()
         except InvalidToken:
-            sentence = (
-                "Your second factor cannot be read since SECRET_KEY was changed; an administrator can turn it off."
-            )
+            sentence = "SECRET_KEY was changed, so your second factor cannot be read. An administrator can turn it off."
             raise Problem("second_factor_unreadable", sentence, status=409) from None
 
 
@@ -58,7 +56,7 @@ def _cipher() -> Fernet:
 
 def is_second_factor_on(user_id: int) -> bool:
     """Tell whether the user needs a code to log in."""
-    return settings.TOTP and Authenticator.objects.filter(user=user_id, type=Authenticator.Type.TOTP).exists()
+    return bool(settings.TOTP) and Authenticator.objects.filter(user=user_id, type=Authenticator.Type.TOTP).exists()
 
 
 def new_secret() -> str:

@@ -40,7 +40,7 @@ def invitation_of(token: str) -> SignUpInvitation:
     """Return the invitation. Raises Problem (`bad_invitation`) if it is unknown, used, revoked or expired."""
     found = SignUpInvitation.objects.filter(digest=_digest(token), expires_at__gt=clock.utcnow()).first()
     if found is None:
-        raise Problem("bad_invitation", "This invitation was used, was revoked or has expired.", status=404)
+        raise _bad_invitation()
     return found
 
 
@@ -52,9 +52,7 @@ def account_create(*, username: str, encoded: str, email: str = "", token: str |
     try:
         with transaction.atomic():
             if token is not None:
-                # Deleted first: of two who use it at the same time, one finds nothing to delete.
-                if not SignUpInvitation.objects.filter(pk=invitation_of(token).pk).delete()[0]:
-                    invitation_of(token)
+                _use_up(token)
             if User.objects.filter(username__iexact=username).exists():
                 raise _taken()
             user = User(username=username, password=encoded, email=email)
@@ -65,9 +63,19 @@ def account_create(*, username: str, encoded: str, email: str = "", token: str |
     return user
 
 
+def _use_up(token: str) -> None:
+    """Delete the invitation, in the caller's transaction. Of two who use it at the same time, one gets a Problem."""
+    if not SignUpInvitation.objects.filter(pk=invitation_of(token).pk).delete()[0]:
+        raise _bad_invitation()
+
+
 def invitations_purge() -> None:
     """Delete the invitations that have expired."""
     SignUpInvitation.objects.filter(expires_at__lt=clock.utcnow()).delete()
+
+
+def _bad_invitation() -> Problem:
+    return Problem("bad_invitation", "This invitation was used, was revoked or has expired.", status=404)
 
 
 def _taken() -> Problem:

@@ -86,7 +86,7 @@ async def _ask_for_code(request: HttpRequest, user: User) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 async def log_in_code(request: HttpRequest) -> HttpResponse:
     """Ask somebody whose password was right for a code of the second factor."""
-    pending = await request.session.aget(PENDING)
+    pending: dict[str, Any] = await request.session.aget(PENDING, {})
     user = await _pending_user(pending)
     if user is None:
         return redirect("login")
@@ -109,9 +109,9 @@ async def log_in_code(request: HttpRequest) -> HttpResponse:
     return with_retry_after(response, problem) if problem else response
 
 
-async def _pending_user(pending: dict[str, Any] | None) -> User | None:
+async def _pending_user(pending: dict[str, Any]) -> User | None:
     """Return whom a code is waited for; None if nobody, or for too long, or if the password has changed since."""
-    if pending is None or not 0 <= clock.now() - pending["at"] <= PENDING_SECONDS:
+    if not pending or not 0 <= clock.now() - pending["at"] <= PENDING_SECONDS:
         return None
     user = await User.objects.filter(pk=pending["user"], is_active=True).afirst()
     return user if user is not None and user.get_session_auth_hash() == pending["hash"] else None

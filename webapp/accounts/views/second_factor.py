@@ -27,7 +27,7 @@ from webapp.http.pages import render_page
 from webapp.http.problems import Problem
 
 #: Key in the session: the secret that is shown until a code proves that the app has it.
-SECRET: Final = "second_factor_secret"
+SHOWN: Final = "second_factor_shown"
 #: The QR code is an image that the page itself contains.
 QR_POLICY: Final = f"{PAGE_POLICY}; img-src 'self' data:"
 
@@ -80,7 +80,7 @@ async def second_factor(request: HttpRequest) -> HttpResponse:
 
 async def _on(request: HttpRequest, user: Any, code: str) -> HttpResponse:
     codes = await sync_to_async(second_factor_on)(user=user, secret=await _shown_secret(request), code=code)
-    await request.session.apop(SECRET)
+    await request.session.apop(SHOWN)
     return await render_page(request, "accounts/recovery_codes.html", {"codes": codes})
 
 
@@ -96,8 +96,8 @@ async def _off(request: HttpRequest, user: Any, code: str) -> HttpResponse:
 
 
 async def _shown_secret(request: HttpRequest) -> str:
-    secret: str = await request.session.aget(SECRET, "")
+    secret: str = await request.session.aget(SHOWN, "")
     if not secret:
         secret = new_secret()
-        await request.session.aset(SECRET, secret)
+        await request.session.aset(SHOWN, secret)
     return secret

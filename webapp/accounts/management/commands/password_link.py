@@ -1,7 +1,8 @@
 """`manage.py password_link`: make a link that sets the password of somebody who has forgotten theirs."""
 
-from typing import Any
+from typing import Any, cast
 
+from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandParser
 
 from webapp.accounts.own.links import absolute
@@ -18,5 +19,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with expected_failures():
-            user = user_named(options["username"])
+            user = cast(User, user_named(options["username"]))
             self.stdout.write(absolute(password_link(user=user, actor="manage.py password_link")))

@@ -104,24 +104,29 @@ class QuotaAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     autocomplete_fields = ["user"]
 
 
-if settings.SIGN_UP != "closed":
+@admin.register(SignUpInvitation)
+class SignUpInvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Adding one shows its link, once; deleting one revokes it."""
 
-    @admin.register(SignUpInvitation)
-    class SignUpInvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-        """Adding one shows its link, once; deleting one revokes it."""
+    list_display = ["note", "created", "expires_at"]
+    fields = ["note"]
 
-        list_display = ["note", "created", "expires_at"]
-        fields = ["note"]
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return settings.SIGN_UP != "closed" and super().has_module_permission(request)
 
-        def has_change_permission(self, request: HttpRequest, obj: SignUpInvitation | None = None) -> bool:
-            return False
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return settings.SIGN_UP != "closed" and super().has_view_permission(request, obj)
 
-        def save_model(self, request: HttpRequest, obj: SignUpInvitation, form: Any, change: bool) -> None:
-            invitation, path = invitation_create(actor=actor_of(request), note=obj.note)
-            obj.pk, obj.digest, obj.expires_at = invitation.pk, invitation.digest, invitation.expires_at
-            self.message_user(request, f"For one person, within a week: {absolute(path)}")
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return settings.SIGN_UP != "closed" and super().has_add_permission(request)
 
-        def response_add(
-            self, request: HttpRequest, obj: SignUpInvitation, post_url_continue: Any = None
-        ) -> HttpResponse:
-            return redirect("admin:accounts_signupinvitation_changelist")
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: SignUpInvitation, form: Any, change: bool) -> None:
+        invitation, path = invitation_create(actor=actor_of(request), note=obj.note)
+        obj.pk, obj.digest, obj.expires_at = invitation.pk, invitation.digest, invitation.expires_at
+        self.message_user(request, f"For one person, within a week: {absolute(path)}")
+
+    def response_add(self, request: HttpRequest, obj: SignUpInvitation, post_url_continue: Any = None) -> HttpResponse:
+        return redirect("admin:accounts_signupinvitation_changelist")

@@ -25,5 +25,6 @@ def warn(request: HttpRequest, warning: str) -> None:
 async def render_page(
     request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200
 ) -> HttpResponse:
-    """Render, for an async view, in a thread: the template reads the session and the user."""
+    """Render, for an async view, in a thread: the template reads the session."""
+    request.user = await request.auser()  # Django would read the user again for the template
     return await sync_to_async(render)(request, template, context, status=status)

@@ -7,7 +7,7 @@ from asgiref.sync import sync_to_async
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import aupdate_session_auth_hash
+from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest, HttpResponse
@@ -59,14 +59,18 @@ async def change(request: HttpRequest) -> HttpResponse:
         except Problem as error:
             problem = error
         else:
-            user.password = encoded
-            await aupdate_session_auth_hash(request, user)
-            await sync_to_async(password_change)(user=user, encoded=encoded, keep_session=request.session.session_key)
+            await sync_to_async(_change)(request, user, encoded)
             messages.success(
                 request, "The password is changed. Everybody else who was logged in to your account is out."
             )
             return redirect("account")
     return await _page(request, "accounts/password_change.html", form, problem)
+
+
+def _change(request: HttpRequest, user: Any, encoded: str) -> None:
+    user.password = encoded
+    update_session_auth_hash(request, user)  # in a thread: its async form reads the user synchronously
+    password_change(user=user, encoded=encoded, keep_session=request.session.session_key)
 
 
 @sensitive_post_parameters()

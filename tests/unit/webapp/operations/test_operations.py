@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
+from webapp.accounts.models import Session
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.test import Client

@@ -91,8 +91,9 @@ def _log_in(users: Sequence[Any]) -> list[tuple[str, str]]:
     """Make a session for each user; return its key and a CSRF token."""
     from django.conf import settings
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-    from webapp.accounts.models import Session
     from django.utils import timezone
+
+    from webapp.accounts.models import Session
 
     store = import_module(settings.SESSION_ENGINE).SessionStore()
     until = timezone.now() + timedelta(days=1)

@@ -22,7 +22,7 @@ from webapp.accounts.sessions import sessions_end
 from webapp.accounts.staff import actor_of
 from webapp.http.admin_bases import ReadOnly
 from webapp.http.problems import Problem
-from webapp.operations.accounts import deletion_request
+from webapp.operations.accounts import deletion_request, is_last_superuser
 
 # allauth's own pages for its rows: secrets, and addresses that nothing here uses.
 for model in (EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken):
@@ -64,20 +64,15 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     def get_deleted_objects(self, users: Any, request: HttpRequest) -> Any:
         """Say what goes, by name: listing every photo would take a large page."""
         names = [f"{user} and everything in {user.galleries.count()} galleries" for user in users]
-        return names, {"users": len(names)}, set(), []
+        needed = [f"{user}, the last superuser" for user in users if is_last_superuser(user)]
+        return names, {"users": len(names)}, set(), needed
 
     def delete_model(self, request: HttpRequest, user: User) -> None:
-        self._delete(request, [user])
+        deletion_request(user=user, actor=actor_of(request))
 
     def delete_queryset(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        self._delete(request, users)
-
-    def _delete(self, request: HttpRequest, users: Any) -> None:
         for user in users:
-            try:
-                deletion_request(user=user, actor=actor_of(request))
-            except Problem as problem:
-                self.message_user(request, f"{user} is not deleted: {problem.message}", messages.ERROR)
+            deletion_request(user=user, actor=actor_of(request))
 
 
 @admin.register(AccountDeletion)

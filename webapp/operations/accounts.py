@@ -11,7 +11,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
-from django.db.models import Count, ProtectedError, QuerySet
+from django.db.models import Count, ProtectedError
 
 from webapp.accounts.audit import audit
 from webapp.accounts.models import AccountDeletion, ApiKey, AuditEntry
@@ -49,9 +49,9 @@ def deletion_request(*, user: User, actor: str) -> None:
 
     Raises Problem for the last superuser: nobody could let anybody in any more.
     """
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         list(User.objects.select_for_update().filter(is_superuser=True))  # of two who leave at once, one is the last
-        if user.is_superuser and not _superusers().exclude(pk=user.pk).exists():
+        if is_last_superuser(user):
             sentence = "This is the last superuser. Please make another one first."
             raise Problem("last_superuser", sentence, status=409)
         AccountDeletion.objects.get_or_create(user=user, defaults={"requested_by": actor})
@@ -60,8 +60,9 @@ def deletion_request(*, user: User, actor: str) -> None:
         audit(actor=actor, action="account_deletion_requested", subject=f"user {user.pk}")
 
 
-def _superusers() -> QuerySet[User]:
-    return User.objects.filter(is_superuser=True, is_active=True, deletion=None)
+def is_last_superuser(user: User) -> bool:
+    others = User.objects.filter(is_superuser=True, is_active=True, deletion=None).exclude(pk=user.pk)
+    return user.is_superuser and not others.exists()
 
 
 def _take_out_of_use(user_id: int) -> None:

@@ -127,8 +127,8 @@ def test_the_list_takes_a_log_in() -> None:
     ("user_agent", "name"),
     [
         pytest.param(
-            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36 "
-            "Edg/140.0",
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 "
+            "Safari/537.36 Edg/140.0",
             "Edge on Windows",
             id="Edge, which says that it is Chrome and Safari",
         ),

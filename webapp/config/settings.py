@@ -11,7 +11,7 @@ from environ import Env
 from tasks.dictionaries import FORM_BYTES
 from tasks.logs import LogFormat
 from webapp.config import variables
-from webapp.config.accounts import email_options, oidc_provider
+from webapp.config.accounts import *  # noqa: F403
 from webapp.config.environment import choice, flag, given, names, networks, number, origin, text, whole
 from webapp.config.redis_urls import redis_url, tls_options, without_parameters
 from webapp.operations.ports import LocalPorts
@@ -154,35 +154,6 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-]
-AUTHENTICATION_BACKENDS = ["webapp.accounts.login.backends.PasswordBackend"]
-LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "gallery_list"
-LOGOUT_REDIRECT_URL = "login"
-#: How long a link that sets a password works, and one that invites to make an account.
-PASSWORD_RESET_TIMEOUT = DAY_SECONDS
-INVITATION_SECONDS = 7 * DAY_SECONDS
-#: Who may make an account: nobody, whoever was sent an invitation, or anybody.
-SIGN_UP = choice("SIGN_UP", "closed", ("closed", "invited", "open"))
-#: Whether people may ask for a code from an app on their phone at each log-in to their account.
-TOTP = flag("TOTP", False)
-MFA_ADAPTER = "webapp.accounts.own.second_factor.Adapter"
-MFA_TOTP_ISSUER = _public.hostname or "facequeue"
-#: Log-in with an OpenID Connect provider; empty: none.
-OIDC_ISSUER = text("OIDC_ISSUER", "").rstrip("/")
-OIDC_NAME = text("OIDC_NAME", urlsplit(OIDC_ISSUER).hostname or "")
-#: Whether whom the provider knows gets an account at the first log-in.
-OIDC_SIGN_UP = flag("OIDC_SIGN_UP", False)
-SOCIALACCOUNT_ADAPTER = "webapp.accounts.login.oidc.Adapter"
-SOCIALACCOUNT_LOGIN_ON_GET = True  # a link on the log-in page, without a page in between
-SOCIALACCOUNT_PROVIDERS = oidc_provider(OIDC_ISSUER, OIDC_NAME)
-# E-mail, with which people reset their passwords. Without EMAIL_URL none is sent, and nothing offers to.
-EMAIL_URL = text("EMAIL_URL", "")
-DEFAULT_FROM_EMAIL = text("EMAIL_FROM", f"facequeue@{_public.hostname or 'localhost'}")
-globals().update(email_options(EMAIL_URL))
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True

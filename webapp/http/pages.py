@@ -4,7 +4,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 
 #: htmx stops polling when it reads this status.
@@ -20,6 +20,11 @@ def warn(request: HttpRequest, warning: str) -> None:
     """Show the warning on the next page, unless it is empty."""
     if warning:
         messages.warning(request, warning)
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """Return the form that was sent, even if it is empty; None if the page is only asked for."""
+    return request.POST if request.method == "POST" else None
 
 
 async def render_page(

@@ -61,6 +61,7 @@ class Adapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
 def _user_of(found: SocialLogin) -> User:
     """Return the user of the account at the provider, making one if the settings say so. Raises Problem."""
     if found.account.pk:
+        SocialAccount.objects.filter(pk=found.account.pk).update(extra_data={})  # allauth has just written it
         user: User = found.account.user
         if not user.is_active:
             raise Problem("not_active", "This account cannot be used.", status=403)

@@ -21,7 +21,7 @@ from webapp.accounts.own.forms import CurrentPasswordField
 from webapp.accounts.own.passwords import email_change
 from webapp.accounts.own.profiles import UTC_NAME, profile_change, profile_of, time_zones
 from webapp.accounts.own.second_factor import is_second_factor_on
-from webapp.http.pages import render_page
+from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
 
 
@@ -94,7 +94,7 @@ def session_end(request: HttpRequest, session_id: str) -> HttpResponse:
 async def email(request: HttpRequest) -> HttpResponse:
     """Change the address that links to set a new password go to; so the password is asked for."""
     user: Any = await request.auser()
-    form, problem = EmailForm(request.POST or None, initial={"email": user.email}), None
+    form, problem = EmailForm(posted(request), initial={"email": user.email}), None
     if not user.has_usable_password():
         del form.fields["current"]
     if request.method == "POST" and form.is_valid():

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 
 from webapp.accounts.login.checking import identity_confirm
 from webapp.accounts.own.forms import CurrentPasswordField
-from webapp.http.pages import render_page
+from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
 from webapp.operations.accounts import belongings_of, deletion_request
 
@@ -31,7 +31,7 @@ class DeletionForm(forms.Form):
 async def account_delete(request: HttpRequest) -> HttpResponse:
     """Say what will be deleted; POST, with the password, deletes it."""
     user: Any = await request.auser()
-    form, problem = DeletionForm(request.POST or None), None
+    form, problem = DeletionForm(posted(request)), None
     if not user.has_usable_password():
         del form.fields["current"]
     if request.method == "POST" and form.is_valid():

@@ -20,7 +20,7 @@ from webapp.accounts.login.destinations import destination_of, wanted_by
 from webapp.accounts.login.devices import remember_device
 from webapp.accounts.own.second_factor import code_use, is_second_factor_on
 from webapp.http.middleware import with_retry_after
-from webapp.http.pages import render_page
+from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
 
 #: Key in the session of somebody whose password was right: who it is, and when that was.
@@ -90,7 +90,7 @@ async def log_in_code(request: HttpRequest) -> HttpResponse:
     user = await _pending_user(pending)
     if user is None:
         return redirect("login")
-    form, problem = CodeForm(request.POST or None), None
+    form, problem = CodeForm(posted(request)), None
     if request.method == "POST" and form.is_valid():
         code = form.cleaned_data["code"]
 

@@ -21,7 +21,7 @@ from webapp.accounts.login.checking import identity_confirm
 from webapp.accounts.login.oidc import LINKING_UNTIL
 from webapp.accounts.login.pools import network_pool
 from webapp.accounts.own.forms import CurrentPasswordField
-from webapp.http.pages import render_page
+from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
 from worker.errors import Busy
 
@@ -71,7 +71,7 @@ async def link(request: HttpRequest) -> HttpResponse:
     user: Any = await request.auser()
     linked = SocialAccount.objects.filter(user=user.pk)
     is_linked = await linked.aexists()
-    form, problem, is_confirmed = LinkForm(request.POST or None), None, False
+    form, problem, is_confirmed = LinkForm(posted(request)), None, False
     if not user.has_usable_password():
         del form.fields["current"]
     if request.method == "POST" and form.is_valid():

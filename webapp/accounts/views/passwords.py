@@ -22,7 +22,7 @@ from webapp.accounts.login.limits import new_attempt
 from webapp.accounts.login.pools import network_pool
 from webapp.accounts.own.forms import CurrentPasswordField, NewPasswordForm
 from webapp.accounts.own.passwords import password_change, password_links_send, user_of_link
-from webapp.http.pages import render_page
+from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
 from webapp.http.shares import address_key
 from worker.errors import Busy
@@ -49,7 +49,7 @@ class EmailForm(forms.Form):
 async def change(request: HttpRequest) -> HttpResponse:
     """Change one's own password; all other sessions end."""
     user: Any = await request.auser()
-    form, problem = ChangeForm(request.POST or None), None
+    form, problem = ChangeForm(posted(request)), None
     if not user.has_usable_password():
         del form.fields["current"]
     if request.method == "POST" and await sync_to_async(form.is_valid)():
@@ -81,7 +81,7 @@ async def set_by_link(request: HttpRequest, user_code: str, token: str) -> HttpR
     user = await sync_to_async(user_of_link)(user_code, token)
     if user is None:
         raise Problem("bad_link", "This link was used before, or has expired. Please ask for a new one.", status=404)
-    form, problem = NewPasswordForm(request.POST or None), None
+    form, problem = NewPasswordForm(posted(request)), None
     if request.method == "POST" and await sync_to_async(form.is_valid)():
         try:
             encoded = await hashed(make_password, form.cleaned_data["password"])
@@ -97,7 +97,7 @@ async def set_by_link(request: HttpRequest, user_code: str, token: str) -> HttpR
 @require_http_methods(["GET", "POST"])
 async def forgotten(request: HttpRequest) -> HttpResponse:
     """Send a link by e-mail. The answer is the same, and as quick, whether there is such a user or not."""
-    form, problem = EmailForm(request.POST or None), None
+    form, problem = EmailForm(posted(request)), None
     if request.method == "POST" and form.is_valid():
         email = form.cleaned_data["email"]
         limits = {

@@ -23,7 +23,7 @@ from webapp.accounts.own.second_factor import (
     second_factor_on,
 )
 from webapp.http.middleware import PAGE_POLICY
-from webapp.http.pages import render_page
+from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
 
 #: Key in the session: the secret that is shown until a code proves that the app has it.
@@ -56,7 +56,7 @@ class OffForm(OnForm):
 async def second_factor(request: HttpRequest) -> HttpResponse:
     user: Any = await request.auser()
     is_on = await sync_to_async(is_second_factor_on)(user.pk)
-    form = (OffForm if is_on else OnForm)(request.POST or None)
+    form = (OffForm if is_on else OnForm)(posted(request))
     if not user.has_usable_password():
         del form.fields["current"]
     problem = None

@@ -16,7 +16,7 @@ from webapp.accounts.login.devices import remember_device
 from webapp.accounts.login.limits import new_attempt
 from webapp.accounts.own.forms import SignUpForm
 from webapp.accounts.own.sign_up import account_create, invitation_of
-from webapp.http.pages import render_page
+from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
 from webapp.http.shares import address_key
 
@@ -33,7 +33,7 @@ async def sign_up(request: HttpRequest, token: str | None = None) -> HttpRespons
         return redirect(destination_of(wanted_by(request)))
     if token is not None:
         await sync_to_async(invitation_of)(token)  # before anything is asked for, or hashed
-    form, problem = SignUpForm(request.POST or None, with_email=bool(settings.EMAIL_URL)), None
+    form, problem = SignUpForm(posted(request), with_email=bool(settings.EMAIL_URL)), None
     if request.method == "POST" and await sync_to_async(form.is_valid)():
         try:
             return await _signed_up(request, form, token)

@@ -108,6 +108,7 @@ def _log_in(users: Sequence[Any]) -> list[tuple[str, str]]:
                 }
             ),
             expire_date=until,
+            user=user,
         )
         for user in users
     ]

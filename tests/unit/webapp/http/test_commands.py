@@ -67,7 +67,9 @@ def run(folder: Path, commands: dict[str, list[str]], **environment: str) -> dic
     lines = {name: [each.format(folder=folder) for each in rest] for name, rest in commands.items()}
     done = subprocess.run(
         [sys.executable, "-c", DRIVER, json.dumps(lines)],
-        env=os.environ | {"FACEQUEUE_DATA_DIR": str(folder), "DJANGO_SUPERUSER_PASSWORD": "8a7sd6f87"} | environment,
+        env=os.environ
+        | {"FACEQUEUE_DATA_DIR": str(folder), "DJANGO_SUPERUSER_PASSWORD": "8a7sd6f87", "SIGN_UP": "invited"}
+        | environment,
         cwd=settings.BASE_DIR,
         capture_output=True,
         text=True,

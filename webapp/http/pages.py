@@ -7,6 +7,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 
+from webapp.http.problems import Problem
+
 #: htmx stops polling when it reads this status.
 STOP_POLLING = 286
 
@@ -28,8 +30,13 @@ def posted(request: HttpRequest) -> QueryDict | None:
 
 
 async def render_page(
-    request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200
+    request: HttpRequest, template: str, context: dict[str, Any], *, problem: Problem | None = None
 ) -> HttpResponse:
-    """Render, for an async view, in a thread: the template reads the session."""
+    """Render, for an async view, in a thread: the template reads the session. `problem` is what the page has to say."""
     request.user = await request.auser()  # Django would read the user again for the template
-    return await sync_to_async(render)(request, template, context, status=status)
+    status = problem.status if problem else 200
+    response = await sync_to_async(render)(request, template, context | {"problem": problem}, status=status)
+    seconds = problem.retry_after_seconds if problem else None
+    if seconds is not None:
+        response["Retry-After"] = str(seconds)
+    return response

@@ -106,8 +106,7 @@ async def email(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, "Saved.")
             return redirect("account")
-    status = problem.status if problem else 200
-    return await render_page(request, "accounts/email.html", {"form": form, "problem": problem}, status=status)
+    return await render_page(request, "accounts/email.html", {"form": form}, problem=problem)
 
 
 def _user_id(request: HttpRequest) -> int:

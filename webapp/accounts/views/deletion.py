@@ -44,6 +44,5 @@ async def account_delete(request: HttpRequest) -> HttpResponse:
             await alogout(request)
             messages.success(request, "Your account is closed. Everything in it is being deleted.")
             return redirect("login")
-    context = {"form": form, "problem": problem, "belongings": await sync_to_async(belongings_of)(user.pk)}
-    status = problem.status if problem else 200
-    return await render_page(request, "accounts/delete.html", context, status=status)
+    context = {"form": form, "belongings": await sync_to_async(belongings_of)(user.pk)}
+    return await render_page(request, "accounts/delete.html", context, problem=problem)

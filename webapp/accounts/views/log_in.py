@@ -19,7 +19,6 @@ from webapp.accounts.login.checking import LONGEST_PASSWORD, code_confirm, user_
 from webapp.accounts.login.destinations import destination_of, wanted_by
 from webapp.accounts.login.devices import remember_device
 from webapp.accounts.own.second_factor import code_use, is_second_factor_on
-from webapp.http.middleware import with_retry_after
 from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
 
@@ -104,9 +103,7 @@ async def log_in_code(request: HttpRequest) -> HttpResponse:
             problem = Problem("wrong_code", "That code is wrong, too old, or was used before.", status=400)
         except Problem as error:
             problem = error
-    status = problem.status if problem else 200
-    response = await render_page(request, "accounts/log_in_code.html", {"problem": problem}, status=status)
-    return with_retry_after(response, problem) if problem else response
+    return await render_page(request, "accounts/log_in_code.html", {}, problem=problem)
 
 
 async def _pending_user(pending: dict[str, Any]) -> User | None:
@@ -120,12 +117,9 @@ async def _pending_user(pending: dict[str, Any]) -> User | None:
 async def _page(request: HttpRequest, form: LogInForm, problem: Problem | None = None) -> HttpResponse:
     context = {
         "form": form,
-        "problem": problem,
         "next": wanted_by(request),
         "is_sign_up_open": settings.SIGN_UP == "open",
         "sends_email": bool(settings.EMAIL_URL),
         "oidc_name": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
     }
-    status = problem.status if problem else 200
-    response = await render_page(request, "accounts/login.html", context, status=status)
-    return with_retry_after(response, problem) if problem else response
+    return await render_page(request, "accounts/login.html", context, problem=problem)

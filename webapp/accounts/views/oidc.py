@@ -91,9 +91,8 @@ async def link(request: HttpRequest) -> HttpResponse:
             problem = error
     context = {
         "form": form,
-        "problem": problem,
         "is_linked": is_linked,
         "is_confirmed": is_confirmed,
         "oidc_name": settings.OIDC_NAME,
     }
-    return await render_page(request, "accounts/oidc.html", context, status=problem.status if problem else 200)
+    return await render_page(request, "accounts/oidc.html", context, problem=problem)

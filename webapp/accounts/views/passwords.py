@@ -121,5 +121,4 @@ async def forgotten(request: HttpRequest) -> HttpResponse:
 async def _page(
     request: HttpRequest, template: str, form: forms.Form, problem: Problem | None, **more: Any
 ) -> HttpResponse:
-    status = problem.status if problem else 200
-    return await render_page(request, template, {"form": form, "problem": problem, **more}, status=status)
+    return await render_page(request, template, {"form": form, **more}, problem=problem)

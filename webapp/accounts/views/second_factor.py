@@ -66,14 +66,13 @@ async def second_factor(request: HttpRequest) -> HttpResponse:
             return await (_off if is_on else _on)(request, user, form.cleaned_data["code"])
         except Problem as error:
             problem = error
-    context: dict[str, Any] = {"form": form, "problem": problem, "is_on": is_on}
+    context: dict[str, Any] = {"form": form, "is_on": is_on}
     if not is_on:
         secret = await _shown_secret(request)
         # In groups of four, which are easier to type.
         context["secret"] = " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
         context["qr_code"] = await sync_to_async(qr_code)(user=user, secret=secret)
-    status = problem.status if problem else 200
-    response = await render_page(request, "accounts/second_factor.html", context, status=status)
+    response = await render_page(request, "accounts/second_factor.html", context, problem=problem)
     response["Content-Security-Policy"] = QR_POLICY
     return response
 

@@ -39,8 +39,8 @@ async def sign_up(request: HttpRequest, token: str | None = None) -> HttpRespons
             return await _signed_up(request, form, token)
         except Problem as error:
             problem = error
-    context = {"form": form, "problem": problem, "next": wanted_by(request)}
-    return await render_page(request, "accounts/sign_up.html", context, status=problem.status if problem else 200)
+    context = {"form": form, "next": wanted_by(request)}
+    return await render_page(request, "accounts/sign_up.html", context, problem=problem)
 
 
 async def _signed_up(request: HttpRequest, form: SignUpForm, token: str | None) -> HttpResponse:

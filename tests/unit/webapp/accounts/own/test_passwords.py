@@ -1,6 +1,7 @@
 """Changing a password, and setting one by a link."""
 
 import re
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -10,10 +11,12 @@ from django.core import mail
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from tasks import clock
 from tests.waiting import eventually
 from webapp.accounts.login import checking, pools
 from webapp.accounts.models import AuditEntry, Session
 from webapp.accounts.own.passwords import password_link, user_of_link
+from webapp.http.request_ids import _shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -78,9 +81,9 @@ def test_wrong_old_passwords_are_counted_and_then_not_even_hashed(
     assert [change(client, current="wrong").status_code for _ in range(3)] == [400, 400, 429]
     assert all(key.startswith("login:confirm:") for limits in counted for key in limits)
     response = change(client)
-    assert response.status_code == 429
+    assert (response.status_code, response["Retry-After"]) == (429, "600")
     assert "10 min" in response.content.decode()
-    assert can_log_in("lovelace") is False, "the page for logging in asks the same counter in this test"
+    assert not can_log_in("lovelace"), "in this test, the log-in asks the same counter"
 
 
 def test_passwords_are_hashed_in_the_pool(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,10 +152,6 @@ def test_only_links_that_we_made_work_and_not_for_long(
         ("OTk5OTk5OTk5OTk5OTk5OTk5OTk5", token),
     ]:
         assert user_of_link(*wrong) is None
-    from datetime import timedelta
-
-    from tasks import clock
-
     later = clock.utcnow() + timedelta(days=1, minutes=1)
     monkeypatch.setattr(clock, "utcnow", lambda: later)
     assert user_of_link(user_code, token) is None
@@ -170,6 +169,11 @@ def test_an_operator_gets_a_sentence_when_there_is_no_such_user(user: User) -> N
     user.save()
     with pytest.raises(CommandError, match="not active"):
         call_command("password_link", "ada")
+
+
+def test_no_log_line_shows_a_link(user: User) -> None:
+    path = password_link(user=user, actor="test")
+    assert path.split("/")[-2] not in _shown(path)
 
 
 # -- e-mail -------------------------------------------------------------------------------------------------

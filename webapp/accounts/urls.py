@@ -2,7 +2,7 @@ from django.conf import settings
 from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, path
 
-from webapp.accounts.views import account, deletion, log_in, oidc, passwords, second_factor, sign_up
+from webapp.accounts.views import account, deletion, log_in, passwords, second_factor, sign_up
 
 urlpatterns: list[URLPattern] = [
     path("login/", log_in.log_in, name="login"),
@@ -21,6 +21,8 @@ if settings.TOTP:
         path("account/second-factor/", second_factor.second_factor, name="second_factor"),
     ]
 if settings.OIDC_ISSUER:
+    from webapp.accounts.views import oidc  # not otherwise: it brings an HTTP client
+
     # The first two by the names that allauth knows.
     urlpatterns += [
         path("login/with/<slug:provider_id>/", oidc.log_in, name="openid_connect_login"),

@@ -91,7 +91,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.socialaccount",
-    "allauth.socialaccount.providers.openid_connect",
+    *(["allauth.socialaccount.providers.openid_connect"] if OIDC_ISSUER else []),  # noqa: F405 - brings an HTTP client
     "webapp.accounts",
     "webapp.gallery",
     "webapp.jobs",

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 
 from tasks import clock
 from webapp.accounts.login.checking import LONGEST_PASSWORD, code_confirm, user_of_password
-from webapp.accounts.login.destinations import destination_of, wanted_by
+from webapp.accounts.login.destinations import destination_of, remember_wanted, wanted_by
 from webapp.accounts.login.devices import remember_device
 from webapp.accounts.own.second_factor import code_use, is_second_factor_on
 from webapp.http.pages import posted, render_page
@@ -122,4 +122,6 @@ async def _page(request: HttpRequest, form: LogInForm, problem: Problem | None =
         "sends_email": bool(settings.EMAIL_URL),
         "oidc_name": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
     }
-    return await render_page(request, "accounts/login.html", context, problem=problem)
+    response = await render_page(request, "accounts/login.html", context, problem=problem)
+    remember_wanted(response, wanted_by(request))
+    return response

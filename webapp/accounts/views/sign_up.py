@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from webapp.accounts.login.checking import attempt_or_refuse, hashed
-from webapp.accounts.login.destinations import destination_of, wanted_by
+from webapp.accounts.login.destinations import destination_of, forget_wanted, wanted_by
 from webapp.accounts.login.devices import remember_device
 from webapp.accounts.login.limits import new_attempt
 from webapp.accounts.own.forms import SignUpForm
@@ -52,4 +52,5 @@ async def _signed_up(request: HttpRequest, form: SignUpForm, token: str | None) 
     await alogin(request, user)
     response = redirect(destination_of(wanted_by(request)))
     remember_device(response, username)
+    forget_wanted(response)
     return response

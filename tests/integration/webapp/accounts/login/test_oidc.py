@@ -3,6 +3,9 @@
 import base64
 import hashlib
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import pytest
 from allauth.socialaccount.models import SocialAccount
+from allauth.socialaccount.providers import registry
+from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from django.contrib.auth.models import User
 from django.test import Client
 
@@ -103,8 +108,15 @@ def provider(turn_on: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider
         OIDC_NAME="Example",
         SOCIALACCOUNT_PROVIDERS=oidc_provider(provider.issuer, "Example"),
     )
+    # As the provider's app does when the settings name it from the start.
+    monkeypatch.setitem(registry.provider_map, OpenIDConnectProvider.id, OpenIDConnectProvider)
     yield provider
     provider.close()
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture
@@ -221,6 +233,29 @@ def test_what_no_provider_would_send_logs_nobody_in(user: User, provider: Provid
 def test_a_provider_that_is_down_is_said_so(provider: Provider) -> None:
     provider.is_broken = True
     assert "does not answer" in Client().get("/login/with/oidc/", follow=True).content.decode()
+
+
+#: Prints whether there is such an address, and whether what talks to providers is loaded.
+ADDRESS = """
+import sys, django
+django.setup()
+from django.urls import NoReverseMatch, reverse
+try:
+    print(reverse("openid_connect_callback", args=["oidc"]), end=" ")
+except NoReverseMatch:
+    print("none", end=" ")
+print("requests" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("issuer", "found"), [("https://login.example.org", "/login/with/oidc/callback/ True"), ("", "none False")]
+)
+def test_a_process_that_is_told_of_a_provider_has_its_addresses(issuer: str, found: str) -> None:
+    names = {"OIDC_ISSUER": issuer, "OIDC_CLIENT_ID": "facequeue", "OIDC_CLIENT_SECRET": "geheim"}
+    environment = os.environ | names | {"DJANGO_SETTINGS_MODULE": "webapp.config.settings"}
+    done = subprocess.run([sys.executable, "-c", ADDRESS], env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == found, done.stderr
 
 
 def test_where_it_is_not_turned_on_there_is_no_trace_of_it(user: User) -> None:

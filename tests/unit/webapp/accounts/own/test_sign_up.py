@@ -60,6 +60,20 @@ def test_who_signs_up_goes_on_to_the_page_they_came_for(invited: None) -> None:
     assert Client().post(path, FORM | {"username": "eve", "next": "//example.org/"})["Location"] == "/"
 
 
+def test_a_page_that_was_wanted_before_the_invitation_came_is_not_forgotten(invited: None) -> None:
+    client = Client()
+    page = client.get("/login/?next=/invitations/abc/")
+    assert page.cookies["wanted"]["path"] == "/sign-up/"
+    _, path = invitation_create(actor="test")
+    response = client.post(path, FORM)
+    assert response["Location"] == "/invitations/abc/"
+    assert response.cookies["wanted"].value == "", "once is enough"
+
+    client = Client()
+    client.cookies["wanted"] = "//example.org/"
+    assert client.post(invitation_create(actor="test")[1], FORM | {"username": "eve"})["Location"] == "/"
+
+
 @pytest.mark.parametrize(
     ("form", "word"),
     [

@@ -20,7 +20,7 @@ WATCH_INTERVAL_SECONDS: Final = 5.0
 TIDY_INTERVAL_SECONDS: Final = 60.0
 #: Seconds between steps of deleting accounts.
 ACCOUNTS_INTERVAL_SECONDS: Final = 10.0
-#: Seconds between deletions of expired sessions and invitations.
+#: Seconds between deletions of expired sessions and invitations, and of answers kept for repeated requests.
 PURGE_INTERVAL_SECONDS: Final = 3600.0
 #: Seconds between deletions of jobs that ended long ago.
 PURGE_JOBS_INTERVAL_SECONDS: Final = 24 * 3600.0
@@ -45,6 +45,7 @@ BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
     "delete-faceless-people": _tick(names.DELETE_FACELESS_PEOPLE, TIDY_INTERVAL_SECONDS),
     "delete-accounts": _tick(names.DELETE_ACCOUNTS, ACCOUNTS_INTERVAL_SECONDS),
     "purge-sessions": _tick(names.PURGE_SESSIONS, PURGE_INTERVAL_SECONDS),
+    "purge-answers": _tick(names.PURGE_ANSWERS, PURGE_INTERVAL_SECONDS),
     "purge-jobs": _tick(names.PURGE_JOBS, PURGE_JOBS_INTERVAL_SECONDS),
     "recount-usage": _tick(names.RECOUNT_USAGE, RECOUNT_INTERVAL_SECONDS),
 }

@@ -1,4 +1,4 @@
-"""Users in the admin, with what operators do for them; the audit log, quotas and invitations."""
+"""Users in the admin, with what operators do for them; the audit log, API keys, quotas and invitations."""
 
 from typing import Any
 
@@ -13,7 +13,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from webapp.accounts.models import AccountDeletion, AuditEntry, Quota, SignUpInvitation
+from webapp.accounts.keys import key_revoke
+from webapp.accounts.models import AccountDeletion, ApiKey, AuditEntry, Quota, SignUpInvitation
 from webapp.accounts.own.links import absolute
 from webapp.accounts.own.passwords import password_link
 from webapp.accounts.own.second_factor import second_factor_off
@@ -125,3 +126,26 @@ class SignUpInvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def response_add(self, request: HttpRequest, obj: SignUpInvitation, post_url_continue: Any = None) -> HttpResponse:
         return redirect("admin:accounts_signupinvitation_changelist")
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Keys can be looked at, without their hashes, and revoked: that is what deleting one does."""
+
+    list_display = ["name", "hint", "user", "scopes", "is_limited", "created", "expires_at", "last_used_at"]
+    list_select_related = ["user"]
+    search_fields = ["name", "hint", "user__username"]
+    exclude = ["digest"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
+        return False
+
+    def delete_model(self, request: HttpRequest, obj: ApiKey) -> None:
+        key_revoke(key=obj, actor=actor_of(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        for key in queryset.select_related("user"):
+            key_revoke(key=key, actor=actor_of(request))

@@ -6,9 +6,21 @@ from django.http import HttpRequest
 from ninja.utils import check_csrf
 
 from webapp.accounts.callers import Caller, Scope
-from webapp.accounts.keys import caller_of_key
+from webapp.accounts.idempotency.answers import begin
+from webapp.accounts.keys import bad_key, caller_of_key
 from webapp.accounts.staff import check_staff
-from webapp.http.problems import Problem
+from webapp.http.problems import CHALLENGE, Problem, Unauthenticated
+
+
+class ScopeMissing(Problem):
+    def __init__(self, scope: Scope) -> None:
+        super().__init__("scope_missing", f"This API key lacks the scope “{scope}”.", status=403)
+        self._scope = scope
+
+    @property
+    def headers(self) -> dict[str, str]:
+        challenge = f'{CHALLENGE}, error="insufficient_scope", scope="{self._scope}"'  # RFC 6750 section 3.1
+        return super().headers | {"WWW-Authenticate": challenge}
 
 
 class Needs:
@@ -33,7 +45,7 @@ class Needs:
         self._prepare = prepare
 
     def __call__(self, request: HttpRequest) -> Caller | None:
-        """Return the caller; None for a stranger. Raises Problem."""
+        """Return the caller; None for a stranger. Raises Problem, and Repeated for a request that has been answered."""
         if self._prepare is not None:
             self._prepare(request)
         token = shown_key(request.headers)
@@ -41,18 +53,33 @@ class Needs:
         if caller is None:
             return None
         if self.scope not in caller.scopes:
-            raise Problem("scope_missing", f"This API key lacks the scope “{self.scope}”.", status=403)
+            raise ScopeMissing(self.scope)
         if self.permission is not None:
             check_staff(caller.user, self.permission)
+            caller.check_unlimited()
+        if self.scope != Scope.SEARCH:  # searches write nothing
+            begin(request, caller)
         return caller
 
 
 def shown_key(headers: Mapping[str, str]) -> str | None:
-    """Return the API key that a request shows; None if it shows none, so that a session counts."""
-    kind, _, token = headers.get("Authorization", "").partition(" ")
-    if kind.lower() == "bearer":
-        return token.strip()
-    return headers.get("X-Api-Key")
+    """Return the API key that a request shows; None if it shows none, so that a session counts.
+
+    `headers` are looked up as "Authorization" and "X-Api-Key". Raises Problem for credentials of another kind, which
+    must not silently count for nothing, and for two different keys.
+    """
+    authorization, key = headers.get("Authorization"), headers.get("X-Api-Key")
+    if authorization is None:
+        return key
+    kind, _, token = authorization.strip().partition(" ")
+    token = token.strip()
+    if kind.lower() != "bearer":
+        raise Unauthenticated("bad_key", "The Authorization header must be “Bearer KEY”, with an API key.")
+    if not token:
+        raise bad_key()
+    if key is not None and key != token:
+        raise Problem("two_keys", "This request shows two different API keys.", status=400)
+    return token
 
 
 def _session_caller(request: HttpRequest) -> Caller | None:

@@ -2,7 +2,7 @@ from django.conf import settings
 from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, path
 
-from webapp.accounts.views import account, deletion, log_in, passwords, second_factor, sign_up
+from webapp.accounts.views import account, deletion, keys, log_in, passwords, second_factor, sign_up
 
 urlpatterns: list[URLPattern] = [
     path("login/", log_in.log_in, name="login"),
@@ -13,6 +13,8 @@ urlpatterns: list[URLPattern] = [
     path("account/sessions/", account.session_list, name="session_list"),
     path("account/sessions/<str:session_id>/end/", account.session_end, name="session_end"),
     path("account/delete/", deletion.account_delete, name="account_delete"),
+    path("account/keys/", keys.key_list, name="key_list"),
+    path("account/keys/<int:key_id>/revoke/", keys.key_delete, name="key_delete"),
 ]
 # What the settings do not turn on has no address.
 if settings.TOTP:

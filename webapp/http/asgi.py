@@ -10,3 +10,19 @@ AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 
 #: Where in the scope of a refused request its log line finds the code.
 REFUSAL: Final = "facequeue.refusal"
+#: Where the door notes the client whose rate the request has been counted by.
+COUNTED: Final = "facequeue.counted"
+
+
+#: The addresses that programs use.
+API: Final = "/api/"
+
+
+def path_of(scope: Message) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def is_api(path: str) -> bool:
+    """Tell whether the answer is for a program, not for a person."""
+    return path.startswith(API)

@@ -19,12 +19,15 @@ from django.shortcuts import resolve_url
 from django.utils.http import parse_header_parameters
 
 from tasks.errors import DatabaseUnavailable
-from webapp.http.asgi import REFUSAL, AsgiApp, Message, Receive, Send
+from webapp.http.asgi import COUNTED, REFUSAL, AsgiApp, Message, Receive, Send, is_api, path_of
 from webapp.http.bodies import Bodies, ClientGone, declared_bytes, part_of, too_large
-from webapp.http.problems import PROBLEM_TYPE, Problem
+from webapp.http.errors.answers import plain_page
+from webapp.http.errors.kinds import internal, problem_of
+from webapp.http.middleware import PAGE_POLICY
+from webapp.http.problems import PROBLEM_TYPE, Problem, not_logged_in
+from webapp.http.request_ids import shown_path
 from webapp.http.routes import WITHOUT_BODY, Passenger, Route, Routes, Who
 from webapp.http.shares import Proxies, Rates, address_key
-from worker.errors import FaceQueueError
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +91,8 @@ class Door:
         if scope["type"] != "http":
             await _turn_away(scope, receive, send)
             return
+        if is_api(path_of(scope)):
+            send = self._telling_rate(scope, send)
         try:
             async with AsyncExitStack() as taken:
                 body = await self._let_in(scope, receive, taken)
@@ -95,9 +100,11 @@ class Door:
         # A request that is refused holds nothing by now: to get rid of the rest of its body may take seconds.
         except ClientGone:
             pass
-        except FaceQueueError as error:
-            await _refuse(Problem.from_error(error), scope, receive, send)
-        except Problem as problem:
+        except Exception as error:
+            problem = problem_of(error)
+            if problem is None:
+                logger.error("%s %s failed at the door.", scope["method"], shown_path(scope["path"]), exc_info=error)
+                problem = internal()
             await _refuse(problem, scope, receive, send)
         else:
             async with held:
@@ -110,7 +117,8 @@ class Door:
         if headers.get(b"upgrade", b"").lower() == b"websocket":
             raise Problem("no_websockets", "This service has no WebSockets.", status=400)
         _check_content_type(headers)
-        route = self._routes.find(scope["path"].removeprefix(scope.get("root_path", "")))
+        _check_address(scope)
+        route = self._routes.find(path_of(scope))
         if scope["method"] not in route.methods:
             raise MethodNotAllowed(route)
         client = await self._client(scope, route)
@@ -144,26 +152,49 @@ class Door:
             except DatabaseUnavailable:
                 if not is_safe:
                     raise
+            except Problem:
+                if not is_counted:
+                    self._count_address(scope)
+                raise
         if passenger is not None:
-            self._rates.take(passenger.client)
+            self._count(scope, passenger.client)
             return passenger.client
         if not is_counted:
             self._count_address(scope)
         if not (route.is_open or is_safe):
-            raise Problem("not_logged_in", "Please log in first.", status=401)
+            raise not_logged_in()
         return address_key(address_of(scope))
 
     def _count_address(self, scope: Message) -> None:
         """Raise Problem when this address asks too often."""
         address = address_of(scope)
         if address not in self._proxies:
-            self._rates.take(address_key(address))
+            self._count(scope, address_key(address))
+
+    def _count(self, scope: Message, client: str) -> None:
+        scope[COUNTED] = client
+        self._rates.take(client)
+
+    def _telling_rate(self, scope: Message, send: Send) -> Send:
+        """Return a `send` that adds to the answer how much of its rate the client has left."""
+
+        async def send_with_rate(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                rate = self._rates.headers(scope.get(COUNTED))
+                message["headers"] = [*message.get("headers", ()), *_encoded(rate)]
+            await send(message)
+
+        return send_with_rate
 
 
 class MethodNotAllowed(Problem):
     def __init__(self, route: Route) -> None:
         super().__init__("method_not_allowed", "This address does not take such requests.", status=405)
-        self.allowed = ", ".join(sorted(route.methods))
+        self._allowed = ", ".join(sorted(route.methods))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return super().headers | {"Allow": self._allowed}
 
 
 def address_of(scope: Message) -> str:
@@ -193,6 +224,13 @@ def _check_content_type(headers: Mapping[bytes, bytes]) -> None:
         raise Problem("bad_charset", "Please send this form in UTF-8.", status=415)
 
 
+def _check_address(scope: Message) -> None:
+    """Raise Problem for an address that Django or a database cannot hold."""
+    query: bytes = scope.get("query_string", b"")
+    if not query.isascii() or b"%00" in query or "\x00" in scope["path"]:
+        raise Problem("bad_characters", "The address has characters that no address has.", status=400)
+
+
 async def _nothing(declared: int | None, receive: Receive) -> IO[bytes]:
     """Return the empty body of a request that may have no other. Raises Problem, ClientGone."""
     if declared != 0:
@@ -205,14 +243,11 @@ async def _refuse(problem: Problem, scope: Message, receive: Receive, send: Send
     """Answer, and get rid of a body that the client may still be sending."""
     scope[REFUSAL] = problem.code
     closes = _closes(dict(scope["headers"]))
-    content_type, content = _shown(problem, scope)
-    headers = [(b"content-type", content_type), (b"content-length", str(len(content)).encode())]
-    if problem.retry_after_seconds is not None:
-        headers.append((b"retry-after", str(problem.retry_after_seconds).encode()))
-    if isinstance(problem, MethodNotAllowed):
-        headers.append((b"allow", problem.allowed.encode()))
+    headers, content = _shown(problem, scope)
+    headers.append((b"content-length", str(len(content)).encode()))
+    headers += _encoded(problem.headers)
     status = problem.status
-    if status == 401 and not is_api(scope):
+    if status == 401 and not is_api(path_of(scope)):
         status = 303
         headers.append((b"location", resolve_url(settings.LOGIN_URL).encode()))
     if closes:
@@ -224,17 +259,16 @@ async def _refuse(problem: Problem, scope: Message, receive: Receive, send: Send
         await send({"type": "http.response.body", "body": b""})
 
 
-def is_api(scope: Message) -> bool:
-    """Tell whether the answer is for a program, not for a person."""
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path.startswith("/api/")
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
-def _shown(problem: Problem, scope: Message) -> tuple[bytes, bytes]:
-    """Return the content type and the content of the answer."""
-    if is_api(scope):
-        return PROBLEM_TYPE.encode(), json.dumps(problem.as_json()).encode()
-    return b"text/plain; charset=utf-8", problem.message.encode()
+def _shown(problem: Problem, scope: Message) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return the headers of the content, and the content."""
+    if is_api(path_of(scope)):
+        return [(b"content-type", PROBLEM_TYPE.encode())], json.dumps(problem.as_json()).encode()
+    policy = (b"content-security-policy", PAGE_POLICY.encode())
+    return [(b"content-type", b"text/html; charset=utf-8"), policy], plain_page(problem.message).encode()
 
 
 def _closes(headers: Mapping[bytes, bytes]) -> bool:

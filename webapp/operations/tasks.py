@@ -11,6 +11,7 @@ from django.db import DatabaseError, connection
 
 from tasks import names
 from tasks.health.canaries import CanaryLog
+from webapp.accounts.idempotency.answers import answers_purge
 from webapp.accounts.own.sign_up import invitations_purge
 from webapp.accounts.sessions import SessionStore
 from webapp.gallery.quotas import usages_recount
@@ -42,6 +43,12 @@ def purge_sessions() -> None:
 def delete_accounts() -> None:
     """Take the next step of deleting accounts."""
     deletions_advance()
+
+
+@shared_task(name=names.PURGE_ANSWERS, ignore_result=True)
+def purge_answers() -> None:
+    """Delete the answers to requests that nobody may repeat any more."""
+    answers_purge()
 
 
 @long_tick(names.PURGE_JOBS)

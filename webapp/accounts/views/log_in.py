@@ -28,6 +28,9 @@ PENDING: Final = "pending_log_in"
 PENDING_SECONDS: Final = 10 * 60
 
 
+WRONG = "Wrong name or password. Both are case-sensitive."
+
+
 class LogInForm(forms.Form):
     username = UsernameField(max_length=254)
     password = forms.CharField(max_length=LONGEST_PASSWORD, strip=False)
@@ -48,6 +51,7 @@ async def log_in(request: HttpRequest) -> HttpResponse:
         return await _page(request, LogInForm())
     form = LogInForm(request.POST)
     if not form.is_valid():
+        form.add_error(None, WRONG)
         return await _page(request, form)
     username = form.cleaned_data["username"]
     try:
@@ -55,7 +59,7 @@ async def log_in(request: HttpRequest) -> HttpResponse:
     except Problem as problem:
         return await _page(request, form, problem)
     if user is None:
-        form.add_error(None, "Wrong name or password.")
+        form.add_error(None, WRONG)
         return await _page(request, form)
     if settings.TOTP and await sync_to_async(is_second_factor_on)(user.pk):
         return await _ask_for_code(request, user)

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from pytest_django import DjangoAssertNumQueries
 
 from tasks import clock
 from webapp.accounts.models import Session
@@ -143,3 +144,11 @@ def test_the_list_takes_a_log_in() -> None:
 )
 def test_a_browser_has_a_name_that_people_know(user_agent: str, name: str) -> None:
     assert browser_name(user_agent) == name
+
+
+@pytest.mark.parametrize("key", ["a\x00" * 16, "é" * 32, "a b" * 10, "a" * 7, ""])
+def test_a_cookie_that_no_session_has_had_asks_the_database_nothing(
+    key: str, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(0):
+        assert SessionStore(key).get("user") is None

@@ -18,6 +18,7 @@ from tests.ports import free_port_block
 #: Commands that need tables, with arguments that are right.
 NEED_TABLES = {
     "changepassword": ["ada"],
+    "create_api_key": ["ada", "--name", "backup"],
     "createsuperuser": ["--noinput", "--username", "ada", "--email", "ada@example.org"],
     "doctor": [],
     "invite_user": [],

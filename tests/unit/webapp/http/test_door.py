@@ -13,7 +13,7 @@ from tasks.errors import DatabaseUnavailable, QueueUnavailable
 from webapp.http import door as door_module
 from webapp.http.bodies import Bodies
 from webapp.http.door import Door
-from webapp.http.problems import RETRY_AFTER_SECONDS, Problem
+from webapp.http.problems import RETRY_AFTER_SECONDS, Problem, Unauthenticated
 from webapp.http.routes import WITHOUT_BODY, Passenger, Route, Routes
 from webapp.http.shares import Budget, Proxies, Rates
 from webapp.http.spool import Spool
@@ -67,6 +67,8 @@ class Somebody:
         self.asked += 1
         if self.error:
             raise self.error
+        if dict(scope["headers"]).get(b"x-api-key"):
+            raise Unauthenticated("bad_key", "No such key.")
         return ADA if dict(scope["headers"]).get(b"cookie") == b"ada" else None
 
 
@@ -181,8 +183,8 @@ class Request:
         ),
         pytest.param(Request(LOGIN, method="PUT"), 405, "method_not_allowed", id="not this address's method"),
         pytest.param(Request(API, b"x", by=b""), 401, "not_logged_in", id="a stranger with a body"),
-        pytest.param(Request(LOGIN, b"x" * 21, by=b""), 413, "form_too_large", id="more than a login"),
-        pytest.param(Request(FORM, b"x" * 51), 413, "form_too_large", id="more than a form"),
+        pytest.param(Request(LOGIN, b"x" * 21, by=b""), 413, "body_too_large", id="more than a login"),
+        pytest.param(Request(FORM, b"x" * 51), 413, "body_too_large", id="more than a form"),
         pytest.param(Request(SEARCH, b"x" * 101), 413, "image_too_large", id="more than a picture"),
         pytest.param(Request(PHOTOS, b"x" * 1001), 413, "upload_too_large", id="more than an upload"),
         pytest.param(Request(headers=[(b"content-length", b"x")]), 400, "bad_request", id="a length that is none"),
@@ -251,6 +253,14 @@ async def test_a_small_body_that_is_refused_costs_nobody_the_connection(house: H
     assert request.read == 0, "the server skips it"
 
 
+async def test_a_fault_of_ours_is_a_500_with_one_traceback(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.who.error = RuntimeError("a fault")
+    request = Request(API, b"x")
+    assert await request.at(house) == 500
+    assert json.loads(request.answer[1]["body"])["code"] == request.code == "internal"
+    assert [str(record.exc_info and record.exc_info[1]) for record in caplog.records] == ["a fault"]
+
+
 async def test_a_page_sends_strangers_to_the_log_in(house: House) -> None:
     request = Request(FORM, b"x", by=b"")
     assert await request.at(house) == 303
@@ -310,6 +320,46 @@ async def test_invented_cookies_cost_an_address_no_more_queries_than_its_rate(tm
     assert house.who.asked == 2
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_what_shows_a_key_that_is_worth_nothing_comes_no_further(house: House, method: str) -> None:
+    request = Request(API, *([b"x"] if method == "POST" else []), method=method, headers=[(b"x-api-key", b"old")])
+    assert await request.at(house) == 401
+    assert (request.code, request.read, house.scope) == ("bad_key", 0, None)
+    assert b'error="invalid_token"' in request.headers[b"www-authenticate"]
+
+
+@pytest.mark.parametrize("is_remembered", [False, True])
+async def test_an_address_that_shows_such_keys_uses_up_its_rate(tmp_path: Path, is_remembered: bool) -> None:
+    house = House(tmp_path, per_second=0.2)
+    house.who.is_remembered = is_remembered
+    asked = [Request(API, b"x", headers=[(b"x-api-key", b"old")]) for _ in range(3)]
+    assert [await request.at(house) for request in asked] == [401, 401, 429]
+    if not is_remembered:
+        assert house.who.asked == 2
+
+
+async def test_a_stranger_is_told_how_a_program_authenticates(house: House) -> None:
+    request = Request(API, b"x", by=b"")
+    assert await request.at(house) == 401
+    assert request.headers[b"www-authenticate"] == b'Bearer realm="facequeue"'
+
+
+async def test_every_answer_to_a_program_says_what_is_left_of_its_rate(tmp_path: Path) -> None:
+    house = House(tmp_path, per_second=0.3)
+    left = []
+    for request in (Request(API, b"x"), Request(API, method="GET"), Request(API, b"x" * 51), Request(API, b"x")):
+        await request.at(house)
+        assert request.headers[b"ratelimit-policy"] == b'"requests";q=3;w=10'
+        left.append((request.answer[0]["status"], request.headers[b"ratelimit"].partition(b"r=")[2][:1]))
+    assert left == [(200, b"2"), (200, b"1"), (413, b"0"), (429, b"0")]
+    uncounted = Request(API, host=b"evil.example")
+    await uncounted.at(house)
+    assert (b"ratelimit-policy" in uncounted.headers, b"ratelimit" in uncounted.headers) == (True, False)
+    page = Request(FORM, b"x", by=b"")
+    await page.at(house)
+    assert b"ratelimit-policy" not in page.headers
+
+
 async def test_without_a_database_pages_are_left_to_their_views_and_bodies_wait(house: House) -> None:
     house.who.error = DatabaseUnavailable()
     assert await Request(method="GET").at(house) == 200
@@ -332,7 +382,7 @@ async def test_a_full_queue_refuses_before_the_body_is_read(house: House, refusa
     assert await request.at(house) == 503
     assert request.read == 0
     assert RETRY_AFTER_SECONDS[0] <= int(request.headers[b"retry-after"]) <= RETRY_AFTER_SECONDS[1]
-    assert request.answer[1]["body"] == str(refusal).encode()
+    assert str(refusal).encode() in request.answer[1]["body"]
 
 
 async def test_a_queue_that_fills_while_the_body_comes_refuses_too(house: House) -> None:
@@ -422,7 +472,7 @@ async def test_what_is_not_http_is_closed_with_one_line(house: House, caplog: py
 async def test_a_program_is_answered_in_json(house: House) -> None:
     request = Request(API, b"x" * 51)
     await request.at(house)
-    assert json.loads(request.answer[1]["body"])["code"] == "form_too_large"
+    assert json.loads(request.answer[1]["body"])["code"] == "body_too_large"
 
 
 def test_those_who_are_refused_together_do_not_come_back_together() -> None:

@@ -16,7 +16,7 @@ from tests.waiting import eventually
 from webapp.accounts.login import checking, pools
 from webapp.accounts.models import AuditEntry, Session
 from webapp.accounts.own.passwords import password_link, user_of_link
-from webapp.http.request_ids import _shown
+from webapp.http.request_ids import shown_path
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -173,7 +173,7 @@ def test_an_operator_gets_a_sentence_when_there_is_no_such_user(user: User) -> N
 
 def test_no_log_line_shows_a_link(user: User) -> None:
     path = password_link(user=user, actor="test")
-    assert path.split("/")[-2] not in _shown(path)
+    assert path.split("/")[-2] not in shown_path(path)
 
 
 # -- e-mail -------------------------------------------------------------------------------------------------

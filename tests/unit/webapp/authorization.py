@@ -89,7 +89,7 @@ ROWS: Final = [
     page("GET /account/sessions/", USER),
     page("POST /account/sessions/{session_id}/end/", USER),
     page("GET /account/delete/", USER),
-    page("POST /account/delete/", USER, others={"superuser": 409}),
+    page("POST /account/delete/", ANYBODY, others={"superuser": 409}),  # leads to the log-in also those who may
     # -- galleries
     page("GET /", USER),
     page("POST /", USER, name="Another"),

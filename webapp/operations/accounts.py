@@ -13,8 +13,8 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import Count, ProtectedError
 
-from webapp.accounts.audit import audit
-from webapp.accounts.models import AccountDeletion, ApiKey, AuditEntry
+from webapp.accounts.audit import audit, audit_forget
+from webapp.accounts.models import AccountDeletion, ApiKey
 from webapp.accounts.sessions import sessions_end
 from webapp.gallery.models import Gallery, Member, Photo
 from webapp.http.problems import Problem
@@ -57,7 +57,7 @@ def deletion_request(*, user: User, actor: str) -> None:
         AccountDeletion.objects.get_or_create(user=user, defaults={"requested_by": actor})
         _take_out_of_use(user.pk)
         Gallery.objects.filter(owner=user.pk).update(deleting=True)
-        audit(actor=actor, action="account_deletion_requested", subject=f"user {user.pk}")
+        audit(actor=actor, action="account.close", subject=f"user {user.pk}")
 
 
 def is_last_superuser(user: User) -> bool:
@@ -95,9 +95,8 @@ def _user_delete(deletion: AccountDeletion) -> None:
     user, pk = deletion.user, deletion.user.pk
     try:
         with transaction.atomic(durable=True):
-            audit(actor=deletion.requested_by, action="account_deleted", subject=f"user {pk}")
-            AuditEntry.objects.filter(actor=user.get_username()).update(actor=f"{DELETED} {pk}", detail={})
-            AuditEntry.objects.filter(subject=user.get_username()).update(subject=f"user {pk}", detail={})
+            audit(actor=deletion.requested_by, action="account.delete", subject=f"user {pk}")
+            audit_forget(username=user.get_username(), replacement=f"{DELETED} {pk}")
             users = ContentType.objects.get_for_model(User)
             LogEntry.objects.filter(content_type=users, object_id=str(pk)).update(object_repr=f"{DELETED} {pk}")
             user.delete()

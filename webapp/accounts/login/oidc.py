@@ -75,7 +75,7 @@ def _user_of(found: SocialLogin) -> User:
         user.set_unusable_password()
         user.save(force_insert=True)
         _save(found.account, user)
-        audit(actor=user.username, action="signed_up", subject=f"user {user.pk}", provider=settings.OIDC_NAME)
+        audit(actor=user.username, action="account.create", subject=f"user {user.pk}", provider=settings.OIDC_NAME)
     return user
 
 
@@ -89,7 +89,7 @@ def _link(request: HttpRequest, user: Any, found: SocialLogin) -> None:
         SocialAccount.objects.filter(user=user.pk, provider=found.account.provider).delete()
         found.account.pk = None
         _save(found.account, user)
-        audit(actor=user.get_username(), action="oidc_linked", subject=f"user {user.pk}")
+        audit(actor=user.get_username(), action="account.link", subject=f"user {user.pk}")
     messages.success(request, f"You can now log in with {settings.OIDC_NAME}.")
 
 

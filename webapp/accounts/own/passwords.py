@@ -39,7 +39,7 @@ def password_change(*, user: User, encoded: str, keep_session: str | None = None
         user.password = encoded
         user.save(update_fields=["password"])
         sessions_end(user_id=user.pk, but=keep_session)
-        audit(actor=user.get_username(), action="password_changed", subject=f"user {user.pk}")
+        audit(actor=user.get_username(), action="password.change", subject=f"user {user.pk}")
 
 
 def password_link(*, user: User, actor: str) -> str:
@@ -49,7 +49,7 @@ def password_link(*, user: User, actor: str) -> str:
     """
     if not user.is_active:
         raise Problem("not_active", f"The account of {user.get_username()} is not active.", status=409)
-    audit(actor=actor, action="password_link_made", subject=f"user {user.pk}")
+    audit(actor=actor, action="password.link", subject=f"user {user.pk}")
     return _link(user)
 
 
@@ -85,7 +85,7 @@ def email_change(*, user: User, email: str) -> None:
     with transaction.atomic():
         user.email = email
         user.save(update_fields=["email"])
-        audit(actor=user.get_username(), action="email_changed", subject=f"user {user.pk}")
+        audit(actor=user.get_username(), action="email.change", subject=f"user {user.pk}")
 
 
 def _link(user: User) -> str:

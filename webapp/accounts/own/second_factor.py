@@ -84,7 +84,7 @@ def second_factor_on(*, user: AbstractBaseUser, secret: str, code: str) -> list[
         factor = TOTP.activate(user, secret).instance
         factor.data[LAST_PERIOD] = period
         factor.save(update_fields=["data"])
-        audit(actor=user.get_username(), action="second_factor_on", subject=f"user {user.pk}")
+        audit(actor=user.get_username(), action="second_factor.on", subject=f"user {user.pk}")
         codes: list[str] = RecoveryCodes.activate(user).generate_codes()
     return codes
 
@@ -93,7 +93,7 @@ def second_factor_off(*, user: AbstractBaseUser, actor: str) -> bool:
     """Turn the second factor off; return whether it was on. `actor` is who does it."""
     with transaction.atomic():
         if was_on := bool(Authenticator.objects.filter(user=user.pk).delete()[0]):
-            audit(actor=actor, action="second_factor_off", subject=f"user {user.pk}")
+            audit(actor=actor, action="second_factor.off", subject=f"user {user.pk}")
     return was_on
 
 

@@ -32,7 +32,7 @@ def invitation_create(*, actor: str, note: str = "") -> tuple[SignUpInvitation, 
             note=note[: SignUpInvitation._meta.get_field("note").max_length],
             expires_at=clock.utcnow() + timedelta(seconds=settings.INVITATION_SECONDS),
         )
-        audit(actor=actor, action="user_invited", subject=f"invitation {invitation.pk}")
+        audit(actor=actor, action="account.invite", subject=f"invitation {invitation.pk}")
     return invitation, reverse("sign_up_invited", args=[token])
 
 
@@ -57,7 +57,7 @@ def account_create(*, username: str, encoded: str, email: str = "", token: str |
                 raise _taken()
             user = User(username=username, password=encoded, email=email)
             user.save(force_insert=True)
-            audit(actor=username, action="signed_up", subject=f"user {user.pk}")
+            audit(actor=username, action="account.create", subject=f"user {user.pk}")
     except IntegrityError:
         raise _taken() from None
     return user

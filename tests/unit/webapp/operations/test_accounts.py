@@ -42,8 +42,11 @@ def leaver(db: None) -> User:
     Profile.objects.create(user=user, theme="dark")
     Quota.objects.create(user=user, photos=10)
     key_create(user=user, name=f"{CANARY} key", scopes=[Scope.READ])
-    audit(actor=CANARY, action="key_made", subject="key 1", name=f"{CANARY} key")
-    audit(actor="root", action="let_in", subject=CANARY)
+    audit(actor="root", action="gallery.open", subject=f"{gallery.name} ({gallery.id})", owner=CANARY)
+    audit(
+        actor="root", action="gallery.transfer", subject=f"{gallery.name} ({gallery.id})", **{"from": "x", "to": CANARY}
+    )
+    audit(actor="root", action="account.invite", subject=CANARY)
     return user
 
 
@@ -113,7 +116,10 @@ def test_no_row_or_file_of_a_deleted_account_is_left(
     assert files == []
     assert list(Gallery.objects.all()) == [shared], "others' galleries stay"
     actions = set(AuditEntry.objects.filter(actor=f"deleted user {leaver.pk}").values_list("action", flat=True))
-    assert {"key_made", "account_deletion_requested", "account_deleted"} <= actions, "what was done can be looked up"
+    assert {"key.create", "account.close", "account.delete"} <= actions, "what was done can be looked up"
+    opened = AuditEntry.objects.get(action="gallery.open")
+    assert (opened.actor, opened.detail) == ("root", {"owner": f"deleted user {leaver.pk}"})
+    assert not any(mark in opened.subject for mark in " ()"), "the id of the gallery is left of it"
 
 
 def test_a_closed_account_is_out_of_use_before_anything_is_gone(leaver: User, shared: Gallery, user: User) -> None:
@@ -238,4 +244,4 @@ def test_a_superuser_helps_users_and_other_staff_cannot(leaver: User, user: User
     user.user_permissions.add(*Permission.objects.filter(codename__in=["view_user", "change_user"]))
     staff = browser_of(user)
     assert "/password/" not in act(staff, "make_password_link").replace('/password/"', "")
-    assert not AuditEntry.objects.filter(action="password_link_made", actor="ada").exists()
+    assert not AuditEntry.objects.filter(action="password.link", actor="ada").exists()

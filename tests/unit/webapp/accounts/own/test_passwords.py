@@ -46,7 +46,7 @@ def test_a_change_of_the_password_ends_all_other_sessions(user: User, client: Cl
     assert elsewhere.get("/account/").status_code == 302
     assert Session.objects.filter(user=user).count() == 1, "the row of the other is gone"
     assert (can_log_in("lovelace"), can_log_in(NEW)) == (False, True)
-    [entry] = AuditEntry.objects.filter(action="password_changed")
+    [entry] = AuditEntry.objects.filter(action="password.change")
     assert entry.actor == "ada"
 
 
@@ -124,7 +124,7 @@ def test_an_operators_link_sets_the_password_once(user: User, settings: Any) -> 
     call_command("password_link", "ada", stdout=out)
     link = out.getvalue().strip()
     assert link.startswith("https://faces.example.org/password/")
-    assert AuditEntry.objects.filter(action="password_link_made", actor="manage.py password_link").exists()
+    assert AuditEntry.objects.filter(action="password.link", actor="manage.py password_link").exists()
 
     path = link.removeprefix("https://faces.example.org")
     visitor = Client()

@@ -45,7 +45,7 @@ def delete_accounts() -> None:
     deletions_advance()
 
 
-@shared_task(name=names.PURGE_ANSWERS, ignore_result=True)
+@long_tick(names.PURGE_ANSWERS)
 def purge_answers() -> None:
     """Delete the answers to requests that nobody may repeat any more."""
     answers_purge()

@@ -91,8 +91,9 @@ def _log_in(users: Sequence[Any]) -> list[tuple[str, str]]:
     """Make a session for each user; return its key and a CSRF token."""
     from django.conf import settings
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-    from django.contrib.sessions.models import Session
     from django.utils import timezone
+
+    from webapp.accounts.models import Session
 
     store = import_module(settings.SESSION_ENGINE).SessionStore()
     until = timezone.now() + timedelta(days=1)
@@ -107,6 +108,7 @@ def _log_in(users: Sequence[Any]) -> list[tuple[str, str]]:
                 }
             ),
             expire_date=until,
+            user=user,
         )
         for user in users
     ]

@@ -42,7 +42,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[RunningServic
     """The whole service, started once for all tests that do not kill parts of it."""
     from tests.service import EVERYTHING, RunningService
 
-    with RunningService(tmp_path_factory.mktemp("service"), processes=EVERYTHING) as running:
+    everything_on = {"TOTP": "true", "SIGN_UP": "invited"}
+    with RunningService(tmp_path_factory.mktemp("service"), processes=EVERYTHING, environment=everything_on) as running:
         running.create_user()
         running.wait_until_healthy()
         yield running

@@ -36,12 +36,15 @@ def worker(celery_setup: CeleryTestSetup, broker: redis.Redis, cache: redis.Redi
 
 def add_ended_session(service: RunningService) -> None:
     with database(service) as connection, connection:
-        connection.execute("INSERT INTO django_session VALUES (hex(randomblob(16)), '', '2020-01-01')")
+        connection.execute(
+            "INSERT INTO accounts_session (session_key, session_data, expire_date, seen_at) "
+            "VALUES (hex(randomblob(16)), '', '2020-01-01', '2020-01-01')"
+        )
 
 
 def sessions(service: RunningService) -> int:
     with database(service) as connection:
-        (count,) = connection.execute("SELECT count(*) FROM django_session").fetchone()
+        (count,) = connection.execute("SELECT count(*) FROM accounts_session").fetchone()
     return int(count)
 
 

@@ -1,6 +1,10 @@
-"""API keys, the audit log, and the quotas of users."""
+"""API keys, sessions, the audit log, and what is kept about users: quota, profile, invitation, deletion."""
+
+from importlib import import_module
+from typing import Any
 
 from django.conf import settings
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 
 from tasks import clock
@@ -64,6 +68,71 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.hint}…)"
+
+
+class Session(AbstractBaseSession):
+    """A browser that somebody visits with. Without a user, it belongs to a stranger."""
+
+    # No constraint: a request that ends after its user's row is gone must not fail on saving its session.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="sessions", db_constraint=False
+    )
+    #: When a request of it was last seen, a few minutes at most ago if one was since.
+    seen_at = models.DateTimeField(default=clock.utcnow)
+
+    @classmethod
+    def get_session_store_class(cls) -> type[Any]:
+        store: type[Any] = import_module(settings.SESSION_ENGINE).SessionStore
+        return store
+
+
+class Profile(models.Model):
+    """How pages look to a user. Without a row: as by default."""
+
+    class Theme(models.TextChoices):
+        SYSTEM = "", "as the system says"
+        LIGHT = "light", "light"
+        DARK = "dark", "dark"
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="profile")
+    #: A name of the time zone database; empty: UTC.
+    time_zone = models.CharField(max_length=64, blank=True)
+    theme = models.CharField(max_length=5, choices=Theme.choices, blank=True)
+
+    def __str__(self) -> str:
+        return f"profile of {self.user}"
+
+
+class SignUpInvitation(models.Model):
+    """Lets one person make an account. Using or revoking it deletes the row."""
+
+    #: SHA-256 of the token in its link.
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    #: Whom it is for; nobody but staff reads this.
+    note = models.CharField(max_length=100, blank=True)
+    created = models.DateTimeField(default=clock.utcnow, editable=False)
+    expires_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        ordering = ["-created", "-id"]
+
+    def __str__(self) -> str:
+        return f"invitation for {self.note or 'anybody'}"
+
+
+class AccountDeletion(models.Model):
+    """A user who is being deleted, with everything in their galleries. The user's row goes last, and this with it."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="deletion")
+    #: Who asked for it: the user, or one of the staff.
+    requested_by = models.CharField(max_length=150)
+    requested_at = models.DateTimeField(default=clock.utcnow, editable=False)
+
+    class Meta:
+        ordering = ["requested_at", "id"]
+
+    def __str__(self) -> str:
+        return f"deletion of {self.user}"
 
 
 class KeptAnswer(models.Model):

@@ -20,7 +20,12 @@ def largest_upload_bytes() -> int:
 
 
 #: Strangers may send these, and nothing is asked about who sends them.
-LOGIN: Final = Route(pattern=r"/login/|/admin/login/", methods=FORM, is_open=True, largest_bytes=lambda: LOGIN_BYTES)
+LOGIN: Final = Route(
+    pattern=r"/login/(code/)?|/admin/login/|/password/.+|/sign-up/.*",
+    methods=FORM,
+    is_open=True,
+    largest_bytes=lambda: LOGIN_BYTES,
+)
 MACHINES: Final = replace(LOGIN, pattern=r"/static/.*|/health/(live|ready)|/metrics", methods=READING)
 QUERY: Final = Route(
     pattern="|".join(

@@ -11,6 +11,7 @@ from environ import Env
 from tasks.dictionaries import FORM_BYTES
 from tasks.logs import LogFormat
 from webapp.config import variables
+from webapp.config.accounts import *  # noqa: F403
 from webapp.config.environment import choice, flag, given, names, networks, number, origin, text, whole
 from webapp.config.redis_urls import redis_url, tls_options, without_parameters
 from webapp.operations.ports import LocalPorts
@@ -81,12 +82,16 @@ INSTALLED_APPS = [
     "webapp.accounts.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_htmx",
     "ninja",  # serves the API's documentation pages from here, not from a CDN
+    # Its log-in, pages and forms are not used: docs/decisions/0026-accounts.md.
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    *(["allauth.socialaccount.providers.openid_connect"] if OIDC_ISSUER else []),  # noqa: F405 - brings an HTTP client
     "webapp.accounts",
     "webapp.gallery",
     "webapp.jobs",
@@ -105,6 +110,7 @@ MIDDLEWARE = [  # Django's own in their usual order, each without a thread of it
     "webapp.http.direct_middleware.CsrfViewMiddleware",
     "webapp.http.direct_middleware.AuthenticationMiddleware",
     "webapp.accounts.current_user.CurrentUserMiddleware",
+    "allauth.account.middleware.AccountMiddleware",  # its apps do not start without it
     "webapp.http.direct_middleware.MessageMiddleware",
     "webapp.http.direct_middleware.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -122,6 +128,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "webapp.accounts.own.profiles.appearance",
                 "webapp.operations.service_info.service_info",
             ]
         },
@@ -147,14 +154,6 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-]
-AUTHENTICATION_BACKENDS = ["webapp.accounts.login.backends.PasswordBackend"]
-LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "gallery_list"
-LOGOUT_REDIRECT_URL = "login"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True

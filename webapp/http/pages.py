@@ -1,9 +1,11 @@
 """What pages share: forms, counts in words, warnings that are shown once, and polling with htmx."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.contrib import messages
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
 from pydantic import BaseModel, ValidationError
 
 from webapp.http.problems import Problem
@@ -26,6 +28,24 @@ def warn(request: HttpRequest, warning: str) -> None:
     """Show the warning on the next page, unless it is empty."""
     if warning:
         messages.warning(request, warning)
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """Return the form that was sent, even if it is empty; None if the page is only asked for."""
+    return request.POST if request.method == "POST" else None
+
+
+async def render_page(
+    request: HttpRequest, template: str, context: dict[str, Any], *, problem: Problem | None = None
+) -> HttpResponse:
+    """Render, for an async view, in a thread: the template reads the session. `problem` is what the page has to say."""
+    request.user = await request.auser()  # Django would read the user again for the template
+    status = problem.status if problem else 200
+    response = await sync_to_async(render)(request, template, context | {"problem": problem}, status=status)
+    seconds = problem.retry_after_seconds if problem else None
+    if seconds is not None:
+        response["Retry-After"] = str(seconds)
+    return response
 
 
 def form_of(request: HttpRequest, form: type[Form]) -> Form:

@@ -1,4 +1,4 @@
-"""What beat asks of the records worker for the service itself: its canary, deleting what has expired, and recounting.
+"""What beat asks of the records worker for the service itself: its canary, deleting accounts, purging, and recounting.
 
 Results, query images, reports and cached entries expire in Redis by themselves.
 """
@@ -7,14 +7,16 @@ from typing import Any
 
 import redis
 from celery import Task, shared_task
-from django.core.management import call_command
 from django.db import DatabaseError, connection
 
 from tasks import names
 from tasks.health.canaries import CanaryLog
 from webapp.accounts.idempotency.answers import answers_purge
+from webapp.accounts.own.sign_up import invitations_purge
+from webapp.accounts.sessions import SessionStore
 from webapp.gallery.quotas import usages_recount
 from webapp.jobs.services import jobs_purge
+from webapp.operations.accounts import deletions_advance
 from webapp.record_tasks import long_tick
 
 
@@ -32,8 +34,15 @@ def records_canary(self: "Task[Any, Any]", queue: str) -> None:
 
 @shared_task(name=names.PURGE_SESSIONS, ignore_result=True)
 def purge_sessions() -> None:
-    """Delete the rows of sessions that have ended."""
-    call_command("clearsessions")
+    """Delete the rows of sessions that have ended, and of invitations that have expired."""
+    SessionStore.clear_expired()
+    invitations_purge()
+
+
+@long_tick(names.DELETE_ACCOUNTS)
+def delete_accounts() -> None:
+    """Take the next step of deleting accounts."""
+    deletions_advance()
 
 
 @long_tick(names.PURGE_ANSWERS)

@@ -80,6 +80,16 @@ ROWS: Final = [
     page("GET /login/", ANYBODY, 200, 302),
     page("POST /login/", ANYBODY, 200, 302),
     page("POST /logout/", ANYBODY),
+    page("GET /password/{user_code}/{token}/", ANYBODY, 404),
+    page("POST /password/{user_code}/{token}/", ANYBODY, 404),
+    page("GET /account/", USER),
+    page("POST /account/", USER, time_zone="UTC", theme=""),
+    page("GET /account/password/", USER),
+    page("POST /account/password/", USER, 200),
+    page("GET /account/sessions/", USER),
+    page("POST /account/sessions/{session_id}/end/", USER),
+    page("GET /account/delete/", USER),
+    page("POST /account/delete/", ANYBODY, others={"superuser": 409}),  # leads to the log-in also those who may
     page("GET /account/keys/", USER),
     page("POST /account/keys/", USER, 200, name="backup", scopes="read", reach="all", expires="90"),
     page("POST /account/keys/{key_id}/revoke/", USER),
@@ -218,7 +228,7 @@ ROWS: Final = [
 ADMIN_OF_STAFF: Final = {
     "/admin/": 200,
     "/admin/login/": 302,
-    "/admin/password_change/": 200,
+    "/admin/password_change/": 302,
     "/admin/password_change/done/": 200,
     "/admin/jsi18n/": 200,
 }

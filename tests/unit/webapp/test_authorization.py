@@ -123,6 +123,8 @@ class World:
             "member_id": Member.objects.create(gallery=gallery, user=mate, level=Level.VIEWER).id,
             "invitation_id": invitation.id,
             "token": token,
+            "user_code": "MQ",
+            "session_id": "one",
             "number": generation.pk,
         }
         root = User.objects.create_superuser("root")

@@ -5,13 +5,28 @@ from typing import Any
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from webapp.accounts.login.hashing import hashing_pool
+from webapp.accounts.login.pools import hashing_pool
+
+
+def _users() -> QuerySet[User]:
+    return User.objects.select_related("profile")
 
 
 class PasswordBackend(ModelBackend):
     """Django's own, except that `aauthenticate` hashes in the pool; Django's hashes on the event loop."""
+
+    def get_user(self, user_id: Any) -> User | None:
+        """Return the user of a session, with the profile, which every page needs."""
+        return self._allowed(_users().filter(pk=user_id).first())
+
+    async def aget_user(self, user_id: Any) -> User | None:
+        return self._allowed(await _users().filter(pk=user_id).afirst())
+
+    def _allowed(self, user: User | None) -> User | None:
+        return user if user is not None and self.user_can_authenticate(user) else None
 
     async def aauthenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any

@@ -54,10 +54,14 @@ return wait
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to log in, and what counts it."""
+    """One attempt to log in, and what counts it: keys in redis-cache, and how many attempts each allows."""
 
     id: str
     limits: dict[str, int]
+
+
+def new_attempt(limits: dict[str, int]) -> Attempt:
+    return Attempt(secrets.token_hex(8), limits)
 
 
 def attempt_of(*, username: str, address: str, device: str) -> Attempt:
@@ -69,7 +73,7 @@ def attempt_of(*, username: str, address: str, device: str) -> Attempt:
             f"login:account:{account_key(username)}": ACCOUNT_ATTEMPTS,
             f"login:{address_key(address)}": ADDRESS_ATTEMPTS,
         }
-    return Attempt(secrets.token_hex(8), limits)
+    return new_attempt(limits)
 
 
 async def attempt_begin(attempt: Attempt) -> int:

@@ -1,28 +1,31 @@
-"""The page where people log in, which is also the admin's."""
+"""The page where people log in, which is also the admin's, and the one that asks for the second factor."""
 
-import logging
+from typing import Any, Final
 
 from asgiref.sync import sync_to_async
 from django import forms
 from django.conf import settings
-from django.contrib.auth import aauthenticate, alogin
+from django.contrib.auth import alogin
 from django.contrib.auth.forms import UsernameField
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render, resolve_url
-from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from webapp.accounts.login.devices import device_of, remember_device
-from webapp.accounts.login.hashing import hashing_pool
-from webapp.accounts.login.limits import attempt_begin, attempt_forget, attempt_of
+from tasks import clock
+from webapp.accounts.login.checking import LONGEST_PASSWORD, code_confirm, user_of_password
+from webapp.accounts.login.destinations import destination_of, remember_wanted, wanted_by
+from webapp.accounts.login.devices import remember_device
+from webapp.accounts.own.second_factor import code_use, is_second_factor_on
+from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
-from worker.errors import Busy
 
-logger = logging.getLogger(__name__)
+#: Key in the session of somebody whose password was right: who it is, and when that was.
+PENDING: Final = "pending_log_in"
+#: How long the code may take.
+PENDING_SECONDS: Final = 10 * 60
 
 
 WRONG = "Wrong name or password. Both are case-sensitive."
@@ -30,8 +33,11 @@ WRONG = "Wrong name or password. Both are case-sensitive."
 
 class LogInForm(forms.Form):
     username = UsernameField(max_length=254)
-    #: Longer ones are refused before they are hashed.
-    password = forms.CharField(max_length=4096, strip=False)
+    password = forms.CharField(max_length=LONGEST_PASSWORD, strip=False)
+
+
+class CodeForm(forms.Form):
+    code = forms.CharField(max_length=20)
 
 
 @sensitive_post_parameters("password")
@@ -39,9 +45,8 @@ class LogInForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 async def log_in(request: HttpRequest) -> HttpResponse:
     """Show the form, or log in: no thread that pages need is held meanwhile."""
-    destination = _destination(request)
     if (await request.auser()).is_authenticated:
-        return redirect(destination)
+        return redirect(destination_of(wanted_by(request)))
     if request.method != "POST":
         return await _page(request, LogInForm())
     form = LogInForm(request.POST)
@@ -50,56 +55,77 @@ async def log_in(request: HttpRequest) -> HttpResponse:
         return await _page(request, form)
     username = form.cleaned_data["username"]
     try:
-        user = await _authenticated(request, username, form.cleaned_data["password"])
+        user = await user_of_password(request, username, form.cleaned_data["password"])
     except Problem as problem:
         return await _page(request, form, problem)
     if user is None:
         form.add_error(None, WRONG)
         return await _page(request, form)
+    if settings.TOTP and await sync_to_async(is_second_factor_on)(user.pk):
+        return await _ask_for_code(request, user)
+    return await _logged_in(request, user, wanted_by(request))
+
+
+async def _logged_in(request: HttpRequest, user: User, wanted: str) -> HttpResponse:
     await alogin(request, user)
-    response = redirect(destination)
-    remember_device(response, username)
+    response = redirect(destination_of(wanted))
+    remember_device(response, user.get_username())
     return response
 
 
-@sensitive_variables("password")
-async def _authenticated(request: HttpRequest, username: str, password: str) -> User | None:
-    """Return the user; None if the name or the password is wrong. Raises Problem when it is not even looked at."""
-    try:
-        hashing_pool.check_room()  # before Redis and the database are asked in vain
-    except Busy as error:
-        raise Problem.from_error(error) from error
-    address = request.META.get("REMOTE_ADDR", "")
-    attempt = attempt_of(username=username, address=address, device=device_of(request, username))
-    if seconds := await attempt_begin(attempt):
-        logger.info("A log-in from %s was refused: too many wrong passwords before.", address)
-        minutes = f"{-(-seconds // 60)} min"
-        sentence = f"There were too many wrong passwords. Please try again in {minutes}."
-        raise Problem("too_many_attempts", sentence, status=429, retry_after_seconds=seconds)
-    try:
-        user = await aauthenticate(request, username=username, password=password)
-    except Busy as error:
-        await attempt_forget(attempt)
-        raise Problem.from_error(error) from error
-    if user is not None:
-        await attempt_forget(attempt)
-    return user
+async def _ask_for_code(request: HttpRequest, user: User) -> HttpResponse:
+    pending = {
+        "user": user.pk,
+        "hash": user.get_session_auth_hash(),
+        "at": clock.now(),
+        "next": wanted_by(request),
+    }
+    await request.session.aset(PENDING, pending)
+    return redirect("log_in_code")
 
 
-def _destination(request: HttpRequest) -> str:
-    """Return where to go after the log-in: what `next` says, unless it is another host or this page again."""
-    wanted = request.POST.get("next") or request.GET.get("next") or ""
-    is_ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
-    if is_ours and not wanted.startswith(reverse("login")):
-        return wanted
-    return resolve_url(settings.LOGIN_REDIRECT_URL)
+@sensitive_post_parameters("code")
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+async def log_in_code(request: HttpRequest) -> HttpResponse:
+    """Ask somebody whose password was right for a code of the second factor."""
+    pending: dict[str, Any] = await request.session.aget(PENDING, {})
+    user = await _pending_user(pending)
+    if user is None:
+        return redirect("login")
+    form, problem = CodeForm(posted(request)), None
+    if request.method == "POST" and form.is_valid():
+        code = form.cleaned_data["code"]
+
+        async def check() -> bool:
+            return await sync_to_async(code_use)(user_id=user.pk, code=code)
+
+        try:
+            if await code_confirm(request, user.pk, check):
+                await request.session.apop(PENDING)
+                return await _logged_in(request, user, pending["next"])
+            problem = Problem("wrong_code", "That code is wrong, too old, or was used before.", status=400)
+        except Problem as error:
+            problem = error
+    return await render_page(request, "accounts/log_in_code.html", {}, problem=problem)
+
+
+async def _pending_user(pending: dict[str, Any]) -> User | None:
+    """Return whom a code is waited for; None if nobody, or for too long, or if the password has changed since."""
+    if not pending or not 0 <= clock.now() - pending["at"] <= PENDING_SECONDS:
+        return None
+    user = await User.objects.filter(pk=pending["user"], is_active=True).afirst()
+    return user if user is not None and user.get_session_auth_hash() == pending["hash"] else None
 
 
 async def _page(request: HttpRequest, form: LogInForm, problem: Problem | None = None) -> HttpResponse:
-    """Render in a thread: the template reads the session and the user."""
-    context = {"form": form, "problem": problem, "next": request.POST.get("next") or request.GET.get("next") or ""}
-    status = problem.status if problem else 200
-    response: HttpResponse = await sync_to_async(render)(request, "accounts/login.html", context, status=status)
-    if problem is not None and problem.retry_after_seconds is not None:
-        response["Retry-After"] = str(problem.retry_after_seconds)
+    context = {
+        "form": form,
+        "next": wanted_by(request),
+        "is_sign_up_open": settings.SIGN_UP == "open",
+        "sends_email": bool(settings.EMAIL_URL),
+        "oidc_name": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
+    }
+    response = await render_page(request, "accounts/login.html", context, problem=problem)
+    remember_wanted(response, wanted_by(request))
     return response

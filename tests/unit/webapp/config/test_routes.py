@@ -16,6 +16,7 @@ ID = UUID(int=1)
     [
         ("/login/", LOGIN),
         ("/admin/login/", LOGIN),
+        ("/password/MQ/a-token/", LOGIN),
         ("/health/live", MACHINES),
         ("/health/ready", MACHINES),
         ("/metrics", MACHINES),
@@ -35,6 +36,11 @@ ID = UUID(int=1)
 def test_each_address_has_its_rules(path: str, route: Route) -> None:
     assert ROUTES.find(path) is route
     assert resolve(path), "there is such an address"
+
+
+@pytest.mark.parametrize("path", ["/login/code/", "/password/forgotten/", "/sign-up/", "/sign-up/a-token/"])
+def test_so_have_those_that_settings_turn_on(path: str) -> None:
+    assert ROUTES.find(path) is LOGIN
 
 
 @pytest.mark.parametrize("path", ["//login/", "/login/x", "/x/login/", "/static", "/api/v1/searches/", "/login/\n"])

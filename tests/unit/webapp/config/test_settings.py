@@ -12,6 +12,7 @@ import pytest
 from tasks import dictionaries
 from tests.packs import PACKS_DIR
 from webapp.config import redis_urls
+from webapp.config.accounts import email_options
 from worker.config import FaceConfig
 from worker.vector_search.config import CollectionConfig, MilvusConfig, MonitoringConfig, PerformanceConfig
 
@@ -125,6 +126,13 @@ def test_an_empty_variable_is_not_set() -> None:
             "VISIBILITY_TIMEOUT_SECONDS", "0", "VISIBILITY_TIMEOUT_SECONDS must be a whole number from 1", id="at once"
         ),
         pytest.param("LOG_FORMAT", "xml", "LOG_FORMAT must be one of json, line, not 'xml'", id="no such choice"),
+        pytest.param(
+            "SIGN_UP", "sure", "SIGN_UP must be one of closed, invited, open, not 'sure'", id="no such sign-up"
+        ),
+        pytest.param("TOTP", "on", "TOTP must be true or false", id="a word for the second factor"),
+        pytest.param("OIDC_ISSUER", "login.example.org", "OIDC_ISSUER must be a URL", id="a provider without a scheme"),
+        pytest.param("OIDC_ISSUER", "http://[", "OIDC_ISSUER must be a URL", id="a provider without a host"),
+        pytest.param("OIDC_ISSUER", "https://a.org", "needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET", id="no client"),
         pytest.param("LOG_LEVEL", "loud", "LOG_LEVEL must be one of DEBUG, INFO", id="no such level"),
     ],
 )
@@ -141,6 +149,8 @@ def test_what_cannot_be_read_stops_the_start_with_a_sentence(variable: str, valu
         pytest.param("DATABASE_URL", "postgres://user:geheim/2@host/name", id="slash in the database's password"),
         pytest.param("REDIS_URL", "redis://:geheim/2@host:6379/0", id="slash in Redis' password"),
         pytest.param("REDIS_CACHE_URL", "user:geheim@host:6379", id="no scheme"),
+        pytest.param("EMAIL_URL", "user:geheim@host:25", id="no scheme of a mail server"),
+        pytest.param("EMAIL_URL", "smtp://user:geheim/2@host:25", id="slash in the mail server's password"),
     ],
 )
 def test_a_url_that_cannot_be_read_is_refused_without_its_password(variable: str, value: str) -> None:
@@ -187,3 +197,11 @@ def test_what_follows_from_a_dictionary_follows_a_sites_own(settings: Any) -> No
     assert dictionaries.max_request_bytes() == 1000 + dictionaries.FORM_BYTES
     assert dictionaries.milvus_config().address == "http://milvus:19531"
     assert not dictionaries.milvus_is_local()
+
+
+def test_a_mail_servers_url_becomes_djangos_settings() -> None:
+    assert email_options("") == {}
+    found = email_options("smtp+tls://faces:geheim@mail.example.org:587")
+    assert (found["EMAIL_HOST"], found["EMAIL_PORT"], found["EMAIL_USE_TLS"]) == ("mail.example.org", 587, True)
+    assert (found["EMAIL_HOST_USER"], found["EMAIL_HOST_PASSWORD"]) == ("faces", "geheim")
+    assert email_options("smtp://mail.example.org")["EMAIL_PORT"] == 25

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.test import Client
@@ -16,6 +15,7 @@ from django.utils import timezone
 
 from tasks.web.memory import MemorySearchClient
 from tests.unit.webapp.conftest import WatchedQueue
+from webapp.accounts.models import Session
 from webapp.generations.models import Generation
 from webapp.generations.selectors import active_generation
 from webapp.operations import tasks

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tasks.health.reports import WorkerReport
 from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, face_info
+from webapp.accounts.login.backends import PasswordBackend
 from webapp.gallery.models import Gallery, Level, Member
 from webapp.generations.selectors import active_generation
 
@@ -40,6 +41,7 @@ def test_a_template_that_uses_none_of_it_reads_nothing(user: User, monkeypatch: 
         raise AssertionError("Redis was asked")
 
     monkeypatch.setattr(redis.Redis, "execute_command", forbidden)
+    user = PasswordBackend().get_user(user.pk)  # as in a request: with the profile
     with CaptureQueriesContext(
         connection,
     ) as queries:

@@ -145,3 +145,18 @@ def test_without_redis_cache_people_can_still_log_in(
     settings.REDIS_CACHE_URL = "redis://127.0.0.1:1/0"
     assert log_in(Client(), "lovelace").status_code == 302
     assert "not counted" in caplog.text
+
+
+def test_wrong_old_passwords_are_limited_for_the_account_and_not_for_log_ins(user: User) -> None:
+    client = Client()
+    client.force_login(user)
+
+    def change(current: str) -> int:
+        form = {"current": current, "password": "b-h7Yw2!", "again": "b-h7Yw2!"}
+        return int(client.post("/account/password/", form).status_code)
+
+    for _ in range(3):
+        log_in(Client())
+    assert [change("wrong") for _ in range(ACCOUNT_ATTEMPTS)] == [400] * ACCOUNT_ATTEMPTS
+    assert change("lovelace") == 429
+    assert log_in(Client(), "lovelace").status_code == 302

@@ -14,9 +14,8 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
 from webapp.accounts import admin_site
-from webapp.accounts.login import backends, devices
-from webapp.accounts.login.hashing import NICENESS, HashingPool
-from webapp.accounts.views import log_in as page
+from webapp.accounts.login import backends, checking, devices
+from webapp.accounts.login.pools import NICENESS, Pool
 from worker.errors import Busy
 
 
@@ -103,7 +102,7 @@ def test_a_browser_is_known_to_the_account_that_it_has_logged_in_to_and_to_no_ot
 
 
 async def test_a_full_pool_refuses_and_has_room_again_once_a_call_has_ended() -> None:
-    pool, gate = HashingPool(threads=1, waiting=2), threading.Event()
+    pool, gate = Pool("hashing", threads=1, waiting=2), threading.Event()
     calls = [asyncio.ensure_future(pool.run(gate.wait)) for _ in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(Busy):
@@ -119,12 +118,14 @@ async def test_only_the_threads_that_hash_go_last() -> None:
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     before = own_niceness()
-    assert await HashingPool(threads=1).run(own_niceness) == min(19, before + NICENESS)
+    assert await Pool("hashing", threads=1, waiting=1, niceness=NICENESS).run(own_niceness) == min(
+        19, before + NICENESS
+    )
     assert own_niceness() == before
 
 
 async def test_a_call_that_nobody_waits_for_any_more_keeps_its_place_until_it_ends() -> None:
-    pool, gate, ended = HashingPool(threads=1, waiting=0), threading.Event(), threading.Event()
+    pool, gate, ended = Pool("hashing", threads=1, waiting=0), threading.Event(), threading.Event()
 
     def hash_password() -> None:
         gate.wait()
@@ -161,8 +162,8 @@ def held_hashes(user: User, settings: Any) -> Iterator[threading.Event]:
 async def test_pages_are_answered_while_every_log_in_waits_for_its_hash(
     user: User, held_hashes: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = HashingPool(threads=1, waiting=8)
-    for module in (backends, page):
+    pool = Pool("hashing", threads=1, waiting=8)
+    for module in (backends, checking):
         monkeypatch.setattr(module, "hashing_pool", pool)
     form = {"username": "ada", "password": "wrong"}
     log_ins = [asyncio.ensure_future(AsyncClient().post("/login/", form)) for _ in range(40)]
@@ -185,7 +186,6 @@ async def test_pages_are_answered_while_every_log_in_waits_for_its_hash(
 
 
 PASSWORD_FORMS = {
-    "/admin/password_change/": {"old_password": "lovelace", "new_password1": "b-h7Yw2!", "new_password2": "b-h7Yw2!"},
     "/admin/auth/user/add/": {"username": "bob", "password1": "b-h7Yw2!", "password2": "b-h7Yw2!"},
     "/admin/auth/user/{pk}/password/": {"password1": "b-h7Yw2!", "password2": "b-h7Yw2!"},
 }
@@ -213,7 +213,7 @@ async def test_the_admin_hashes_passwords_in_the_pool_too(
     form = PASSWORD_FORMS[page] | {"usable_password": "true"}
     assert (await client.get(address)).status_code == 200
 
-    full, gate = HashingPool(threads=1, waiting=0), threading.Event()
+    full, gate = Pool("hashing", threads=1, waiting=0), threading.Event()
     waiting = asyncio.ensure_future(full.run(gate.wait))
     await asyncio.sleep(0)
     with monkeypatch.context() as patch:

@@ -3,9 +3,9 @@
 import logging
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.docs import Swagger
@@ -13,6 +13,7 @@ from ninja.openapi.docs import Swagger
 from tasks.errors import DatabaseUnavailable
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope
+from webapp.config.openapi.document import DocumentedAPI
 from webapp.gallery.api import routers as gallery_routers
 from webapp.generations.api import router as generations_router
 from webapp.http.problems import PROBLEM_TYPE, Problem, is_full_disk, not_found, storage_full
@@ -34,13 +35,14 @@ class Documentation(Swagger):
         return response
 
 
-api = NinjaAPI(
+api = DocumentedAPI(
     title="facequeue",
     version="1",
     description="Galleries, photos, people and face searches. Errors are problem details (RFC 9457).",
     auth=Needs(Scope.READ),
     docs=Documentation(),
-    docs_decorator=login_required,
+    docs_decorator=require_safe,  # for everybody: it says nothing about what this service holds
+    servers=[{"url": "/", "description": "This service"}],
 )
 for router in (*gallery_routers, people_router, search_router, jobs_router, generations_router):
     api.add_router("", router)

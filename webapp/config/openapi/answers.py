@@ -1,0 +1,112 @@
+"""What every operation may answer besides its own answers: the problems and the headers that all share."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from ninja.operation import Operation
+
+from webapp.accounts.authentication import Needs
+from webapp.http.problems import PROBLEM_TYPE, Problem
+
+WRITING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+#: Any request may meet these.
+ALWAYS: Final = frozenset({400, 401, 403, 422, 429, 500, 503, 507})
+#: Those with a body may meet these, too.
+WITH_BODY: Final = frozenset({408, 413, 415})
+
+#: By status: what it means here, and an example with its code.
+PROBLEMS: Final[dict[int, tuple[str, str, str]]] = {
+    400: ("The request cannot be read, or asks for what cannot be.", "bad_request", "The body is not valid JSON."),
+    401: (
+        "Nobody is logged in, or the API key is unknown, revoked or expired. `WWW-Authenticate` says how to log in.",
+        "bad_key",
+        "This API key is unknown, revoked or expired.",
+    ),
+    403: (
+        "You see this but may not do that: the API key lacks the scope, or your permission level is too low.",
+        "scope_missing",
+        "This API key lacks the scope “write”.",
+    ),
+    404: ("There is no such thing, or you may not see it.", "not_found", "There is no such photo."),
+    408: ("The body came too slowly.", "body_too_slow", "The request came too slowly."),
+    409: (
+        "It is not in a state that allows this, or the name is taken.",
+        "name_taken",
+        "You already have a gallery of that name.",
+    ),
+    410: ("The search is over: it expired or was cancelled.", "search_cancelled", "The search was cancelled."),
+    413: ("The body is too large.", "upload_too_large", "The upload is too large; at most 512 MiB are accepted."),
+    415: ("The body has a content type or a charset that this does not take.", "bad_charset", "Please send UTF-8."),
+    422: (
+        "A parameter or a field is missing, unknown or has a bad value.",
+        "invalid_request",
+        "limit: Input should be less than or equal to 1000.",
+    ),
+    429: ("Too many requests; `Retry-After` says when to return.", "too_many_requests", "Please slow down."),
+    500: ("A fault of this service; its log says more.", "internal", "Something went wrong here."),
+    503: (
+        "The service is busy or a part of it is down; `Retry-After` says when to return.",
+        "busy",
+        "The service is busy. Please try again in a moment.",
+    ),
+    504: ("No worker answered in time.", "search_expired", "The search took too long."),
+    507: ("The disk of the service is full.", "storage_full", "The disk of this service is full."),
+}
+
+HEADERS: Final[dict[str, Any]] = {
+    "X-Request-ID": {
+        "description": "The id of the request, which the service's log lines show. A request may bring its own.",
+        "schema": {"type": "string"},
+    },
+    "Retry-After": {
+        "description": "Seconds after which asking again may help.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "Location": {"description": "Where to ask for the answer.", "schema": {"type": "string"}},
+}
+#: The problems that pass: they say when to ask again.
+PASSING: Final = frozenset({429, 503, 504})
+
+
+def usual_problems(operation: Operation) -> set[int]:
+    """Return the statuses of the problems that an operation may meet because of what it is."""
+    statuses = set(ALWAYS)
+    if "{" in operation.path or any(_is_for_staff(needs) for needs in operation.auth_callbacks):
+        statuses.add(404)
+    if WRITING.intersection(operation.methods):
+        statuses |= WITH_BODY
+    return statuses
+
+
+def _is_for_staff(needs: Any) -> bool:
+    return isinstance(needs, Needs) and needs.permission is not None
+
+
+def reference(status: int) -> dict[str, str]:
+    """Return what stands for the problem in an operation."""
+    return {"$ref": f"#/components/responses/{_name(status)}"}
+
+
+def problem_responses() -> dict[str, Any]:
+    """Return the problems, each described once for all operations."""
+    return {_name(status): _problem_response(status) for status in PROBLEMS}
+
+
+def with_headers(answer: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return the answer with the headers of these names and those of every answer."""
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-ID", *names)}
+    return {**answer, "headers": {**answer.get("headers", {}), **headers}}
+
+
+def _problem_response(status: int) -> dict[str, Any]:
+    description, code, detail = PROBLEMS[status]
+    content = {
+        "schema": {"$ref": "#/components/schemas/ProblemOut"},
+        "example": Problem(code, detail, status=status).as_json(),
+    }
+    response = {"description": description, "content": {PROBLEM_TYPE: content}}
+    return with_headers(response, *(["Retry-After"] if status in PASSING else []))
+
+
+def _name(status: int) -> str:
+    return HTTPStatus(status).name.title().replace("_", "")

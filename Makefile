@@ -33,6 +33,9 @@ faults: setup-dev  ## break each process, Redis, Milvus and the database under l
 poison: setup-dev  ## thirty photos that kill workers, one after the other: no neighbour may be lost (twenty minutes)
 	$(PY) -m pytest -s -m "" tests/faults/test_poison_photo.py -k long
 
+fuzz-api: setup-dev  ## send the API many requests that follow its document or break it, as two tenants (half an hour)
+	FUZZ_API_EXAMPLES=$(or $(EXAMPLES),300) $(PY) -m pytest -s tests/fuzz/api
+
 load: setup-dev  ## 1,000 users search at once while an import runs; BESIDE=checkout shows another version's figures too
 	$(PY) -m benchmarks.load $(if $(BESIDE),--beside "$(BESIDE)")
 

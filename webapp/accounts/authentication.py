@@ -6,9 +6,9 @@ from django.http import HttpRequest
 from ninja.utils import check_csrf
 
 from webapp.accounts.callers import Caller, Scope
-from webapp.accounts.keys import caller_of_key
+from webapp.accounts.keys import bad_key, caller_of_key
 from webapp.accounts.staff import check_staff
-from webapp.http.problems import Problem
+from webapp.http.problems import Problem, Unauthenticated
 
 
 class Needs:
@@ -44,15 +44,28 @@ class Needs:
             raise Problem("scope_missing", f"This API key lacks the scope “{self.scope}”.", status=403)
         if self.permission is not None:
             check_staff(caller.user, self.permission)
+            caller.check_unlimited()
         return caller
 
 
 def shown_key(headers: Mapping[str, str]) -> str | None:
-    """Return the API key that a request shows; None if it shows none, so that a session counts."""
-    kind, _, token = headers.get("Authorization", "").partition(" ")
-    if kind.lower() == "bearer":
-        return token.strip()
-    return headers.get("X-Api-Key")
+    """Return the API key that a request shows; None if it shows none, so that a session counts.
+
+    `headers` are looked up as "Authorization" and "X-Api-Key". Raises Problem for credentials of another kind, which
+    must not silently count for nothing, and for two different keys.
+    """
+    authorization, key = headers.get("Authorization"), headers.get("X-Api-Key")
+    if authorization is None:
+        return key
+    kind, _, token = authorization.strip().partition(" ")
+    token = token.strip()
+    if kind.lower() != "bearer":
+        raise Unauthenticated("bad_key", "The Authorization header must be “Bearer KEY”, with an API key.")
+    if not token:
+        raise bad_key()
+    if key is not None and key != token:
+        raise Problem("two_keys", "This request shows two different API keys.", status=400)
+    return token
 
 
 def _session_caller(request: HttpRequest) -> Caller | None:

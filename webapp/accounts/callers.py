@@ -9,6 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.http import HttpRequest
 
 from webapp.accounts.current_user import client_key
+from webapp.http.problems import Problem
 
 
 class Scope(StrEnum):
@@ -35,6 +36,8 @@ class Caller:
     scopes: frozenset[Scope] = ALL_SCOPES
     #: The galleries that the key is limited to; None: all.
     gallery_ids: frozenset[UUID] | None = None
+    #: The row of the key; None for a session. A caller whose key is revoked meanwhile sees nothing any more.
+    key_id: int | None = None
 
     @property
     def is_known(self) -> bool:
@@ -45,6 +48,12 @@ class Caller:
     def client(self) -> str:
         """The name under which the caller's share of the service is counted: a user's keys share it."""
         return client_key(self.user.pk)
+
+    def check_unlimited(self) -> None:
+        """Raise Problem (`key_limited`) for a key that is limited to galleries: this concerns more than those."""
+        if self.gallery_ids is not None:
+            sentence = "This API key is limited to some galleries, and this concerns more than those."
+            raise Problem("key_limited", sentence, status=403)
 
 
 def caller_of(request: HttpRequest) -> Caller:

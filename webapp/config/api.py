@@ -16,7 +16,8 @@ from webapp.accounts.callers import Scope
 from webapp.config.openapi.document import DocumentedAPI
 from webapp.gallery.api import routers as gallery_routers
 from webapp.generations.api import router as generations_router
-from webapp.http.problems import PROBLEM_TYPE, Problem, is_full_disk, not_found, storage_full
+from webapp.http.middleware import with_headers
+from webapp.http.problems import PROBLEM_TYPE, Problem, is_full_disk, not_found, not_logged_in, storage_full
 from webapp.jobs.api import router as jobs_router
 from webapp.people.api import router as people_router
 from webapp.search.api import router as search_router
@@ -51,9 +52,7 @@ for router in (*gallery_routers, people_router, search_router, jobs_router, gene
 def _answer(request: HttpRequest, problem: Problem) -> HttpResponse:
     response = api.create_response(request, problem.as_json(), status=problem.status)
     response["Content-Type"] = PROBLEM_TYPE
-    if problem.retry_after_seconds is not None:
-        response["Retry-After"] = str(problem.retry_after_seconds)
-    return response
+    return with_headers(response, problem)
 
 
 @api.exception_handler(Problem)
@@ -68,7 +67,7 @@ def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
 
 @api.exception_handler(AuthenticationError)
 def _not_logged_in(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
-    return _answer(request, Problem("not_logged_in", "Please log in first.", status=401))
+    return _answer(request, not_logged_in())
 
 
 @api.exception_handler(HttpError)

@@ -66,7 +66,7 @@ django.setup(set_prefix=False)
 from tasks.dictionaries import max_request_bytes  # noqa: E402
 from tasks.health.clocks import clock_reports  # noqa: E402
 from tasks.web.search_client import SearchClient, search_client, set_search_client  # noqa: E402
-from webapp.accounts.passengers import SessionPassengers  # noqa: E402
+from webapp.accounts.passengers import Passengers  # noqa: E402
 from webapp.config import urls as _urls  # noqa: E402, F401 - now, not during the first request
 from webapp.config.routes import ROUTES  # noqa: E402
 from webapp.generations.selectors import ActiveTarget  # noqa: E402
@@ -94,7 +94,7 @@ _handler = RequestIds(
     Door(
         SharedThreadsASGIHandler(),
         routes=ROUTES,
-        who=SessionPassengers(),
+        who=Passengers(),
         rates=Rates(settings.REQUESTS_PER_SECOND),
         bodies=Bodies(memory=_memory, spool=_spool, bytes_per_second=settings.BODY_BYTES_PER_SECOND),
         proxies=Proxies(settings.TRUSTED_PROXIES),

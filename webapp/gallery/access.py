@@ -1,8 +1,9 @@
 """The one rule about access: whose galleries are whose, and what each may do there. Every selector starts here."""
 
-from django.db.models import QuerySet
+from django.db.models import Exists, QuerySet
 
 from webapp.accounts.callers import Caller
+from webapp.accounts.keys import living_keys
 from webapp.gallery.models import Gallery, Level, Member
 from webapp.http.problems import Problem, not_found
 
@@ -17,6 +18,8 @@ def visible_galleries(caller: Caller, at_least: Level = Level.VIEWER) -> QuerySe
         # A union, so that the database looks into two indexes instead of through all galleries.
         ids = ids.union(shared.order_by().values("gallery_id"))
     found = Gallery.objects.filter(id__in=ids, deleting=False)
+    if caller.key_id is not None:  # a request may be held for long: what it answers must not outlive its key
+        found = found.filter(Exists(living_keys().filter(pk=caller.key_id)))
     return found if caller.gallery_ids is None else found.filter(id__in=caller.gallery_ids)
 
 

@@ -19,9 +19,9 @@ from django.shortcuts import resolve_url
 from django.utils.http import parse_header_parameters
 
 from tasks.errors import DatabaseUnavailable
-from webapp.http.asgi import REFUSAL, AsgiApp, Message, Receive, Send
+from webapp.http.asgi import COUNTED, REFUSAL, AsgiApp, Message, Receive, Send, is_api
 from webapp.http.bodies import Bodies, ClientGone, declared_bytes, part_of, too_large
-from webapp.http.problems import PROBLEM_TYPE, Problem
+from webapp.http.problems import PROBLEM_TYPE, Problem, not_logged_in
 from webapp.http.routes import WITHOUT_BODY, Passenger, Route, Routes, Who
 from webapp.http.shares import Proxies, Rates, address_key
 from worker.errors import FaceQueueError
@@ -88,6 +88,8 @@ class Door:
         if scope["type"] != "http":
             await _turn_away(scope, receive, send)
             return
+        if is_api(scope):
+            send = self._telling_rate(scope, send)
         try:
             async with AsyncExitStack() as taken:
                 body = await self._let_in(scope, receive, taken)
@@ -144,26 +146,49 @@ class Door:
             except DatabaseUnavailable:
                 if not is_safe:
                     raise
+            except Problem:
+                if not is_counted:
+                    self._count_address(scope)
+                raise
         if passenger is not None:
-            self._rates.take(passenger.client)
+            self._count(scope, passenger.client)
             return passenger.client
         if not is_counted:
             self._count_address(scope)
         if not (route.is_open or is_safe):
-            raise Problem("not_logged_in", "Please log in first.", status=401)
+            raise not_logged_in()
         return address_key(address_of(scope))
 
     def _count_address(self, scope: Message) -> None:
         """Raise Problem when this address asks too often."""
         address = address_of(scope)
         if address not in self._proxies:
-            self._rates.take(address_key(address))
+            self._count(scope, address_key(address))
+
+    def _count(self, scope: Message, client: str) -> None:
+        scope[COUNTED] = client
+        self._rates.take(client)
+
+    def _telling_rate(self, scope: Message, send: Send) -> Send:
+        """Return a `send` that adds to the answer how much of its rate the client has left."""
+
+        async def send_with_rate(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                rate = self._rates.headers(scope.get(COUNTED))
+                message["headers"] = [*message.get("headers", ()), *_encoded(rate)]
+            await send(message)
+
+        return send_with_rate
 
 
 class MethodNotAllowed(Problem):
     def __init__(self, route: Route) -> None:
         super().__init__("method_not_allowed", "This address does not take such requests.", status=405)
-        self.allowed = ", ".join(sorted(route.methods))
+        self._allowed = ", ".join(sorted(route.methods))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return super().headers | {"Allow": self._allowed}
 
 
 def address_of(scope: Message) -> str:
@@ -207,10 +232,7 @@ async def _refuse(problem: Problem, scope: Message, receive: Receive, send: Send
     closes = _closes(dict(scope["headers"]))
     content_type, content = _shown(problem, scope)
     headers = [(b"content-type", content_type), (b"content-length", str(len(content)).encode())]
-    if problem.retry_after_seconds is not None:
-        headers.append((b"retry-after", str(problem.retry_after_seconds).encode()))
-    if isinstance(problem, MethodNotAllowed):
-        headers.append((b"allow", problem.allowed.encode()))
+    headers += _encoded(problem.headers)
     status = problem.status
     if status == 401 and not is_api(scope):
         status = 303
@@ -224,10 +246,8 @@ async def _refuse(problem: Problem, scope: Message, receive: Receive, send: Send
         await send({"type": "http.response.body", "body": b""})
 
 
-def is_api(scope: Message) -> bool:
-    """Tell whether the answer is for a program, not for a person."""
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path.startswith("/api/")
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 def _shown(problem: Problem, scope: Message) -> tuple[bytes, bytes]:

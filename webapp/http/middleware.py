@@ -109,17 +109,17 @@ class ProblemMiddleware(MiddlewareMixin):
             return plain_answer(Problem.from_error(DatabaseUnavailable()))
         if isinstance(exception, Problem):
             response = render(request, "problem.html", {"problem": exception}, status=exception.status)
-            return with_retry_after(response, exception)
+            return with_headers(response, exception)
         return None
 
 
 def plain_answer(problem: Problem) -> HttpResponse:
     """Return an answer without our page, which reads the database."""
     response = HttpResponse(str(problem), status=problem.status, content_type="text/plain; charset=utf-8")
-    return with_retry_after(response, problem)
+    return with_headers(response, problem)
 
 
-def with_retry_after(response: HttpResponse, problem: Problem) -> HttpResponse:
-    if problem.retry_after_seconds is not None:
-        response["Retry-After"] = str(problem.retry_after_seconds)
+def with_headers(response: HttpResponse, problem: Problem) -> HttpResponse:
+    for name, value in problem.headers.items():
+        response[name] = value
     return response

@@ -15,8 +15,9 @@ from worker.vector_search import exceptions as _  # noqa: F401  so that the stor
 #: The range of seconds after which a client may ask again: clients refused together must not return together.
 RETRY_AFTER_SECONDS = (5, 15)
 
-
 PROBLEM_TYPE: Final = "application/problem+json"
+#: How a program says who it is; the first part of a WWW-Authenticate header (RFC 6750 section 3).
+CHALLENGE: Final = 'Bearer realm="facequeue"'
 
 
 class Problem(Exception):
@@ -42,6 +43,12 @@ class Problem(Exception):
             return self._retry_after_seconds
         return self.some_seconds() if error_class(self.code).retryable else None
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers that belong to the answer, whoever gives it."""
+        seconds = self.retry_after_seconds
+        return {} if seconds is None else {"Retry-After": str(seconds)}
+
     @staticmethod
     def some_seconds() -> int:
         """Return after how many seconds to ask again when nothing says when there will be room."""
@@ -64,6 +71,26 @@ class Problem(Exception):
             "detail": self.message,
             "code": self.code,
         }
+
+
+class Unauthenticated(Problem):
+    """Nobody that this service knows has sent the request. The answer says how to authenticate."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message, status=401)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        # A client that showed something learns that it is not valid (RFC 6750 section 3.1).
+        error = "" if self.code == "not_logged_in" else ', error="invalid_token"'
+        return super().headers | {"WWW-Authenticate": CHALLENGE + error}
+
+
+def not_logged_in() -> Problem:
+    return Unauthenticated(
+        "not_logged_in",
+        "Please log in, or show an API key in a header: “Authorization: Bearer KEY” or “X-Api-Key: KEY”.",
+    )
 
 
 def not_found(what: str) -> Problem:

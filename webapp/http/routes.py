@@ -33,7 +33,10 @@ class Who(Protocol):
         ...
 
     async def __call__(self, scope: Message) -> Passenger | None:
-        """Return the sender; None for a stranger. Raises DatabaseUnavailable."""
+        """Return the sender; None for a stranger.
+
+        Raises Problem for one who shows something that is worth nothing, and DatabaseUnavailable.
+        """
         ...
 
 

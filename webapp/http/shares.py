@@ -71,8 +71,7 @@ class Rates:
         if not self._per_second:
             return
         now = self._clock()
-        tokens, as_of = self._buckets.get(client, (self._size, now))
-        tokens = min(self._size, tokens + (now - as_of) * self._per_second)
+        tokens = self._tokens(client, now)
         if tokens < 1:
             seconds = math.ceil(min(LONGEST_WAIT_SECONDS, (1 - tokens) / self._per_second))
             raise Problem(
@@ -82,6 +81,25 @@ class Rates:
                 retry_after_seconds=max(1, seconds),
             )
         self._buckets[client] = (tokens - 1, now)
+
+    def headers(self, client: str | None) -> dict[str, str]:
+        """Say what the limit is, and how much of it a client has left; None for a request that was not counted.
+
+        In the form of draft-ietf-httpapi-ratelimit-headers-10: `q` requests in `w` seconds; `r` are left, and all of
+        them again in `t` seconds. Empty without a limit.
+        """
+        if not self._per_second:
+            return {}
+        headers = {"RateLimit-Policy": f'"requests";q={int(self._size)};w={math.ceil(self._size / self._per_second)}'}
+        if client is not None:
+            tokens = self._tokens(client, self._clock())
+            seconds = math.ceil((self._size - tokens) / self._per_second)
+            headers["RateLimit"] = f'"requests";r={int(tokens)};t={seconds}'
+        return headers
+
+    def _tokens(self, client: str, now: float) -> float:
+        tokens, as_of = self._buckets.get(client, (self._size, now))
+        return min(self._size, tokens + (now - as_of) * self._per_second)
 
 
 class Budget:

@@ -35,10 +35,12 @@ class ProgressOut(Schema):
     deleting: int
 
 
-@router.post("/galleries", response={201: GalleryOut, (400, 409): ProblemOut}, auth=writing)
+@router.post("/galleries", response={201: GalleryOut, (400, 403, 409): ProblemOut}, auth=writing)
 def create_gallery(request: HttpRequest, data: GalleryIn) -> Status[Gallery]:
     """Create a gallery."""
-    return Status(201, services.gallery_create(owner=caller_of(request).user, name=data.name))
+    caller = caller_of(request)
+    caller.check_unlimited()
+    return Status(201, services.gallery_create(owner=caller.user, name=data.name))
 
 
 @router.get("/galleries", response=list[GalleryOut])

@@ -13,7 +13,7 @@ from tasks.errors import DatabaseUnavailable, QueueUnavailable
 from webapp.http import door as door_module
 from webapp.http.bodies import Bodies
 from webapp.http.door import Door
-from webapp.http.problems import RETRY_AFTER_SECONDS, Problem
+from webapp.http.problems import RETRY_AFTER_SECONDS, Problem, Unauthenticated
 from webapp.http.routes import WITHOUT_BODY, Passenger, Route, Routes
 from webapp.http.shares import Budget, Proxies, Rates
 from webapp.http.spool import Spool
@@ -67,6 +67,8 @@ class Somebody:
         self.asked += 1
         if self.error:
             raise self.error
+        if dict(scope["headers"]).get(b"x-api-key"):
+            raise Unauthenticated("bad_key", "No such key.")
         return ADA if dict(scope["headers"]).get(b"cookie") == b"ada" else None
 
 
@@ -308,6 +310,46 @@ async def test_invented_cookies_cost_an_address_no_more_queries_than_its_rate(tm
     for number in range(10):
         await Request(FORM, b"x", by=f"invented-{number}".encode()).at(house)
     assert house.who.asked == 2
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_what_shows_a_key_that_is_worth_nothing_comes_no_further(house: House, method: str) -> None:
+    request = Request(API, *([b"x"] if method == "POST" else []), method=method, headers=[(b"x-api-key", b"old")])
+    assert await request.at(house) == 401
+    assert (request.code, request.read, house.scope) == ("bad_key", 0, None)
+    assert b'error="invalid_token"' in request.headers[b"www-authenticate"]
+
+
+@pytest.mark.parametrize("is_remembered", [False, True])
+async def test_an_address_that_shows_such_keys_uses_up_its_rate(tmp_path: Path, is_remembered: bool) -> None:
+    house = House(tmp_path, per_second=0.2)
+    house.who.is_remembered = is_remembered
+    asked = [Request(API, b"x", headers=[(b"x-api-key", b"old")]) for _ in range(3)]
+    assert [await request.at(house) for request in asked] == [401, 401, 429]
+    if not is_remembered:
+        assert house.who.asked == 2
+
+
+async def test_a_stranger_is_told_how_a_program_authenticates(house: House) -> None:
+    request = Request(API, b"x", by=b"")
+    assert await request.at(house) == 401
+    assert request.headers[b"www-authenticate"] == b'Bearer realm="facequeue"'
+
+
+async def test_every_answer_to_a_program_says_what_is_left_of_its_rate(tmp_path: Path) -> None:
+    house = House(tmp_path, per_second=0.3)
+    left = []
+    for request in (Request(API, b"x"), Request(API, method="GET"), Request(API, b"x" * 51), Request(API, b"x")):
+        await request.at(house)
+        assert request.headers[b"ratelimit-policy"] == b'"requests";q=3;w=10'
+        left.append((request.answer[0]["status"], request.headers[b"ratelimit"].partition(b"r=")[2][:1]))
+    assert left == [(200, b"2"), (200, b"1"), (413, b"0"), (429, b"0")]
+    uncounted = Request(API, host=b"evil.example")
+    await uncounted.at(house)
+    assert (b"ratelimit-policy" in uncounted.headers, b"ratelimit" in uncounted.headers) == (True, False)
+    page = Request(FORM, b"x", by=b"")
+    await page.at(house)
+    assert b"ratelimit-policy" not in page.headers
 
 
 async def test_without_a_database_pages_are_left_to_their_views_and_bodies_wait(house: House) -> None:

@@ -50,6 +50,23 @@ def test_asking_while_refused_does_not_prolong_the_wait() -> None:
     rates.take("a")
 
 
+def test_a_client_is_told_what_is_left_of_its_rate_and_when_it_has_all_of_it_again() -> None:
+    now = 0.0
+    rates = Rates(2, clock=lambda: now)
+    policy = {"RateLimit-Policy": '"requests";q=20;w=10'}
+    assert rates.headers(None) == policy
+    assert rates.headers("a") == policy | {"RateLimit": '"requests";r=20;t=0'}
+    for _ in range(20):
+        rates.take("a")
+    assert rates.headers("a") == policy | {"RateLimit": '"requests";r=0;t=10'}
+    now = 4.0
+    assert rates.headers("a") == policy | {"RateLimit": '"requests";r=8;t=6'}
+
+
+def test_without_a_limit_nothing_is_told() -> None:
+    assert Rates(0).headers("a") == {}
+
+
 def test_one_client_gets_half_of_a_budget_and_two_get_a_third_each() -> None:
     def most(budget: Budget, client: str) -> int:
         count = 0

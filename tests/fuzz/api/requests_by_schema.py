@@ -58,8 +58,8 @@ def _with_ids(draw: st.DrawFn, values: dict[str, Any], world: World) -> dict[str
 
 
 def _with_id(draw: st.DrawFn, name: str, value: Any, world: World) -> Any:
-    if name == "number":
-        return 1
+    if name == "number":  # of a generation: the active one, or one that an earlier request may have started
+        return draw(st.integers(1, 3))
     known = world.ids(name)
     if not known or draw(st.integers(0, 9)) == 0:
         return value

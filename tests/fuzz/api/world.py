@@ -9,6 +9,8 @@ from typing import Any
 
 import requests
 
+from tests import pictures
+from tests.fuzz.api.owners import GALLERIES
 from tests.service import RunningService
 
 #: Their levels in ada's shared gallery.
@@ -36,16 +38,18 @@ class World:
         shown = service.manage("shell", "-c", "from tests.fuzz.api.planting import plant; plant()").stdout
         self._planted: dict[str, Any] = json.loads(shown.splitlines()[-1])
         self.askers = self._askers()
+        self._tickets = [
+            self._search(name, known["gallery_id"][0]) for name, known in self._planted["galleries"].items()
+        ]
         #: By canary: the gallery whose it is.
         self.canaries = {
-            value: name
-            for name, known in self._planted["galleries"].items()
-            for values in known.values()
-            for value in values
+            value: name for name, known in galleries.items() for values in known.values() for value in values
         }
 
     def ids(self, parameter: str) -> list[str]:
         """Return the ids that a parameter takes, of all tenants; empty if the name is that of no id."""
+        if parameter == "ticket":
+            return self._tickets
         name = parameter.removesuffix("s")
         known = self._planted["galleries"].values()
         return [each for gallery in known for each in gallery.get(name, ())] if name.endswith("_id") else []
@@ -61,6 +65,17 @@ class World:
             return found
         visible = self._galleries_seen_by(asker)
         return {value for value in found if not self._holders_of(value) & visible}
+
+    def _search(self, gallery: str, gallery_id: str) -> str:
+        """Start a search in a gallery as its owner; return its ticket."""
+        answer = requests.post(
+            f"{self.service.url}/api/v1/galleries/{gallery_id}/searches",
+            headers=bearer(self._planted["keys"][GALLERIES[gallery]]["search"]),
+            files={"image": pictures.edited_portrait()},
+            timeout=60,
+        )
+        ticket: str = answer.json()["ticket"]
+        return ticket
 
     def _galleries_seen_by(self, asker: Asker) -> set[str]:
         if asker.user is None:
@@ -124,8 +139,9 @@ class World:
             label="owner's session", user="ada", headers={"Cookie": cookies, "X-CSRFToken": CSRF}, scopes=everything
         )
         staff = [
-            Asker(label=name, user=name, headers=bearer(keys[name]["admin"]), scopes=frozenset(["admin"]))
+            Asker(label=f"{name} with scope {scope}", user=name, headers=bearer(token), scopes=frozenset([scope]))
             for name in ("staff", "operator")
+            for scope, token in keys[name].items()
         ]
         return [*askers, limited, session, *staff]
 

@@ -62,10 +62,26 @@ HEADERS: Final[dict[str, Any]] = {
         "description": "Seconds after which asking again may help.",
         "schema": {"type": "integer", "minimum": 1},
     },
+    "RateLimit": {
+        "description": "What is left of your requests (`r`), and in how many seconds all of them are there again (`t`).",
+        "schema": {"type": "string"},
+    },
+    "RateLimit-Policy": {
+        "description": "How many requests you may send (`q`) in how many seconds (`w`).",
+        "schema": {"type": "string"},
+    },
+    "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}},
     "Location": {"description": "Where to ask for the answer.", "schema": {"type": "string"}},
 }
-#: The problems that pass: they say when to ask again.
-PASSING: Final = frozenset({429, 503, 504})
+#: On every answer. Without a limit of requests (`REQUESTS_PER_SECOND=0`) there are no RateLimit headers.
+ALWAYS_SENT: Final = ("RateLimit", "RateLimit-Policy", "X-Request-ID")
+#: On some problems: those that pass say when to ask again.
+SENT_WITH: Final = {
+    401: ("WWW-Authenticate",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+    504: ("Retry-After",),
+}
 
 
 def usual_problems(operation: Operation) -> set[int]:
@@ -94,7 +110,7 @@ def problem_responses() -> dict[str, Any]:
 
 def with_headers(answer: dict[str, Any], *names: str) -> dict[str, Any]:
     """Return the answer with the headers of these names and those of every answer."""
-    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-ID", *names)}
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in (*ALWAYS_SENT, *names)}
     return {**answer, "headers": {**answer.get("headers", {}), **headers}}
 
 
@@ -105,7 +121,7 @@ def _problem_response(status: int) -> dict[str, Any]:
         "example": Problem(code, detail, status=status).as_json(),
     }
     response = {"description": description, "content": {PROBLEM_TYPE: content}}
-    return with_headers(response, *(["Retry-After"] if status in PASSING else []))
+    return with_headers(response, *SENT_WITH.get(status, ()))
 
 
 def _name(status: int) -> str:

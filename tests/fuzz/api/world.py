@@ -38,9 +38,8 @@ class World:
         shown = service.manage("shell", "-c", "from tests.fuzz.api.planting import plant; plant()").stdout
         self._planted: dict[str, Any] = json.loads(shown.splitlines()[-1])
         self.askers = self._askers()
-        self._tickets = [
-            self._search(name, known["gallery_id"][0]) for name, known in self._planted["galleries"].items()
-        ]
+        galleries = self._planted["galleries"]
+        self._tickets = [self._search(name, known["gallery_id"][0]) for name, known in galleries.items()]
         #: By canary: the gallery whose it is.
         self.canaries = {
             value: name for name, known in galleries.items() for values in known.values() for value in values

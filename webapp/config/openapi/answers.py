@@ -63,7 +63,7 @@ HEADERS: Final[dict[str, Any]] = {
         "schema": {"type": "integer", "minimum": 1},
     },
     "RateLimit": {
-        "description": "What is left of your requests (`r`), and in how many seconds all of them are there again (`t`).",
+        "description": "How many requests you have left (`r`), and after how many seconds you have all again (`t`).",
         "schema": {"type": "string"},
     },
     "RateLimit-Policy": {

@@ -18,7 +18,7 @@ ADVANCE_INTERVAL_SECONDS: Final = 2.0
 WATCH_INTERVAL_SECONDS: Final = 5.0
 #: Seconds between deletions of people whose last face is gone. They are hidden at once.
 TIDY_INTERVAL_SECONDS: Final = 60.0
-#: Seconds between deletions of expired sessions.
+#: Seconds between deletions of expired sessions, and of answers kept for repeated requests.
 PURGE_INTERVAL_SECONDS: Final = 3600.0
 #: Seconds between deletions of jobs that ended long ago.
 PURGE_JOBS_INTERVAL_SECONDS: Final = 24 * 3600.0
@@ -42,6 +42,7 @@ BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
     "watch-match-recall": _tick(names.WATCH_MATCH_RECALL, WATCH_INTERVAL_SECONDS),
     "delete-faceless-people": _tick(names.DELETE_FACELESS_PEOPLE, TIDY_INTERVAL_SECONDS),
     "purge-sessions": _tick(names.PURGE_SESSIONS, PURGE_INTERVAL_SECONDS),
+    "purge-answers": _tick(names.PURGE_ANSWERS, PURGE_INTERVAL_SECONDS),
     "purge-jobs": _tick(names.PURGE_JOBS, PURGE_JOBS_INTERVAL_SECONDS),
     "recount-usage": _tick(names.RECOUNT_USAGE, RECOUNT_INTERVAL_SECONDS),
 }

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from ninja.utils import check_csrf
 
 from webapp.accounts.callers import Caller, Scope
+from webapp.accounts.idempotency.answers import begin
 from webapp.accounts.keys import bad_key, caller_of_key
 from webapp.accounts.staff import check_staff
 from webapp.http.problems import Problem, Unauthenticated
@@ -33,7 +34,7 @@ class Needs:
         self._prepare = prepare
 
     def __call__(self, request: HttpRequest) -> Caller | None:
-        """Return the caller; None for a stranger. Raises Problem."""
+        """Return the caller; None for a stranger. Raises Problem, and Repeated for a request that has been answered."""
         if self._prepare is not None:
             self._prepare(request)
         token = shown_key(request.headers)
@@ -45,6 +46,8 @@ class Needs:
         if self.permission is not None:
             check_staff(caller.user, self.permission)
             caller.check_unlimited()
+        if self.scope != Scope.SEARCH:  # searches write nothing
+            begin(request, caller)
         return caller
 
 

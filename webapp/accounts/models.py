@@ -64,3 +64,28 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.hint}…)"
+
+
+class KeptAnswer(models.Model):
+    """A writing request that had an Idempotency-Key, and the answer that a repeat of it gets."""
+
+    #: SHA-256 over who sent it and its Idempotency-Key.
+    name = models.CharField(max_length=64, unique=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    #: SHA-256 over what was asked: a repeat is the same request.
+    request = models.CharField(max_length=64)
+    started_at = models.DateTimeField()
+    #: None while it is being carried out.
+    status = models.PositiveSmallIntegerField(null=True, blank=True)
+    headers = models.JSONField(default=dict, blank=True)
+    content = models.BinaryField(default=bytes, blank=True)
+
+    class Meta:
+        ordering = ["-started_at", "-id"]
+        indexes = [
+            models.Index(fields=["user", "-started_at"], name="kept_answer_user_started"),
+            models.Index(fields=["started_at"], name="kept_answer_started"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.status or 'running'} for {self.user}"

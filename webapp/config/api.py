@@ -14,10 +14,11 @@ from tasks.errors import DatabaseUnavailable
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope
 from webapp.config.openapi.document import DocumentedAPI
+from webapp.accounts.idempotency.answers import Repeated, keeping_answers
 from webapp.gallery.api import routers as gallery_routers
 from webapp.generations.api import router as generations_router
-from webapp.http.middleware import with_headers
-from webapp.http.problems import PROBLEM_TYPE, Problem, is_full_disk, not_found, not_logged_in, storage_full
+from webapp.http.middleware import json_answer
+from webapp.http.problems import Problem, is_full_disk, not_found, not_logged_in, storage_full
 from webapp.jobs.api import router as jobs_router
 from webapp.people.api import router as people_router
 from webapp.search.api import router as search_router
@@ -45,19 +46,23 @@ api = DocumentedAPI(
     docs_decorator=require_safe,  # for everybody: it says nothing about what this service holds
     servers=[{"url": "/", "description": "This service"}],
 )
+api.add_decorator(keeping_answers, mode="view")
 for router in (*gallery_routers, people_router, search_router, jobs_router, generations_router):
     api.add_router("", router)
 
 
 def _answer(request: HttpRequest, problem: Problem) -> HttpResponse:
-    response = api.create_response(request, problem.as_json(), status=problem.status)
-    response["Content-Type"] = PROBLEM_TYPE
-    return with_headers(response, problem)
+    return json_answer(problem)
 
 
 @api.exception_handler(Problem)
 def _problem(request: HttpRequest, error: Problem) -> HttpResponse:
     return _answer(request, error)
+
+
+@api.exception_handler(Repeated)
+def _repeated(request: HttpRequest, repeated: Repeated) -> HttpResponse:
+    return repeated.response
 
 
 @api.exception_handler(Http404)

@@ -6,14 +6,14 @@ from typing import Any, Final
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from tasks.errors import DatabaseUnavailable
-from webapp.http.problems import Problem, is_full_disk, storage_full
+from webapp.http.problems import PROBLEM_TYPE, Problem, is_full_disk, storage_full
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +117,11 @@ def plain_answer(problem: Problem) -> HttpResponse:
     """Return an answer without our page, which reads the database."""
     response = HttpResponse(str(problem), status=problem.status, content_type="text/plain; charset=utf-8")
     return with_headers(response, problem)
+
+
+def json_answer(problem: Problem) -> HttpResponse:
+    """Return the problem as the API answers it."""
+    return with_headers(JsonResponse(problem.as_json(), status=problem.status, content_type=PROBLEM_TYPE), problem)
 
 
 def with_headers(response: HttpResponse, problem: Problem) -> HttpResponse:

@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection
 
 from tasks import names
 from tasks.health.canaries import CanaryLog
+from webapp.accounts.idempotency.answers import answers_purge
 from webapp.gallery.quotas import usages_recount
 from webapp.jobs.services import jobs_purge
 from webapp.record_tasks import long_tick
@@ -33,6 +34,12 @@ def records_canary(self: "Task[Any, Any]", queue: str) -> None:
 def purge_sessions() -> None:
     """Delete the rows of sessions that have ended."""
     call_command("clearsessions")
+
+
+@shared_task(name=names.PURGE_ANSWERS, ignore_result=True)
+def purge_answers() -> None:
+    """Delete the answers to requests that nobody may repeat any more."""
+    answers_purge()
 
 
 @long_tick(names.PURGE_JOBS)

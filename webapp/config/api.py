@@ -13,8 +13,8 @@ from ninja.openapi.docs import Swagger
 from tasks.errors import DatabaseUnavailable
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope
-from webapp.config.openapi.document import DocumentedAPI
 from webapp.accounts.idempotency.answers import Repeated, keeping_answers
+from webapp.config.openapi.document import DocumentedAPI
 from webapp.gallery.api import routers as gallery_routers
 from webapp.generations.api import router as generations_router
 from webapp.http.middleware import json_answer

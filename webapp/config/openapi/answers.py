@@ -5,14 +5,15 @@ from typing import Any, Final
 
 from ninja.operation import Operation
 
-from webapp.accounts.authentication import Needs
+from webapp.accounts.callers import Scope
+from webapp.config.openapi.security import needs_of
 from webapp.http.problems import PROBLEM_TYPE, Problem
 
 WRITING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 #: Any request may meet these.
 ALWAYS: Final = frozenset({400, 401, 403, 422, 429, 500, 503, 507})
-#: Those with a body may meet these, too.
-WITH_BODY: Final = frozenset({408, 413, 415})
+#: Those that write, or have a body, may meet these, too.
+WHEN_WRITING: Final = frozenset({408, 409, 412, 413, 415})
 
 #: By status: what it means here, and an example with its code.
 PROBLEMS: Final[dict[int, tuple[str, str, str]]] = {
@@ -35,8 +36,14 @@ PROBLEMS: Final[dict[int, tuple[str, str, str]]] = {
         "You already have a gallery of that name.",
     ),
     410: ("The search is over: it expired or was cancelled.", "search_cancelled", "The search was cancelled."),
+    412: (
+        "It has changed since you read it, so the condition of the request does not hold.",
+        "precondition_failed",
+        "This has changed since you read it.",
+    ),
     413: ("The body is too large.", "upload_too_large", "The upload is too large; at most 512 MiB are accepted."),
     415: ("The body has a content type or a charset that this does not take.", "bad_charset", "Please send UTF-8."),
+    416: ("The file has no such part.", "range_not_satisfiable", "The file has no such part."),
     422: (
         "A parameter or a field is missing, unknown or has a bad value.",
         "invalid_request",
@@ -71,6 +78,11 @@ HEADERS: Final[dict[str, Any]] = {
         "schema": {"type": "string"},
     },
     "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}},
+    "ETag": {"description": "Names this state of the resource.", "schema": {"type": "string"}},
+    "Idempotent-Replayed": {
+        "description": "`true` if this is the answer to an earlier request with the same `Idempotency-Key`.",
+        "schema": {"type": "string"},
+    },
     "Location": {"description": "Where to ask for the answer.", "schema": {"type": "string"}},
 }
 #: On every answer. Without a limit of requests (`REQUESTS_PER_SECOND=0`) there are no RateLimit headers.
@@ -84,18 +96,72 @@ SENT_WITH: Final = {
 }
 
 
+#: What a request may bring, by the methods that know it.
+REQUEST_HEADERS: Final[tuple[tuple[frozenset[str], dict[str, Any]], ...]] = (
+    (
+        frozenset({"GET"}),
+        {
+            "name": "If-None-Match",
+            "description": "An `ETag`: the answer is 304, without a body, while nothing has changed.",
+            "schema": {"type": "string", "examples": ['"9f86d081884c7d659a2feaa0c55ad015"']},
+        },
+    ),
+    (
+        WRITING - {"POST"},
+        {
+            "name": "If-Match",
+            "description": "An `ETag`: the request is refused with 412 if this has changed meanwhile.",
+            "schema": {"type": "string", "examples": ['"9f86d081884c7d659a2feaa0c55ad015"']},
+        },
+    ),
+    (
+        WRITING,
+        {
+            "name": "Idempotency-Key",
+            "description": "A text of your choice. A request that is sent again with the same key is carried out once, "
+            "and gets the first answer again.",
+            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$", "examples": ["upload-2026-01-31-17"]},
+        },
+    ),
+)
+
+
+def request_headers(operation: Operation) -> list[dict[str, Any]]:
+    """Return the headers that a request may bring, as parameters."""
+    return [
+        {"in": "header", "required": False, **parameter}
+        for methods, parameter in REQUEST_HEADERS
+        if methods.intersection(operation.methods) and not _only_searches(operation, parameter["name"])
+    ]
+
+
+def _only_searches(operation: Operation, header: str) -> bool:
+    """Tell whether an operation writes nothing, whatever its method, so that to repeat it is no question."""
+    return header == "Idempotency-Key" and needs_of(operation).scope == Scope.SEARCH
+
+
+def successes(operation: Operation, described: dict[int, Any]) -> dict[int, Any]:
+    """Return the answers that are no problems, with their headers."""
+    is_reading = "GET" in operation.methods
+    found = {}
+    for status, answer in described.items():
+        names = ["ETag"] if is_reading else ["Idempotent-Replayed"]
+        if status in (201, 202):
+            names.append("Location")
+        found[status] = with_headers(answer, *names)
+    if is_reading:
+        found[304] = with_headers({"description": "Nothing has changed."}, "ETag")
+    return found
+
+
 def usual_problems(operation: Operation) -> set[int]:
     """Return the statuses of the problems that an operation may meet because of what it is."""
     statuses = set(ALWAYS)
-    if "{" in operation.path or any(_is_for_staff(needs) for needs in operation.auth_callbacks):
+    if "{" in operation.path or needs_of(operation).permission is not None:
         statuses.add(404)
     if WRITING.intersection(operation.methods):
-        statuses |= WITH_BODY
+        statuses |= WHEN_WRITING
     return statuses
-
-
-def _is_for_staff(needs: Any) -> bool:
-    return isinstance(needs, Needs) and needs.permission is not None
 
 
 def reference(status: int) -> dict[str, str]:

@@ -14,7 +14,7 @@ from tests.fuzz.api.world import World
 LONGEST_WAIT_SECONDS: Final = 1
 #: Later ones use up what earlier ones need: what reads comes first, what deletes last, the innermost things before
 #: what they are in.
-_WORDS_THAT_USE_UP: Final = ("delete", "move", "leave", "transfer", "drop")
+_USING_UP: Final = ("/delete", "/move", "/leave", "/transfer", "/person")
 
 
 def load(document: dict[str, Any], url: str) -> BaseSchema:
@@ -32,7 +32,7 @@ def turn_of(label: str) -> tuple[int, int]:
     method, path = label.split()
     if method == "GET":
         return 0, 0
-    uses_up = method == "DELETE" or any(word in path for word in _WORDS_THAT_USE_UP)
+    uses_up = method == "DELETE" or path.endswith(_USING_UP)
     is_gallery = path.endswith("/galleries/{gallery_id}")
     return 1 + uses_up + is_gallery, -path.count("/")
 

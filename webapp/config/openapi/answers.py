@@ -140,18 +140,19 @@ def _only_searches(operation: Operation, header: str) -> bool:
     return header == "Idempotency-Key" and needs_of(operation).scope == Scope.SEARCH
 
 
-def successes(operation: Operation, described: dict[int, Any]) -> dict[int, Any]:
-    """Return the answers that are no problems, with their headers."""
+def completed(operation: Operation, described: dict[int, Any]) -> dict[int, Any]:
+    """Return all answers of an operation by status: those that ninja describes, with what all operations share."""
     is_reading = "GET" in operation.methods
     found = {}
     for status, answer in described.items():
-        names = ["ETag"] if is_reading else ["Idempotent-Replayed"]
-        if status in (201, 202):
-            names.append("Location")
-        found[status] = with_headers(answer, *names)
+        if status < 400:
+            names = ["ETag"] if is_reading else ["Idempotent-Replayed"]
+            found[status] = with_headers(answer, *names, *(["Location"] if status in (201, 202) else []))
     if is_reading:
         found[304] = with_headers({"description": "Nothing has changed."}, "ETag")
-    return found
+    problems = {status for status in described if status >= 400} | usual_problems(operation)
+    found |= {status: reference(status) for status in problems}
+    return dict(sorted(found.items()))
 
 
 def usual_problems(operation: Operation) -> set[int]:

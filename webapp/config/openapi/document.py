@@ -40,16 +40,10 @@ class Document(OpenAPISchema):
         details: dict[str, Any] = super().operation_details(operation)
         needs = security.needs_of(operation)
         details["parameters"] += answers.request_headers(operation)
+        details["responses"] = answers.completed(operation, details["responses"])
         details["security"] = security.ways_in(needs)
         details["description"] = "\n\n".join(filter(None, [details.get("description"), security.who_may(needs)]))
         return details
-
-    def responses(self, operation: Operation) -> dict[int, Any]:
-        described = super().responses(operation)
-        statuses = {status for status in described if status >= 400} | answers.usual_problems(operation)
-        successes = {status: answer for status, answer in described.items() if status < 400}
-        found = answers.successes(operation, successes)
-        return dict(sorted((found | {status: answers.reference(status) for status in statuses}).items()))
 
     def get_components(self) -> dict[str, Any]:
         return {

@@ -1,5 +1,6 @@
 """What every operation may answer besides its own answers: the problems and the headers that all share."""
 
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -170,9 +171,9 @@ def reference(status: int) -> dict[str, str]:
     return {"$ref": f"#/components/responses/{_name(status)}"}
 
 
-def problem_responses() -> dict[str, Any]:
-    """Return the problems, each described once for all operations."""
-    return {_name(status): _problem_response(status) for status in PROBLEMS}
+def problem_responses(statuses: Collection[int]) -> dict[str, Any]:
+    """Return the problems among these statuses, each described once for all operations."""
+    return {_name(status): _problem_response(status) for status in sorted(statuses) if status >= 400}
 
 
 def with_headers(answer: dict[str, Any], *names: str) -> dict[str, Any]:

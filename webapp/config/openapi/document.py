@@ -36,19 +36,42 @@ def _document(api: NinjaAPI, path_prefix: str) -> OpenAPISchema:
 class Document(OpenAPISchema):
     """ninja's document, completed operation by operation."""
 
+    def __init__(self, api: NinjaAPI, path_prefix: str) -> None:
+        self._statuses: set[int] = set()
+        super().__init__(api, path_prefix)
+
     def operation_details(self, operation: Operation) -> dict[str, Any]:
         details: dict[str, Any] = super().operation_details(operation)
         needs = security.needs_of(operation)
         details["parameters"] += answers.request_headers(operation)
         details["responses"] = answers.completed(operation, details["responses"])
+        self._statuses.update(details["responses"])
         details["security"] = security.ways_in(needs)
         details["description"] = "\n\n".join(filter(None, [details.get("description"), security.who_may(needs)]))
         return details
+
+    def _extract_parameters(self, model: Any) -> list[dict[str, Any]]:
+        """Write enumerations out where they are used: ninja would keep one of all that have the same name."""
+        schemas = self.schemas
+        self.schemas = dict(schemas)
+        parameters = super()._extract_parameters(model)
+        for parameter in parameters:
+            parameter["schema"] = _written_out(parameter["schema"], self.schemas)
+        self.schemas = schemas
+        return parameters
 
     def get_components(self) -> dict[str, Any]:
         return {
             **super().get_components(),
             "headers": answers.HEADERS,
-            "responses": answers.problem_responses(),
+            "responses": answers.problem_responses(self._statuses),
             "securitySchemes": security.SCHEMES,
         }
+
+
+def _written_out(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in schema:
+        return dict(schemas[schema["$ref"].rpartition("/")[2]])
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [_written_out(each, schemas) for each in schema["anyOf"]]}
+    return schema

@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
 from django.conf import settings
+from django.http import HttpRequest
 from django.test import Client
 from ninja.responses import NinjaJSONEncoder
 
+from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope
 from webapp.config.api import api
+from webapp.config.openapi.document import DocumentedAPI
 from webapp.config.openapi.examples import EXAMPLES, EXCEPTIONS
 
 VERSIONED = Path(settings.BASE_DIR) / "docs" / "openapi.json"
@@ -105,9 +109,39 @@ def test_every_reference_leads_somewhere(document: Any) -> None:
             for each in value:
                 yield from references(each)
 
+    found = set()
     for reference in references(document):
         *_, kind, name = reference.split("/")
         assert name in document["components"][kind]
+        found.add((kind, name))
+    kinds = ("schemas", "headers", "responses")
+    assert {(kind, name) for kind in kinds for name in document["components"][kind]} - found == set(), "used by nobody"
+
+
+def test_enumerations_of_the_same_name_are_told_apart() -> None:
+    """Models have a State each, and so have parameters."""
+
+    class Shape(StrEnum):
+        ROUND = "round"
+
+    shape = Shape
+
+    class Shape(StrEnum):  # type: ignore[no-redef]
+        SQUARE = "square"
+
+    other = DocumentedAPI(auth=Needs(Scope.READ), urls_namespace="shapes")
+    for path, kind in (("/plates", shape), ("/tiles", Shape)):
+
+        def view(request: HttpRequest, shape: Any = None) -> None: ...
+
+        view.__annotations__["shape"] = kind | None
+        other.get(path, operation_id=path)(view)
+    paths = other.get_openapi_schema(path_prefix="")["paths"]
+    (plates,), (tiles,) = (
+        [each["schema"]["anyOf"][0]["enum"] for each in paths[path]["get"]["parameters"] if each["in"] == "query"]
+        for path in ("/plates", "/tiles")
+    )
+    assert (plates, tiles) == (["round"], ["square"])
 
 
 def test_operation_ids_are_unique_and_name_no_module(document: Any) -> None:

@@ -47,15 +47,19 @@ def steps_of(page: str) -> list[Step]:
     return steps
 
 
-def run(steps: list[Step], *, folder: Path, environment: Mapping[str, str]) -> list[str]:
-    """Run all steps in one shell, in `folder`; return what each has printed. A step that fails ends the test."""
+def run(steps: list[Step], *, folder: Path, environment: Mapping[str, str]) -> tuple[list[str], str]:
+    """Run the steps in one shell, in `folder`; return what each has printed, and about one that failed, or "".
+
+    After a step that failed, the others are not run.
+    """
     script = "set -euo pipefail\n" + "".join(f"{step.command}\necho '{_END}'\n" for step in steps)
     done = subprocess.run(
         ["bash", "-c", script], cwd=folder, env=dict(environment), capture_output=True, text=True, check=False
     )
     *printed, rest = done.stdout.split(_END + "\n")
-    assert done.returncode == 0, f"line {steps[len(printed)].line} fails: {rest}\n{done.stderr[-2000:]}"
-    return printed
+    if len(printed) == len(steps):
+        return printed, ""
+    return printed, f"line {steps[len(printed)].line} failed: {rest}\n{done.stderr[-2000:]}"
 
 
 def differences(step: Step, printed: str) -> list[str]:

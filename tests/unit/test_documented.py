@@ -36,9 +36,10 @@ def test_a_page_is_its_examples_with_what_they_print() -> None:
 
 def test_steps_share_a_shell_and_one_that_fails_is_named(tmp_path: Path) -> None:
     steps = [Step(line=1, command="name=Ada"), Step(line=5, command="echo $name; pwd")]
-    assert run(steps, folder=tmp_path, environment=os.environ) == ["", f"Ada\n{tmp_path}\n"]
-    with pytest.raises(AssertionError, match="line 9 fails"):
-        run([*steps, Step(line=9, command="false"), Step(line=11, command="true")], folder=tmp_path, environment={})
+    printed = ["", f"Ada\n{tmp_path}\n"]
+    assert run(steps, folder=tmp_path, environment=os.environ) == (printed, "")
+    steps += [Step(line=9, command="echo oh; false"), Step(line=11, command="true")]
+    assert run(steps, folder=tmp_path, environment=os.environ) == (printed, "line 9 failed: oh\n\n")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.fuzz.api.world import World
 LONGEST_WAIT_SECONDS: Final = 1
 #: Later ones use up what earlier ones need: what reads comes first, what deletes last, the innermost things before
 #: what they are in.
-_USING_UP: Final = ("/delete", "/move", "/leave", "/transfer", "/person")
+_USING_UP: Final = ("/delete", "/move", "/leave", "/transfer", "/person", "/accept")
 
 
 def load(document: dict[str, Any], url: str) -> BaseSchema:
@@ -60,8 +60,10 @@ def _with_ids(draw: st.DrawFn, values: dict[str, Any], world: World) -> dict[str
 def _with_id(draw: st.DrawFn, name: str, value: Any, world: World) -> Any:
     if name == "number":  # of a generation: the active one, or one that an earlier request may have started
         return draw(st.integers(1, 3))
-    known = world.ids(name)
+    known = world.values(name)
     if not known or draw(st.integers(0, 9)) == 0:
+        return value
+    if name == "cursor" and draw(st.booleans()):  # it fits only where it comes from
         return value
     chosen = st.sampled_from(known)
     return draw(st.lists(chosen, min_size=1, max_size=3, unique=True)) if isinstance(value, list) else draw(chosen)

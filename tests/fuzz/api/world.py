@@ -2,10 +2,11 @@
 
 import json
 import sqlite3
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import requests
 
@@ -30,8 +31,30 @@ class Asker:
     limit: frozenset[str] | None = None
 
 
+#: What the ids of a list's items, or of what was created there, are called elsewhere.
+ID_NAMES: Final = {
+    "faces": "face_id",
+    "galleries": "gallery_id",
+    "invitations": "invitation_id",
+    "jobs": "job_id",
+    "members": "member_id",
+    "people": "person_id",
+    "photos": "photo_id",
+}
+#: Parameters whose values answers show under their own name or another one.
+SHOWN: Final = {
+    "token": "token",
+    "ticket": "ticket",
+    "next_cursor": "cursor",
+    "job_id": "job_id",
+    "photo_id": "photo_id",
+}
+#: So many values are remembered that answers have shown, the newest.
+LEARNED: Final = 20
+
+
 class World:
-    """The planted service."""
+    """The planted service, and what its answers have shown so far."""
 
     def __init__(self, service: RunningService) -> None:
         self.service = service
@@ -39,19 +62,31 @@ class World:
         self._planted: dict[str, Any] = json.loads(shown.splitlines()[-1])
         self.askers = self._askers()
         galleries = self._planted["galleries"]
-        self._tickets = [self._search(name, known["gallery_id"][0]) for name, known in galleries.items()]
+        self._learned: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=LEARNED))
+        for name, known in galleries.items():
+            self._learned["ticket"].append(self._search(name, known["gallery_id"][0]))
         #: By canary: the gallery whose it is.
         self.canaries = {
             value: name for name, known in galleries.items() for values in known.values() for value in values
         }
 
-    def ids(self, parameter: str) -> list[str]:
-        """Return the ids that a parameter takes, of all tenants; empty if the name is that of no id."""
-        if parameter == "ticket":
-            return self._tickets
+    def values(self, parameter: str) -> list[str]:
+        """Return what a parameter may be given to mean something that exists, whosever it is; empty if unknown."""
         name = parameter.removesuffix("s")
         known = self._planted["galleries"].values()
-        return [each for gallery in known for each in gallery.get(name, ())] if name.endswith("_id") else []
+        planted = [each for gallery in known for each in gallery.get(name, ())] if name.endswith("_id") else []
+        return [*planted, *self._learned[name]]
+
+    def learn(self, path: str, answer: Any) -> None:
+        """Remember the ids and the like in the JSON that an operation has answered with."""
+        if not isinstance(answer, dict):
+            return
+        for item in answer.get("items", [answer]):
+            if isinstance(item, dict) and "id" in item and (name := ID_NAMES.get(path.rpartition("/")[2])):
+                self._learned[name].append(item["id"])
+        for shown, parameter in SHOWN.items():
+            if isinstance(answer.get(shown), str):
+                self._learned[parameter].append(answer[shown])
 
     def leaked_to(self, asker: Asker, response: requests.Response) -> set[str]:
         """Return the canaries in an answer that this asker may not see.
@@ -85,6 +120,9 @@ class World:
             "UNION SELECT gallery_id FROM gallery_member WHERE user_id = ?1",
             user,
         )
+        # Of a gallery that is deleted, whose it was hears that it is, and its jobs.
+        gone = {self._gallery_id(name) for name, owner in GALLERIES.items() if owner == asker.user}
+        owned_or_shared |= gone - self._ask("SELECT id FROM gallery_gallery")
         if asker.limit is None:
             return owned_or_shared
         return owned_or_shared & {self._gallery_id(name) for name in asker.limit}

@@ -51,11 +51,11 @@ class WebClient:
     def photos(self, gallery_id: str) -> dict[str, dict[str, Any]]:
         """All photos by file name."""
         found: dict[str, dict[str, Any]] = {}
-        page, pages = 1, 1
-        while page <= pages:
-            answer = self.get(f"/galleries/{gallery_id}/photos", page=page)
-            found |= {photo["filename"]: photo for photo in answer["photos"]}
-            page, pages = page + 1, answer["pages"]
+        cursor = ""
+        while cursor is not None:
+            part = self.get(f"/galleries/{gallery_id}/photos", cursor=cursor)
+            found |= {photo["filename"]: photo for photo in part["items"]}
+            cursor = part["next_cursor"]
         return found
 
     def search(self, gallery_id: str, image: bytes, *, wait_seconds: float = 120, **params: Any) -> httpx.Response:

@@ -30,6 +30,11 @@ def is_pack_name(name: str) -> bool:
     return bool(_PACK_NAME.fullmatch(name))
 
 
+def bad_pack_name(name: str) -> str:
+    """Say in one sentence that no pack can have this name."""
+    return f"{name!r} cannot be a pack: its name must be {PACK_NAME_RULE}."
+
+
 _PACK = Check(
     f"the name of a pack or the path of its folder, whose name has {PACK_NAME_RULE}",
     lambda value: isinstance(value, str) and is_pack_name(Path(value).name),

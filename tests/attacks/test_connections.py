@@ -1,5 +1,6 @@
 """Connections that never become requests, and requests that are nothing but headers."""
 
+import json
 import os
 import sqlite3
 from contextlib import closing
@@ -67,6 +68,32 @@ def test_headers_that_are_too_long_are_refused(attacked: RunningService, head: b
         client.send(head)
         assert client.answer()[0] in (431, 0)
     assert spent.memory_bytes < 2 * 10**6
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "code"),
+    [
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "bad_request", id="TLS"),
+        pytest.param(b"GET /api/v1/\xe9 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "bad_request", id="a raw address"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: \x00\r\n\r\n", 400, "bad_request", id="NUL"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", 400, "bad_request", id="no length"
+        ),
+    ],
+)
+def test_what_is_no_request_is_answered_with_a_problem(
+    attacked: RunningService, head: bytes, status: int, code: str
+) -> None:
+    before = attacked.log("web")
+    with Client(attacked) as client:
+        client.send(head)
+        answered, text = client.answer()
+        assert client.ends()
+    headers, _, content = text.partition("\r\n\r\n")
+    assert answered == status
+    assert "content-type: application/problem+json" in headers.lower()
+    assert (json.loads(content)["code"], json.loads(content)["status"]) == (code, status)
+    assert "Traceback" not in attacked.log("web").removeprefix(before)
 
 
 def test_endless_trailers_and_chunk_extensions_are_cut_off(attacked: RunningService) -> None:

@@ -9,7 +9,18 @@ from webapp.accounts.callers import Caller, Scope
 from webapp.accounts.idempotency.answers import begin
 from webapp.accounts.keys import bad_key, caller_of_key
 from webapp.accounts.staff import check_staff
-from webapp.http.problems import Problem, Unauthenticated
+from webapp.http.problems import CHALLENGE, Problem, Unauthenticated
+
+
+class ScopeMissing(Problem):
+    def __init__(self, scope: Scope) -> None:
+        super().__init__("scope_missing", f"This API key lacks the scope “{scope}”.", status=403)
+        self._scope = scope
+
+    @property
+    def headers(self) -> dict[str, str]:
+        challenge = f'{CHALLENGE}, error="insufficient_scope", scope="{self._scope}"'  # RFC 6750 section 3.1
+        return super().headers | {"WWW-Authenticate": challenge}
 
 
 class Needs:
@@ -42,7 +53,7 @@ class Needs:
         if caller is None:
             return None
         if self.scope not in caller.scopes:
-            raise Problem("scope_missing", f"This API key lacks the scope “{self.scope}”.", status=403)
+            raise ScopeMissing(self.scope)
         if self.permission is not None:
             check_staff(caller.user, self.permission)
             caller.check_unlimited()

@@ -20,6 +20,7 @@ from tasks import clock
 from webapp.accounts.audit import audit
 from webapp.accounts.callers import Caller, Scope
 from webapp.accounts.models import ApiKey
+from webapp.http.names import cleaned_name
 from webapp.http.problems import Problem, Unauthenticated
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ HINT_LENGTH: Final = len(PREFIX) + 6
 MOST_KEYS: Final = 100
 #: `last_used_at` is at most this old while a key is in use.
 NOTED_SECONDS: Final = 60.0
-#: The longest life of a key that expires, in days.
-LONGEST_DAYS: Final = 3650
 
 #: The keys whose use this process has noted, or is noting: while the database is locked, one thread waits, not all.
 _noted: TTLCache[str, bool] = TTLCache(20_000, NOTED_SECONDS)
@@ -61,12 +60,15 @@ def key_create(
     `galleries` None stands for all that the user may see, now and later; the caller has checked the others. `actor` is
     who makes it, for the audit log; by default the user. Raises Problem.
     """
+    if not user.is_active:
+        raise Problem("user_inactive", f"{user.get_username()} may not log in, so no key would work.", status=409)
     _check_scopes(user, scopes, is_limited=galleries is not None)
     if galleries is not None and not galleries:
         raise Problem("key_galleries", "Choose the galleries that the key is limited to.", status=422)
     if expires_at is not None and expires_at <= clock.utcnow():
         raise Problem("key_expiry", "A key must expire in the future.", status=422)
-    name = _cleaned_name(name)
+    longest = ApiKey._meta.get_field("name").max_length or 0
+    name = cleaned_name(name, longest=longest, code="key_name", what="The name of a key")
     token = PREFIX + base64.b32encode(secrets.token_bytes(RANDOM_BYTES)).decode().lower()
     with transaction.atomic():
         get_user_model().objects.select_for_update(no_key=True).get(pk=user.pk)  # requests at the same time take turns
@@ -103,8 +105,8 @@ def key_revoke(*, key: ApiKey, actor: str) -> None:
 
 
 def keys_of(user: User) -> QuerySet[ApiKey]:
-    """Return the user's keys with their galleries, newest first."""
-    return ApiKey.objects.filter(user=user).prefetch_related("galleries")
+    """Return the user's keys, newest first."""
+    return ApiKey.objects.filter(user=user)
 
 
 def living_keys() -> QuerySet[ApiKey]:
@@ -175,11 +177,3 @@ def _check_scopes(user: User, scopes: Collection[Scope], *, is_limited: bool) ->
     if is_limited:
         sentence = f"The scope “{Scope.ADMIN}” concerns the whole service; such a key cannot be limited to galleries."
         raise Problem("key_scopes", sentence, status=422)
-
-
-def _cleaned_name(name: str) -> str:
-    name = " ".join(name.split())
-    longest = ApiKey._meta.get_field("name").max_length or 0
-    if not name or len(name) > longest or not name.isprintable():
-        raise Problem("key_name", f"A key needs a name of 1 to {longest} characters.", status=422)
-    return name

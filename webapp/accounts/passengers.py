@@ -23,7 +23,7 @@ from tasks.errors import DatabaseUnavailable
 from webapp.accounts.authentication import shown_key
 from webapp.accounts.current_user import client_key
 from webapp.accounts.keys import bad_key, digest_of, is_token, user_id_of_key
-from webapp.http.asgi import Message, is_api
+from webapp.http.asgi import Message, is_api, path_of
 from webapp.http.problems import Problem
 from webapp.http.routes import Passenger, Who
 
@@ -105,7 +105,7 @@ def _shown(scope: Message) -> _Shown | None:
 
     A key counts for the API only, and there before a session: as `Needs` sees it.
     """
-    token = shown_key(_headers(scope, _KEY_HEADERS)) if is_api(scope) else None
+    token = shown_key(_headers(scope, _KEY_HEADERS)) if is_api(path_of(scope)) else None
     if token is not None:
         if not is_token(token):
             raise bad_key()

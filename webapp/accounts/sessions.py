@@ -23,6 +23,10 @@ class SessionStore(db.SessionStore):
     async def aget_expiry_date(self, **kwargs: Any) -> datetime:
         return await super().aget_expiry_date(**{"modification": clock.utcnow()} | kwargs)
 
+    def _validate_session_key(self, key: str | None) -> bool:
+        """Refuse a cookie that no session of ours has had: a quoted one may hold NUL, at which PostgreSQL fails."""
+        return bool(super()._validate_session_key(key)) and str(key).isascii() and str(key).isalnum()  # type: ignore[misc]
+
     def _get_session_from_db(self) -> Session | None:
         return self._kept(self._living().first())
 

@@ -4,6 +4,7 @@ An application hears of a request when its headers are complete, so it cannot co
 """
 
 import asyncio
+import json
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from webapp.http.problems import PROBLEM_TYPE, Problem
 from webapp.http.shares import Proxies, address_key
 
 logger = logging.getLogger(__name__)
@@ -203,8 +205,10 @@ class LimitedProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _refuse(self, status: int) -> None:
         code, sentence = _REFUSALS[status]
-        content = f'{{"code": "{code}", "message": "{sentence}"}}'
-        head = f"HTTP/1.1 {status} {code}\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n"
+        problem = Problem(code, sentence, status=status).as_json()
+        content = json.dumps(problem)
+        head = f"HTTP/1.1 {status} {problem['title']}\r\n"
+        head += f"content-type: {PROBLEM_TYPE}\r\ncontent-length: {len(content)}\r\n"
         self.transport.write(f"{head}connection: close\r\n\r\n{content}".encode())
         self._close()
 

@@ -8,10 +8,13 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from worker.errors import ConfigError
+
+#: By scheme.
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 Number = TypeVar("Number", int, float)
 Choice = TypeVar("Choice", bound=str)
@@ -80,16 +83,19 @@ def origin(name: str) -> str:
 
     Raises ConfigError.
     """
-    value = text(name, "").rstrip("/")
+    value = text(name, "").rstrip("/").lower()  # as browsers send it
     try:
         parts = urlsplit(value)
         is_origin = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        is_origin = is_origin and value == f"{parts.scheme}://{parts.netloc}" and "@" not in value
+        is_origin = is_origin and value == f"{parts.scheme}://{parts.netloc}" and "@" not in value and value.isascii()
+        if is_origin and parts.port == DEFAULT_PORTS[parts.scheme]:  # browsers leave it out
+            value = f"{parts.scheme}://{parts.netloc.rpartition(':')[0]}"
     except ValueError:  # the port is no number
         is_origin = False
     if value and not is_origin:
         raise ConfigError(
-            f"{name} must be scheme and host, such as https://faces.example.org, without a path or a login."
+            f"{name} must be scheme and host, such as https://faces.example.org, without a path or a login, and with "
+            "other letters than those of English as xn--."
         )
     return value
 
@@ -145,6 +151,7 @@ def refused(name: str, value: str, allowed: str) -> ConfigError:
 
 def _bounded(name: str, found: Number, value: str, lowest: float, highest: float) -> Number:
     if not lowest <= found <= highest:
-        kind = "a whole number" if isinstance(found, int) else "a number"
-        raise refused(name, value, f"{kind} from {lowest:g} to {highest:.10g}")
+        if isinstance(found, int):
+            raise refused(name, value, f"a whole number from {lowest} to {highest}")
+        raise refused(name, value, f"a number from {lowest:g} to {highest:.10g}")
     return found

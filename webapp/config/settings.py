@@ -171,6 +171,7 @@ WHITENOISE_USE_FINDERS = True  # straight from the apps' folders: no collectstat
 WHITENOISE_AUTOREFRESH = False
 SESSION_ENGINE = "webapp.accounts.sessions"
 SESSION_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "webapp.http.errors.handlers.csrf_failure"
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
@@ -289,11 +290,14 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"ours": {"()": "tasks.logs.formatter", "log_format": LOG_FORMAT}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "ours"}},
+    "filters": {"paths": {"()": "webapp.http.request_ids.ShownPaths"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "ours", "filters": ["paths"]}},
     "root": {"handlers": ["console"], "level": choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
-    # A bad upload is a 4xx answer with a sentence, not an event for the operator.
     "loggers": {
-        "django.request": {"level": "ERROR"},
+        # A bad upload is a 4xx answer with a sentence, not an event for the operator; and Django's lines would show the
+        # tickets in paths. Our line of each request has the code, and webapp/http/errors/handlers.py logs what failed.
+        "django.request": {"level": "CRITICAL"},
+        "django.security": {"level": "CRITICAL"},
         "uvicorn": {"handlers": ["console"], "level": "INFO", "propagate": False},  # it has handlers of its own
         # Its lines would show the tickets in paths; ours do not (webapp/http/request_ids.py).
         "uvicorn.access": {"handlers": [], "propagate": False},
@@ -329,3 +333,6 @@ FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
 FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)  # Django refuses to start without it
 #: How many photos one upload may carry.
 DATA_UPLOAD_MAX_NUMBER_FILES = 1000
+#: What a body may have besides files, and so the largest JSON.
+DATA_UPLOAD_MAX_MEMORY_SIZE = FORM_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000

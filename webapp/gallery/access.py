@@ -1,5 +1,8 @@
 """The one rule about access: whose galleries are whose, and what each may do there. Every selector starts here."""
 
+from collections.abc import Collection
+from uuid import UUID
+
 from django.db.models import Exists, QuerySet
 
 from webapp.accounts.callers import Caller
@@ -23,14 +26,21 @@ def visible_galleries(caller: Caller, at_least: Level = Level.VIEWER) -> QuerySe
     return found if caller.gallery_ids is None else found.filter(id__in=caller.gallery_ids)
 
 
+def levels_of(caller: Caller, galleries: Collection[Gallery]) -> dict[UUID, Level]:
+    """Return the caller's level in each of these galleries, few enough for one query; none for those of others."""
+    shared = Member.objects.filter(user=caller.user.pk, gallery__in=[gallery.id for gallery in galleries])
+    levels = {gallery_id: Level(level) for gallery_id, level in shared.values_list("gallery_id", "level")}
+    return levels | {each.id: Level.OWNER for each in galleries if each.owner_id == caller.user.pk}
+
+
 def level_of(caller: Caller, gallery: Gallery) -> Level:
     """Return the caller's level in a gallery that they see. Raises not_found if they do not see it (any more)."""
     if gallery.owner_id == caller.user.pk:
         return Level.OWNER
-    member = Member.objects.filter(gallery=gallery, user=caller.user.pk).first()
-    if member is None:
+    level = levels_of(caller, [gallery]).get(gallery.id)
+    if level is None:
         raise not_found("gallery")
-    return Level(member.level)
+    return level
 
 
 def check_level(caller: Caller, gallery: Gallery, at_least: Level) -> None:
@@ -41,3 +51,15 @@ def check_level(caller: Caller, gallery: Gallery, at_least: Level) -> None:
     if level < at_least:
         sentence = f"This takes the permission level “{at_least.label}” in the gallery; yours is “{level.label}”."
         raise Problem("level_too_low", sentence, status=403)
+
+
+def may_download(caller: Caller, gallery: Gallery) -> bool:
+    """Whether the caller, who sees the gallery, may have its photos' files as they were uploaded."""
+    return gallery.may_download or gallery.owner_id == caller.user.pk
+
+
+def check_download(caller: Caller, gallery: Gallery) -> None:
+    """Raise Problem (`download_not_allowed`) unless the caller `may_download`."""
+    if not may_download(caller, gallery):
+        sentence = "The owner of this gallery does not allow its members to download the files of photos."
+        raise Problem("download_not_allowed", sentence, status=403)

@@ -1,21 +1,57 @@
 """The staff's view of the rows. Deleting goes through the pages: only they remove the faces from the vector store."""
 
+from collections.abc import Callable
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from webapp.gallery.models import Face, FailedPhoto, Gallery, Photo
-from webapp.http.admin_bases import NoDeletion, ReadOnly
+from webapp.gallery.members import services as members
+from webapp.gallery.models import Face, FailedPhoto, Gallery, Member, Photo
+from webapp.http.admin_bases import ReadOnly
+from webapp.http.problems import Problem
 from webapp.indexing import retrying
 
 
 @admin.register(Gallery)
-class GalleryAdmin(NoDeletion):
+class GalleryAdmin(ReadOnly):
+    """Superusers see nothing of a gallery that is not theirs until they open it or take it over. Both are on record."""
+
     list_display = ["name", "owner", "deleting", "created"]
     list_filter = ["deleting"]
     search_fields = ["name", "owner__username", "id"]
-    readonly_fields = ["id", "deleting", "created"]
     list_select_related = ["owner"]
+    actions = ["open", "take_over"]
+
+    def has_superuser_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    @admin.action(description="Open the selected galleries: become a viewer", permissions=["superuser"])
+    def open(self, request: HttpRequest, galleries: QuerySet[Gallery]) -> None:
+        self._each(request, galleries, members.gallery_open, "opened")
+
+    @admin.action(description="Take the selected galleries over: become their owner", permissions=["superuser"])
+    def take_over(self, request: HttpRequest, galleries: QuerySet[Gallery]) -> None:
+        self._each(request, galleries, members.gallery_take_over, "taken over")
+
+    def _each(self, request: HttpRequest, galleries: QuerySet[Gallery], action: Callable[..., bool], done: str) -> None:
+        for gallery in galleries:
+            try:
+                is_new = action(gallery=gallery, user=request.user)
+            except Problem as problem:
+                self.message_user(request, f"{gallery}: {problem.message}", messages.ERROR)
+            else:
+                self.message_user(request, f"{gallery} is {done}." if is_new else f"{gallery} was open to you already.")
+
+
+@admin.register(Member)
+class MemberAdmin(ReadOnly):
+    """Owners share their galleries on the galleries' pages."""
+
+    list_display = ["user", "gallery", "level", "created"]
+    list_filter = ["level"]
+    search_fields = ["user__username", "gallery__name"]
+    list_select_related = ["user", "gallery"]
 
 
 @admin.register(Photo)

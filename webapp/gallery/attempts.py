@@ -80,8 +80,12 @@ class AttemptedQuerySet(models.QuerySet[Row]):
         sentence = (Value("No worker finished this photo in "), Cast("attempts", TextField()), Value(" attempts"))
         cause = (Value("; the last one: "), F("message"), Value(" ("), F("code"), Value(")"))
         given_up: dict[str, Any] = {"state": FAILED, "code": GAVE_UP, "settled_at": clock.utcnow()}
-        explained = pending.exclude(code="").update(message=Concat(*sentence, *cause), **given_up)
-        return explained + pending.filter(code="").update(message=Concat(*sentence, Value(".")), **given_up)
+        explained = pending.exclude(code="").update(
+            message=Concat(*sentence, *cause, output_field=TextField()), **given_up
+        )
+        return explained + pending.filter(code="").update(
+            message=Concat(*sentence, Value("."), output_field=TextField()), **given_up
+        )
 
     def note_cause(self, *, code: str, message: str) -> None:
         """Note why the last attempt failed. The rows stay pending."""

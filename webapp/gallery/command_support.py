@@ -5,11 +5,12 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.management.base import CommandError
 
 from webapp.gallery.models import Gallery
+from webapp.http.names import cleaned
 
 
 def gallery_named(name: str, owner: str | None) -> Gallery:
     """Return the gallery of that name. `owner` is a user name, needed when several users have such a gallery."""
-    found = Gallery.objects.filter(name=name, deleting=False).select_related("owner")
+    found = Gallery.objects.filter(name=cleaned(name), deleting=False).select_related("owner")
     if owner is not None:
         found = found.filter(owner_id=user_named(owner).pk)
     galleries = list(found)
@@ -25,7 +26,7 @@ def gallery_named(name: str, owner: str | None) -> Gallery:
 
 
 def user_named(username: str) -> AbstractBaseUser:
-    user = get_user_model().objects.filter(username=username).first()
+    user = get_user_model().objects.filter(username=AbstractBaseUser.normalize_username(username)).first()
     if user is None:
         raise CommandError(f"There is no user “{username}”; `python manage.py createsuperuser` makes one.")
     return user

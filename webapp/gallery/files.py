@@ -3,12 +3,16 @@
 from typing import TYPE_CHECKING, Self
 
 from asgiref.sync import sync_to_async
-from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.http import http_date
 
 from webapp.gallery import selectors
 from webapp.gallery.models import Photo
-from webapp.http.problems import not_found
+from webapp.http.errors.answers import answer
+from webapp.http.problems import Problem, not_found
+from webapp.http.rest.conditions import evaluated
+from webapp.http.rest.ranges import NoSuchPart, part_wanted
 
 #: What is read at a time.
 PIECE_BYTES = 256 * 1024
@@ -20,51 +24,76 @@ if TYPE_CHECKING:
 
 
 def file_answer(request: HttpRequest, photo: Photo) -> HttpResponseBase:
-    """Return the photo's bytes unchanged, as the kind of picture that a worker found in them.
+    """Return the photo's bytes unchanged, as the kind of picture that a worker found in them; or the part asked for.
 
-    The file comes from outside: the browser must treat it as that kind of picture or not at all. Raises not_found.
+    The file comes from outside: the browser must treat it as that kind of picture or not at all. Raises not_found, and
+    Problem (`precondition_failed`).
     """
     content_type = selectors.content_type_of(photo)
     if content_type is None:
         raise not_found("picture")
     etag = f'"{photo.sha256}"'
-    response: HttpResponseBase
-    if request.headers.get("If-None-Match") == etag:
-        response = HttpResponseNotModified()
-    else:
+    unread = HttpResponse(headers={"ETag": etag, "Last-Modified": http_date(photo.created.timestamp())})
+    response: HttpResponseBase = evaluated(request, unread, etag=etag, last_modified=photo.created)
+    if response is unread:
         try:
-            response = _file_response(photo.file.open("rb"), content_type)
+            response = _file_response(request, photo, content_type, etag)
         except FileNotFoundError:
             raise not_found("picture") from None
-    response["ETag"] = etag
+        for name, value in unread.headers.items():
+            response.headers.setdefault(name, value)
     response["Cache-Control"] = "private, max-age=300"
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return response
 
 
-def _file_response(file: "File", content_type: str) -> HttpResponseBase:
-    if file.size <= PIECE_BYTES:
+def _file_response(request: HttpRequest, photo: Photo, content_type: str, etag: str) -> HttpResponseBase:
+    """Return the file or a part of it. Raises FileNotFoundError."""
+    file = photo.file.open("rb")
+    size = file.size
+    try:
+        part = part_wanted(request, size=size, etag=etag, last_modified=photo.created)
+    except NoSuchPart:
+        file.close()
+        problem = Problem("range_not_satisfiable", f"The file ends after {size} bytes.", status=416)
+        refused = answer(request, problem)
+        refused["Content-Range"] = f"bytes */{size}"
+        return refused
+    response = _bytes_response(file, part or range(size), content_type)
+    response["Accept-Ranges"] = "bytes"
+    if part is not None:
+        response.status_code = 206
+        response["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+    return response
+
+
+def _bytes_response(file: "File", part: range, content_type: str) -> HttpResponseBase:
+    file.seek(part.start)
+    if len(part) <= PIECE_BYTES:
         with file:
-            return HttpResponse(file.read(), content_type=content_type)
-    response = StreamingHttpResponse(_Pieces(file), content_type=content_type)
-    response["Content-Length"] = str(file.size)
+            return HttpResponse(file.read(len(part)), content_type=content_type)
+    response = StreamingHttpResponse(_Pieces(file, len(part)), content_type=content_type)
+    response["Content-Length"] = str(len(part))
     return response
 
 
 class _Pieces:
     """A file piece by piece: of a client that takes it slowly, memory holds no more than it is taking."""
 
-    def __init__(self, file: "File") -> None:
+    def __init__(self, file: "File", byte_count: int) -> None:
+        """The file is at the first byte wanted."""
         self._file = file
+        self._left = byte_count
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        piece: bytes = await sync_to_async(self._file.read)(PIECE_BYTES)
+        piece: bytes = await sync_to_async(self._file.read)(min(PIECE_BYTES, self._left))
         if not piece:
             raise StopAsyncIteration
+        self._left -= len(piece)
         return piece
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """Galleries, their photos, and the faces in them. The rows are the truth; queue messages are only transport."""
 
 import uuid
+from typing import Final
 
 from django.conf import settings
 from django.db import models
@@ -17,6 +18,8 @@ class Gallery(models.Model):
     # PROTECT: deleting a user must not leave faces behind in the vector store.
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="galleries")
     name = models.CharField(max_length=100)
+    #: Whether members may download the files as they were uploaded, and not only look at the pictures.
+    may_download = models.BooleanField(default=False)
     #: Set once its owner has deleted it; the row is deleted with the last photo.
     deleting = models.BooleanField(default=False)
     created = models.DateTimeField(default=clock.utcnow, editable=False)
@@ -44,23 +47,54 @@ class Level(models.IntegerChoices):
     #: Share, change its settings, transfer, delete it. Nobody is a member at this level: it is the gallery's owner's.
     OWNER = 3, "owner"
 
+    @property
+    def may_edit(self) -> bool:
+        return self >= Level.EDITOR
+
+    @property
+    def is_owner(self) -> bool:
+        return self == Level.OWNER
+
+
+#: The levels that a member may have.
+MEMBER_LEVELS: Final = [(each.value, each.label) for each in (Level.VIEWER, Level.EDITOR)]
+
 
 class Member(models.Model):
-    """A user with whom a gallery is shared."""
+    """A user with whom a gallery is shared. Its owner is not among them."""
 
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     gallery = models.ForeignKey(Gallery, on_delete=models.CASCADE, related_name="members")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
-    level = models.PositiveSmallIntegerField(
-        choices=[(each.value, each.label) for each in (Level.VIEWER, Level.EDITOR)]
-    )
+    level = models.PositiveSmallIntegerField(choices=MEMBER_LEVELS)
     created = models.DateTimeField(default=clock.utcnow, editable=False)
 
     class Meta:
-        ordering = ["user"]
+        ordering = ["created", "id"]
         constraints = [models.UniqueConstraint(fields=["gallery", "user"], name="member_once_per_gallery")]
 
     def __str__(self) -> str:
         return f"{self.user} in {self.gallery}"
+
+
+class Invitation(models.Model):
+    """A link with which users become members of a gallery. Its token is shown once; revoking it deletes the row."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    gallery = models.ForeignKey(Gallery, on_delete=models.CASCADE, related_name="invitations")
+    #: SHA-256 of the token.
+    digest = models.CharField(max_length=64, unique=True)
+    level = models.PositiveSmallIntegerField(choices=MEMBER_LEVELS)
+    #: How many more people may accept it.
+    places = models.PositiveSmallIntegerField(default=1)
+    created = models.DateTimeField(default=clock.utcnow, editable=False)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-created", "-id"]
+
+    def __str__(self) -> str:
+        return f"invitation to {self.gallery}"
 
 
 class Usage(models.Model):
@@ -110,7 +144,7 @@ class Photo(Attempted):
     created = models.DateTimeField(default=clock.utcnow, editable=False)
 
     class Meta:
-        ordering = ["-created", "id"]
+        ordering = ["-created", "-id"]
         constraints = [
             # The same file may be added again while the old photo is being deleted.
             models.UniqueConstraint(
@@ -122,6 +156,9 @@ class Photo(Attempted):
             models.Index(fields=["state", "enqueued_at"], name="photo_state_enqueued"),
             models.Index(fields=["job", "state", "enqueued_at", "created"], name="photo_job_state_enqueued"),
             models.Index(fields=["settled_at"], name="photo_settled_at"),
+            # Lists in parts begin anywhere, in both directions: see webapp/http/rest/cursors.py.
+            models.Index(fields=["gallery", "created", "id"], name="photo_gallery_created"),
+            models.Index(fields=["gallery", "filename", "id"], name="photo_gallery_filename"),
         ]
 
     def __str__(self) -> str:

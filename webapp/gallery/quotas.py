@@ -4,6 +4,9 @@ A photo takes its room by an update that only succeeds while there is room, in t
 uploads that run at the same time cannot exceed a quota together.
 """
 
+from typing import Any
+from uuid import UUID
+
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Count, F, Sum
@@ -26,16 +29,19 @@ class QuotaReached(Problem):
 def usage_of(user_id: int) -> Usage:
     """Return what the user has, counting it the first time."""
     found = Usage.objects.filter(owner=user_id).first()
-    return found or Usage.objects.get_or_create(owner_id=user_id, defaults=_counted(user_id))[0]
+    return found or Usage.objects.get_or_create(owner_id=user_id, defaults=_counted(gallery__owner=user_id))[0]
 
 
-def photo_check(*, owner_id: int, byte_size: int) -> None:
-    """Raise QuotaReached when there is no room for such a photo now; for use before its file is stored."""
+def photo_check(*, owner_id: int, byte_size: int, photos: int = 1) -> None:
+    """Raise QuotaReached when there is no room for such a photo now; for use before its file is stored.
+
+    With `photos`, for so many of that size together.
+    """
     limits = limits_of(owner_id)
     if not (limits.photos or limits.byte_size):
         return
     usage = usage_of(owner_id)
-    if limits.photos and usage.photos >= limits.photos:
+    if limits.photos and usage.photos + photos > limits.photos:
         raise QuotaReached("photos", f"{_used(limits, usage)[0]} are there already.")
     if limits.byte_size and usage.byte_size + byte_size > limits.byte_size:
         raise QuotaReached(
@@ -43,17 +49,31 @@ def photo_check(*, owner_id: int, byte_size: int) -> None:
         )
 
 
-def photo_take(*, owner_id: int, byte_size: int) -> None:
-    """Take room for a photo, in the caller's transaction. Raises QuotaReached."""
+def photo_take(*, owner_id: int, byte_size: int, photos: int = 1) -> None:
+    """Take room for a photo, or for so many of that size together, in the caller's transaction. Raises QuotaReached."""
     limits = limits_of(owner_id)
     usage_of(owner_id)  # there is a row to update
     room = Usage.objects.filter(owner=owner_id)
     if limits.photos:
-        room = room.filter(photos__lt=limits.photos)
+        room = room.filter(photos__lte=limits.photos - photos)
     if limits.byte_size:
         room = room.filter(byte_size__lte=limits.byte_size - byte_size)
-    while not room.update(photos=F("photos") + 1, byte_size=F("byte_size") + byte_size):
-        photo_check(owner_id=owner_id, byte_size=byte_size)  # does not raise if room was given back just now
+    while not room.update(photos=F("photos") + photos, byte_size=F("byte_size") + byte_size):
+        # does not raise if room was given back just now
+        photo_check(owner_id=owner_id, byte_size=byte_size, photos=photos)
+
+
+def gallery_move(*, gallery_id: UUID, from_id: int, to_id: int) -> None:
+    """Move the room that a gallery takes up to another owner, in the transaction that changes the owner.
+
+    The transaction has locked the gallery, so that no photo is added or its row deleted meanwhile. Raises QuotaReached.
+    """
+    takes = _counted(gallery=gallery_id)
+    usage_of(from_id), usage_of(to_id)
+    # In one order for everybody, so that two who give each other a gallery do not wait for each other.
+    list(Usage.objects.select_for_update().filter(owner__in=(from_id, to_id)).order_by("owner_id"))
+    photo_take(owner_id=to_id, **takes)
+    photos_give_back(owner_id=from_id, **takes)
 
 
 def photos_give_back(*, owner_id: int, photos: int, byte_size: int) -> None:
@@ -81,17 +101,17 @@ def quota_text(user_id: int) -> str:
 
 
 def usages_recount() -> None:
-    """Count again what every user has, in case a gallery was given to another owner."""
+    """Count again what every user has, in case a row was changed past this module."""
     for user_id in Usage.objects.values_list("owner_id", flat=True):
         with transaction.atomic():
             # Whoever is adding a photo has locked it, and is awaited.
             usage = Usage.objects.select_for_update().filter(owner=user_id)
             if usage:
-                usage.update(**_counted(user_id))
+                usage.update(**_counted(gallery__owner=user_id))
 
 
-def _counted(user_id: int) -> dict[str, int]:
-    found = Photo.objects.filter(gallery__owner=user_id).aggregate(photos=Count("id"), byte_size=Sum("byte_size"))
+def _counted(**which: Any) -> dict[str, int]:
+    found = Photo.objects.filter(**which).aggregate(photos=Count("id"), byte_size=Sum("byte_size"))
     return {name: value or 0 for name, value in found.items()}
 
 

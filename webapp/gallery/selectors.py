@@ -1,6 +1,7 @@
 """Reads of galleries, photos and faces. Each starts from what the caller may see; anything else is not found."""
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
@@ -9,6 +10,7 @@ from webapp.accounts.callers import Caller
 from webapp.gallery.access import check_level, visible_galleries
 from webapp.gallery.chunks import chunks
 from webapp.gallery.models import Face, Gallery, Level, Photo
+from webapp.http.names import cleaned
 from webapp.http.problems import not_found
 
 #: The content type of each format that a worker reports. Photos of other formats are not served.
@@ -28,14 +30,21 @@ IDS_PER_QUERY = 500
 
 
 def galleries_for(caller: Caller) -> QuerySet[Gallery]:
-    """Return the caller's galleries with their number of photos as `photo_count`."""
+    """Return the galleries that the caller sees, with their owners, and their number of photos as `photo_count`."""
     kept = Q(photos__isnull=False) & ~Q(photos__state=Photo.State.DELETING)
-    return visible_galleries(caller).annotate(photo_count=Count("photos", filter=kept)).order_by("name")
+    galleries = visible_galleries(caller).annotate(photo_count=Count("photos", filter=kept))
+    return galleries.select_related("owner").order_by("name", "id")
+
+
+def galleries_named(caller: Caller, name: str = "") -> QuerySet[Gallery]:
+    """Return the galleries that the caller may see; with `name`, those of that name."""
+    visible = visible_galleries(caller).select_related("owner")
+    return visible.filter(name=cleaned(name)) if name else visible
 
 
 def gallery_for(caller: Caller, gallery_id: UUID | str, at_least: Level = Level.VIEWER) -> Gallery:
     """Return the gallery. Raises not_found if the caller sees none such, level_too_low if they may do less."""
-    gallery = visible_galleries(caller).filter(id=gallery_id).first()
+    gallery = visible_galleries(caller).filter(id=gallery_id).select_related("owner").first()
     if gallery is None:
         raise not_found("gallery")
     check_level(caller, gallery, at_least)
@@ -64,11 +73,33 @@ def photos_for(caller: Caller) -> QuerySet[Photo]:
 
 def photo_for(caller: Caller, photo_id: UUID, at_least: Level = Level.VIEWER) -> Photo:
     """Return the photo. Raises not_found, also while it is being deleted, and level_too_low: see `gallery_for`."""
-    photo = photos_for(caller).filter(id=photo_id).select_related("gallery").first()
+    photo = photos_for(caller).filter(id=photo_id).select_related("gallery__owner").first()
     if photo is None:
         raise not_found("photo")
     check_level(caller, photo.gallery, at_least)
     return photo
+
+
+def photos_filtered(
+    photos: QuerySet[Photo],
+    *,
+    state: Photo.State | None = None,
+    filename: str = "",
+    created_from: datetime | None = None,
+    created_before: datetime | None = None,
+) -> QuerySet[Photo]:
+    """Return those of the photos in the state, with this in their file name, and of that age.
+
+    Photos that are being deleted are left out, unless that is the state.
+    """
+    photos = photos.exclude(state=Photo.State.DELETING) if state is None else photos.filter(state=state)
+    if filename:
+        photos = photos.filter(filename__icontains=filename)
+    if created_from is not None:
+        photos = photos.filter(created__gte=created_from)
+    if created_before is not None:
+        photos = photos.filter(created__lt=created_before)
+    return photos
 
 
 def progress_of(gallery: Gallery) -> dict[str, int]:

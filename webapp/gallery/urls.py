@@ -1,6 +1,6 @@
 from django.urls import path
 
-from webapp.gallery.views import galleries, photos
+from webapp.gallery.views import galleries, invitations, members, photos
 
 urlpatterns = [
     path("", galleries.gallery_list, name="gallery_list"),
@@ -9,8 +9,24 @@ urlpatterns = [
     path("galleries/<uuid:gallery_id>/photos/", photos.photos_upload, name="photos_upload"),
     path("galleries/<uuid:gallery_id>/retry/", galleries.failed_retry, name="failed_retry"),
     path("galleries/<uuid:gallery_id>/delete/", galleries.gallery_delete, name="gallery_delete"),
+    path("galleries/<uuid:gallery_id>/members/", members.member_list, name="member_list"),
+    path("galleries/<uuid:gallery_id>/members/<uuid:member_id>/", members.member_change, name="member_change"),
+    path("galleries/<uuid:gallery_id>/members/<uuid:member_id>/remove/", members.member_remove, name="member_remove"),
+    path("galleries/<uuid:gallery_id>/download/", members.download_allow, name="download_allow"),
+    path("galleries/<uuid:gallery_id>/leave/", members.gallery_leave, name="gallery_leave"),
+    path("galleries/<uuid:gallery_id>/transfer/", members.gallery_transfer, name="gallery_transfer"),
+    path("galleries/<uuid:gallery_id>/invitations/", members.invitation_create, name="invitation_create"),
+    path(
+        "galleries/<uuid:gallery_id>/invitations/<uuid:invitation_id>/revoke/",
+        invitations.invitation_revoke,
+        name="invitation_revoke",
+    ),
+    # Before the tokens, of which it is none: they are longer.
+    path("invitations/accept/", invitations.invitation_accept, name="invitation_accept"),
+    path("invitations/<str:token>/", invitations.invitation, name="invitation"),
     path("photos/<uuid:photo_id>/", photos.photo_detail, name="photo_detail"),
     path("photos/<uuid:photo_id>/file/", photos.photo_file, name="photo_file"),
+    path("photos/<uuid:photo_id>/original/", photos.photo_original, name="photo_original"),
     path("photos/<uuid:photo_id>/retry/", photos.photo_retry, name="photo_retry"),
     path("photos/<uuid:photo_id>/delete/", photos.photo_delete, name="photo_delete"),
 ]

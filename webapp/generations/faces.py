@@ -14,17 +14,30 @@ from webapp.generations.selectors import active_generation
 from webapp.http.problems import not_found
 
 
-def photos_of(gallery: Gallery, *, state: str = "") -> QuerySet[Photo]:
-    """The gallery's photos, newest first, with their number of faces in the active generation as `face_count`."""
+def photos_of(gallery: Gallery, *, state: str = "", person_id: UUID | None = None) -> QuerySet[Photo]:
+    """The gallery's photos, newest first, with their number of faces in the active generation as `face_count`.
+
+    With `person_id`, those with a face of the person.
+    """
     faces = Face.objects.filter(photo=OuterRef("id"), generations=active_generation()).order_by()
     counted = faces.values("photo").annotate(count=Count("id")).values("count")
-    photos = gallery.photos.annotate(face_count=Coalesce(Subquery(counted), 0))
+    photos: QuerySet[Photo] = gallery.photos.all()
+    if person_id is not None:
+        # The gallery is asked for here only: beside it, SQLite would go through all photos in the order of the list.
+        shown = Face.objects.filter(person=person_id, photo__gallery=gallery).order_by()
+        photos = Photo.objects.filter(id__in=shown.values("photo"))
+    photos = photos.annotate(face_count=Coalesce(Subquery(counted), 0))
     return photos.filter(state=state) if state else photos
 
 
 def faces_of(photo: Photo) -> QuerySet[Face]:
     """The photo's faces that are shown, with `is_found`: see `_shown_faces`."""
     return _shown_faces().filter(photo=photo)
+
+
+def faces_of_person(person_id: UUID) -> QuerySet[Face]:
+    """The faces of a person that are shown, with `is_found`: see `_shown_faces`."""
+    return _shown_faces().filter(person=person_id).exclude(photo__state=Photo.State.DELETING)
 
 
 def face_for(caller: Caller, face_id: UUID, at_least: Level = Level.VIEWER) -> Face:

@@ -63,10 +63,15 @@ class Overview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portrait:
-    """A face with its photo and gallery. `is_visible`: there is a picture, and the caller may see it."""
+    """A face with its photo and gallery. `is_visible`: the caller may see them; of others show the face's id only."""
 
     face: Face
     is_visible: bool
+
+    @property
+    def has_picture(self) -> bool:
+        photo = self.face.photo
+        return photo.width is not None and photo.image_format != ""
 
     @property
     def crop(self) -> str:
@@ -163,7 +168,7 @@ def _gates(generation: Generation, reports: Sequence[WorkerReport]) -> tuple[gat
 
 
 def changes(generation: Generation, caller: Caller) -> tuple[int, list[Change]]:
-    """Return the number of sampled faces compared, and those whose answer differs, with pictures the caller may see."""
+    """Return how many sampled faces were compared, and those whose answer differs, as far as the caller sees them."""
     compared, changed = gates.changed_answers(generation)
     portraits = _portraits({face_id for each in changed for face_id in (each.face_id, each.old, each.new)}, caller)
     found = [
@@ -183,8 +188,7 @@ def changes(generation: Generation, caller: Caller) -> tuple[int, list[Change]]:
 def _portraits(face_ids: Iterable[str | None], caller: Caller) -> dict[str, Portrait]:
     wanted = [UUID(face_id) for face_id in face_ids if face_id]
     faces = Face.objects.filter(id__in=wanted).select_related("photo__gallery", "person")
-    drawable = photos_for(caller).filter(width__isnull=False).exclude(image_format="")
-    visible = set(drawable.filter(faces__id__in=wanted).values_list("id", flat=True))
+    visible = set(photos_for(caller).filter(faces__id__in=wanted).values_list("id", flat=True))
     return {str(face.id): Portrait(face=face, is_visible=face.photo_id in visible) for face in faces}
 
 

@@ -8,7 +8,7 @@ from ninja import Field, Schema
 from tasks.messages.base import IndexSettings
 from webapp.generations.models import Generation
 from webapp.generations.overview import Change, Overview, Portrait
-from webapp.http.schemas import IndexParameters, PhotosPerSecond
+from webapp.http.schemas import IndexParameters, JsonIn, PhotosPerSecond
 
 
 class GenerationCountsOut(Schema):
@@ -49,7 +49,7 @@ class CheckOut(Schema):
     duplicated: list[UUID]
 
 
-class CheckIn(Schema):
+class CheckIn(JsonIn):
     is_repair: bool = False
 
 
@@ -70,7 +70,7 @@ class TrialOut(Schema):
     detail: str
 
 
-class SearchParamsIn(Schema):
+class SearchParamsIn(JsonIn):
     """What searches of a live generation use from now on; empty: the defaults of its index."""
 
     search_params: IndexParameters
@@ -111,12 +111,12 @@ class GenerationOut(Schema):
 
 
 class SampledFaceOut(Schema):
-    """A face, given by ids that work only for those who may see its photo."""
+    """A face; null: which photo and gallery it is in, unless you may see them."""
 
     face_id: UUID
-    photo_id: UUID
-    gallery_id: UUID
-    gallery_name: str
+    photo_id: UUID | None = None
+    gallery_id: UUID | None = None
+    gallery_name: str | None = None
 
 
 class ChangeOut(Schema):
@@ -138,7 +138,7 @@ class GenerationDetailOut(GenerationOut):
     changes: list[ChangeOut]
 
 
-class StartIn(Schema):
+class StartIn(JsonIn):
     """Everything is optional: by default the active generation's pack, and the default index and search parameters."""
 
     pack: str = Field(default="", max_length=100)
@@ -149,11 +149,11 @@ class StartIn(Schema):
     rate_limit: PhotosPerSecond | None = None
 
 
-class RateIn(Schema):
+class RateIn(JsonIn):
     rate_limit: PhotosPerSecond | None = None
 
 
-class SwitchIn(Schema):
+class SwitchIn(JsonIn):
     """Names of gates that may be closed; each is written to the audit log."""
 
     override: list[str] = Field(default_factory=list)
@@ -205,6 +205,8 @@ def _change_out(change: Change) -> ChangeOut:
 
 
 def _sampled(portrait: Portrait) -> SampledFaceOut:
+    if not portrait.is_visible:
+        return SampledFaceOut(face_id=portrait.face.id)
     photo = portrait.face.photo
     return SampledFaceOut(
         face_id=portrait.face.id,

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from tasks import clock
+from tasks.dictionaries import face_config
 from tasks.errors import QueueUnavailable
 from tasks.messages.generations import DropRequest
 from tasks.queues import index_queue
@@ -22,8 +23,9 @@ from webapp.generations.entries import entries_forget, photos_follow
 from webapp.generations.models import LIVE_STATES, Entry, Generation
 from webapp.http import problems
 from webapp.http.problems import Problem, not_found
-from worker.config import PACK_NAME_RULE, is_pack_name
+from worker.config import bad_pack_name, is_pack_name
 from worker.errors import ConfigError
+from worker.recognition.packs.inventory import pack_entry
 
 State = Generation.State
 
@@ -44,11 +46,11 @@ def generation_start(
     """Start a generation beside the active one, with another pack, another index or the same ones.
 
     Without a pack it has the active one's, and embeddings are copied; otherwise the pack's workers index the photos.
-    Raises Problem when another one is being built already, there is no such index, or no pack can have that name.
+    Raises Problem when another one is being built already, or there is no such index or pack.
     """
-    if pack and not is_pack_name(pack):
-        raise Problem("bad_pack", f"A pack's name must be {PACK_NAME_RULE}.", status=400)
     active = selectors.active_generation()
+    if pack and pack != active.pack:
+        _check_pack(pack)
     generation = Generation(
         pack=pack or active.pack,
         index_type=index_type,
@@ -61,9 +63,10 @@ def generation_start(
         generation.fingerprint, generation.dimension = active.fingerprint, active.dimension
     with transaction.atomic(durable=True):
         Generation.objects.select_for_update().get(pk=active.pk)  # concurrent starts take turns here
-        if Generation.objects.filter(state__in=(State.BUILDING, State.READY), is_dropping=False).exists():
+        other = Generation.objects.filter(state__in=(State.BUILDING, State.READY), is_dropping=False).first()
+        if other is not None:
             raise Problem(
-                "reindex_running", "Another generation is being built: activate or drop it first.", status=409
+                "reindex_running", f"Another generation is being built: activate or drop {other} first.", status=409
             )
         generation.collection = _collection_name(generation.pack)
         try:
@@ -197,6 +200,20 @@ def drop_record(*, collection: str) -> None:
             while ids := list(rows.values_list("pk", flat=True)[:BATCH_SIZE]):
                 rows.filter(pk__in=ids).delete()
         generation.delete()
+
+
+def _check_pack(pack: str) -> None:
+    """Raise Problem unless the pack is installed on this machine, or its workers run on any.
+
+    A generation of another pack would be built for ever, and no other could be built meanwhile.
+    """
+    if not is_pack_name(pack):
+        raise Problem("bad_pack", bad_pack_name(pack), status=400)
+    entry = pack_entry(face_config().packs_dir, pack, pack)
+    is_installed = entry is not None and entry.state == "installed"
+    if not is_installed and all(report.pack != pack for report in work_queue().worker_reports()):
+        remedy = f"install it with `manage.py packs fetch {pack}`, or start its workers where it is"
+        raise Problem("pack_missing", f"The pack {pack} is not installed here: {remedy}.", status=409)
 
 
 def _live(generation: Generation) -> QuerySet[Generation]:

@@ -1,13 +1,12 @@
 """The pages of generations, for staff."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
-from ninja import Field, Schema
-from pydantic import Json, ValidationError
+from pydantic import Field, Json
 
 from webapp.accounts.callers import caller_of
 from webapp.accounts.staff import actor_of, staff_only, staff_with
@@ -16,16 +15,15 @@ from webapp.generations.gates import GATES, ROLLBACK_GATES
 from webapp.generations.models import CHANGE, DROP, START, Generation, Trial
 from webapp.generations.schemas import RateIn, SearchParamsIn, StartIn
 from webapp.generations.searched import trials
-from webapp.http.pages import STOP_POLLING
+from webapp.http.pages import STOP_POLLING, form_of
 from webapp.http.problems import Problem
-from webapp.http.schemas import IndexParameters, rule
+from webapp.http.schemas import IndexParameters
 from worker.vector_search.milvus.indexes import INDEXES
 
 #: Changed answers that are shown.
 CHANGES_SHOWN = 50
 
 State = Generation.State
-Form = TypeVar("Form", bound=Schema)
 
 
 class StartForm(StartIn):
@@ -106,7 +104,7 @@ def _is_unproven(generation: Generation) -> bool:
 @require_POST
 def generation_start(request: HttpRequest) -> HttpResponse:
     try:
-        asked = _form(request, StartForm)
+        asked = form_of(request, StartForm)
         generation = services.generation_start(actor=actor_of(request), **asked.model_dump())
     except Problem as problem:
         messages.error(request, problem.message)
@@ -130,7 +128,7 @@ def generation_pause(request: HttpRequest, number: int) -> HttpResponse:
 def generation_rate(request: HttpRequest, number: int) -> HttpResponse:
     generation = overview.generation_numbered(number)
     try:
-        rate_limit = _form(request, RateIn).rate_limit
+        rate_limit = form_of(request, RateIn).rate_limit
         services.rate_set(generation=generation, actor=actor_of(request), rate_limit=rate_limit)
     except Problem as problem:
         messages.error(request, problem.message)
@@ -142,7 +140,7 @@ def generation_rate(request: HttpRequest, number: int) -> HttpResponse:
 def generation_search_params(request: HttpRequest, number: int) -> HttpResponse:
     generation = overview.generation_numbered(number)
     try:
-        asked = _form(request, SearchParamsForm)
+        asked = form_of(request, SearchParamsForm)
         trials.search_params_set(
             generation=generation,
             actor=actor_of(request),
@@ -192,12 +190,3 @@ def generation_drop(request: HttpRequest, number: int) -> HttpResponse:
     if warning:
         messages.warning(request, warning)
     return redirect("generation_list")
-
-
-def _form(request: HttpRequest, form: type[Form]) -> Form:
-    """Read the form's filled fields. Raises Problem with a sentence."""
-    try:
-        return form.model_validate({name: value for name, value in request.POST.items() if value})
-    except ValidationError as error:
-        name = error.errors()[0]["loc"][-1]
-        raise Problem("invalid_request", f"{name}: {rule(error)}.", status=400) from None

@@ -12,7 +12,7 @@ class NoDeletion(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 class ReadOnly(NoDeletion):
-    """For rows that only workers write."""
+    """For rows that only workers or their owners write."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

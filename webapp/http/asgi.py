@@ -14,7 +14,15 @@ REFUSAL: Final = "facequeue.refusal"
 COUNTED: Final = "facequeue.counted"
 
 
-def is_api(scope: Message) -> bool:
+#: The addresses that programs use.
+API: Final = "/api/"
+
+
+def path_of(scope: Message) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def is_api(path: str) -> bool:
     """Tell whether the answer is for a program, not for a person."""
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path.startswith("/api/")
+    return path.startswith(API)

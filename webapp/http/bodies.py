@@ -41,7 +41,7 @@ def too_large(route: Route) -> Problem:
         return query_image_too_large()
     limit = route.largest_bytes()
     shown = f"{limit / 2**20:.0f} MiB" if limit >= 2**20 else f"{limit / 2**10:.0f} KiB"
-    what = "upload" if route.kind == "photos" else "form"
+    what = "upload" if route.kind == "photos" else "body"
     return Problem(f"{what}_too_large", f"The {what} is too large; at most {shown} are accepted.", status=413)
 
 

@@ -5,7 +5,6 @@ machine waiting for them takes most of the page's time. These methods only read 
 so here they run on the event loop. The few that may use the database or parse a body still run in a thread.
 """
 
-import logging
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -20,10 +19,7 @@ from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrfViewMiddlewar
 from django.middleware.security import SecurityMiddleware as DjangoSecurityMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
-from webapp.http.middleware import plain_answer
-from webapp.http.problems import is_full_disk, storage_full
-
-logger = logging.getLogger(__name__)
+from webapp.http.errors.answers import answer_to
 
 #: Requests whose CSRF check reads nothing (RFC 9110 section 9.2.1).
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -66,11 +62,12 @@ class CsrfViewMiddleware(_Direct, DjangoCsrfViewMiddleware):
             return check(request, *view)
         try:
             return await sync_to_async(check)(request, *view)  # parses the form, and large photos into files
-        except OSError as error:
-            if not is_full_disk(error):
+        except Exception as error:
+            # Django would answer from a thread of its own, and log a traceback of what the client has sent.
+            answer = await sync_to_async(answer_to)(request, error)
+            if answer is None:
                 raise
-            logger.error("The disk is full: %s", error)
-            return plain_answer(storage_full())
+            return answer
 
 
 class AuthenticationMiddleware(_Direct, DjangoAuthenticationMiddleware):

@@ -19,12 +19,15 @@ from django.shortcuts import resolve_url
 from django.utils.http import parse_header_parameters
 
 from tasks.errors import DatabaseUnavailable
-from webapp.http.asgi import COUNTED, REFUSAL, AsgiApp, Message, Receive, Send, is_api
+from webapp.http.asgi import COUNTED, REFUSAL, AsgiApp, Message, Receive, Send, is_api, path_of
 from webapp.http.bodies import Bodies, ClientGone, declared_bytes, part_of, too_large
+from webapp.http.errors.answers import plain_page
+from webapp.http.errors.kinds import internal, problem_of
+from webapp.http.middleware import PAGE_POLICY
 from webapp.http.problems import PROBLEM_TYPE, Problem, not_logged_in
+from webapp.http.request_ids import shown_path
 from webapp.http.routes import WITHOUT_BODY, Passenger, Route, Routes, Who
 from webapp.http.shares import Proxies, Rates, address_key
-from worker.errors import FaceQueueError
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +91,7 @@ class Door:
         if scope["type"] != "http":
             await _turn_away(scope, receive, send)
             return
-        if is_api(scope):
+        if is_api(path_of(scope)):
             send = self._telling_rate(scope, send)
         try:
             async with AsyncExitStack() as taken:
@@ -97,9 +100,11 @@ class Door:
         # A request that is refused holds nothing by now: to get rid of the rest of its body may take seconds.
         except ClientGone:
             pass
-        except FaceQueueError as error:
-            await _refuse(Problem.from_error(error), scope, receive, send)
-        except Problem as problem:
+        except Exception as error:
+            problem = problem_of(error)
+            if problem is None:
+                logger.error("%s %s failed at the door.", scope["method"], shown_path(scope["path"]), exc_info=error)
+                problem = internal()
             await _refuse(problem, scope, receive, send)
         else:
             async with held:
@@ -112,7 +117,8 @@ class Door:
         if headers.get(b"upgrade", b"").lower() == b"websocket":
             raise Problem("no_websockets", "This service has no WebSockets.", status=400)
         _check_content_type(headers)
-        route = self._routes.find(scope["path"].removeprefix(scope.get("root_path", "")))
+        _check_address(scope)
+        route = self._routes.find(path_of(scope))
         if scope["method"] not in route.methods:
             raise MethodNotAllowed(route)
         client = await self._client(scope, route)
@@ -218,6 +224,13 @@ def _check_content_type(headers: Mapping[bytes, bytes]) -> None:
         raise Problem("bad_charset", "Please send this form in UTF-8.", status=415)
 
 
+def _check_address(scope: Message) -> None:
+    """Raise Problem for an address that Django or a database cannot hold."""
+    query: bytes = scope.get("query_string", b"")
+    if not query.isascii() or b"%00" in query or "\x00" in scope["path"]:
+        raise Problem("bad_characters", "The address has characters that no address has.", status=400)
+
+
 async def _nothing(declared: int | None, receive: Receive) -> IO[bytes]:
     """Return the empty body of a request that may have no other. Raises Problem, ClientGone."""
     if declared != 0:
@@ -230,11 +243,11 @@ async def _refuse(problem: Problem, scope: Message, receive: Receive, send: Send
     """Answer, and get rid of a body that the client may still be sending."""
     scope[REFUSAL] = problem.code
     closes = _closes(dict(scope["headers"]))
-    content_type, content = _shown(problem, scope)
-    headers = [(b"content-type", content_type), (b"content-length", str(len(content)).encode())]
+    headers, content = _shown(problem, scope)
+    headers.append((b"content-length", str(len(content)).encode()))
     headers += _encoded(problem.headers)
     status = problem.status
-    if status == 401 and not is_api(scope):
+    if status == 401 and not is_api(path_of(scope)):
         status = 303
         headers.append((b"location", resolve_url(settings.LOGIN_URL).encode()))
     if closes:
@@ -250,11 +263,12 @@ def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
-def _shown(problem: Problem, scope: Message) -> tuple[bytes, bytes]:
-    """Return the content type and the content of the answer."""
-    if is_api(scope):
-        return PROBLEM_TYPE.encode(), json.dumps(problem.as_json()).encode()
-    return b"text/plain; charset=utf-8", problem.message.encode()
+def _shown(problem: Problem, scope: Message) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return the headers of the content, and the content."""
+    if is_api(path_of(scope)):
+        return [(b"content-type", PROBLEM_TYPE.encode())], json.dumps(problem.as_json()).encode()
+    policy = (b"content-security-policy", PAGE_POLICY.encode())
+    return [(b"content-type", b"text/html; charset=utf-8"), policy], plain_page(problem.message).encode()
 
 
 def _closes(headers: Mapping[bytes, bytes]) -> bool:

@@ -1,21 +1,14 @@
 """Our own middlewares. None of them holds a thread while an async view waits."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
-from django.utils.deprecation import MiddlewareMixin
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from tasks.errors import DatabaseUnavailable
-from webapp.http.problems import PROBLEM_TYPE, Problem, is_full_disk, storage_full
-
-logger = logging.getLogger(__name__)
+from webapp.http.errors.answers import answer_to, is_bare_refusal, refusal_answer
 
 #: Pages load only what this service serves; nothing inline, no frames.
 PAGE_POLICY: Final = (
@@ -97,34 +90,28 @@ class ContentSecurityPolicyMiddleware:
         return response
 
 
-class ProblemMiddleware(MiddlewareMixin):
-    """Turns a Problem raised in a page's view into an error page. The API has handlers of its own."""
+class ProblemMiddleware:
+    """Gives every refusal a page or a problem: whatever a view raises or answers. Belongs last, next to the views."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if iscoroutinefunction(self):
+            return self.__acall__(request)
+        response = self.get_response(request)
+        return refusal_answer(request, response) if is_bare_refusal(request, response) else response
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase = await self.get_response(request)
+        if is_bare_refusal(request, response):
+            return await sync_to_async(refusal_answer)(request, response)  # a page reads the session
+        return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if is_full_disk(exception):
-            logger.error("The disk is full: %s", exception)
-            return plain_answer(storage_full())
-        if isinstance(exception, OperationalError):
-            logger.error("The database does not answer: %s", exception)
-            return plain_answer(Problem.from_error(DatabaseUnavailable()))
-        if isinstance(exception, Problem):
-            response = render(request, "problem.html", {"problem": exception}, status=exception.status)
-            return with_headers(response, exception)
-        return None
-
-
-def plain_answer(problem: Problem) -> HttpResponse:
-    """Return an answer without our page, which reads the database."""
-    response = HttpResponse(str(problem), status=problem.status, content_type="text/plain; charset=utf-8")
-    return with_headers(response, problem)
-
-
-def json_answer(problem: Problem) -> HttpResponse:
-    """Return the problem as the API answers it."""
-    return with_headers(JsonResponse(problem.as_json(), status=problem.status, content_type=PROBLEM_TYPE), problem)
-
-
-def with_headers(response: HttpResponse, problem: Problem) -> HttpResponse:
-    for name, value in problem.headers.items():
-        response[name] = value
-    return response
+        return answer_to(request, exception)

@@ -16,7 +16,7 @@ logger = logging.getLogger("webapp.requests")
 HEADER: Final = b"x-request-id"
 #: Polled by machines; at INFO, these lines would bury the others.
 QUIET: Final = ("/health/", "/metrics", "/static/")
-#: A longer segment of a path is a ticket, which only its owner may know.
+#: A longer segment of a path is a secret, such as a ticket.
 LONGEST_SHOWN: Final = 36
 
 
@@ -42,7 +42,7 @@ class RequestIds:
                 _log(scope, message["status"], time.perf_counter() - started)
             await send(message)
 
-        span = tracing.span(scope["method"], "SERVER", headers, **{"url.path": _shown(scope["path"])})
+        span = tracing.span(scope["method"], "SERVER", headers, **{"url.path": shown_path(scope["path"])})
         with bound_contextvars(**{REQUEST_ID: id_}), span:
             await self._application(scope, receive, send_with_id)
 
@@ -50,9 +50,19 @@ class RequestIds:
 def _log(scope: Message, status: int, seconds: float) -> None:
     level = logging.DEBUG if scope["path"].startswith(QUIET) else logging.INFO
     answer = f"{status} {scope[REFUSAL]}" if REFUSAL in scope else str(status)
-    logger.log(level, "%s %s %s in %.0f ms", scope["method"], _shown(scope["path"]), answer, seconds * 1000)
+    logger.log(level, "%s %s %s in %.0f ms", scope["method"], shown_path(scope["path"]), answer, seconds * 1000)
 
 
-def _shown(path: str) -> str:
-    """Return the path without its query string and without tickets."""
+class ShownPaths(logging.Filter):
+    """For handlers: Django's own lines about requests name the address as ours do."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        path = getattr(getattr(record, "request", None), "path", None)
+        if path is not None and isinstance(record.args, tuple):
+            record.args = tuple(shown_path(path) if value == path else value for value in record.args)
+        return True
+
+
+def shown_path(path: str) -> str:
+    """Return the path without its query string, and without what only some may know: tickets and invitations."""
     return quote("/".join(part if len(part) <= LONGEST_SHOWN else "..." for part in path.split("/")))

@@ -15,6 +15,7 @@ from django.db import transaction
 from tasks.dictionaries import face_config
 from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo
+from webapp.http.names import MOST_RAW_PER_CHARACTER, cleaned
 from webapp.http.problems import is_full_disk, not_found, storage_full
 from webapp.indexing.feeding import index_queue_feed
 from webapp.indexing.retrying import photos_begin_again
@@ -107,7 +108,8 @@ def photos_add(*, gallery: Gallery, files: Iterable[File], job: Job | None = Non
 def display_name(name: str | None) -> str:
     """Return a file name that is safe to show: no folders, nothing that a terminal or a page would interpret."""
     base = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
-    return "".join(char for char in base if char.isprintable())[-255:] or "photo"
+    longest = Photo._meta.get_field("filename").max_length or 0
+    return cleaned(cleaned(base[-MOST_RAW_PER_CHARACTER * longest :])[-longest:]) or "photo"
 
 
 def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
@@ -119,7 +121,8 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
     try:
         quotas.photo_check(owner_id=gallery.owner_id, byte_size=file.size)
     except quotas.QuotaReached as reached:
-        return AddedFile(filename=filename, result="refused", code=reached.code, message=reached.message)
+        if not _is_there(gallery, file):  # that takes no room
+            return AddedFile(filename=filename, result="refused", code=reached.code, message=reached.message)
     photo_id = uuid4()
     key = f"{gallery.id}/{photo_id}"
     try:
@@ -153,6 +156,14 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
     return AddedFile(filename=filename, result="added" if is_added else "already_there", photo=kept)
 
 
+def _is_there(gallery: Gallery, file: File) -> bool:
+    """Tell whether the gallery has a photo with the file's content."""
+    content = _HashedFile(file)
+    for _ in content.chunks():
+        pass
+    return gallery.photos.filter(sha256=content.sha256).exclude(state=Photo.State.DELETING).exists()
+
+
 def _store(key: str, file: File) -> tuple[str, int]:
     """Put the file into the storage; return its SHA-256 and its size. Raises OSError."""
     if isinstance(file, TemporaryUploadedFile):  # the storage may take it by renaming it, without reading it
@@ -173,7 +184,8 @@ def _row_add(photo: Photo, job: Job) -> tuple[Photo, bool]:
     with transaction.atomic(durable=True):
         # Uploads to one gallery take turns here, so two uploads of the same file cannot both find nothing; and no photo
         # is added to a gallery that is being deleted.
-        if not Gallery.objects.select_for_update().filter(id=photo.gallery_id, deleting=False).exists():
+        gallery = Gallery.objects.select_for_update().filter(id=photo.gallery_id, deleting=False).first()
+        if gallery is None:
             raise not_found("gallery")
         same = Photo.objects.filter(gallery=photo.gallery_id, sha256=photo.sha256)
         existing = same.exclude(state=Photo.State.DELETING).first()
@@ -184,7 +196,7 @@ def _row_add(photo: Photo, job: Job) -> tuple[Photo, bool]:
             photos_begin_again(same.filter(id=existing.id), job=job)
             existing.refresh_from_db()
             return existing, True
-        quotas.photo_take(owner_id=photo.gallery.owner_id, byte_size=photo.byte_size)
+        quotas.photo_take(owner_id=gallery.owner_id, byte_size=photo.byte_size)
         photo.job = job
         photo.save(force_insert=True)
         return photo, True

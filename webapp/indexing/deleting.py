@@ -16,6 +16,7 @@ from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo, Tombstone
 from webapp.gallery.tombstones import tombstones_set
 from webapp.http.problems import QUEUE_DOWN
+from webapp.http.rest.conditions import Check, no_check
 from webapp.indexing import dispatch
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_start, jobs_finish
@@ -28,10 +29,15 @@ REMOVALS_AT_ONCE: Final = 4 * dispatch.REMOVAL_CHUNK_SIZE
 State = Photo.State
 
 
-def gallery_delete(*, gallery: Gallery) -> str:
-    """Delete the gallery and all its photos; its row is deleted with the last photo. Return a warning or ""."""
+def gallery_delete(*, gallery: Gallery, check: Check = no_check) -> str:
+    """Delete the gallery and all its photos; its row is deleted with the last photo. Return a warning or "".
+
+    `check` is called when nobody else can change the gallery any more; what it raises prevents the deletion.
+    """
     with transaction.atomic(durable=True):
         # photos_add locks this row too, so no photo can be added in between.
+        Gallery.objects.select_for_update().filter(id=gallery.id).first()
+        check()
         Gallery.objects.filter(id=gallery.id).update(deleting=True)
         _mark_for_deletion(gallery, gallery.photos.all())
         _delete_emptied_galleries([gallery.id])
@@ -39,12 +45,13 @@ def gallery_delete(*, gallery: Gallery) -> str:
     return removals_feed([gallery.id])
 
 
-def photos_delete(*, gallery: Gallery, photo_ids: Iterable[UUID]) -> str:
+def photos_delete(*, gallery: Gallery, photo_ids: Iterable[UUID], check: Check = no_check) -> str:
     """Mark photos for deletion; they are deleted once their vectors are removed. Return a warning or "".
 
-    Deleting several photos is a job.
+    Deleting several photos is a job. What `check` raises prevents the deletion.
     """
     with transaction.atomic(durable=True):
+        check()
         sent = _mark_for_deletion(gallery, gallery.photos.filter(id__in=list(photo_ids)))
     work_queue().withdraw([str(photo_id) for photo_id in sent])
     return removals_feed([gallery.id])
@@ -102,7 +109,7 @@ def removals_record(*, photo_ids: Sequence[UUID | str]) -> None:
         default_storage.delete(str(photo.file.name))
     with transaction.atomic():
         Tombstone.objects.filter(photo_id__in=photo_ids, removal_sent_at__isnull=False).delete()
-        _rows_delete([photo.id for photo in photos])
+        _rows_delete(photos)
         tombstones_set({photo.id: photo.gallery_id for photo in photos})
         _delete_emptied_galleries({photo.gallery_id for photo in photos})
     jobs_finish({photo.job_id for photo in photos if photo.job_id})
@@ -110,13 +117,16 @@ def removals_record(*, photo_ids: Sequence[UUID | str]) -> None:
     _index_again(photo_ids)
 
 
-def _rows_delete(photo_ids: Sequence[UUID]) -> None:
+def _rows_delete(photos: Sequence[Photo]) -> None:
     """Delete the rows of photos that are marked for deletion, and give their room back to the owners."""
-    marked = Photo.objects.filter(id__in=photo_ids, state=State.DELETING)
-    gone = list(marked.select_for_update(of=("self",)).values_list("id", "gallery__owner_id", "byte_size"))
+    # A gallery's owner does not change in between. Taken in one order, so that no two of these wait for each other.
+    galleries = Gallery.objects.select_for_update(no_key=True).filter(id__in={photo.gallery_id for photo in photos})
+    owners = dict(galleries.order_by("id").values_list("id", "owner_id"))
+    marked = Photo.objects.filter(id__in=[photo.id for photo in photos], state=State.DELETING)
+    gone = list(marked.select_for_update().values_list("id", "gallery_id", "byte_size"))
     Photo.objects.filter(id__in=[photo_id for photo_id, _, _ in gone]).delete()
-    for owner_id in {owner_id for _, owner_id, _ in gone}:
-        sizes = [size for _, whose, size in gone if whose == owner_id]
+    for owner_id in set(owners.values()):
+        sizes = [size for _, gallery_id, size in gone if owners[gallery_id] == owner_id]
         quotas.photos_give_back(owner_id=owner_id, photos=len(sizes), byte_size=sum(sizes))
 
 

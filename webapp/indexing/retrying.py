@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import Case, QuerySet, When
 
 from webapp.gallery.models import Gallery, Photo, Tombstone
+from webapp.http.problems import Problem
 from webapp.indexing.feeding import index_queue_feed
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_start
@@ -25,6 +26,14 @@ def failed_photos_retry(*, gallery: Gallery) -> tuple[int, str]:
 def photos_retry(*, gallery: Gallery, photo_ids: Iterable[UUID]) -> tuple[int, str]:
     """Send those of the gallery's photos that failed or were cancelled again, as `failed_photos_retry` does."""
     return _retried(_retry(gallery, gallery.photos.filter(state__in=RETRIED, id__in=list(photo_ids))))
+
+
+def photo_retry(*, photo: Photo) -> str:
+    """Send the photo again. Return a warning or "". Raises Problem unless it failed or was cancelled."""
+    count, warning = photos_retry(gallery=photo.gallery, photo_ids=[photo.id])
+    if not count:
+        raise Problem("not_failed", "This photo has not failed, so there is nothing to retry.", status=409)
+    return warning
 
 
 def job_retry(*, job: Job) -> tuple[Job | None, str]:

@@ -44,11 +44,14 @@ class JobProgress:
 
 
 def jobs_for(caller: Caller) -> QuerySet[Job]:
-    """Return the jobs in galleries that the caller may edit, and their own in galleries that are gone; newest first."""
+    """Return the jobs in galleries that the caller may edit, newest first.
+
+    Galleries that are gone, or are being deleted, are nobody's to edit: their jobs are their owner's.
+    """
     seen = Q(gallery__in=visible_galleries(caller, Level.EDITOR))
     if caller.is_known and caller.gallery_ids is None:
-        seen |= Q(gallery=None, owner=caller.user.pk)
-    return Job.objects.filter(seen).select_related("gallery")
+        seen |= Q(owner=caller.user.pk) & (Q(gallery=None) | Q(gallery__deleting=True))
+    return Job.objects.filter(seen).select_related("gallery__owner")
 
 
 def job_for(caller: Caller, job_id: UUID | str) -> Job:

@@ -14,7 +14,7 @@ from tasks.dictionaries import face_config, milvus_is_local, pack_name
 from tasks.roles import PACK_ROLES, ROLES
 from webapp.operations.ports import LocalPorts
 from webapp.operations.private_files import kept_secret, private_folder
-from worker.config import PACK_NAME_RULE, is_pack_name
+from worker.config import bad_pack_name, is_pack_name
 from worker.recognition.packs.inventory import pack_entry
 
 #: The variable that says where each Redis server is.
@@ -117,7 +117,7 @@ def missing_pack(pack: str) -> str:
     published: whether those files are the right ones, a worker says when it has read them.
     """
     if not is_pack_name(Path(pack).name):
-        return f"{Path(pack).name!r} cannot be a pack: its name must be {PACK_NAME_RULE}."
+        return bad_pack_name(Path(pack).name)
     packs_dir = face_config().packs_dir
     entry = pack_entry(packs_dir, pack, pack)
     if entry is None or (entry.known is None and not entry.is_here):

@@ -7,15 +7,21 @@ from django.http import HttpRequest
 from tasks.health.checks import HealthReport, judge
 from tasks.targets import collection_config
 from tasks.work_queue import work_queue
+from webapp.accounts.callers import Caller, caller_of
+from webapp.gallery.models import Face
+from webapp.gallery.selectors import photos_for
 from webapp.generations.models import Generation
-from webapp.generations.selectors import active_generation, face_count
+from webapp.generations.selectors import active_generation
 
 
 class VectorDatabaseInfo:
     """The active generation's collection and the state of the vector database.
 
-    Counts and names cover the whole service, not only what the visitor may see.
+    Counts cover what the visitor may see; the collection is that of the whole service.
     """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
 
     @cached_property
     def _generation(self) -> Generation:
@@ -44,8 +50,9 @@ class VectorDatabaseInfo:
 
     @cached_property
     def total_vectors(self) -> int:
-        """Faces that the database records in the active generation, in all galleries."""
-        return face_count(self._generation)
+        """Faces that the database records in the active generation, in the galleries that the visitor may see."""
+        visible = photos_for(self._caller)
+        return Face.generations.through.objects.filter(generation=self._generation, face__photo__in=visible).count()
 
     @property
     def connection_status(self) -> str:
@@ -66,9 +73,11 @@ class ServiceInfo:
 
     @cached_property
     def vector_database(self) -> VectorDatabaseInfo | None:
-        """None for visitors who are not logged in: how much the service holds is not public."""
-        user = getattr(self._request, "user", None)
-        return VectorDatabaseInfo() if user is not None and user.is_authenticated else None
+        """None for visitors who are not logged in, who may see nothing."""
+        if not hasattr(self._request, "user"):  # an error page may be rendered before there is one
+            return None
+        caller = caller_of(self._request)
+        return VectorDatabaseInfo(caller) if caller.is_known else None
 
 
 def service_info(request: HttpRequest) -> dict[str, ServiceInfo]:

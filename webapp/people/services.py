@@ -1,42 +1,89 @@
-"""Writes to people: which person a face belongs to. A person without faces is deleted, and the name with it."""
+"""Writes to people: which person a face belongs to. A person without faces is deleted, and the name with it.
 
-from collections.abc import Iterable
+A `check` is called when nobody else can change the people of the gallery any more; what it raises ends the write.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
 from webapp.gallery.models import Face, Gallery
+from webapp.http.names import cleaned_name
 from webapp.http.problems import Problem, not_found
+from webapp.http.rest.conditions import Check, no_check
 from webapp.people.models import Person
 
 
-def face_name(*, face: Face, name: str) -> Person | None:
+def person_name(text: str) -> str:
+    """Return the text as a person may be named. Raises Problem (`person_name`)."""
+    longest = Person._meta.get_field("name").max_length or 0
+    return cleaned_name(text, longest=longest, code="person_name", what="The name of a person")
+
+
+def face_name(*, face: Face, name: str, check: Check = no_check) -> Person | None:
     """Give the face to the person of that name in its gallery, created if new; "" clears the name.
 
-    Raises Problem for a name that is too long, or if the face is gone.
+    Raises Problem for a name that is none (see `person_name`), or if the face is gone.
     """
-    name = _cleaned(name)
-    with transaction.atomic(durable=True):
-        # Namings in a gallery take turns, so that none deletes the person that another is just giving a face to.
-        gallery = Gallery.objects.select_for_update().get(id=face.photo.gallery_id)
+    name = person_name(name) if name.strip() else ""
+    with _turn_in_gallery(face.photo.gallery_id) as gallery:
+        check()
         person = Person.objects.get_or_create(gallery=gallery, name=name)[0] if name else None
-        if not Face.objects.filter(id=face.id).update(person=person):
-            raise not_found("face")
-        people_tidy([gallery])
+        _give(face, person)
     return person
 
 
-def person_rename(*, person: Person, name: str) -> None:
-    """Give a person another name. Raises Problem if the name is empty, too long or taken in the gallery."""
-    name = _cleaned(name)
-    if not name:
-        raise Problem("person_name", "A person needs a name.", status=400)
+def face_give(*, face: Face, person_id: UUID, check: Check = no_check) -> Person:
+    """Give the face to a person of its gallery. Raises not_found if the person or the face is gone."""
+    with _turn_in_gallery(face.photo.gallery_id) as gallery:
+        check()
+        person = Person.objects.filter(gallery=gallery, id=person_id, faces__isnull=False).first()
+        if person is None:
+            raise not_found("person")
+        _give(face, person)
+    return person
+
+
+def _give(face: Face, person: Person | None) -> None:
+    if not Face.objects.filter(id=face.id).update(person=person):
+        raise not_found("face")
+    people_tidy([face.photo.gallery])
+
+
+def person_rename(*, person: Person, name: str, check: Check = no_check) -> None:
+    """Give a person another name. Raises Problem if it is none (see `person_name`) or taken in the gallery."""
+    name = person_name(name)
     try:
-        with transaction.atomic():
+        with _turn_in_gallery(person.gallery_id):
+            check()
             Person.objects.filter(gallery=person.gallery_id, name=name, faces=None).exclude(id=person.id).delete()
-            Person.objects.filter(id=person.id).update(name=name)
+            if not Person.objects.filter(id=person.id).update(name=name):
+                raise not_found("person")
     except IntegrityError:
         raise Problem("person_exists", f"This gallery already has a person named “{name}”.", status=409) from None
     person.name = name
+
+
+def person_delete(*, person: Person, check: Check = no_check) -> None:
+    """Delete a person; their faces have none any more."""
+    with _turn_in_gallery(person.gallery_id):
+        check()
+        Person.objects.filter(id=person.id).delete()
+
+
+@contextmanager
+def _turn_in_gallery(gallery_id: UUID) -> Iterator[Gallery]:
+    """Changes to the people of a gallery take turns: none deletes the person that another is just giving a face to.
+
+    Raises not_found if the gallery is gone.
+    """
+    with transaction.atomic(durable=True):
+        gallery = Gallery.objects.select_for_update().filter(id=gallery_id).first()
+        if gallery is None:
+            raise not_found("gallery")
+        yield gallery
 
 
 def people_tidy(galleries: Iterable[Gallery]) -> None:
@@ -47,14 +94,5 @@ def people_tidy(galleries: Iterable[Gallery]) -> None:
 def faceless_people_delete() -> None:
     """Delete people whose last face is gone: the code that deletes photos knows nothing of people."""
     for gallery in Gallery.objects.filter(people__in=Person.objects.filter(faces=None)).distinct():
-        with transaction.atomic(durable=True):
-            Gallery.objects.select_for_update().get(id=gallery.id)  # namings take turns here, too
+        with suppress(Problem), _turn_in_gallery(gallery.id):  # it may be gone, with its people
             people_tidy([gallery])
-
-
-def _cleaned(name: str) -> str:
-    name = " ".join(name.split())
-    longest = Person._meta.get_field("name").max_length or 0
-    if len(name) > longest:
-        raise Problem("person_name", f"A name has at most {longest} characters.", status=400)
-    return name

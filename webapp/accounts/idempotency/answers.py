@@ -6,6 +6,7 @@ writing operation, and `keeping_answers` around it. Searches write nothing, so t
 """
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.db import OperationalError
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -20,9 +23,11 @@ from tasks import clock
 from webapp.accounts.callers import Caller
 from webapp.accounts.idempotency.digests import digest_of
 from webapp.accounts.models import KeptAnswer
-from webapp.http.middleware import json_answer
+from webapp.http.errors.answers import answer
 from webapp.http.problems import Problem
 from webapp.http.routes import WITHOUT_BODY
+
+logger = logging.getLogger(__name__)
 
 HEADER: Final = "Idempotency-Key"
 #: Marks an answer that is a repeat of the first one.
@@ -153,12 +158,19 @@ def _finish(request: HttpRequest, response: HttpResponseBase) -> None:
         return
     row = KeptAnswer.objects.filter(pk=begun.pk, started_at=begun.started_at)
     is_refused_for_now = response.status_code >= 400 and "Retry-After" in response
-    if response.status_code >= 500 or is_refused_for_now or not isinstance(response, HttpResponse):
-        row.delete()
-        return
+    try:
+        if response.status_code >= 500 or is_refused_for_now or not isinstance(response, HttpResponse):
+            row.delete()
+        else:
+            _keep(row, request, response)
+    except OperationalError as error:  # the client gets its answer; to a repeat, the request is still under way
+        logger.error("The answer to a request with an %s could not be kept: %s", HEADER, error)
+
+
+def _keep(row: QuerySet[KeptAnswer], request: HttpRequest, response: HttpResponse) -> None:
     if len(response.content) > LARGEST_BYTES:
         sentence = "This request was carried out, but its answer was too large to keep."
-        response = json_answer(Problem("idempotency_answer_too_large", sentence, status=409))
+        response = answer(request, Problem("idempotency_answer_too_large", sentence, status=409))
     row.update(status=response.status_code, headers=dict(response.headers), content=response.content)
 
 

@@ -25,6 +25,9 @@ from worker.errors import Busy
 logger = logging.getLogger(__name__)
 
 
+WRONG = "Wrong name or password. Both are case-sensitive."
+
+
 class LogInForm(forms.Form):
     username = UsernameField(max_length=254)
     #: Longer ones are refused before they are hashed.
@@ -43,6 +46,7 @@ async def log_in(request: HttpRequest) -> HttpResponse:
         return await _page(request, LogInForm())
     form = LogInForm(request.POST)
     if not form.is_valid():
+        form.add_error(None, WRONG)
         return await _page(request, form)
     username = form.cleaned_data["username"]
     try:
@@ -50,7 +54,7 @@ async def log_in(request: HttpRequest) -> HttpResponse:
     except Problem as problem:
         return await _page(request, form, problem)
     if user is None:
-        form.add_error(None, "Wrong name or password.")
+        form.add_error(None, WRONG)
         return await _page(request, form)
     await alogin(request, user)
     response = redirect(destination)

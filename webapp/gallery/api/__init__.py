@@ -1,7 +1,13 @@
-"""The API of galleries, photos and members."""
+"""The API of galleries, photos, faces and members."""
 
 from ninja import Router
 
-from webapp.gallery.api import galleries, photos
+from webapp.gallery.api import faces, galleries, invitations, members, photos
 
-routers: list[Router] = [galleries.router, photos.router]
+routers: list[Router] = [
+    galleries.router,
+    photos.router,
+    faces.router,
+    members.router,
+    invitations.router,
+]

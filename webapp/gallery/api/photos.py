@@ -1,28 +1,53 @@
 """The API of photos."""
 
-from datetime import datetime
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from django.core.paginator import Paginator
 from django.http import HttpRequest
-from ninja import File, Router, Schema, Status
+from django.http.response import HttpResponseBase
+from ninja import Field, File, Query, Router, Schema, Status
 from ninja.files import UploadedFile
 
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope, caller_of
 from webapp.gallery import selectors
+from webapp.gallery.access import check_download
+from webapp.gallery.files import file_answer
 from webapp.gallery.models import Face, Level, Photo
-from webapp.gallery.schemas import FaceOut
+from webapp.gallery.schemas import FaceOut, PhotoOut, PhotosOut
 from webapp.generations import faces as generations_faces
-from webapp.http.schemas import Page, ProblemOut
-from webapp.indexing import adding
-from webapp.indexing import deleting as indexing_deleting
-
-#: Photos on a page of the list.
-PAGE_SIZE = 100
+from webapp.http.rest.conditions import unchanged
+from webapp.http.rest.cursors import Cursor, Limit, part_of
+from webapp.http.schemas import Moment, ProblemOut
+from webapp.indexing import adding, deleting, retrying
 
 router = Router(auth=Needs(Scope.READ), tags=["photos"])
 writing = Needs(Scope.WRITE)
+
+#: What the list may be sorted by, and the fields behind it.
+ORDERS: Final = {
+    "-created": ("-created", "-id"),
+    "created": ("created", "id"),
+    "filename": ("filename", "id"),
+    "-filename": ("-filename", "-id"),
+}
+#: In the OpenAPI document.
+PICTURE: Final = {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}
+
+State = Annotated[
+    Photo.State | None, Query(None, description="Only photos in this state; by default, in any but `deleting`.")
+]
+OfPerson = Annotated[UUID | None, Query(None, description="Only photos with a face of this person; by default, all.")]
+FilenamePart = Annotated[
+    Annotated[str, Field(max_length=255)],
+    Query("", description="Only photos whose file name contains this; A and a are the same. By default, all."),
+]
+After = Annotated[Moment | None, Query(None, description="Only photos added at this time or later.")]
+Before = Annotated[Moment | None, Query(None, description="Only photos added before this time.")]
+Order = Annotated[
+    Literal["-created", "created", "filename", "-filename"],
+    Query("-created", description="`created` or `filename`, descending with `-`; by default, the newest come first."),
+]
 
 
 class FileOut(Schema):
@@ -37,6 +62,7 @@ class FileOut(Schema):
 
 
 class UploadOut(Schema):
+    #: In the order of the upload.
     files: list[FileOut]
     #: The job to follow; none when nothing was added.
     job_id: UUID | None
@@ -44,27 +70,13 @@ class UploadOut(Schema):
     warning: str
 
 
-class PhotoOut(Schema):
-    id: UUID
-    filename: str
-    state: str
-    code: str
-    message: str
-    width: int | None
-    height: int | None
-    image_format: str
-    face_count: int
-    created: datetime
-
-
-class PhotoPage(Schema):
-    photos: list[PhotoOut]
-    page: int
-    pages: int
-    total: int
-
-
 class DeletionOut(Schema):
+    photo_id: UUID
+    state: str
+    warning: str
+
+
+class PhotoRetryOut(Schema):
     photo_id: UUID
     state: str
     warning: str
@@ -79,7 +91,11 @@ class PhotoDetailOut(PhotoOut):
         return list(generations_faces.faces_of(photo))
 
 
-@router.post("/galleries/{uuid:gallery_id}/photos", response={202: UploadOut, (403, 404): ProblemOut}, auth=writing)
+@router.post(
+    "/galleries/{uuid:gallery_id}/photos",
+    response={202: UploadOut, (400, 403, 404, 413, 507): ProblemOut},
+    auth=writing,
+)
 def add_photos(request: HttpRequest, gallery_id: UUID, files: File[list[UploadedFile]]) -> Status[UploadOut]:
     """Add photos. They are indexed afterwards; `progress` counts them. Identical content is added once."""
     gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.EDITOR)
@@ -94,33 +110,69 @@ def add_photos(request: HttpRequest, gallery_id: UUID, files: File[list[Uploaded
     )
 
 
-@router.get("/galleries/{uuid:gallery_id}/photos", response={200: PhotoPage, 404: ProblemOut})
-def list_photos(request: HttpRequest, gallery_id: UUID, state: Photo.State | None = None, page: Page = 1) -> PhotoPage:
-    """List the gallery's photos, newest first; with `state`, only those in that state."""
+@router.get("/galleries/{uuid:gallery_id}/photos", response={200: PhotosOut, (403, 404, 422): ProblemOut})
+def list_photos(
+    request: HttpRequest,
+    gallery_id: UUID,
+    state: State = None,
+    person_id: OfPerson = None,
+    filename: FilenamePart = "",
+    created_from: After = None,
+    created_before: Before = None,
+    sort: Order = "-created",
+    cursor: Cursor = "",
+    limit: Limit = 100,
+) -> dict[str, Any]:
+    """List the gallery's photos. `progress` counts them."""
     gallery = selectors.gallery_for(caller_of(request), gallery_id)
-    paginator = Paginator(generations_faces.photos_of(gallery, state=state or ""), PAGE_SIZE)
-    photos = paginator.page(page).object_list if page <= paginator.num_pages else []
-    return PhotoPage(
-        photos=[PhotoOut.from_orm(photo) for photo in photos],
-        page=page,
-        pages=paginator.num_pages,
-        total=paginator.count,
+    found = selectors.photos_filtered(
+        generations_faces.photos_of(gallery, person_id=person_id),
+        state=state,
+        filename=filename,
+        created_from=created_from,
+        created_before=created_before,
     )
+    photos, following = part_of(found, order=ORDERS[sort], cursor=cursor, limit=limit)
+    return {"items": photos, "next_cursor": following}
 
 
-@router.get("/photos/{uuid:photo_id}", response={200: PhotoDetailOut, 404: ProblemOut})
+@router.get("/photos/{uuid:photo_id}", response={200: PhotoDetailOut, (403, 404): ProblemOut})
 def show_photo(request: HttpRequest, photo_id: UUID) -> Photo:
     """Show a photo with its faces."""
     photo = selectors.photo_for(caller_of(request), photo_id)
     return generations_faces.photos_of(photo.gallery).get(id=photo_id)
 
 
-@router.delete("/photos/{uuid:photo_id}", response={202: DeletionOut, (403, 404): ProblemOut}, auth=writing)
+@router.get(
+    "/photos/{uuid:photo_id}/file",
+    response={(200, 206): None, (403, 404, 412, 416): ProblemOut},
+    openapi_extra={"responses": {200: PICTURE, 206: PICTURE}},
+)
+def get_photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
+    """Get the photo's file as it was uploaded, or a part of it (`Range`).
+
+    Members need the permission of the gallery's owner: `may_download`.
+    """
+    caller = caller_of(request)
+    photo = selectors.photo_for(caller, photo_id)
+    check_download(caller, photo.gallery)
+    return file_answer(request, photo)
+
+
+@router.delete("/photos/{uuid:photo_id}", response={202: DeletionOut, (403, 404, 412): ProblemOut}, auth=writing)
 def delete_photo(request: HttpRequest, photo_id: UUID) -> Status[DeletionOut]:
     """Delete a photo. It is hidden at once, and deleted once its vectors are removed."""
     photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
-    warning = indexing_deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
+    warning = deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id], check=unchanged(request))
     return Status(202, DeletionOut(photo_id=photo_id, state=Photo.State.DELETING, warning=warning))
+
+
+@router.post("/photos/{uuid:photo_id}/retry", response={202: PhotoRetryOut, (403, 404, 409): ProblemOut}, auth=writing)
+def retry_photo(request: HttpRequest, photo_id: UUID) -> Status[PhotoRetryOut]:
+    """Index a photo that failed, or whose job was cancelled, again."""
+    photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
+    warning = retrying.photo_retry(photo=photo)
+    return Status(202, PhotoRetryOut(photo_id=photo_id, state=Photo.State.PENDING, warning=warning))
 
 
 def _file_out(file: adding.AddedFile) -> FileOut:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from webapp.accounts.callers import caller_of
 from webapp.gallery import quotas, selectors, services
+from webapp.gallery.access import level_of
 from webapp.gallery.models import Gallery, Level, Photo
 from webapp.generations import faces
 from webapp.http.pages import STOP_POLLING, photos_text, warn
@@ -63,6 +64,7 @@ def _grid_context(request: HttpRequest, gallery: Gallery) -> dict[str, Any]:
     photos = faces.photos_of(gallery, state=state if state in Photo.State else "")
     return {
         "gallery": gallery,
+        "level": level_of(caller_of(request), gallery),
         "page": Paginator(photos, PAGE_SIZE).get_page(request.GET.get("page")),
         "state": state if state in Photo.State else "",
         "progress": [(choice, progress[choice]) for choice in Photo.State if progress[choice]],

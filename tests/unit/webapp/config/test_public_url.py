@@ -14,6 +14,8 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.utils.module_loading import import_string
 
+from webapp.config.environment import origin
+
 PUBLIC = "https://faces.example.org:8443"
 
 #: Asks some pages as a proxy would, and prints what it was answered.
@@ -114,10 +116,26 @@ def test_the_middlewares_that_the_check_does_not_recognise_are_there(kind: type)
 
 
 @pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("https://Faces.Example.org", "https://faces.example.org"),
+        ("https://faces.example.org:443/", "https://faces.example.org"),
+        ("http://faces.example.org:80", "http://faces.example.org"),
+        ("https://faces.example.org:80", "https://faces.example.org:80"),
+        ("https://[2001:DB8::1]:443", "https://[2001:db8::1]"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_it_is_read_as_browsers_send_it(value: str, read: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBLIC_URL", value)
+    assert origin("PUBLIC_URL") == read
+
+
+@pytest.mark.parametrize(
     "value",
     [
         *("faces.example.org", "ftp://faces.example.org", "https://", "https://a.org/faces", "https://a.org?x"),
-        *("https://me:geheim@a.org", "https://a.org:x"),
+        *("https://me:geheim@a.org", "https://a.org:x", "https://gesichter.österreich.at"),
     ],
 )
 def test_what_is_no_origin_stops_the_start_with_a_sentence(value: str) -> None:

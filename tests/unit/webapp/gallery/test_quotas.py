@@ -15,6 +15,7 @@ from webapp.gallery import quotas, services
 from webapp.gallery.models import Gallery, Photo, Usage
 from webapp.http.problems import Problem
 from webapp.indexing import adding, deleting
+from webapp.jobs.models import Job
 from webapp.jobs.services import job_cancel
 
 
@@ -41,6 +42,18 @@ def test_photos_beyond_the_quota_are_refused_one_by_one(gallery: Gallery, settin
     assert (len(added.added), [file.code for file in added.refused]) == (2, ["quota_photos"])
     assert "2 of 2 photos" in added.refused[0].message
     assert len(stored(gallery)) == 2, "a refused file stays nowhere"
+
+
+def test_a_file_that_is_there_already_needs_no_room(gallery: Gallery, user: User, settings: Any) -> None:
+    add_photo(gallery, b"1")
+    settings.QUOTA_PHOTOS, settings.QUOTA_BYTES = 1, 1
+    added = adding.photos_add(gallery=gallery, files=[upload(b"1"), upload(b"2")])
+    assert [file.result for file in added.files] == ["already_there", "refused"]
+    job_cancel(job=Job.objects.get())
+    again = adding.photos_add(gallery=gallery, files=[upload(b"1")])
+    assert [file.result for file in again.files] == ["added"]
+    assert usage(user) == (1, 1)
+    assert len(stored(gallery)) == 1
 
 
 def test_a_file_that_does_not_fit_is_refused_and_a_smaller_one_is_not(

@@ -304,9 +304,13 @@ def test_the_page_shows_changes_side_by_side_but_no_strangers_pictures(
     assert f'viewBox="1.5 8.0 48.0 64.0" role="img" aria-label="A face in ada.jpg">{picture}' in shown
     assert f"/photos/{other.photo_id}/file/" in shown
     assert '<span class="muted">none</span>' in shown
-    assert f"a face in the gallery “Secrets”<br><code>{theirs.id}</code>" in shown
-    for secret in (str(theirs.photo_id), "secret.jpg", "Eve"):
+    assert f"a face in a gallery that is not shared with you<br><code>{theirs.id}</code>" in shown
+    secrets = (str(theirs.photo_id), str(their_gallery.id), "secret.jpg", "Eve", "Secrets")
+    answered = text(staff.get(f"/api/v1/generations/{generation.pk}"))
+    assert str(theirs.id) in answered
+    for secret in secrets:
         assert secret not in shown
+        assert secret not in answered
 
 
 def test_a_photo_being_deleted_is_not_shown(staff: Client, gallery: Gallery) -> None:
@@ -338,7 +342,8 @@ def test_a_number_that_no_generation_has_is_not_found(staff: Client, number: obj
     assert staff.get(f"/api/v1/generations/{number}").status_code in (404, 422)
 
 
-def test_a_generation_is_begun_paused_and_dropped_on_the_pages(staff: Client) -> None:
+def test_a_generation_is_begun_paused_and_dropped_on_the_pages(staff: Client, reports: list[WorkerReport]) -> None:
+    reports.append(report_of("other", is_healthy=False))
     assert "Build a generation" in text(staff.get("/generations/"))
     form = {"pack": "other", "index_type": "IVF_FLAT", "search_params": '{"nprobe": 64}', "rate_limit": "3"}
     assert "is being built" in text(staff.post("/generations/start/", form, follow=True))
@@ -359,13 +364,14 @@ def test_a_generation_is_begun_paused_and_dropped_on_the_pages(staff: Client) ->
     [
         ({"index_params": "{"}, "index_params: Invalid JSON"),
         ({"index_params": '{"nlist": "x"}'}, "nlist: must be a valid integer"),
-        ({"rate_limit": "0"}, "rate_limit: must be greater than 0"),
+        ({"rate_limit": "0"}, "rate_limit: must be greater than or equal to 0.01"),
         ({"rate_limit": "1e308"}, "rate_limit: must be less than or equal to 10000"),
         ({"rate_limit": "nan"}, "rate_limit: must be"),
         ({"index_params": '{"nlist": 1e999}'}, "nlist: must be a"),
         ({"index_type": "NONSENSE"}, "NONSENSE"),
-        ({"pack": "größe"}, "A pack&#x27;s name must be 1 to 100 letters"),
-        ({"pack": "a,b"}, "A pack&#x27;s name must be 1 to 100 letters"),
+        ({"pack": "nowhere"}, "The pack nowhere is not installed here"),
+        ({"pack": "größe"}, "cannot be a pack: its name must be 1 to 100 letters"),
+        ({"pack": "a,b"}, "cannot be a pack: its name must be 1 to 100 letters"),
     ],
 )
 def test_a_form_filled_in_wrongly_is_told_in_a_sentence(staff: Client, form: dict[str, str], sentence: str) -> None:
@@ -467,7 +473,7 @@ def test_the_admin_shows_and_changes_nothing(staff: Client, user: User, gallery:
     user.is_superuser = True
     user.save()
     add_indexed_photo(gallery)
-    post(staff, "", pack="other")
+    assert post(staff, "", index_type="HNSW").status_code == 201
     model = {"generation": Generation, "entry": Entry, "auditentry": AuditEntry}[name]
     row = model.objects.first()
     assert row is not None

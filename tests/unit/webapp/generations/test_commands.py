@@ -29,6 +29,12 @@ def the_database(db: None) -> None:
     """Every command reads it."""
 
 
+@pytest.fixture
+def other_is_known(reports: list[WorkerReport]) -> None:
+    """A worker of the pack “other” has started, though it cannot work."""
+    reports.append(report_of("other", is_healthy=False))
+
+
 def run(*arguments: Any) -> str:
     out = io.StringIO()
     call_command("reindex", *map(str, arguments), stdout=out)
@@ -51,6 +57,25 @@ def test_start_says_who_is_missing_and_how_to_follow(reports: list[WorkerReport]
     assert "reindex status --watch" in printed
     assert (generation.rate_limit, generation.state) == (5.0, State.BUILDING)
     assert AuditEntry.objects.get().actor == f"manage.py ({getpass.getuser()})"
+
+
+def test_a_pack_that_nobody_has_is_refused_and_blocks_nothing(
+    settings: Any, tmp_path: Path, reports: list[WorkerReport]
+) -> None:
+    settings.FACE_CONFIG = {"PACKS_DIR": str(tmp_path)}
+    with pytest.raises(CommandError, match=r"other is not installed here: .*packs fetch other"):
+        run("start", "--pack", "other")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(CommandError, match="not installed"):
+        run("start", "--pack", "other")
+    assert Generation.objects.count() == 1
+    make_pack(tmp_path / "mine")
+    number = run_json("start", "--pack", "mine")["number"]
+    with pytest.raises(CommandError, match=rf"activate or drop generation {number} \(mine\)"):
+        run("start", "--index-type", "HNSW")
+    run("drop", number)
+    reports.append(report_of("other", is_healthy=False))
+    assert run_json("start", "--pack", "other")["pack"] == "other"
 
 
 def test_start_takes_an_index_and_its_parameters() -> None:
@@ -114,7 +139,7 @@ def test_status_shows_progress_workers_and_gates(gallery: Gallery, reports: list
     assert [each["number"] for each in run_json()] == [number, first]
 
 
-def test_watching_ends_when_nothing_is_being_built(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watching_ends_when_nothing_is_being_built(other_is_known: None, monkeypatch: pytest.MonkeyPatch) -> None:
     run("start", "--pack", "other")
     pauses: list[float] = []
 
@@ -128,7 +153,7 @@ def test_watching_ends_when_nothing_is_being_built(monkeypatch: pytest.MonkeyPat
     assert (printed.count(": building"), printed.count(": ready")) == (2, 1)
 
 
-def test_from_start_to_drop() -> None:
+def test_from_start_to_drop(other_is_known: None) -> None:
     first, number = active_generation().pk, run_json("start", "--pack", "other")["number"]
     assert run_json("pause")["is_paused"]
     assert not run_json("resume", number)["is_paused"]
@@ -165,7 +190,9 @@ def test_waiting_for_parameters_that_are_undone_fails(settings: Any, monkeypatch
         run("set", "--search-params", '{"nprobe": 8}', "--wait")
 
 
-def test_waiting_for_the_parameters_of_a_generation_that_is_dropped_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_the_parameters_of_a_generation_that_is_dropped_fails(
+    other_is_known: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = active_generation().pk
     run("start", "--pack", "other")
     run("activate", "--override", *GATES)
@@ -174,9 +201,9 @@ def test_waiting_for_the_parameters_of_a_generation_that_is_dropped_fails(monkey
         run("set", first, "--search-params", "{}", "--wait")
 
 
-def test_a_drop_while_the_queue_is_down_says_when(queue: WatchedQueue) -> None:
-    queue.is_down = True
+def test_a_drop_while_the_queue_is_down_says_when(other_is_known: None, queue: WatchedQueue) -> None:
     number = run_json("start", "--pack", "other")["number"]
+    queue.is_down = True
     assert "once the queue is back" in run("drop", number)
 
 

@@ -19,6 +19,7 @@ from tests.ports import free_port_block
 NEED_TABLES = {
     "changepassword": ["ada"],
     "clearsessions": [],
+    "create_api_key": ["ada", "--name", "backup"],
     "createsuperuser": ["--noinput", "--username", "ada", "--email", "ada@example.org"],
     "doctor": [],
     "import_photos": ["{folder}", "--gallery", "Friends"],

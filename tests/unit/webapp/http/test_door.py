@@ -183,8 +183,8 @@ class Request:
         ),
         pytest.param(Request(LOGIN, method="PUT"), 405, "method_not_allowed", id="not this address's method"),
         pytest.param(Request(API, b"x", by=b""), 401, "not_logged_in", id="a stranger with a body"),
-        pytest.param(Request(LOGIN, b"x" * 21, by=b""), 413, "form_too_large", id="more than a login"),
-        pytest.param(Request(FORM, b"x" * 51), 413, "form_too_large", id="more than a form"),
+        pytest.param(Request(LOGIN, b"x" * 21, by=b""), 413, "body_too_large", id="more than a login"),
+        pytest.param(Request(FORM, b"x" * 51), 413, "body_too_large", id="more than a form"),
         pytest.param(Request(SEARCH, b"x" * 101), 413, "image_too_large", id="more than a picture"),
         pytest.param(Request(PHOTOS, b"x" * 1001), 413, "upload_too_large", id="more than an upload"),
         pytest.param(Request(headers=[(b"content-length", b"x")]), 400, "bad_request", id="a length that is none"),
@@ -251,6 +251,14 @@ async def test_a_small_body_that_is_refused_costs_nobody_the_connection(house: H
     assert await request.at(house) == 401
     assert b"connection" not in request.headers
     assert request.read == 0, "the server skips it"
+
+
+async def test_a_fault_of_ours_is_a_500_with_one_traceback(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.who.error = RuntimeError("a fault")
+    request = Request(API, b"x")
+    assert await request.at(house) == 500
+    assert json.loads(request.answer[1]["body"])["code"] == request.code == "internal"
+    assert [str(record.exc_info and record.exc_info[1]) for record in caplog.records] == ["a fault"]
 
 
 async def test_a_page_sends_strangers_to_the_log_in(house: House) -> None:
@@ -374,7 +382,7 @@ async def test_a_full_queue_refuses_before_the_body_is_read(house: House, refusa
     assert await request.at(house) == 503
     assert request.read == 0
     assert RETRY_AFTER_SECONDS[0] <= int(request.headers[b"retry-after"]) <= RETRY_AFTER_SECONDS[1]
-    assert request.answer[1]["body"] == str(refusal).encode()
+    assert str(refusal).encode() in request.answer[1]["body"]
 
 
 async def test_a_queue_that_fills_while_the_body_comes_refuses_too(house: House) -> None:
@@ -464,7 +472,7 @@ async def test_what_is_not_http_is_closed_with_one_line(house: House, caplog: py
 async def test_a_program_is_answered_in_json(house: House) -> None:
     request = Request(API, b"x" * 51)
     await request.at(house)
-    assert json.loads(request.answer[1]["body"])["code"] == "form_too_large"
+    assert json.loads(request.answer[1]["body"])["code"] == "body_too_large"
 
 
 def test_those_who_are_refused_together_do_not_come_back_together() -> None:

@@ -148,6 +148,13 @@ def test_a_gallery_is_created_on_demand(folder: Path, user: User) -> None:
     assert Gallery.objects.get().owner == user
 
 
+def test_a_gallery_is_found_however_its_name_is_typed(folder: Path, user: User) -> None:
+    for name in ("Ren\u00e9", " Rene\u0301\u200b"):
+        run("import_photos", folder, "--gallery", name, "--create")
+    assert Gallery.objects.get().name == "Ren\u00e9"
+    run("import_photos", folder, "--gallery", "Rene\u0301")
+
+
 def test_a_name_that_two_users_have_asks_for_the_owner(folder: Path, gallery: Gallery, stranger: User) -> None:
     services.gallery_create(owner=stranger, name="Friends")
     with pytest.raises(CommandError, match=r"choose one with --owner \(ada, eve\)"):

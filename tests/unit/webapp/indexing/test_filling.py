@@ -680,7 +680,7 @@ def test_a_drop_that_nobody_has_answered_is_asked_for_again(gallery: Gallery, wo
 def test_only_one_generation_is_built_at_a_time(db: None, workers: Workers) -> None:
     start(workers)
     with pytest.raises(Problem, match="Another generation"):
-        generation_services.generation_start(actor="ada", pack="third")
+        generation_services.generation_start(actor="ada", index_type="HNSW")
 
 
 def test_an_index_that_does_not_exist_is_refused(db: None, workers: Workers) -> None:

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tasks.health.reports import WorkerReport
 from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, face_info
-from webapp.gallery.models import Gallery
+from webapp.gallery.models import Gallery, Level, Member
 from webapp.generations.selectors import active_generation
 
 
@@ -22,10 +22,17 @@ def render(template: str, user: Any) -> str:
     return engines["django"].from_string(template).render({}, request)
 
 
-def test_the_count_covers_every_gallery(user: User, gallery: Gallery, their_gallery: Gallery) -> None:
+def test_the_count_covers_the_galleries_that_the_visitor_may_see(
+    user: User, gallery: Gallery, stranger: User, their_gallery: Gallery
+) -> None:
     add_indexed_photo(gallery, face_info(), face_info(left=200.0))
     add_indexed_photo(their_gallery, face_info())
-    assert render("{{ service_info.vector_database.total_vectors }}", user) == "3"
+    nobody, root = User.objects.create_user("nobody"), User.objects.create_superuser("root")
+    counted = [render("{{ service_info.vector_database.total_vectors }}", each) for each in (user, stranger)]
+    assert counted == ["2", "1"]
+    Member.objects.create(gallery=gallery, user=stranger, level=Level.VIEWER)
+    counted = [render("{{ service_info.vector_database.total_vectors }}", each) for each in (stranger, nobody, root)]
+    assert counted == ["3", "0", "0"]
 
 
 def test_a_template_that_uses_none_of_it_reads_nothing(user: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,31 @@ def test_the_first_face_of_a_name_makes_a_person_and_others_join_it(gallery: Gal
     assert one.person == two.person == Person.objects.get(gallery=gallery, name="Ada Lovelace")
 
 
+def test_a_name_in_two_normal_forms_is_one_person(gallery: Gallery) -> None:
+    composed, decomposed = named(gallery, "Ren\u00e9"), named(gallery, "Rene\u0301", b"2")
+    assert composed.person == decomposed.person == Person.objects.get(gallery=gallery, name="Ren\u00e9")
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("\u202e", "person_name"),
+        ("\u200d", "person_name"),
+        ("\x1f\x7f", "person_name"),
+        ("Ada\x00", "bad_characters"),
+        ("\ud800", "bad_characters"),
+    ],
+)
+def test_a_name_that_nobody_sees_is_refused_and_clears_nothing(
+    page: Client, gallery: Gallery, name: str, code: str
+) -> None:
+    face = named(gallery)
+    response = put(page, face, name)
+    assert (response.status_code, response.json()["code"]) == (400, code)
+    face.refresh_from_db()
+    assert face.person is not None
+
+
 def test_the_same_name_in_another_gallery_is_another_person(gallery: Gallery, their_gallery: Gallery) -> None:
     assert named(gallery).person_id != named(their_gallery).person_id
 
@@ -92,7 +117,7 @@ def test_a_name_whose_last_face_is_gone_may_be_given_at_once(gallery: Gallery) -
 
 def test_a_name_that_is_too_long_is_refused(gallery: Gallery) -> None:
     face = add_indexed_photo(gallery).faces.get()
-    with pytest.raises(Problem, match="at most 100"):
+    with pytest.raises(Problem, match="1 to 100 characters"):
         people.face_name(face=face, name="x" * 101)
 
 
@@ -189,18 +214,97 @@ def test_faces_are_named_and_people_listed_by_the_api(page: Client, gallery: Gal
     assert (answer.json()["person"], answer.json()["is_found"]) == ("Ada", True)
     person_id = answer.json()["person_id"]
     renamed = page.patch(f"/api/v1/people/{person_id}", {"name": "Grace"}, content_type="application/json")
-    expected = {"id": person_id, "name": "Grace", "face_count": 1}
-    assert renamed.json() == expected
-    assert page.get(f"/api/v1/galleries/{gallery.id}/people").json() == [expected]
+    expected = {"id": person_id, "gallery_id": str(gallery.id), "name": "Grace", "face_count": 1}
+    assert renamed.json() == page.get(f"/api/v1/people/{person_id}").json() == expected
+    assert page.get(f"/api/v1/faces/{face.id}/person").json() == expected
+    assert people_in(page, gallery) == [expected]
     assert put(page, face, "").json()["person"] is None
-    assert page.get(f"/api/v1/galleries/{gallery.id}/people").json() == []
+    assert people_in(page, gallery) == []
+    assert page.get(f"/api/v1/faces/{face.id}/person").json()["code"] == "not_found"
+
+
+def people_in(page: Client, gallery: Gallery, **query: Any) -> list[Any]:
+    """All people of the gallery, read in parts of two."""
+    items, cursor = [], ""
+    while cursor is not None:
+        query |= {"limit": 2, "cursor": cursor}
+        part = page.get(f"/api/v1/galleries/{gallery.id}/people", query).json()
+        items, cursor = items + part["items"], part["next_cursor"]
+    return items
+
+
+def test_people_are_listed_by_name_and_found_by_it(page: Client, gallery: Gallery) -> None:
+    for number, name in enumerate(("René", "Ada", "Zoë", "Émile", "Ada")):
+        named(gallery, name, bytes([number]))
+    listed = people_in(page, gallery)
+    assert [each["name"] for each in listed] == sorted({"René", "Ada", "Zoë", "Émile"})
+    assert [each["face_count"] for each in listed] == [2, 1, 1, 1]
+    (found,) = people_in(page, gallery, name=" Rene\u0301")
+    assert found["name"] == "René"
+    assert people_in(page, gallery, name="Rene") == people_in(page, gallery, name="\u200b") == []
+
+
+def test_the_faces_and_photos_of_a_person_are_listed(page: Client, gallery: Gallery) -> None:
+    ada = [named(gallery, "Ada", bytes([number])) for number in range(3)]
+    named(gallery, "Grace", b"4")
+    address = f"/api/v1/people/{ada[0].person_id}"
+    faces = page.get(f"{address}/faces").json()["items"]
+    assert {each["id"] for each in faces} == {str(each.id) for each in ada}
+    assert {each["person"] for each in faces} == {"Ada"}
+    first = page.get(f"{address}/photos?limit=2").json()
+    second = page.get(f"{address}/photos", {"limit": 2, "cursor": first["next_cursor"]}).json()
+    assert second["next_cursor"] is None
+    photo_ids = [each["id"] for each in (*first["items"], *second["items"])]
+    assert photo_ids == [str(each.photo_id) for each in reversed(ada)]
+    deleting.photos_delete(gallery=gallery, photo_ids=[ada[0].photo_id])
+    assert len(page.get(f"{address}/faces").json()["items"]) == 2
+    assert len(page.get(f"{address}/photos").json()["items"]) == 2
+
+
+def test_a_face_is_given_to_a_person_by_id(page: Client, gallery: Gallery, their_gallery: Gallery) -> None:
+    ada, grace, theirs = named(gallery), named(gallery, "Grace", b"2"), named(their_gallery)
+    address = f"/api/v1/faces/{grace.id}/person"
+
+    def given(**body: Any) -> Any:
+        return page.put(address, json.dumps(body), content_type="application/json")
+
+    assert given(person_id=str(ada.person_id)).json()["person"] == "Ada"
+    assert not Person.objects.filter(name="Grace").exists()
+    for nobody in (theirs.person_id, uuid.uuid4()):
+        assert given(person_id=str(nobody)).json()["code"] == "not_found"
+    for body in ({}, {"name": "Ada", "person_id": str(ada.person_id)}, {"person_id": 5}, {"person_id": "x"}):
+        assert given(**body).json()["code"] == "invalid_request"
+    grace.refresh_from_db()
+    assert grace.person_id == ada.person_id
+
+
+def test_a_face_is_taken_from_its_person(page: Client, gallery: Gallery) -> None:
+    face = named(gallery)
+    address = f"/api/v1/faces/{face.id}/person"
+    assert page.delete(address).status_code == 204
+    assert not Person.objects.exists()
+    assert page.delete(address).status_code == 204
+    face.refresh_from_db()
+    assert face.person is None
+
+
+def test_a_person_is_deleted_and_their_faces_stay(page: Client, gallery: Gallery) -> None:
+    face, _ = named(gallery), named(gallery, "Grace", b"2")
+    address = f"/api/v1/people/{face.person_id}"
+    assert page.delete(address).status_code == 204
+    assert page.get(address).status_code == page.delete(address).status_code == 404
+    face.refresh_from_db()
+    assert face.person is None
+    assert [each["name"] for each in people_in(page, gallery)] == ["Grace"]
 
 
 def test_the_photos_page_names_a_face_and_suggests_names(page: Client, gallery: Gallery) -> None:
     face = add_indexed_photo(gallery).faces.get()
     shown_page = page.post(f"/faces/{face.id}/name/", {"name": "Ada <1>"}, follow=True).content.decode()
     assert shown_page.count('value="Ada &lt;1&gt;"') == 2  # in the field and among the suggestions
-    assert "at most 100" in page.post(f"/faces/{face.id}/name/", {"name": "x" * 101}, follow=True).content.decode()
+    assert (
+        "1 to 100 characters" in page.post(f"/faces/{face.id}/name/", {"name": "x" * 101}, follow=True).content.decode()
+    )
 
 
 def test_another_users_people_are_not_found(page: Client, their_gallery: Gallery) -> None:
@@ -211,9 +315,16 @@ def test_another_users_people_are_not_found(page: Client, their_gallery: Gallery
         page.get(f"/api/v1/photos/{face.photo_id}"),
         put(page, face, "Mine"),
         page.patch(f"/api/v1/people/{face.person_id}", person, content_type="application/json"),
+        page.get(f"/api/v1/people/{face.person_id}"),
+        page.delete(f"/api/v1/people/{face.person_id}"),
+        page.get(f"/api/v1/people/{face.person_id}/faces"),
+        page.get(f"/api/v1/people/{face.person_id}/photos"),
+        page.get(f"/api/v1/faces/{face.id}"),
+        page.get(f"/api/v1/faces/{face.id}/person"),
+        page.delete(f"/api/v1/faces/{face.id}/person"),
         page.post(f"/faces/{face.id}/name/", person),
     ]
-    assert [answer.status_code for answer in answers] == [404] * 5
+    assert [answer.status_code for answer in answers] == [404] * len(answers)
     assert [each.name for each in Person.objects.all()] == ["Ada"]
 
 

@@ -21,6 +21,7 @@ from webapp.gallery.command_support import gallery_named, only_user, user_named
 from webapp.gallery.models import Gallery, Photo
 from webapp.gallery.selectors import IDS_PER_QUERY
 from webapp.http.commands import expected_failures
+from webapp.http.names import cleaned
 from webapp.http.problems import QUEUE_DOWN
 from webapp.http.schemas import Seconds, argument
 from webapp.indexing import adding
@@ -133,7 +134,7 @@ def _content(folder: Path) -> FolderContent:
 def _gallery(name: str, owner: str | None, *, create: bool) -> Gallery:
     if create:
         user = user_named(owner) if owner else None
-        exists = Gallery.objects.filter(name=name, deleting=False)
+        exists = Gallery.objects.filter(name=services.gallery_name(name), deleting=False)
         if not (exists.filter(owner_id=user.pk) if user else exists).exists():
             return services.gallery_create(owner=user or only_user(), name=name)
     return gallery_named(name, owner)
@@ -147,7 +148,9 @@ def _opened(paths: Sequence[Path], refused: list[adding.AddedFile]) -> Iterator[
         except OSError as error:
             message = f"The file cannot be read: {error.strerror}."
             refused.append(
-                adding.AddedFile(filename=path.name, result="refused", code="file_unreadable", message=message)
+                adding.AddedFile(
+                    filename=adding.display_name(path.name), result="refused", code="file_unreadable", message=message
+                )
             )
             continue
         with file:
@@ -180,7 +183,7 @@ def _summary(
         "outcomes": {state.value: counts[state.value] for state in Photo.State},
         "failed": [{"photo": photo.filename, "code": photo.code, "message": photo.message} for photo in failed],
         "refused": [{"photo": file.filename, "code": file.code, "message": file.message} for file in added.refused],
-        "skipped": [str(path) for path in content.skipped],
+        "skipped": [cleaned(str(path)) for path in content.skipped],
     }
 
 

@@ -62,7 +62,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         image = _read(options["file"])
         with expected_failures():
-            galleries = [gallery_named(name, options["owner"]) for name in dict.fromkeys(options["galleries"])]
+            galleries = list(dict.fromkeys(gallery_named(name, options["owner"]) for name in options["galleries"]))
             result = asyncio.run(
                 _search(
                     image,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
-from django.db import connections
+from django.db import OperationalError, connections
 from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
@@ -276,6 +276,18 @@ def test_of_many_at_the_same_time_one_is_carried_out(shown: dict[str, str]) -> N
     assert 201 in statuses
     assert Gallery.objects.count() == 1
     assert KeptAnswer.objects.get().status == 201
+
+
+def test_an_answer_that_cannot_be_kept_is_given_all_the_same(
+    shown: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def locked(*_: Any) -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(answers, "_keep", locked)
+    assert create(shown).status_code == 201
+    assert "could not be kept" in caplog.text
+    assert code_of(create(shown)) == "idempotency_in_progress", "nothing is done twice until it counts as lost"
 
 
 # -- how much is kept --------------------------------------------------------------------------------------------------

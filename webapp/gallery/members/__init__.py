@@ -1,0 +1,1 @@
+"""Sharing a gallery: its members, and the invitations with which users become members."""

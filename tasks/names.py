@@ -3,6 +3,8 @@
 from typing import Final
 
 SEARCH_FACES: Final = "search_faces"
+VERIFY_FACES: Final = "verify_faces"
+DETECT_FACES: Final = "detect_faces"
 INDEX_PHOTOS: Final = "index_photos"
 REMOVE_PHOTOS: Final = "remove_photos"
 COPY_FACES: Final = "copy_faces"

@@ -15,7 +15,6 @@ from worker.detection import detect_faces
 from worker.errors import (
     FaceQueueError,
     ImageError,
-    NoFaceFound,
     PhotoMissing,
     PhotoStorageUnavailable,
     PhotoWithdrawn,
@@ -23,14 +22,13 @@ from worker.errors import (
 from worker.face_ids import face_ids
 from worker.metrics import NO_STAGES, Stages, timed
 from worker.prefetch import prefetched
+from worker.reasons import why_no_face
 from worker.recognition.interfaces import Box, DetectedFaces, Detection, Engine, Face, RejectedFace
 
 PhotoState = Literal["indexed", "no_faces", "failed"]
 
 #: How many crops are embedded together: enough for full runs of any model, and only 2.4 MB.
 CROPS_AT_ONCE = 64
-
-_REJECTED = {"low_score": "too unclear", "too_small": "too small", "low_quality": "of too low quality"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,19 +173,11 @@ def _with_faces(detected: _Detected, faces: Sequence[Face]) -> PhotoOutcome:
     rejected = detected.faces.rejected
     outcome = replace(detected.outcome, rejected=rejected)
     if not faces:
-        return replace(outcome, state="no_faces", code=NoFaceFound.code, message=why_no_face(rejected))
+        reason = why_no_face([face.reason for face in rejected])
+        return replace(outcome, state="no_faces", code=reason.code, message=reason.message)
     ids = face_ids(detected.photo.photo_id, [face.box for face in faces], detected.photo.known_faces)
     indexed = tuple(IndexedFace(face_id=id_, face=face) for id_, face in zip(ids, faces, strict=True))
     return replace(outcome, state="indexed", faces=indexed)
-
-
-def why_no_face(rejected: Sequence[RejectedFace]) -> str:
-    """Return the sentence for a picture without faces, or with none that passes the thresholds."""
-    if not rejected:
-        return NoFaceFound.sentence
-    reasons = [face.reason for face in rejected]
-    counts = [f"{reasons.count(reason)} {text}" for reason, text in _REJECTED.items() if reason in reasons]
-    return f"No usable face was found in this picture: {', '.join(counts)}."
 
 
 def _raise_if_the_model_is_to_blame(done: Sequence[_Done]) -> None:

@@ -8,7 +8,7 @@
     - UnsupportedImage
     - TruncatedImage
     - ImageTooLarge
-  + NoFaceFound                    refuse: a picture that must show a face shows none
+  + FaceNotIndexed                 refuse: the active generation has no embedding of this face
   + PhotoMissing                   refuse: the photo's file is gone
   + PhotoKillsWorkers              refuse: workers died while they had opened this photo and no other
   + PhotoWithdrawn                 skip: nobody wants the photo indexed any more
@@ -100,12 +100,12 @@ class ImageTooLarge(ImageError):
     sentence = "The image is too large."
 
 
-class NoFaceFound(FaceQueueError):
-    """A picture that must show a face shows none, or none that the thresholds accept."""
+class FaceNotIndexed(FaceQueueError):
+    """A search by a stored face whose embedding is not in the collection: its pack does not find the face."""
 
-    code = "no_face_found"
-    status = 422
-    sentence = "No face was found in this picture."
+    code = "face_not_indexed"
+    status = 409
+    sentence = "The current model does not find this face, so there is nothing to search with."
 
 
 class PhotoMissing(FaceQueueError):

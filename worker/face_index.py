@@ -5,54 +5,36 @@ Here the store's cosines become the pack's similarities, and a `min_similarity` 
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
+from typing import Final, Literal
 
 import numpy as np
 
-from worker.bulk import PhotoOutcome, PhotoToIndex, outcomes, why_no_face
+from worker.bulk import PhotoOutcome, PhotoToIndex, outcomes
 from worker.canary import find_known_face
 from worker.config import ImageLimits
 from worker.detection import detect_faces
-from worker.errors import NoFaceFound
+from worker.errors import FaceNotIndexed, ImageError
 from worker.metrics import NO_STAGES, Stages, timed
-from worker.query_faces import QueryFaceCache, QueryFaces
-from worker.recognition.interfaces import Engine, Face, Pack, RejectedFace
-from worker.vector_search.checks import rounded_similarity
+from worker.queries.answers import (
+    DetectionAnswer,
+    Matches,
+    SearchAnswer,
+    SearchedFace,
+    Verification,
+    VerifiedPicture,
+    verified_picture,
+)
+from worker.queries.faces import QueryFaceCache, QueryFaces
+from worker.reasons import below_threshold, empty_gallery, not_the_same
+from worker.recognition.interfaces import Engine, Pack
+from worker.vector_search.checks import MAX_LIMIT, rounded_similarity
 from worker.vector_search.exceptions import CapacityReached
-from worker.vector_search.interfaces import FaceRecord, Match, SearchQuery, StoreHealth, VectorStore
+from worker.vector_search.interfaces import Embedding, FaceRecord, Match, SearchQuery, StoreHealth, VectorStore
 from worker.vector_search.recall.live import LiveQueries
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchedFace:
-    """A face of a query image and its matches, best first; their similarities are on the pack's scale."""
-
-    face: Face
-    matches: tuple[Match, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchAnswer:
-    """The faces of a query image, best detection first; empty if there are none.
-
-    `rejected` are those that the thresholds in FACE_CONFIG excluded. `width` and `height` are those of the upright
-    picture in pixels, to which the faces' boxes refer.
-    """
-
-    faces: tuple[SearchedFace, ...]
-    rejected: tuple[RejectedFace, ...] = ()
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """Whether two pictures show the same person: the largest face of each and their similarity (-1..1)."""
-
-    similarity: float
-    is_match: bool
-    faces: tuple[Face, Face]
+#: The two pictures of a verification, as its sentences call them.
+WHICH: Final = ("first", "second")
 
 
 class FaceIndex:
@@ -133,35 +115,84 @@ class FaceIndex:
         out. `faces="largest"` searches only for the largest face. `check_wanted` is called before a model runs, and
         may raise. Raises NotOpen, ImageError, and what `VectorStore.search` raises.
         """
-        least = self._least_similarity(min_similarity)
         seen = self._seen(image, faces, check_wanted)
-        if not seen.faces:
-            return SearchAnswer(faces=(), rejected=seen.rejected, width=seen.width, height=seen.height)
-        query = SearchQuery(
+        found = self._found(
+            [face.embedding for face in seen.faces],
             gallery_ids=gallery_ids,
-            embeddings=np.stack([face.embedding for face in seen.faces]),
             limit=limit,
-            min_similarity=self._cosine(least),
+            min_similarity=min_similarity,
         )
-        with timed(self._stages, "search"):
-            found = self._store.search(query)
-        if self._live is not None:
-            self._live.offer(query)
         searched = tuple(
-            SearchedFace(face=face, matches=tuple(self._shown(matches, least)))
-            for face, matches in zip(seen.faces, found, strict=True)
+            SearchedFace(face=face, matches=each.matches, reason=each.reason)
+            for face, each in zip(seen.faces, found, strict=True)
         )
         return SearchAnswer(faces=searched, rejected=seen.rejected, width=seen.width, height=seen.height)
 
-    def verify(self, one: bytes, other: bytes, *, min_similarity: float | None = None) -> Verification:
-        """Compare the largest faces of two images; they match at `min_similarity` or above (None: the pack's default).
+    def search_by_face(
+        self,
+        face_id: str,
+        *,
+        gallery_ids: tuple[str, ...],
+        limit: int,
+        min_similarity: float | None,
+        check_wanted: Callable[[], None] = lambda: None,
+    ) -> Matches:
+        """Return the matches of a face in the store, leaving out that very face. Runs no model.
 
-        Raises NotOpen, Busy, ImageError, NoFaceFound.
+        Pass only a face that the caller may see; it need not be in one of the galleries. Otherwise like `search`.
+        Raises FaceNotIndexed, NotOpen, and what the store raises.
+        """
+        check_wanted()
+        embeddings = list(self._store.fetch([face_id]).values())
+        if not embeddings:
+            raise FaceNotIndexed
+        [found] = self._found(
+            embeddings, gallery_ids=gallery_ids, limit=limit, min_similarity=min_similarity, left_out=face_id
+        )
+        return found
+
+    def verify(
+        self,
+        images: tuple[bytes, bytes],
+        *,
+        min_similarity: float | None = None,
+        check_wanted: Callable[[], None] = lambda: None,
+    ) -> Verification:
+        """Compare the largest faces of two images.
+
+        They are the same from `min_similarity` on (-1..1 on the pack's scale; None for the pack's default).
+        `check_wanted` is called before a model runs, and may raise. Raises NotOpen, Busy, and ImageError, which names
+        the picture.
         """
         least = self._least_similarity(min_similarity)
-        faces = (self._largest_face(one, "first"), self._largest_face(other, "second"))
-        similarity = self._similarity(rounded_similarity(float(faces[0].embedding @ faces[1].embedding)))
-        return Verification(similarity=similarity, is_match=similarity >= least, faces=faces)
+        first, second = (self._verified(image, which, check_wanted) for image, which in zip(images, WHICH, strict=True))
+        if first.face is None or second.face is None:
+            return Verification(
+                similarity=None,
+                is_same=None,
+                threshold=least,
+                pictures=(first, second),
+                reason=first.reason or second.reason,
+            )
+        similarity = self._similarity(rounded_similarity(float(first.face.embedding @ second.face.embedding)))
+        is_same = similarity >= least
+        return Verification(
+            similarity=similarity,
+            is_same=is_same,
+            threshold=least,
+            pictures=(first, second),
+            reason=None if is_same else not_the_same(similarity),
+        )
+
+    def detect(self, image: bytes, *, check_wanted: Callable[[], None] = lambda: None) -> DetectionAnswer:
+        """Return the faces in the image; nothing of it is kept, and nothing embedded.
+
+        `check_wanted` is called before a model runs, and may raise. Raises NotOpen, Busy, ImageError.
+        """
+        info, seen = detect_faces(
+            self._engine, image, limits=self._limits, stages=self._stages, check_wanted=check_wanted
+        )
+        return DetectionAnswer(faces=seen.faces, rejected=seen.rejected, width=info.width, height=info.height)
 
     def add(self, photos: Sequence[PhotoToIndex]) -> list[PhotoOutcome]:
         """Index the photos and return one outcome for each, in the order given. Running it twice changes nothing.
@@ -221,11 +252,47 @@ class FaceIndex:
         )
         return [match for match in alike if match.similarity >= least]
 
-    def _largest_face(self, image: bytes, which: str) -> Face:
-        seen = self._seen(image, "largest")
-        if not seen.faces:
-            raise NoFaceFound(f"In the {which} picture: {why_no_face(seen.rejected)}")
-        return seen.faces[0]
+    def _found(
+        self,
+        embeddings: Sequence[Embedding],
+        *,
+        gallery_ids: tuple[str, ...],
+        limit: int,
+        min_similarity: float | None,
+        left_out: str = "",
+    ) -> list[Matches]:
+        """Return the matches of each embedding, from one call of the store; none are from the face `left_out`.
+
+        The store is asked for the most similar faces however little alike they are: they tell why there is no match.
+        """
+        if not embeddings:
+            return []
+        query = SearchQuery(
+            gallery_ids=gallery_ids,
+            embeddings=np.stack(embeddings),
+            limit=min(limit + 1, MAX_LIMIT) if left_out else limit,
+        )
+        with timed(self._stages, "search"):
+            found = self._store.search(query)
+        if self._live is not None:
+            self._live.offer(query)
+        least = self._least_similarity(min_similarity)
+        others = ([match for match in matches if match.face_id != left_out][:limit] for matches in found)
+        return [self._judged(matches, least) for matches in others]
+
+    def _judged(self, most_similar: Sequence[Match], least: float) -> Matches:
+        """Return those of the most similar faces that are similar enough; if none is, with the reason."""
+        if not most_similar:
+            return Matches(matches=(), reason=empty_gallery())
+        matches = tuple(self._shown(most_similar, least))
+        best = self._similarity(most_similar[0].similarity)
+        return Matches(matches=matches, reason=None if matches else below_threshold(best))
+
+    def _verified(self, image: bytes, which: str, check_wanted: Callable[[], None]) -> VerifiedPicture:
+        try:
+            return verified_picture(self._seen(image, "largest", check_wanted), which)
+        except ImageError as error:
+            raise type(error)(f"The {which} picture: {error}") from error
 
     def _seen(
         self, image: bytes, faces: Literal["all", "largest"], check_wanted: Callable[[], None] = lambda: None

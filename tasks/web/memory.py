@@ -10,14 +10,18 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
+from uuid import UUID
 
 from tasks import clock as shared_clock
 from tasks.errors import QueueUnavailable
 from tasks.health.checks import HealthReport, judge, unreachable
 from tasks.health.inspection import QueueStatus
 from tasks.health.reports import WorkerReport
+from tasks.messages.answers import A, Answer
 from tasks.messages.base import Message, Target
+from tasks.messages.detect import DetectResult
 from tasks.messages.search import SearchedFaces, SearchRequest, SearchResult
+from tasks.messages.verify import VerifyRequest, VerifyResult
 from tasks.queues import Priority
 from tasks.sending import check_sendable
 from tasks.targets import LiveTargets, default_target
@@ -151,7 +155,7 @@ class MemoryWorkQueue(WorkQueue):
 class StartedSearch:
     """What `start_search` was called with."""
 
-    image: bytes
+    query: bytes | UUID
     gallery_ids: tuple[str, ...]
     limit: int
     min_similarity: float | None
@@ -160,23 +164,37 @@ class StartedSearch:
     client: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentImages:
+    """What `start_verification` or `start_detection` was called with."""
+
+    images: tuple[bytes, ...]
+    min_similarity: float | None = None
+    timeout_seconds: float
+    client: str
+
+
 class MemorySearchClient(Searches):
-    """Searches that all get the same answer, `result`, once it is set."""
+    """Searches that all get the same answer, `result`, once it is set; also verifications and detections."""
 
     def __init__(self, *, target: Target | None = None) -> None:
         """`health_check` expects workers of `target`, by default of the one that the settings describe."""
         self._target = target or default_target()
         self._metrics = SearchMetrics()
-        self._answered: dict[str, SearchResult] = {}
-        #: The answer to every search. None: no worker answers.
+        self._answered: dict[str, Answer] = {}
+        #: The answer to every search, verification, detection. None: no worker answers.
         self.result: SearchResult | None = None
+        self.verified: VerifyResult | None = None
+        self.detected: DetectResult | None = None
         self.is_down = False
         self.is_full = False
-        #: At most so many searches are in flight: all that were started and not cancelled, until there is a `result`.
+        #: At most so many searches are in flight: all that were started and not cancelled, until there is an answer.
         self.most_in_flight = 64
         self._in_flight: dict[str, str] = {}  # clients by search
         self.reports: list[WorkerReport] = []
         self.started: list[StartedSearch] = []
+        #: Every verification and detection.
+        self.sent_images: list[SentImages] = []
         #: The timeout of each wait.
         self.waited: list[float] = []
         #: The ids of cancelled searches.
@@ -184,7 +202,7 @@ class MemorySearchClient(Searches):
 
     async def start_search(
         self,
-        image: bytes,
+        query: bytes | UUID,
         *,
         gallery_ids: tuple[str, ...],
         limit: int = 10,
@@ -198,12 +216,13 @@ class MemorySearchClient(Searches):
             target=self._target,
             gallery_ids=gallery_ids,
             image_key="",
+            face_id=str(query),
             limit=limit,
             min_similarity=min_similarity,
             faces=faces,
         )  # refuses what no worker would understand
         search = StartedSearch(
-            image=image,
+            query=query,
             gallery_ids=gallery_ids,
             limit=limit,
             min_similarity=min_similarity,
@@ -212,18 +231,40 @@ class MemorySearchClient(Searches):
             client=client,
         )
         self.started.append(search)
-        search_id = str(uuid.uuid4())
-        self._in_flight[search_id] = client
-        return search_id
+        return self._new_id(client)
 
-    async def wait_for_search(self, search_id: str, *, timeout_seconds: float) -> SearchResult | None:
+    async def start_verification(
+        self,
+        images: tuple[bytes, bytes],
+        *,
+        min_similarity: float | None = None,
+        timeout_seconds: float = 30.0,
+        client: str = "",
+    ) -> str:
+        VerifyRequest(target=self._target, image_keys=("", ""), min_similarity=min_similarity)
+        await self.check_room(client)
+        self.sent_images.append(
+            SentImages(images=images, min_similarity=min_similarity, timeout_seconds=timeout_seconds, client=client)
+        )
+        return self._new_id(client)
+
+    async def start_detection(self, image: bytes, *, timeout_seconds: float = 30.0, client: str = "") -> str:
+        await self.check_room(client)
+        self.sent_images.append(SentImages(images=(image,), timeout_seconds=timeout_seconds, client=client))
+        return self._new_id(client)
+
+    async def wait_for_answer(self, search_id: str, kind: type[A], *, timeout_seconds: float) -> A | None:
         """Answers at once: without a result there is no answer in time, whatever the timeout."""
         self._check()
         self.waited.append(timeout_seconds)
-        if search_id not in self._answered and self.result is not None and search_id not in self.cancelled:
-            self._answered[search_id] = self.result
-            self._metrics.record(response_time_ms=0.0, failed=self.result.error is not None)
-        return self._answered.get(search_id)
+        results = (self.result, self.verified, self.detected)
+        result = next((each for each in results if isinstance(each, kind)), None)
+        if search_id not in self._answered and result is not None and search_id not in self.cancelled:
+            self._answered[search_id] = result
+            if isinstance(result, SearchResult):
+                self._metrics.record(response_time_ms=0.0, failed=result.error is not None)
+        found = self._answered.get(search_id)
+        return found if isinstance(found, kind) else None
 
     async def cancel_search(self, search_id: str) -> None:
         self.cancelled.append(search_id)
@@ -232,7 +273,7 @@ class MemorySearchClient(Searches):
     async def check_room(self, client: str) -> None:
         self._check()
         shares = Shares()
-        for other in self._in_flight.values() if self.result is None else ():
+        for other in () if self._has_answers else self._in_flight.values():
             shares.enter(other)
         places = 0 if self.is_full else self.most_in_flight - shares.in_flight
         if not shares.may_enter(client, places=places):
@@ -248,6 +289,15 @@ class MemorySearchClient(Searches):
 
     def get_metrics_summary(self) -> MetricsSummary:
         return self._metrics.summary()
+
+    def _new_id(self, client: str) -> str:
+        search_id = str(uuid.uuid4())
+        self._in_flight[search_id] = client
+        return search_id
+
+    @property
+    def _has_answers(self) -> bool:
+        return any(answer is not None for answer in (self.result, self.verified, self.detected))
 
     def _check(self) -> None:
         if self.is_down:

@@ -14,10 +14,13 @@ from tasks.errors import QueueUnavailable
 logger = logging.getLogger(__name__)
 
 KEY_PREFIX: Final = "facequeue:query-image:"
+#: Of one search: two are compared with each other.
+MOST_IMAGES: Final = 2
 
 
-def image_key(search_id: str) -> str:
-    return KEY_PREFIX + search_id
+def image_keys(search_id: str, count: int = MOST_IMAGES) -> tuple[str, ...]:
+    """Return the keys of so many images of one search."""
+    return tuple(f"{KEY_PREFIX}{search_id}:{number}" for number in range(count))
 
 
 class QueryImageWriter:
@@ -26,24 +29,25 @@ class QueryImageWriter:
     def __init__(self, cache: redis.asyncio.Redis) -> None:
         self._cache = cache
 
-    async def put(self, search_id: str, image: bytes, *, ttl_seconds: float) -> str:
-        """Keep the search's image for `ttl_seconds` and return the key to give to the worker.
+    async def put(self, search_id: str, *images: bytes, ttl_seconds: float) -> tuple[str, ...]:
+        """Keep the search's images for `ttl_seconds` and return the keys to give to the worker.
 
-        Raises QueueUnavailable when redis-cache does not accept it.
+        Raises QueueUnavailable when redis-cache does not accept them.
         """
-        key = image_key(search_id)
+        keys = image_keys(search_id, len(images))
         try:
-            await self._cache.set(key, image, px=int(ttl_seconds * 1000))
+            for key, image in zip(keys, images, strict=True):
+                await self._cache.set(key, image, px=int(ttl_seconds * 1000))
         except redis.RedisError as error:
             raise QueueUnavailable("The query image could not be handed over: redis-cache does not answer.") from error
-        return key
+        return keys
 
     async def discard(self, search_id: str) -> None:
-        """Forget the search's image: a worker that has not read it yet skips the search. A missing one is no error.
+        """Forget the search's images: a worker that has not read them yet skips the search. Missing ones are no error.
 
         Raises QueueUnavailable.
         """
         try:
-            await self._cache.delete(image_key(search_id))
+            await self._cache.delete(*image_keys(search_id))
         except redis.RedisError as error:
             raise QueueUnavailable("redis-cache does not answer.") from error

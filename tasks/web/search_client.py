@@ -7,11 +7,12 @@ import asyncio
 import contextvars
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final, NamedTuple, Self
+from uuid import UUID
 
 import redis
 import redis.asyncio
@@ -25,8 +26,11 @@ from tasks.config import QUERY_IMAGE_GRACE_SECONDS, QueueConfig
 from tasks.errors import NoAnswer, QueueUnavailable, SearchExpired
 from tasks.health import canaries, checks, clocks, live_recall, metrics, reports
 from tasks.health.checks import HealthReport
-from tasks.messages.base import ErrorInfo, Target
-from tasks.messages.search import SearchedFaces, SearchRequest, SearchResult
+from tasks.messages.answers import A, Answer
+from tasks.messages.base import ErrorInfo, Message, Target
+from tasks.messages.detect import DetectRequest
+from tasks.messages.search import SearchedFaces, SearchRequest
+from tasks.messages.verify import VerifyRequest
 from tasks.sending import send
 from tasks.web.backlog import Backlog
 from tasks.web.interfaces import Searches
@@ -39,6 +43,9 @@ from worker.metrics import MetricsSummary, SearchMetrics
 PUBLISHER_THREADS: Final = 4
 #: Connections to redis-cache; a query image is handed over in milliseconds, further ones wait for their turn.
 CACHE_CONNECTIONS: Final = 8
+
+#: Makes the message, from its target and the keys of its images.
+MakeRequest = Callable[[Target, tuple[str, ...]], Message]
 
 
 class _UnderWay(NamedTuple):
@@ -98,7 +105,7 @@ class SearchClient(Searches):
 
     async def start_search(
         self,
-        image: bytes,
+        query: bytes | UUID,
         *,
         gallery_ids: tuple[str, ...],
         limit: int = 10,
@@ -108,6 +115,52 @@ class SearchClient(Searches):
         client: str = "",
     ) -> str:
         """See `Searches`."""
+
+        def request(target: Target, keys: tuple[str, ...]) -> SearchRequest:
+            return SearchRequest(
+                target=target,
+                gallery_ids=gallery_ids,
+                image_key=keys[0] if keys else "",
+                face_id="" if keys else str(query),
+                limit=limit,
+                min_similarity=min_similarity,
+                faces=faces,
+            )
+
+        images = (query,) if isinstance(query, bytes) else ()
+        started = time.monotonic()
+        search_id = await self._start(request, images, timeout_seconds=timeout_seconds, client=client)
+        self._under_way[search_id] = _UnderWay(started=started, timeout_seconds=timeout_seconds)
+        return search_id
+
+    async def start_verification(
+        self,
+        images: tuple[bytes, bytes],
+        *,
+        min_similarity: float | None = None,
+        timeout_seconds: float = 30.0,
+        client: str = "",
+    ) -> str:
+        """See `Searches`."""
+
+        def request(target: Target, keys: tuple[str, ...]) -> VerifyRequest:
+            first, second = keys
+            return VerifyRequest(target=target, image_keys=(first, second), min_similarity=min_similarity)
+
+        return await self._start(request, images, timeout_seconds=timeout_seconds, client=client)
+
+    async def start_detection(self, image: bytes, *, timeout_seconds: float = 30.0, client: str = "") -> str:
+        """See `Searches`."""
+
+        def request(target: Target, keys: tuple[str, ...]) -> DetectRequest:
+            return DetectRequest(target=target, image_key=keys[0])
+
+        return await self._start(request, (image,), timeout_seconds=timeout_seconds, client=client)
+
+    async def _start(
+        self, request: MakeRequest, images: Sequence[bytes], *, timeout_seconds: float, client: str
+    ) -> str:
+        """Send the request with its images, and return its id. Raises as `Searches.start_search`."""
         if not self._is_open:
             raise NotOpen("Write `async with SearchClient() as service:` around the call.")
         target = await self._active_target()
@@ -116,19 +169,11 @@ class SearchClient(Searches):
         backlog = self._backlog(queue)
         async with backlog.place(client, timeout_seconds=timeout_seconds) as place:
             search_id = str(uuid.uuid4())
-            image_key = await self._query_images.put(
-                search_id, image, ttl_seconds=timeout_seconds + QUERY_IMAGE_GRACE_SECONDS
+            keys = await self._query_images.put(
+                search_id, *images, ttl_seconds=timeout_seconds + QUERY_IMAGE_GRACE_SECONDS
             )
-            request = SearchRequest(
-                target=target,
-                gallery_ids=gallery_ids,
-                image_key=image_key,
-                limit=limit,
-                min_similarity=min_similarity,
-                faces=faces,
-            )
-            publish = partial(send, request, queue=queue, task_id=search_id, expires=timeout_seconds)
-            self._under_way[search_id] = _UnderWay(started=time.monotonic(), timeout_seconds=timeout_seconds)
+            message = request(target, keys)
+            publish = partial(send, message, queue=queue, task_id=search_id, expires=timeout_seconds)
             # In this request's context: its id goes into the message.
             context = contextvars.copy_context()
             place.give_to(search_id, timeout_seconds=timeout_seconds)
@@ -149,13 +194,13 @@ class SearchClient(Searches):
         async with (await self._active_backlog()).place(client):
             yield
 
-    async def wait_for_search(self, search_id: str, *, timeout_seconds: float) -> SearchResult | None:
-        """Return the answer, or None when there is none in time. Holds no thread. Raises QueueUnavailable."""
+    async def wait_for_answer(self, search_id: str, kind: type[A], *, timeout_seconds: float) -> A | None:
+        """See `Searches`. Holds no thread."""
         await self._listener.open()
         meta = await self._listener.wait(search_id, timeout_seconds=timeout_seconds)
-        result = None if meta is None else _search_result(meta)
-        self._measure(search_id, result)
-        return result
+        answer = None if meta is None else _answer(meta, kind)
+        self._measure(search_id, answer)
+        return answer
 
     async def cancel_search(self, search_id: str) -> None:
         """Keep workers from starting this search: one that finds no image runs no model. Safe to call twice.
@@ -195,7 +240,7 @@ class SearchClient(Searches):
     def _unanswered(self) -> list[str]:
         return [search_id for backlog in self._backlogs.values() for search_id in backlog.unanswered]
 
-    def _measure(self, search_id: str, result: SearchResult | None) -> None:
+    def _measure(self, search_id: str, result: Answer | None) -> None:
         """Count a search of this process once it is answered or its time is up."""
         under_way = self._under_way.get(search_id)
         if under_way is None:
@@ -266,20 +311,20 @@ async def open_search_client(*, active_target: Callable[[], Awaitable[Target]]) 
         yield client
 
 
-def _outcome(result: SearchResult | None) -> str:
+def _outcome(result: Answer | None) -> str:
     """Return the search's code for the metrics."""
     if result is None:
         return NoAnswer.code
     return result.error.code if result.error else "ok"
 
 
-def _search_result(meta: Meta) -> SearchResult:
+def _answer(meta: Meta, kind: type[A]) -> A:
     """Translate what Celery stored into the answer."""
     if meta["status"] == "SUCCESS":
-        return SearchResult.from_json(meta["result"])
+        return kind.from_json(meta["result"])
     if meta["status"] == "REVOKED":
         [reason] = meta["result"]["exc_message"]  # what the worker stored (tasks/clock/requests.py)
         error = ErrorInfo(code=SearchExpired.code, message=str(SearchExpired.because(reason)))
     else:
         error = ErrorInfo(code="internal", message="The search failed in the worker; its log says why.")
-    return SearchResult(error=error)
+    return kind(error=error)

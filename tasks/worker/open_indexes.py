@@ -14,7 +14,7 @@ from tasks.targets import collection_config
 from worker.errors import ModelMismatch
 from worker.face_index import FaceIndex
 from worker.metrics import Stages
-from worker.query_faces import QueryFaceCache
+from worker.queries.faces import QueryFaceCache
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Pack
 from worker.vector_search.cache import CachedVectorStore, CacheManager

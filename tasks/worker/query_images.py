@@ -30,9 +30,9 @@ class QueryImageReader:
             raise QueryImageGone("The picture waited too long and is gone. Please search again.")
         return cast(bytes, image)
 
-    def discard(self, key: str) -> None:
+    def discard(self, *keys: str) -> None:
         """Delete the bytes now; if redis-cache does not answer, they expire on their own."""
         try:
-            self._cache.delete(key)
+            self._cache.delete(*keys)
         except redis.RedisError as error:
             logger.info("A query image stays until it expires: %s", error)

@@ -5,6 +5,7 @@ import json
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -48,6 +49,59 @@ def test_a_changed_portrait_is_found_among_uploaded_photos(alice: WebClient, wai
     assert best["photo"] == pictures.PORTRAIT
     assert best["similarity"] > 0.9
     assert best["photo_id"] == alice.photos(gallery)[pictures.PORTRAIT]["id"]
+    assert (face["reason"], answer.json()["reason"]) == (None, None)
+
+
+def test_a_stored_face_finds_the_same_person_on_other_photos_but_not_itself(alice: WebClient, wait_until_indexed: Wait):
+    gallery = alice.create_gallery(f"stored {uuid.uuid4()}")
+    portraits = {"one.png": pictures.sample_files()[pictures.PORTRAIT], "other.jpg": pictures.edited_portrait()}
+    alice.upload(gallery, portraits | {"tom.jpg": pictures.sample_bytes("tom_hanks")})
+    wait_until_indexed(alice, gallery)
+    ids = {name: photo["id"] for name, photo in alice.photos(gallery).items()}
+    faces = {name: alice.get(f"/photos/{photo_id}")["faces"][0]["id"] for name, photo_id in ids.items()}
+
+    def search(name: str, **params: float) -> dict[str, Any]:
+        address, form = f"/api/v1/galleries/{gallery}/searches", {"face_id": faces[name]}
+        answer = alice.http.post(address, params={"wait": 120, **params}, data=form, headers=alice.headers)
+        assert answer.status_code == 200, answer.text
+        [face] = answer.json()["faces"]
+        return dict(face)
+
+    assert [match["photo"] for match in search("one.png")["matches"]] == ["other.jpg"]
+    nobody = search("tom.jpg")
+    every = search("tom.jpg", min_similarity=-1)["matches"]
+    assert (nobody["matches"], nobody["reason"]["code"]) == ([], "below_threshold")
+    assert nobody["reason"]["best_similarity"] == every[0]["similarity"]
+    assert {match["photo"] for match in every} == {"one.png", "other.jpg"}
+
+
+def test_two_images_are_verified(alice: WebClient):
+    def verify(image: bytes, other_image: bytes) -> dict[str, Any]:
+        files = {"image": ("a", image), "other_image": ("b", other_image)}
+        answer = alice.http.post("/api/v1/verify", files=files, headers=alice.headers)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    portrait, tom = pictures.sample_files()[pictures.PORTRAIT], pictures.sample_bytes("tom_hanks")
+    same = verify(portrait, pictures.edited_portrait())
+    assert (same["is_same"], same["reason"]) == (True, None)
+    assert same["similarity"] >= same["threshold"]
+    different = verify(portrait, tom)
+    assert (different["is_same"], different["reason"]["code"]) == (False, "below_threshold")
+    faceless = verify(portrait, pictures.sample_files()["coffee.png"])
+    assert (faceless["is_same"], faceless["reason"]["code"]) == (None, "no_face")
+    assert [picture["face"] is None for picture in faceless["pictures"]] == [False, True]
+
+
+def test_the_faces_of_an_image_are_detected_and_nothing_is_kept(alice: WebClient, service: RunningService):
+    before = service.all_face_ids()
+    image = {"image": ("a", pictures.sample_bytes("tom_hanks"))}
+    answer = alice.http.post("/api/v1/detect", files=image, headers=alice.headers)
+    assert answer.status_code == 200, answer.text
+    [face] = answer.json()["faces"]
+    assert 0 < face["quality"] <= 1
+    assert len(face["landmarks"]) == 5
+    assert sorted(service.all_face_ids()) == sorted(before)
 
 
 def test_one_bad_photo_never_fails_its_neighbours(alice: WebClient, wait_until_indexed: Wait):
@@ -61,7 +115,7 @@ def test_one_bad_photo_never_fails_its_neighbours(alice: WebClient, wait_until_i
         "cut.png": "image_truncated",
         "bomb.png": "image_too_large",
         "drawing.svg": "image_unsupported",
-        "dot.png": "no_face_found",
+        "dot.png": "no_face",
         "astronaut.png": "",
     }
     assert photos["astronaut.png"]["state"] == "indexed"
@@ -90,7 +144,7 @@ def test_a_query_without_a_face_has_no_matches_and_a_reason(alice: WebClient):
     answer = alice.search(gallery, pictures.sample_files()["coffee.png"])
     assert answer.status_code == 200, answer.text
     assert answer.json()["faces"] == []
-    assert answer.json()["reason"]["code"] == "no_face_found"
+    assert answer.json()["reason"]["code"] == "no_face"
 
 
 def test_a_deleted_photo_is_found_no_more_and_leaves_no_face(
@@ -106,6 +160,7 @@ def test_a_deleted_photo_is_found_no_more_and_leaves_no_face(
     assert set(service.all_face_ids()) == before
     answer = alice.search(gallery, pictures.edited_portrait())
     assert [face["matches"] for face in answer.json()["faces"]] == [[]]
+    assert answer.json()["reason"]["code"] == "empty_gallery"
 
 
 def test_the_commands_import_and_search_a_folder(service: RunningService, tmp_path: Path):

@@ -40,7 +40,11 @@ def test_a_person_uploads_photos_sees_them_indexed_and_finds_a_face(
     page.get_by_label("Name of face 1").fill("Eileen Collins")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_label("Name of face 1")).to_have_value("Eileen Collins")
-    page.get_by_role("link", name=name).click()
+    page.get_by_role("button", name="Find face 1 on other photos").click()
+    expect(page.get_by_role("heading", name="Matches in your galleries")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"The face on {pictures.PORTRAIT}")).to_be_visible()
+    page.get_by_role("link", name="Galleries").first.click()
+    page.get_by_role("link", name=name, exact=True).click()
 
     page.get_by_role("link", name="Search this gallery").click()
     query = tmp_path / "query.jpg"

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,11 @@ from tasks import queues
 from tasks.config import QueueConfig
 from tasks.errors import NoAnswer, QueueUnavailable
 from tasks.health.reports import WorkerReport, report_key
+from tasks.messages.answers import Answer
 from tasks.messages.base import ErrorInfo, Target
+from tasks.messages.detect import DetectResult
 from tasks.messages.search import SearchResult
+from tasks.messages.verify import VerifyResult
 from tasks.web import query_images
 from tasks.web.interfaces import Searches
 from tasks.web.memory import MemorySearchClient
@@ -23,13 +26,16 @@ from tasks.web.search_client import SearchClient
 from tests.redis_server import point_at, redis_server
 from tests.servers import free_port
 from worker.errors import Busy
+from worker.reasons import Reason
 
 TARGET = Target(pack="dlib", collection="faces_dlib")
 ALICE, BOB = "user:1", "user:2"
 #: The most searches in flight.
 BOUND = 4
 GALLERY = str(uuid.UUID(int=1))
-NO_FACE = SearchResult(reason=ErrorInfo(code="no_face_found", message="There is no face."))
+NO_FACE = SearchResult(reason=Reason("no_face", "There is no face."))
+DIFFERENT = VerifyResult(similarity=0.1, is_same=False, threshold=0.8, reason=Reason("below_threshold", "No.", 0.1))
+NOBODY = DetectResult(reason=Reason("no_face", "There is no face."), width=1, height=1)
 NO_IMAGE = SearchResult(error=ErrorInfo(code="not_an_image", message="This file is not a picture."))
 
 
@@ -39,7 +45,7 @@ class Sides:
 
     client: Searches
     #: Answer the search of this id.
-    answer: Callable[[str, SearchResult], None]
+    answer: Callable[[str, Answer], None]
     #: Whether a worker that takes the search of this id would find its image.
     would_run: Callable[[str], bool]
     report: Callable[[WorkerReport], None]
@@ -73,8 +79,14 @@ def memory_sides() -> Sides:
     client = MemorySearchClient(target=TARGET)
     client.most_in_flight = BOUND
 
-    def answer(_search_id: str, result: SearchResult) -> None:
-        client.result = result
+    def answer(_search_id: str, result: Answer) -> None:
+        match result:
+            case SearchResult():
+                client.result = result
+            case VerifyResult():
+                client.verified = result
+            case DetectResult():
+                client.detected = result
 
     def fill() -> None:
         client.is_full = True
@@ -111,7 +123,7 @@ async def redis_sides(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) 
     with redis.Redis.from_url(url) as broker:
         broker.flushall()
 
-        def answer(search_id: str, result: SearchResult) -> None:
+        def answer(search_id: str, result: Answer) -> None:
             meta = json.dumps({"status": "SUCCESS", "result": result.to_json(), "task_id": search_id})
             broker.set(KEY_PREFIX + search_id, meta)
             broker.publish(KEY_PREFIX + search_id, meta)
@@ -120,7 +132,7 @@ async def redis_sides(url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) 
             yield Sides(
                 client=client,
                 answer=answer,
-                would_run=lambda search_id: bool(broker.exists(query_images.image_key(search_id))),
+                would_run=lambda search_id: bool(broker.exists(query_images.image_keys(search_id)[0])),
                 report=lambda report: broker.set(report_key(report.name), report.model_dump_json()),
                 fill=lambda: broker.lpush(queues.search_queue(TARGET.pack), *['{"headers": {}}'] * BOUND),
             )
@@ -148,8 +160,20 @@ def healthy_worker() -> WorkerReport:
     )
 
 
-async def start(client: Searches, *, by: str = "") -> str:
+async def start(client: Searches, by: str = "") -> str:
     return await client.start_search(b"picture", gallery_ids=(GALLERY,), client=by)
+
+
+async def verify(client: Searches, by: str = "") -> str:
+    return await client.start_verification((b"one", b"other"), client=by)
+
+
+async def detect(client: Searches, by: str = "") -> str:
+    return await client.start_detection(b"picture", client=by)
+
+
+Start = Callable[[Searches, str], Awaitable[str]]
+STARTS = [start, verify, detect]
 
 
 async def has_room(client: Searches, by: str) -> bool:
@@ -164,21 +188,21 @@ async def has_room(client: Searches, by: str) -> bool:
 
 
 async def test_an_unanswered_search_has_no_answer_in_time(client: Searches) -> None:
-    assert await client.wait_for_search(await start(client), timeout_seconds=0.01) is None
+    assert await client.wait_for_answer(await start(client), SearchResult, timeout_seconds=0.01) is None
 
 
 async def test_an_answer_can_be_fetched_again_and_counts_once(sides: Sides) -> None:
     search_id = await start(sides.client)
     sides.answer(search_id, NO_FACE)
     for _ in range(2):
-        assert await sides.client.wait_for_search(search_id, timeout_seconds=10) == NO_FACE
+        assert await sides.client.wait_for_answer(search_id, SearchResult, timeout_seconds=10) == NO_FACE
     assert sides.client.get_metrics_summary().total_searches == 1
 
 
 async def test_an_error_is_an_answer_and_counts_as_failed(sides: Sides) -> None:
     search_id = await start(sides.client)
     sides.answer(search_id, NO_IMAGE)
-    assert await sides.client.wait_for_search(search_id, timeout_seconds=10) == NO_IMAGE
+    assert await sides.client.wait_for_answer(search_id, SearchResult, timeout_seconds=10) == NO_IMAGE
     summary = sides.client.get_metrics_summary()
     assert (summary.total_searches, summary.failed_searches) == (1, 1)
 
@@ -190,6 +214,50 @@ async def test_two_searches_have_different_ids(client: Searches) -> None:
 async def test_a_search_in_one_call_raises_when_no_worker_answers(client: Searches) -> None:
     with pytest.raises(NoAnswer, match=r"No search worker answered within 0\.01 seconds"):
         await client.search_faces_in_image(b"picture", gallery_ids=(GALLERY,), timeout_seconds=0.01)
+
+
+async def test_a_search_by_a_stored_face_is_answered_like_any_other(sides: Sides) -> None:
+    search_id = await sides.client.start_search(uuid.UUID(int=7), gallery_ids=(GALLERY,))
+    sides.answer(search_id, NO_FACE)
+    assert await sides.client.wait_for_answer(search_id, SearchResult, timeout_seconds=10) == NO_FACE
+
+
+async def test_a_verification_is_answered(sides: Sides) -> None:
+    search_id = await sides.client.start_verification((b"one", b"other"))
+    sides.answer(search_id, DIFFERENT)
+    assert await sides.client.finish(search_id, VerifyResult, timeout_seconds=10) == DIFFERENT
+
+
+async def test_a_detection_is_answered(sides: Sides) -> None:
+    search_id = await sides.client.start_detection(b"picture")
+    sides.answer(search_id, NOBODY)
+    assert await sides.client.finish(search_id, DetectResult, timeout_seconds=10) == NOBODY
+
+
+async def test_only_searches_count_as_searches(sides: Sides) -> None:
+    search_id = await sides.client.start_detection(b"picture")
+    sides.answer(search_id, NOBODY)
+    await sides.client.finish(search_id, DetectResult, timeout_seconds=10)
+    assert sides.client.get_metrics_summary().total_searches == 0
+
+
+@pytest.mark.parametrize("start", STARTS)
+async def test_what_nobody_answers_in_time_raises_and_is_cancelled(sides: Sides, start: Start) -> None:
+    for _ in range(BOUND):
+        search_id = await start(sides.client, ALICE)
+        assert sides.would_run(search_id)
+        with pytest.raises(NoAnswer, match=r"No search worker answered within 0\.01 seconds"):
+            await sides.client.finish(search_id, DetectResult, timeout_seconds=0.01)
+        assert not sides.would_run(search_id)
+    assert await has_room(sides.client, ALICE)
+
+
+@pytest.mark.parametrize("start", STARTS)
+async def test_each_takes_a_place_of_the_same_room(client: Searches, start: Start) -> None:
+    for _ in range(BOUND // 2):
+        await start(client, ALICE)
+    with pytest.raises(Busy, match="Your searches take your whole share"):
+        await start(client, ALICE)
 
 
 # -- cancelling -----------------------------------------------------------------------------------
@@ -206,9 +274,9 @@ async def test_no_worker_starts_a_cancelled_search(sides: Sides) -> None:
 async def test_an_answer_outlasts_a_cancellation(sides: Sides) -> None:
     search_id = await start(sides.client)
     sides.answer(search_id, NO_FACE)
-    await sides.client.wait_for_search(search_id, timeout_seconds=10)
+    await sides.client.wait_for_answer(search_id, SearchResult, timeout_seconds=10)
     await sides.client.cancel_search(search_id)
-    assert await sides.client.wait_for_search(search_id, timeout_seconds=10) == NO_FACE
+    assert await sides.client.wait_for_answer(search_id, SearchResult, timeout_seconds=10) == NO_FACE
 
 
 # -- when there is no room, or no Redis ------------------------------------------------------------------------------
@@ -220,6 +288,10 @@ async def test_a_full_queue_refuses_searches(sides: Sides) -> None:
         await start(sides.client)
     with pytest.raises(Busy):
         await sides.client.search_faces_in_image(b"picture", gallery_ids=(GALLERY,))
+    with pytest.raises(Busy):
+        await verify(sides.client)
+    with pytest.raises(Busy):
+        await detect(sides.client)
     with pytest.raises(Busy):
         await sides.client.check_room(ALICE)
     with pytest.raises(Busy):
@@ -243,7 +315,7 @@ async def test_an_answered_search_makes_room(sides: Sides) -> None:
     ids = [await start(sides.client, by=ALICE) for _ in range(BOUND // 2)]
     assert not await has_room(sides.client, ALICE)
     sides.answer(ids[0], NO_FACE)
-    assert await sides.client.wait_for_search(ids[0], timeout_seconds=10) == NO_FACE
+    assert await sides.client.wait_for_answer(ids[0], SearchResult, timeout_seconds=10) == NO_FACE
     assert await has_room(sides.client, ALICE)
 
 
@@ -265,7 +337,11 @@ async def test_a_service_that_is_down_raises_and_its_health_report_says_why(down
     with pytest.raises(QueueUnavailable):
         await down.search_faces_in_image(b"picture", gallery_ids=(GALLERY,))
     with pytest.raises(QueueUnavailable):
-        await down.wait_for_search("s", timeout_seconds=1)
+        await verify(down)
+    with pytest.raises(QueueUnavailable):
+        await detect(down)
+    with pytest.raises(QueueUnavailable):
+        await down.wait_for_answer("s", SearchResult, timeout_seconds=1)
     with pytest.raises(QueueUnavailable):
         await down.check_room(ALICE)
     await down.cancel_search("s")
@@ -281,6 +357,11 @@ async def test_a_service_that_is_down_raises_and_its_health_report_says_why(down
 async def test_a_search_that_no_worker_would_understand_is_refused(sides: Sides, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         await sides.client.start_search(b"picture", **{"gallery_ids": (GALLERY,), **wrong})
+
+
+async def test_a_verification_that_no_worker_would_understand_is_refused(client: Searches) -> None:
+    with pytest.raises(ValueError, match="min_similarity"):
+        await client.start_verification((b"one", b"other"), min_similarity=1.5)
 
 
 # -- health -----------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ async def test_memory_stays_below_its_ceiling_and_small_searches_are_answered(
     large_seconds, small_seconds = await search_all(many(hostile))
     outcomes = [outcome for _ in requests for outcome in take_outcomes(broker)]
 
-    assert [(outcome["state"], outcome["code"]) for outcome in outcomes] == [("no_faces", "no_face_found")] * HOSTILE
+    assert [(outcome["state"], outcome["code"]) for outcome in outcomes] == [("no_faces", "no_face")] * HOSTILE
     config = FaceConfig.from_settings({"PACKS_DIR": settings.DATA_DIR, "MAX_IMAGE_PIXELS": WIDTH * HEIGHT})
     pictures_mb = config.most_picture_bytes / 2**20
     for role, report in workers.items():

@@ -20,6 +20,7 @@ from pytest_celery import CeleryTestSetup
 from tasks import names, queues
 from tasks.dictionaries import pack_name
 from tasks.messages.indexing import IndexRequest, Outcomes, PhotoRef
+from tasks.messages.search import SearchResult
 from tasks.targets import default_target
 from tasks.web.results import KEY_PREFIX
 from tasks.web.search_client import SearchClient
@@ -72,7 +73,7 @@ async def test_the_result_of_a_search_is_not_lost_and_a_second_run_does_not_chan
     async with SearchClient() as search:
         with redis_away_at_the_end(celery_setup, nodes["milvus"], broker):
             search_id = await search.start_search(pictures.edited_portrait(), gallery_ids=(str(uuid.uuid4()),))
-        result = await search.wait_for_search(search_id, timeout_seconds=60)
+        result = await search.wait_for_answer(search_id, SearchResult, timeout_seconds=60)
     assert result is not None
     assert result.error is None
     assert len(result.faces) == 1

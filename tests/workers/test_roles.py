@@ -16,6 +16,7 @@ from tasks import names, queues
 from tasks.dictionaries import pack_name
 from tasks.health.canaries import canary_key
 from tasks.messages.indexing import RemoveRequest
+from tasks.messages.search import SearchResult
 from tasks.targets import default_target
 from tasks.web.results import KEY_PREFIX
 from tasks.web.search_client import SearchClient
@@ -180,7 +181,7 @@ async def test_a_search_is_answered_while_the_index_worker_stands_still_and_its_
             work_queue().send(request, queue=queues.index_queue(pack_name()))
         async with SearchClient() as search:
             search_id = await search.start_search(pictures.edited_portrait(), gallery_ids=(gallery,))
-            result = await search.wait_for_search(search_id, timeout_seconds=30)
+            result = await search.wait_for_answer(search_id, SearchResult, timeout_seconds=30)
     finally:
         index.kill("SIGCONT")
     assert result is not None

@@ -14,6 +14,7 @@ from tasks.config import QueueConfig
 from tasks.dictionaries import pack_name
 from tasks.messages.base import BoxInfo
 from tasks.messages.indexing import IndexRequest, KnownFace, PhotoRef, RemoveRequest
+from tasks.messages.search import SearchResult
 from tasks.targets import default_target
 from tasks.web.results import KEY_PREFIX
 from tasks.web.search_client import SearchClient
@@ -48,7 +49,10 @@ async def test_200_waiting_searches_are_one_subscription_and_none_is_left_after(
         # With a long deadline, because the room for searches shrinks while nobody answers.
         options: dict[str, Any] = {"gallery_ids": (str(uuid.uuid4()),), "timeout_seconds": 24 * 3600}
         ids = [await search.start_search(image, **options) for _ in range(WAITING)]
-        waits = [asyncio.create_task(search.wait_for_search(search_id, timeout_seconds=30)) for search_id in ids]
+        waits = [
+            asyncio.create_task(search.wait_for_answer(search_id, SearchResult, timeout_seconds=30))
+            for search_id in ids
+        ]
         while search.waiting < WAITING:
             await asyncio.sleep(0.05)
         assert (broker.pubsub_numpat(), broker.pubsub_channels(KEY_PREFIX + "*")) == (1, [])

@@ -24,7 +24,12 @@ LOGIN: Final = Route(pattern=r"/login/|/admin/login/", methods=FORM, is_open=Tru
 MACHINES: Final = replace(LOGIN, pattern=r"/static/.*|/health/(live|ready)|/metrics", methods=READING)
 QUERY: Final = Route(
     pattern="|".join(
-        [r"/galleries/[^/]+/search/", r"/api/v1/(galleries/[^/]+/)?searches", *settings.QUERY_IMAGE_PATHS]
+        [
+            r"/galleries/[^/]+/search/",
+            r"/api/v1/(galleries/[^/]+/)?searches",
+            r"/api/v1/(verify|detect)",
+            *settings.QUERY_IMAGE_PATHS,
+        ]
     ),
     methods=FORM,
     kind="query image",

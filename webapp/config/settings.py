@@ -290,8 +290,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"ours": {"()": "tasks.logs.formatter", "log_format": LOG_FORMAT}},
-    "filters": {"paths": {"()": "webapp.http.request_ids.ShownPaths"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "ours", "filters": ["paths"]}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "ours"}},
     "root": {"handlers": ["console"], "level": choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
     "loggers": {
         # A bad upload is a 4xx answer with a sentence, not an event for the operator; and Django's lines would show the

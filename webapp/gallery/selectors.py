@@ -120,11 +120,13 @@ def content_type_of(photo: Photo) -> str | None:
 
 def photos_by_id(galleries: Iterable[Gallery], photo_ids: Iterable[str]) -> dict[str, Photo]:
     """Return those of the photos that are in one of the galleries and not being deleted, by id."""
-    gallery_ids = {gallery.id for gallery in galleries}
+    known = {gallery.id: gallery for gallery in galleries}
     found: dict[str, Photo] = {}
     for ids in chunks(photo_ids, IDS_PER_QUERY):
         rows = Photo.objects.filter(id__in=ids).exclude(state=Photo.State.DELETING)
-        found |= {str(photo.id): photo for photo in rows if photo.gallery_id in gallery_ids}
+        found |= {str(photo.id): photo for photo in rows if photo.gallery_id in known}
+    for photo in found.values():
+        photo.gallery = known[photo.gallery_id]  # known already: no query for each
     return found
 
 

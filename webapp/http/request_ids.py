@@ -53,16 +53,6 @@ def _log(scope: Message, status: int, seconds: float) -> None:
     logger.log(level, "%s %s %s in %.0f ms", scope["method"], shown_path(scope["path"]), answer, seconds * 1000)
 
 
-class ShownPaths(logging.Filter):
-    """For handlers: Django's own lines about requests name the address as ours do."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        path = getattr(getattr(record, "request", None), "path", None)
-        if path is not None and isinstance(record.args, tuple):
-            record.args = tuple(shown_path(path) if value == path else value for value in record.args)
-        return True
-
-
 def shown_path(path: str) -> str:
     """Return the path without its query string, and without what only some may know: tickets and invitations."""
     return quote("/".join(part if len(part) <= LONGEST_SHOWN else "..." for part in path.split("/")))

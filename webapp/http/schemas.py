@@ -51,7 +51,7 @@ class JsonIn(BaseModel):
 
 
 class ErrorOut(Schema):
-    """What was wrong with one thing of several, or why there is nothing: a stable code and a sentence."""
+    """What was wrong with one thing of several: a stable code and a sentence."""
 
     code: str
     message: str

@@ -36,7 +36,7 @@ def purge_sessions() -> None:
     call_command("clearsessions")
 
 
-@shared_task(name=names.PURGE_ANSWERS, ignore_result=True)
+@long_tick(names.PURGE_ANSWERS)
 def purge_answers() -> None:
     """Delete the answers to requests that nobody may repeat any more."""
     answers_purge()

@@ -1,4 +1,4 @@
-"""FaceSearchService: search faces from any async view, task or script."""
+"""FaceSearchService: search, verify and detect faces from any async view, task or script."""
 
 from collections.abc import Collection
 from typing import Any, Self
@@ -7,12 +7,15 @@ from uuid import UUID
 from django.core.files.uploadedfile import UploadedFile
 
 from tasks.health.checks import HealthReport
+from tasks.messages.detect import DetectResult
 from tasks.messages.search import SearchedFaces
+from tasks.messages.verify import VerifyResult
 from tasks.web.search_client import open_search_client
 from tasks.web.vector_search_view import VectorSearchView
 from webapp.accounts.callers import Caller
 from webapp.accounts.current_user import current_user
 from webapp.generations.selectors import ActiveTarget
+from webapp.search.held import detection_start, verification_start
 from webapp.search.selectors import SearchAnswer
 from webapp.search.services import search_finish, search_start
 from webapp.search.uploads import query_image
@@ -58,7 +61,7 @@ class FaceSearchService:
         if gallery_id is not None:
             gallery_ids = [gallery_id, *(gallery_ids or ())]
         ticket = await search_start(
-            image=query_image(image_file),
+            query=query_image(image_file),
             caller=caller,
             gallery_ids=gallery_ids,
             limit=limit,
@@ -68,6 +71,39 @@ class FaceSearchService:
             searches=self._client,
         )
         return await search_finish(ticket=ticket, caller=caller, searches=self._client)
+
+    async def verify_faces(
+        self,
+        image_file: "UploadedFile[bytes] | bytes",
+        other_file: "UploadedFile[bytes] | bytes",
+        *,
+        min_similarity: float | None = None,
+        timeout_seconds: float | None = None,
+    ) -> VerifyResult:
+        """Compare the largest faces of two images, and wait for the answer.
+
+        Raises PermissionDenied and Problem as `search_faces_in_image`, and Problem no_answer.
+        """
+        held = await verification_start(
+            images=(query_image(image_file), query_image(other_file)),
+            caller=Caller(user=await current_user()),
+            min_similarity=min_similarity,
+            wait_seconds=timeout_seconds,
+            searches=self._client,
+        )
+        return await held.finish()
+
+    async def detect_faces(
+        self, image_file: "UploadedFile[bytes] | bytes", *, timeout_seconds: float | None = None
+    ) -> DetectResult:
+        """Return the faces in the image, with their quality; nothing is kept. Raises as `verify_faces`."""
+        held = await detection_start(
+            image=query_image(image_file),
+            caller=Caller(user=await current_user()),
+            wait_seconds=timeout_seconds,
+            searches=self._client,
+        )
+        return await held.finish()
 
     async def health_check(self) -> HealthReport:
         """Return the service's health as its workers report it. Never raises for a service that is down."""

@@ -1,11 +1,12 @@
-"""Searches as the API and `manage.py search_photo --json` show them."""
+"""Searches, verifications and detections as the API and `manage.py search_photo --json` show them."""
 
 from uuid import UUID
 
 from ninja import Schema
 
-from webapp.http.schemas import BoxOut, ErrorOut
+from webapp.http.schemas import BoxOut
 from webapp.search.selectors import MatchRow
+from worker.reasons import RejectCode, UnmatchedCode
 
 
 class MatchOut(Schema):
@@ -43,23 +44,92 @@ class MatchOut(Schema):
         return match.person.id if match.person else None
 
 
-class QueryFaceOut(Schema):
-    """A face of the query image with its matches, best first."""
+class ReasonOut(Schema):
+    """Why there is no match: a stable code and a sentence.
+
+    `best_similarity` is how alike the most similar face is that is still too different; null where none was compared.
+    """
+
+    code: RejectCode | UnmatchedCode
+    message: str
+    best_similarity: float | None
+
+
+class SeenFaceOut(Schema):
+    """A face in an image. `score` says how sure it is that this is a face, `quality` how well it shows; both 0 to 1.
+
+    `landmarks` are five points (x, y): the eyes, the nose and the corners of the mouth, left ones first, as the viewer
+    sees them.
+    """
+
+    box: BoxOut
+    landmarks: list[list[float]]
+    score: float
+    quality: float
+
+
+class RejectedFaceOut(Schema):
+    """A face in an image that is not used, and why."""
 
     box: BoxOut
     score: float
-    quality: float
+    reason: RejectCode
+
+
+class QueryFaceOut(SeenFaceOut):
+    """A face that was searched for with its matches, best first; without any, the reason."""
+
     matches: list[MatchOut]
+    reason: ReasonOut | None
 
 
 class AnswerOut(Schema):
-    """The answer: the faces of the query image with their matches, or a reason why there are none."""
+    """The answer: the faces that were searched for; when none of them has a match, the reason.
+
+    Sizes and boxes are pixels of the upright picture.
+    """
 
     faces: list[QueryFaceOut]
-    reason: ErrorOut | None
+    rejected: list[RejectedFaceOut]
+    reason: ReasonOut | None
+    width: int | None
+    height: int | None
 
 
 class TicketOut(Schema):
     """The search has no answer yet: ask again with its ticket."""
 
     ticket: str
+
+
+class VerifiedPictureOut(Schema):
+    """One of the two pictures with its largest face; without a usable one, the reason."""
+
+    width: int
+    height: int
+    face: SeenFaceOut | None
+    reason: ReasonOut | None
+
+
+class VerificationOut(Schema):
+    """Whether the largest faces of two pictures are the same person's: at least `threshold` similar.
+
+    `similarity` and `is_same` are null when one of the pictures has no usable face. `reason` is set unless they are the
+    same.
+    """
+
+    similarity: float | None
+    is_same: bool | None
+    threshold: float
+    pictures: list[VerifiedPictureOut]
+    reason: ReasonOut | None
+
+
+class DetectionOut(Schema):
+    """The faces in an image, best score first; without any, the reason. Boxes are pixels of the upright picture."""
+
+    faces: list[SeenFaceOut]
+    rejected: list[RejectedFaceOut]
+    reason: ReasonOut | None
+    width: int
+    height: int

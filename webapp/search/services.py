@@ -15,16 +15,18 @@ from tasks.messages.search import SearchedFaces, SearchResult
 from tasks.web.interfaces import Searches
 from tasks.web.search_client import search_client
 from webapp.accounts.callers import Caller
+from webapp.gallery.models import Gallery
 from webapp.gallery.selectors import galleries_given
+from webapp.generations.faces import face_for
 from webapp.http.problems import Problem
-from webapp.search.selectors import SearchAnswer, search_answer
+from webapp.search.selectors import SearchAnswer, search_answer, searchable_face
 from webapp.search.tickets import Ticket
 from worker.errors import FaceQueueError
 
 
 async def search_start(
     *,
-    image: bytes,
+    query: bytes | UUID,
     caller: Caller,
     gallery_ids: Collection[UUID | str] | None,
     limit: int = 10,
@@ -33,20 +35,20 @@ async def search_start(
     timeout_seconds: float | None = None,
     searches: Searches | None = None,
 ) -> Ticket:
-    """Send the image to the search workers. Raises Problem: not_found, busy, queue_unavailable.
+    """Send the query to the search workers: an image, or the id of a stored face.
 
-    `gallery_ids` None stands for all galleries that the caller may see, `min_similarity` None for the pack's threshold,
-    `timeout_seconds` None for SEARCH_TIMEOUT_SECONDS, and `searches` None for this process's client.
+    Raises Problem: not_found, face_not_indexed, busy, queue_unavailable. `gallery_ids` None stands for all galleries
+    that the caller may see, `min_similarity` None for the pack's threshold, `timeout_seconds` None for
+    SEARCH_TIMEOUT_SECONDS, and `searches` None for this process's client.
     """
-    galleries = await sync_to_async(galleries_given)(caller, gallery_ids)
-    if not galleries:
-        raise Problem("not_found", "There is no gallery to search yet.", status=404)
+    face_id = query if isinstance(query, UUID) else None
+    galleries = await sync_to_async(_searched)(caller, gallery_ids, face_id)
     if timeout_seconds is None:
         timeout_seconds = settings.SEARCH_TIMEOUT_SECONDS
     started = clock.now()
     try:
         search_id = await (searches or search_client()).start_search(
-            image,
+            query,
             gallery_ids=tuple(str(gallery.id) for gallery in galleries),
             limit=limit,
             min_similarity=min_similarity,
@@ -60,9 +62,20 @@ async def search_start(
         search_id=search_id,
         user_id=str(caller.user.pk),
         gallery_ids=None if gallery_ids is None else tuple(str(gallery.id) for gallery in galleries),
+        face_id=None if face_id is None else str(face_id),
         started=started,
         timeout_seconds=timeout_seconds,
     )
+
+
+def _searched(caller: Caller, gallery_ids: Collection[UUID | str] | None, face_id: UUID | None) -> list[Gallery]:
+    """Return the galleries to search. Raises Problem when the caller may not search them, or by this face."""
+    if face_id is not None:
+        searchable_face(caller, face_id)
+    galleries = galleries_given(caller, gallery_ids)
+    if not galleries:
+        raise Problem("not_found", "There is no gallery to search yet.", status=404)
+    return galleries
 
 
 async def search_wait(*, ticket: Ticket, caller: Caller, wait_seconds: float = 0.0) -> SearchAnswer | None:
@@ -115,7 +128,7 @@ async def _answer_when_there(
 ) -> SearchAnswer | None:
     wait_seconds = max(min(wait_seconds, ticket.seconds_left), 0.0)
     try:
-        result = await searches.wait_for_search(ticket.search_id, timeout_seconds=wait_seconds)
+        result = await searches.wait_for_answer(ticket.search_id, SearchResult, timeout_seconds=wait_seconds)
     except FaceQueueError as error:
         raise Problem.from_error(error) from error
     if result is None:
@@ -132,4 +145,5 @@ def _why_expired(ticket: Ticket) -> str:
 
 
 def _join(result: SearchResult, caller: Caller, ticket: Ticket) -> SearchAnswer:
-    return search_answer(result, galleries=galleries_given(caller, ticket.gallery_ids))
+    stored = None if ticket.face_id is None else face_for(caller, UUID(ticket.face_id))
+    return search_answer(result, galleries=galleries_given(caller, ticket.gallery_ids), stored=stored)

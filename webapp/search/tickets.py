@@ -18,6 +18,8 @@ class Ticket:
     user_id: str
     #: The galleries that were asked for; None stands for all that the user may see.
     gallery_ids: tuple[str, ...] | None
+    #: The stored face that is searched for; None for an image.
+    face_id: str | None = None
     #: Seconds since the epoch by the shared clock.
     started: float
     timeout_seconds: float

@@ -20,7 +20,7 @@ from webapp.http.problems import Problem, query_image_too_large
 
 
 class QueryImageHandler(FileUploadHandler):
-    """Keeps one file in memory. Of a file that is too large it keeps only the size."""
+    """Keeps files in memory. Of a file that is too large it keeps only the size."""
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)

@@ -4,5 +4,6 @@ from webapp.search import views
 
 urlpatterns = [
     path("galleries/<uuid:gallery_id>/search/", views.search_page, name="search"),
+    path("faces/<uuid:face_id>/search/", views.face_search, name="face_search"),
     path("searches/<str:ticket>/", views.search_result, name="search_result"),
 ]

@@ -1,4 +1,4 @@
-"""The pages of a search: choose an image, see the matches. They work without JavaScript."""
+"""The pages of a search: choose an image or a face of a photo, see the matches. They work without JavaScript."""
 
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from webapp.accounts.callers import Caller
 from webapp.gallery.selectors import galleries_given, gallery_for
@@ -58,13 +58,23 @@ async def _search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     try:
         image = request.FILES.get("image")
         ticket = await search_start(
-            image=query_image(image), caller=caller, gallery_ids=[gallery_id], limit=MATCHES_SHOWN
+            query=query_image(image), caller=caller, gallery_ids=[gallery_id], limit=MATCHES_SHOWN
         )
         forget_image(request)
         await search_held(ticket=ticket, caller=caller, wait_seconds=FORM_WAIT_SECONDS)
     except Problem as problem:
         return await _render(request, "search/search.html", context | {"problem": problem}, status=problem.status)
     # Redirect, so that reloading the page does not send the image again; the answer waits in Redis.
+    return redirect("search_result", ticket.to_token())
+
+
+@require_POST
+@login_required
+async def face_search(request: HttpRequest, face_id: UUID) -> HttpResponse:
+    """Search all galleries that the user may see for a face of a photo."""
+    caller = Caller(user=await request.auser())
+    ticket = await search_start(query=face_id, caller=caller, gallery_ids=None, limit=MATCHES_SHOWN)
+    await search_held(ticket=ticket, caller=caller, wait_seconds=FORM_WAIT_SECONDS)
     return redirect("search_result", ticket.to_token())
 
 

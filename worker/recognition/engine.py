@@ -6,6 +6,7 @@ from itertools import islice
 from worker.config import FaceConfig
 from worker.errors import NotOpen
 from worker.gates import PixelGate
+from worker.reasons import RejectCode
 from worker.recognition.alignment import aligned_crop
 from worker.recognition.interfaces import (
     AlignedFace,
@@ -16,7 +17,6 @@ from worker.recognition.interfaces import (
     Pack,
     Reduction,
     RejectedFace,
-    RejectReason,
 )
 from worker.recognition.packs.loading import load_pack
 from worker.recognition.quality import quality
@@ -129,13 +129,13 @@ class FaceEngine:
 
     def _aligned(
         self, image: Image, detection: Detection, in_whole: Detection, reduction: Reduction | None
-    ) -> AlignedFace | RejectReason:
+    ) -> AlignedFace | RejectCode:
         """Cut the face out; return the reason when it is rejected. Only for a face is the whole picture decoded."""
         config, pack, box = self.config, self.pack, in_whole.box
         if in_whole.score < config.least_face_score(pack.face_score):
-            return "low_score"
+            return "no_face"
         if min(box.width, box.height) < config.min_face_pixels:
-            return "too_small"
+            return "face_too_small"
         if reduction and min(detection.box.width, detection.box.height) < pack.alignment.side_pixels:
             image, detection = reduction.whole(), in_whole
         crop = aligned_crop(image, detection.landmarks, pack.alignment)

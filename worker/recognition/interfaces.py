@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from worker.config import FaceConfig
 from worker.gates import PixelGate
+from worker.reasons import RejectCode
 from worker.recognition.similarity import SimilarityScale
 
 #: An upright picture: uint8, shape (height, width, 3), channels in the order blue, green, red.
@@ -225,16 +226,13 @@ class AlignedFace:
     quality: float
 
 
-RejectReason = Literal["low_score", "too_small", "low_quality"]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedFace:
     """A detected face below one of FaceConfig's thresholds, and which one."""
 
     box: Box
     score: float
-    reason: RejectReason
+    reason: RejectCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

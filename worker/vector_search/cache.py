@@ -33,7 +33,7 @@ epoch would return together with what was kept under it; so it has no file and n
 shortens one settling period by as much.
 
 **Erasure.** After an erasure the matches of the gallery are never used again, but their bytes (face ids, photo ids and
-similarities) stay in memory until their TTL, as do the embeddings of query images (`worker/query_faces.py`), which
+similarities) stay in memory until their TTL, as do the embeddings of query images (`worker/queries/faces.py`), which
 belong to no gallery. redis-cache writes nothing to disk.
 
 **When Redis does not answer** a search goes on without it, counted as a miss. Only writes wait for it (see 3).

@@ -32,17 +32,30 @@ def reader(redis_url):
 
 
 async def test_an_image_comes_out_as_it_went_in(writer, reader):
-    key = await writer.put("job", b"\x00\xffbytes", ttl_seconds=5)
+    [key] = await writer.put("job", b"\x00\xffbytes", ttl_seconds=5)
     assert reader.get(key) == b"\x00\xffbytes"
 
 
 async def test_two_jobs_have_two_images(writer, reader):
-    first, second = await writer.put("1", b"a", ttl_seconds=5), await writer.put("2", b"b", ttl_seconds=5)
+    [first], [second] = await writer.put("1", b"a", ttl_seconds=5), await writer.put("2", b"b", ttl_seconds=5)
     assert (reader.get(first), reader.get(second)) == (b"a", b"b")
 
 
+async def test_one_job_may_have_two_images_which_go_together(writer, reader):
+    first, second = await writer.put("job", b"a", b"b", ttl_seconds=5)
+    assert (reader.get(first), reader.get(second)) == (b"a", b"b")
+    await writer.discard("job")
+    for key in (first, second):
+        with pytest.raises(QueryImageGone):
+            reader.get(key)
+    first, second = await writer.put("job", b"a", b"b", ttl_seconds=5)
+    reader.discard(first, second)
+    with pytest.raises(QueryImageGone):
+        reader.get(second)
+
+
 async def test_an_image_of_a_cancelled_job_is_gone(writer, reader):
-    key = await writer.put("job", b"a", ttl_seconds=5)
+    [key] = await writer.put("job", b"a", ttl_seconds=5)
     await writer.discard("job")
     await writer.discard("job")
     with pytest.raises(QueryImageGone):
@@ -50,13 +63,13 @@ async def test_an_image_of_a_cancelled_job_is_gone(writer, reader):
 
 
 async def test_an_image_leaves_by_itself(writer, reader, redis_url):
-    key = await writer.put("job", b"a", ttl_seconds=5)
+    [key] = await writer.put("job", b"a", ttl_seconds=5)
     with redis.Redis.from_url(redis_url) as client:
         assert 0 < client.pttl(key) <= 5000
 
 
 async def test_a_discarded_image_is_gone_with_a_sentence(writer, reader):
-    key = await writer.put("job", b"a", ttl_seconds=5)
+    [key] = await writer.put("job", b"a", ttl_seconds=5)
     reader.discard(key)
     with pytest.raises(QueryImageGone, match="search again"):
         reader.get(key)

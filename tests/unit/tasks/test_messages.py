@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.errors import BadMessage
+from tasks.messages.detect import DetectRequest, DetectResult
 from tasks.messages.indexing import IndexRequest
 from tasks.messages.parsing import parse
 from tasks.messages.search import SearchRequest, SearchResult
+from tasks.messages.verify import VerifyRequest, VerifyResult
+from worker.reasons import Reason
 
 REQUEST = {
     "target": {"pack": "dlib", "collection": "faces_dlib"},
@@ -53,12 +56,24 @@ def test_a_limit_out_of_bounds_is_refused(limit):
         parse(SearchRequest, REQUEST | {"limit": limit})
 
 
+@pytest.mark.parametrize("query", [{"image_key": ""}, {"face_id": "f"}], ids=["none", "both"])
+def test_a_search_has_either_an_image_or_a_face(query):
+    with pytest.raises(BadMessage):
+        parse(SearchRequest, REQUEST | query)
+    assert parse(SearchRequest, REQUEST | {"image_key": "", "face_id": "f"}).face_id == "f"
+
+
+def test_a_reason_survives_json():
+    result = SearchResult(reason=Reason("below_threshold", "No face there is similar enough.", 0.25))
+    assert SearchResult.from_json(json.loads(json.dumps(result.to_json()))) == result
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
     )
 )
 def test_whatever_arrives_is_a_message_or_a_coded_refusal(junk):
-    for kind in (SearchRequest, IndexRequest, SearchResult):
+    for kind in (SearchRequest, IndexRequest, SearchResult, VerifyRequest, VerifyResult, DetectRequest, DetectResult):
         with suppress(BadMessage):
             assert isinstance(parse(kind, junk), kind)

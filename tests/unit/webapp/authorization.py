@@ -80,6 +80,9 @@ ROWS: Final = [
     page("GET /login/", ANYBODY, 200, 302),
     page("POST /login/", ANYBODY, 200, 302),
     page("POST /logout/", ANYBODY),
+    page("GET /account/keys/", USER),
+    page("POST /account/keys/", USER, 200, name="backup", scopes="read", reach="all", expires="90"),
+    page("POST /account/keys/{key_id}/revoke/", USER),
     # -- galleries
     page("GET /", USER),
     page("POST /", USER, name="Another"),
@@ -90,7 +93,7 @@ ROWS: Final = [
     page("GET /galleries/{gallery_id}/delete/", OWNER),
     page("POST /galleries/{gallery_id}/delete/", OWNER),
     api("GET /galleries", USER, READ),
-    api("POST /galleries", USER, WRITE, 201, json={"name": "Another"}),
+    api("POST /galleries", USER, WRITE, 201, json={"name": "Another"}, others={"limited key": 403}),
     api("GET /galleries/{gallery_id}", VIEWER, READ),
     api("PATCH /galleries/{gallery_id}", OWNER, WRITE, json={"name": "Another"}),
     api("DELETE /galleries/{gallery_id}", OWNER, WRITE, 202),

@@ -60,7 +60,10 @@ class Caller:
         """`scopes` None stands for a session; `level` is the one in the gallery of the world."""
         self.user, self.level, self.scopes = user, level, scopes
         if user is not None and scopes is not None:
+            was_staff, user.is_staff = user.is_staff, True  # a key keeps a scope that its user has lost since
             _, token = key_create(user=user, name="key", scopes=scopes, galleries=galleries)
+            user.is_staff = was_staff
+            user.save()
             self.client = Client(headers={"Authorization": f"Bearer {token}"})
         else:
             self.client = Client()
@@ -130,11 +133,15 @@ class World:
             "editor": Caller(editor, level=Level.EDITOR),
             "owner": Caller(owner, level=Level.OWNER),
             **{f"{scope} key": Caller(owner, level=Level.OWNER, scopes=frozenset({scope})) for scope in Scope},
-            "limited key": Caller(owner, scopes=ALL_SCOPES, galleries=[other]),
+            "limited key": Caller(owner, scopes=ALL_SCOPES - {Scope.ADMIN}, galleries=[other]),
             "editor's key": Caller(editor, level=Level.EDITOR, scopes=ALL_SCOPES),
             "staff": Caller(user("staff", is_staff=True)),
             "superuser": Caller(root),
             "superuser's key": Caller(root, scopes=ALL_SCOPES),
+        }
+        #: Of each user, a key that no caller shows.
+        self.own_keys = {
+            each.pk: key_create(user=each, name="own", scopes=[Scope.READ])[0].pk for each in User.objects.all()
         }
 
     def ask(self, caller: Caller, row: Row, method: str | None = None) -> int:
@@ -149,7 +156,8 @@ class World:
             started=clock.now(),
             timeout_seconds=30.0,
         )
-        values = self.values | {"ticket": ticket.to_token()}
+        key_id = self.own_keys[caller.user.pk] if caller.user else 0
+        values = self.values | {"ticket": ticket.to_token(), "key_id": key_id}
         path = row.path.format(**values)
         cookies = {name: each.value for name, each in caller.client.cookies.items()}
         with undone():

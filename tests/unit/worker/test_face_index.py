@@ -16,11 +16,11 @@ from tests import pictures
 from tests.packs import dlib_config
 from worker.bulk import PhotoToIndex
 from worker.config import ImageLimits
-from worker.errors import ImageError, ModelMismatch, NoFaceFound, NotOpen, PhotoStorageUnavailable
+from worker.errors import FaceNotIndexed, ImageError, ModelMismatch, NotOpen, PhotoStorageUnavailable
 from worker.face_ids import face_ids
 from worker.face_index import FaceIndex
 from worker.images import decode
-from worker.query_faces import QueryFaces
+from worker.queries.faces import QueryFaces
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Box, Crop, DetectedFaces, Detection, Embeddings, Image
 from worker.recognition.similarity import SimilarityScale
@@ -264,7 +264,7 @@ class TestAdd:
         assert [(outcome.photo_id, outcome.state, outcome.code) for outcome in outcomes] == [
             (photo_id(1), "failed", "image_truncated"),
             (photo_id(2), "indexed", ""),
-            (photo_id(3), "no_faces", "no_face_found"),
+            (photo_id(3), "no_faces", "no_face"),
             (photo_id(4), "failed", "photo_missing"),
             (photo_id(5), "failed", "image_empty"),
             (photo_id(6), "failed", "image_too_large"),
@@ -304,7 +304,7 @@ class TestAdd:
         assert [(outcome.state, outcome.code) for outcome in outcomes] == [
             ("indexed", ""),
             ("failed", "capacity_reached"),
-            ("no_faces", "no_face_found"),
+            ("no_faces", "no_face"),
             ("indexed", ""),
         ]
         assert "2 more do not fit" in outcomes[1].message
@@ -414,7 +414,7 @@ class TestAdd:
         assert [(outcome.state, outcome.code) for outcome in outcomes] == [
             ("indexed", ""),
             ("failed", "bad_image"),
-            ("no_faces", "no_face_found"),
+            ("no_faces", "no_face"),
         ]
 
     def test_faces_of_several_photos_are_described_together_and_let_go_when_there_are_enough(
@@ -496,7 +496,7 @@ class TestLocatedFaces:
 
         outcomes = index.add([known, photo(2, astronaut()), photo(3, NOBODY), absent])
 
-        assert [outcome.code for outcome in outcomes] == ["", "", "no_face_found", "photo_missing"]
+        assert [outcome.code for outcome in outcomes] == ["", "", "no_face", "photo_missing"]
 
     def test_a_threshold_rejects_them_as_it_would_have(
         self, index: FaceIndex, engine: FaceEngine, monkeypatch: pytest.MonkeyPatch
@@ -506,20 +506,23 @@ class TestLocatedFaces:
 
         [outcome] = index.add([known])
 
-        assert (outcome.state, outcome.code) == ("no_faces", "no_face_found")
+        assert (outcome.state, outcome.code) == ("no_faces", "face_too_small")
         assert outcome.message == "No usable face was found in this picture: 2 too small."
 
 
 class TestRejectedFaces:
     def test_a_photo_whose_faces_are_all_rejected_says_why(self, index: FaceIndex, engine: FaceEngine) -> None:
-        cases = {"min_face_pixels": (5000, "too small"), "min_face_quality": (1.0, "of too low quality")}
-        for threshold, (value, reason) in cases.items():
+        cases = {
+            "min_face_pixels": (5000, "face_too_small", "too small"),
+            "min_face_quality": (1.0, "low_quality", "of too low quality"),
+        }
+        for threshold, (value, code, text) in cases.items():
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(engine, "config", replace(engine.config, **{threshold: value}))
                 [outcome] = index.add([photo(1, two_people())])
 
-            assert (outcome.state, outcome.code) == ("no_faces", "no_face_found")
-            assert outcome.message == f"No usable face was found in this picture: 2 {reason}."
+            assert (outcome.state, outcome.code) == ("no_faces", code)
+            assert outcome.message == f"No usable face was found in this picture: 2 {text}."
             assert len(outcome.rejected) == 2
 
     def test_a_search_tells_which_faces_it_left_out(self, index: FaceIndex, engine: FaceEngine) -> None:
@@ -530,7 +533,7 @@ class TestRejectedFaces:
 
         assert len(answer.faces) == 1
         [rejected] = answer.rejected
-        assert (rejected.reason, rejected.box) == ("too_small", small.face.box)
+        assert (rejected.reason, rejected.box) == ("face_too_small", small.face.box)
 
 
 class TestSimilarity:
@@ -612,18 +615,17 @@ class TestSimilarity:
     ) -> None:
         number = self.COSINES.index(cosine)
         [stored] = store.fetch([self.face_id(number)]).values()
-        other = replace(filled._largest_face(TOM, "first"), embedding=stored)
-        seen = filled._largest_face
-        monkeypatch.setattr(
-            filled, "_largest_face", lambda image, which: other if which == "second" else seen(image, which)
-        )
+        other = replace(filled._seen(TOM, "largest").faces[0], embedding=stored)
+        picture = QueryFaces(faces=(other,), width=1, height=1)
+        seen = filled._seen
+        monkeypatch.setattr(filled, "_seen", lambda image, *more: picture if image == b"other" else seen(image, *more))
         matches = {m.face_id: m.similarity for m in search(filled, TOM, min_similarity=-1.0, limit=50).faces[0].matches}
 
-        verified = filled.verify(TOM, TOM)
+        verified = filled.verify((TOM, b"other"))
 
         assert verified.similarity == pytest.approx(matches[self.face_id(number)], abs=5e-6)
-        assert verified.is_match == (verified.similarity >= 0.8)
-        assert filled.verify(TOM, TOM, min_similarity=-1.0).is_match
+        assert (verified.is_same, verified.threshold) == (verified.similarity >= 0.8, 0.8)
+        assert filled.verify((TOM, b"other"), min_similarity=-1.0).is_same
 
 
 @cache
@@ -641,23 +643,191 @@ def at_cosine(embedding: np.ndarray, cosine: float) -> np.ndarray:
     return (other / np.linalg.norm(other)).astype(np.float32)
 
 
+class TestReasons:
+    def test_a_face_without_a_match_says_how_similar_the_best_is(self, index: FaceIndex) -> None:
+        index.add([photo(1, astronaut()), photo(2, pictures.sample_bytes("astronaut"))])
+        [every] = search(index, TOM, min_similarity=-1.0).faces
+
+        answer = search(index, TOM)
+
+        [face] = answer.faces
+        assert face.matches == ()
+        assert face.reason == answer.reason
+        assert (face.reason.code, face.reason.best_similarity) == ("below_threshold", every.matches[0].similarity)
+        assert (every.reason, search(index, TOM, min_similarity=-1.0).reason) == (None, None)
+
+    def test_one_face_with_a_match_is_enough_for_the_answer_but_the_other_has_its_reason(
+        self, index: FaceIndex
+    ) -> None:
+        index.add([photo(1, TOM)])
+
+        answer = search(index, two_people())
+
+        assert answer.reason is None
+        codes = [face.reason.code if face.reason else "" for face in answer.faces]
+        assert sorted(codes) == ["", "below_threshold"]
+
+    def test_galleries_without_faces_are_empty(self, index: FaceIndex) -> None:
+        index.add([photo(1, TOM, gallery_id=OTHER_GALLERY)])
+
+        answer = search(index, TOM, min_similarity=-1.0)
+
+        assert [face.reason.code for face in answer.faces] == ["empty_gallery"]
+        assert (answer.reason.code, answer.reason.best_similarity) == ("empty_gallery", None)
+
+    def test_a_picture_without_a_face_that_is_used_says_what_became_of_them(
+        self, index: FaceIndex, engine: FaceEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert search(index, NOBODY).reason.code == "no_face"
+        monkeypatch.setattr(engine, "config", replace(engine.config, min_face_pixels=5000))
+
+        assert search(index, two_people()).reason.code == "face_too_small"
+        assert index.detect(two_people()).reason.code == "face_too_small"
+
+
+class TestSearchByFace:
+    def by_face(self, index: FaceIndex, face_id: str, **options: object):  # type: ignore[no-untyped-def]
+        arguments = {"gallery_ids": (GALLERY,), "limit": 5, "min_similarity": None, **options}
+        return index.search_by_face(face_id, **arguments)  # type: ignore[arg-type]
+
+    def test_a_stored_face_finds_what_its_picture_finds_without_itself_and_without_a_model(
+        self, index: FaceIndex, engine: FaceEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        added = index.add([photo(1, TOM), photo(2, pictures.saved(pictures.sample("tom_hanks"), "PNG"))])
+        [first, second] = [outcome.faces[0].face_id for outcome in added]
+        [searched] = search(index, TOM).faces
+        monkeypatch.setattr(engine, "detect", None)
+        monkeypatch.setattr(engine, "embed", None)
+
+        found = self.by_face(index, first, limit=1)
+
+        assert [match.face_id for match in found.matches] == [second]
+        assert found.reason is None
+        assert second in [match.face_id for match in searched.matches]
+
+    def test_it_need_not_be_in_a_gallery_that_is_searched(self, index: FaceIndex) -> None:
+        [added, _] = index.add([photo(1, TOM, gallery_id=OTHER_GALLERY), photo(2, TOM)])
+
+        found = self.by_face(index, added.faces[0].face_id)
+
+        assert [match.photo_id for match in found.matches] == [photo_id(2)]
+
+    def test_alone_in_its_gallery_it_has_nothing_to_be_compared_with(self, index: FaceIndex) -> None:
+        [added] = index.add([photo(1, TOM)])
+
+        assert self.by_face(index, added.faces[0].face_id, min_similarity=-1.0).reason.code == "empty_gallery"
+
+    def test_among_strangers_it_says_how_similar_the_best_is(self, index: FaceIndex) -> None:
+        [added, _] = index.add([photo(1, TOM), photo(2, astronaut())])
+        [every] = self.by_face(index, added.faces[0].face_id, min_similarity=-1.0).matches
+
+        found = self.by_face(index, added.faces[0].face_id)
+
+        assert found.matches == ()
+        assert (found.reason.code, found.reason.best_similarity) == ("below_threshold", every.similarity)
+
+    def test_a_thousand_matches_can_be_asked_for(self, index: FaceIndex) -> None:
+        [added, _] = index.add([photo(1, TOM), photo(2, TOM)])
+
+        assert len(self.by_face(index, added.faces[0].face_id, limit=1000).matches) == 1
+
+    def test_a_face_without_an_embedding_is_an_error_with_a_code(self, index: FaceIndex) -> None:
+        with pytest.raises(FaceNotIndexed):
+            self.by_face(index, str(uuid.UUID(int=77)))
+
+    def test_one_that_is_no_longer_wanted_asks_the_store_nothing(self, index: FaceIndex, store: WatchedStore) -> None:
+        def gone() -> None:
+            raise ImageError("gone")
+
+        with pytest.raises(ImageError, match="gone"):
+            self.by_face(index, str(uuid.UUID(int=77)), check_wanted=gone)
+        assert store.calls == []
+
+
 class TestVerify:
-    def test_two_pictures_of_one_portrait_match(self, index: FaceIndex) -> None:
-        same = index.verify(pictures.sample_bytes("astronaut"), astronaut(light=0.8, degrees=4))
+    def test_two_pictures_of_one_portrait_are_the_same(self, index: FaceIndex) -> None:
+        same = index.verify((pictures.sample_bytes("astronaut"), astronaut(light=0.8, degrees=4)))
 
-        assert same.is_match
+        assert same.is_same
+        assert same.similarity is not None
         assert same.similarity > 0.95
-        assert index.verify(TOM, TOM).similarity == pytest.approx(1.0, abs=1e-5)
+        assert (same.threshold, same.reason) == (ENGINE.pack.match_similarity, None)
+        assert index.verify((TOM, TOM)).similarity == pytest.approx(1.0, abs=1e-5)
 
-    def test_two_people_do_not(self, index: FaceIndex) -> None:
-        assert not index.verify(TOM, astronaut()).is_match
-        assert index.verify(TOM, astronaut(), min_similarity=-1.0).is_match
+    def test_two_people_are_not_and_the_reason_says_how_similar_they_are(self, index: FaceIndex) -> None:
+        verified = index.verify((TOM, astronaut()))
+
+        assert verified.is_same is False
+        assert verified.reason is not None
+        assert (verified.reason.code, verified.reason.best_similarity) == ("below_threshold", verified.similarity)
+        assert index.verify((TOM, astronaut()), min_similarity=-1.0).is_same
+
+    def test_the_largest_face_of_each_picture_is_compared(self, index: FaceIndex) -> None:
+        [largest] = search(index, two_people(), faces="largest").faces
+        verified = index.verify((two_people(), TOM))
+
+        face = verified.pictures[0].face
+        assert face is not None
+        assert face.box == largest.face.box
+        assert (verified.pictures[1].width, verified.pictures[1].height) == pictures.sample("tom_hanks").shape[1::-1]
 
     def test_a_picture_without_a_face_is_named(self, index: FaceIndex) -> None:
-        with pytest.raises(NoFaceFound, match="In the second picture: No face"):
-            index.verify(TOM, NOBODY)
-        with pytest.raises(NoFaceFound, match="In the first picture: No face"):
-            index.verify(NOBODY, TOM)
+        for number, images in enumerate([(NOBODY, TOM), (TOM, NOBODY)]):
+            verified = index.verify(images)
+
+            assert (verified.similarity, verified.is_same) == (None, None)
+            without, other = verified.pictures[number], verified.pictures[1 - number]
+            assert without.reason == verified.reason
+            assert without.reason is not None
+            assert without.reason.code == "no_face"
+            assert without.reason.message.startswith(("In the first picture", "In the second picture")[number])
+            assert (without.face, other.reason) == (None, None)
+            assert other.face is not None
+
+    @pytest.mark.parametrize(("images", "which"), [((BROKEN, TOM), "first"), ((TOM, BROKEN), "second")])
+    def test_a_bad_picture_is_named_and_keeps_its_code(
+        self, index: FaceIndex, images: tuple[bytes, bytes], which: str
+    ) -> None:
+        with pytest.raises(ImageError, match=f"^The {which} picture: ") as caught:
+            index.verify(images)
+        assert caught.value.code == "image_truncated"
+
+
+class TestDetect:
+    def test_faces_come_with_everything_but_embeddings_and_nothing_is_asked_or_kept(
+        self, engine: FaceEngine, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cache = StubCache()
+        index = FaceIndex(engine, store, query_faces=cache)  # type: ignore[arg-type]
+        index.open()
+        searched = index.search(two_people(), gallery_ids=(GALLERY,), limit=1, min_similarity=None)
+        cache.kept.clear()
+        store.calls.clear()
+        monkeypatch.setattr(engine, "embed", None)
+
+        found = index.detect(two_people())
+
+        assert [(face.detection.box, face.detection.score, face.quality) for face in found.faces] == [
+            (each.face.box, each.face.score, each.face.quality) for each in searched.faces
+        ]
+        assert (found.width, found.height, found.reason) == (searched.width, searched.height, None)
+        assert (cache.kept, store.calls) == ({}, [])
+        store.close()
+
+    def test_a_picture_without_a_face_says_so(self, index: FaceIndex) -> None:
+        found = index.detect(NOBODY)
+        assert found.faces == ()
+        assert found.reason is not None
+        assert found.reason.code == "no_face"
+
+    def test_one_that_is_no_longer_wanted_runs_no_model(self, index: FaceIndex) -> None:
+        def gone() -> None:
+            raise FaceNotIndexed
+
+        with pytest.raises(FaceNotIndexed):
+            index.detect(TOM, check_wanted=gone)
+        with pytest.raises(FaceNotIndexed):
+            index.verify((TOM, TOM), check_wanted=gone)
 
 
 def failing_on(is_bad: Callable[[Image], bool]) -> Callable[[Image], DetectedFaces]:

@@ -65,11 +65,9 @@ def invitation_of(token: str) -> Invitation:
 def invitation_accept(*, caller: Caller, token: str) -> Gallery:
     """Make the caller a member at the level of the invitation, unless they have it already; return the gallery.
 
-    Raises not_found as `invitation_of` does, or if all places are taken; and Problem (`key_is_limited`).
+    Raises not_found as `invitation_of` does, or if all places are taken; and Problem (`key_limited`).
     """
-    if caller.gallery_ids is not None:
-        sentence = "This API key is limited to some galleries, so it cannot accept invitations to others."
-        raise Problem("key_is_limited", sentence, status=403)
+    caller.check_unlimited()
     with transaction.atomic(durable=True):
         invitation = invitation_of(token)
         gallery = locked_gallery(invitation.gallery)

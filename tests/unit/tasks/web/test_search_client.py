@@ -7,7 +7,8 @@ from celery.exceptions import TaskRevokedError
 
 from tasks.app import app
 from tasks.errors import SearchExpired
-from tasks.web.search_client import _search_result
+from tasks.messages.search import SearchResult
+from tasks.web.search_client import _answer
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,6 @@ from tasks.web.search_client import _search_result
 )
 def test_an_expired_search_says_why(reason: str, sentence: str) -> None:
     stored = app.backend.prepare_exception(TaskRevokedError(reason), "json")
-    result = _search_result({"status": "REVOKED", "result": json.loads(json.dumps(stored))})
+    result = _answer({"status": "REVOKED", "result": json.loads(json.dumps(stored))}, SearchResult)
     assert result.error is not None
     assert (result.error.code, result.error.message) == (SearchExpired.code, sentence)

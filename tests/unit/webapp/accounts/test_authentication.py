@@ -215,7 +215,7 @@ def test_a_search_that_is_held_while_its_key_is_revoked_answers_nothing(
     photo = add_indexed_photo(gallery)
     key, token = key_create(user=user, name="test", scopes=[Scope.SEARCH])
     face_search.result = SearchResult(faces=(), width=100, height=80)
-    wait = face_search.wait_for_search
+    wait = face_search.wait_for_answer
 
     async def revoked_meanwhile(*args: Any, **named: Any) -> Any:
         await sync_to_async(key_revoke)(key=key, actor="ada")
@@ -223,7 +223,7 @@ def test_a_search_that_is_held_while_its_key_is_revoked_answers_nothing(
 
     path = f"{GALLERIES}/{gallery.pk}/searches?wait=5"
     assert api.post(path, {"image": upload()}, **bearer(token)).status_code == 200
-    monkeypatch.setattr(face_search, "wait_for_search", revoked_meanwhile)
+    monkeypatch.setattr(face_search, "wait_for_answer", revoked_meanwhile)
     refused = api.post(path, {"image": upload()}, **bearer(token))
     assert refused.status_code == 404
     assert photo.filename not in refused.content.decode()

@@ -50,7 +50,7 @@ def test_it_takes_scopes_galleries_and_a_life(user: User, gallery: Gallery) -> N
     ("arguments", "sentence"),
     [
         pytest.param(["nobody", "--name", "x"], "no user “nobody”", id="no such user"),
-        pytest.param(["ada", "--name", " "], "needs a name", id="no name"),
+        pytest.param(["ada", "--name", " "], "The name of a key has 1 to 100", id="no name"),
         pytest.param(["ada", "--name", "x", "--gallery", "Secrets"], "sees no gallery “Secrets”", id="somebody else's"),
         pytest.param(["ada", "--name", "x", "--scope", "admin"], "Only staff", id="the scope of staff"),
         pytest.param(["ada", "--name", "x", "--expires-days", "0"], "greater than", id="no life at all"),

@@ -166,7 +166,7 @@ def test_a_database_that_takes_no_writes_still_lets_keys_in(
     [
         pytest.param({"name": "  "}, "key_name", id="no name"),
         pytest.param({"name": "x" * 101}, "key_name", id="a long name"),
-        pytest.param({"name": "a\u202eb"}, "key_name", id="a name that turns the text around"),
+        pytest.param({"name": "\u202e"}, "key_name", id="a name that nobody sees"),
         pytest.param({"scopes": []}, "key_scopes", id="no scope"),
         pytest.param({"scopes": [Scope.ADMIN]}, "key_scopes", id="the scope of staff"),
         pytest.param({"galleries": []}, "key_galleries", id="limited to no gallery"),

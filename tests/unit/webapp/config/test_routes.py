@@ -22,6 +22,8 @@ ID = UUID(int=1)
         (f"/galleries/{ID}/search/", QUERY),
         (f"/api/v1/galleries/{ID}/searches", QUERY),
         ("/api/v1/searches", QUERY),
+        ("/api/v1/verify", QUERY),
+        ("/api/v1/detect", QUERY),
         (f"/galleries/{ID}/photos/", PHOTOS),
         (f"/api/v1/galleries/{ID}/photos", PHOTOS),
         ("/", OTHER),

@@ -24,6 +24,7 @@ from tests.unit.webapp.conftest import (
 )
 from tests.unit.webapp.search.test_api import answer_with
 from webapp.gallery.models import Gallery, Photo
+from worker.reasons import Reason
 
 
 @pytest.fixture
@@ -267,7 +268,7 @@ def test_a_search_that_takes_longer_is_polled(page: Client, gallery: Gallery, fa
     assert 'hx-trigger="every 1s"' in waiting
     assert '<noscript><meta http-equiv="refresh"' in waiting
     assert page.get(address, headers={"HX-Request": "true"}).status_code == 200
-    face_search.result = SearchResult(reason=ErrorInfo(code="no_face_found", message="There is no face in it."))
+    face_search.result = SearchResult(reason=Reason("no_face", "There is no face in it."))
     settled = page.get(address, headers={"HX-Request": "true"})
     assert settled.status_code == 286
     assert "There is no face in it." in text(settled)

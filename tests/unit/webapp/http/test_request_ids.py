@@ -4,13 +4,9 @@ import logging
 from typing import Any
 
 import pytest
-from django.conf import settings
-from django.http import HttpResponse
-from django.test import RequestFactory
-from django.utils.log import log_response
 from structlog.contextvars import get_contextvars
 
-from webapp.http.request_ids import RequestIds, ShownPaths
+from webapp.http.request_ids import RequestIds
 
 
 async def ask(path: str, headers: list[tuple[bytes, bytes]] | None = None) -> tuple[str, dict[str, Any]]:
@@ -54,16 +50,3 @@ async def test_a_line_names_the_address_and_nothing_secret(caplog: pytest.LogCap
     assert "hidden" not in caplog.text
     assert "\n" not in forged.getMessage()
     assert (first.levelname, quiet.levelname) == ("INFO", "DEBUG")
-
-
-def test_djangos_own_lines_name_no_secret_either(caplog: pytest.LogCaptureFixture) -> None:
-    assert "paths" in settings.LOGGING["handlers"]["console"]["filters"]
-    secret = "t" * 43
-    request = RequestFactory().get(f"/invitations/{secret}/")
-    caplog.handler.addFilter(hide := ShownPaths())
-    try:
-        response = HttpResponse(status=503)
-        log_response("%s: %s", response.reason_phrase, request.path, response=response, request=request)
-    finally:
-        caplog.handler.removeFilter(hide)
-    assert caplog.messages == ["Service Unavailable: /invitations/.../"]

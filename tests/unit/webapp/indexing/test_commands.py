@@ -20,6 +20,7 @@ from webapp.gallery.models import Gallery, Photo
 from webapp.indexing.management.commands import import_photos
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_cancel
+from worker.reasons import Reason
 
 
 @pytest.fixture
@@ -188,7 +189,7 @@ def test_matches_are_printed_as_a_table(gallery: Gallery, face_search: MemorySea
     assert printed.splitlines()[0] == "Face 1 at 1, 2, 3, 4 (score 0.90)"
     assert printed.splitlines()[2].split() == ["1", "0.900", "ada.jpg"]
     (sent,) = face_search.started
-    assert (sent.image, sent.limit, sent.min_similarity) == (b"query", 3, 0.2)
+    assert (sent.query, sent.limit, sent.min_similarity) == (b"query", 3, 0.2)
 
 
 def test_several_galleries_are_searched_at_once(
@@ -222,10 +223,16 @@ def test_json_is_the_answer_of_the_api(gallery: Gallery, face_search: MemorySear
 def test_a_picture_without_a_face_has_a_reason(
     gallery: Gallery, face_search: MemorySearchClient, picture: Path
 ) -> None:
-    face_search.result = SearchResult(reason=ErrorInfo(code="no_face_found", message="There is no face."))
+    face_search.result = SearchResult(reason=Reason("no_face", "There is no face."))
     assert run("search_photo", picture, "--gallery", "Friends").strip() == "There is no face."
     answer = json.loads(run("search_photo", picture, "--gallery", "Friends", "--json"))
-    assert answer == {"faces": [], "reason": {"code": "no_face_found", "message": "There is no face."}}
+    assert answer == {
+        "faces": [],
+        "rejected": [],
+        "reason": {"code": "no_face", "message": "There is no face.", "best_similarity": None},
+        "width": None,
+        "height": None,
+    }
 
 
 def test_a_file_that_is_no_picture_is_an_error(

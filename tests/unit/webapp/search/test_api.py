@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
+from tasks.messages.answers import SeenFace
 from tasks.messages.base import BoxInfo, ErrorInfo
 from tasks.messages.search import FaceMatches, Match, SearchResult
 from tasks.web.memory import MemorySearchClient
@@ -23,6 +24,15 @@ from webapp.indexing import deleting
 from webapp.search import services as search_services
 from webapp.search import tickets
 from webapp.search.tickets import Ticket, ticket_from
+from worker.reasons import Reason
+
+#: A face of a query image.
+SEEN = SeenFace(
+    box=BoxInfo(left=1, top=2, right=3, bottom=4),
+    landmarks=((1, 2), (2, 2), (1, 3), (1, 4), (2, 4)),
+    score=0.9,
+    quality=0.8,
+)
 
 
 def answer_with(*photos: Photo) -> SearchResult:
@@ -31,8 +41,7 @@ def answer_with(*photos: Photo) -> SearchResult:
         Match(face_id=str(photo.faces.get().id), photo_id=str(photo.id), similarity=0.9 - number / 10)
         for number, photo in enumerate(photos)
     )
-    face = FaceMatches(box=BoxInfo(left=1, top=2, right=3, bottom=4), score=0.9, quality=0.8, matches=matches)
-    return SearchResult(faces=(face,), width=100, height=80)
+    return SearchResult(faces=(FaceMatches(face=SEEN, matches=matches),), width=100, height=80)
 
 
 @pytest.fixture
@@ -54,7 +63,7 @@ def test_a_search_is_accepted_with_a_ticket(api: Client, gallery: Gallery, face_
     assert response.status_code == 202
     assert response["Location"] == "/api/v1/searches/" + quote(response.json()["ticket"])
     (sent,) = face_search.started
-    assert sent.image == b"picture"
+    assert sent.query == b"picture"
     assert (sent.gallery_ids, sent.limit, sent.min_similarity) == ((str(gallery.id),), 3, 0.4)
     assert face_search.waited == [], "a search that does not wait does not ask"
 
@@ -68,6 +77,7 @@ def test_a_held_search_answers_with_its_matches(api: Client, gallery: Gallery, f
         "faces": [
             {
                 "box": {"left": 1, "top": 2, "right": 3, "bottom": 4},
+                "landmarks": [[1, 2], [2, 2], [1, 3], [1, 4], [2, 4]],
                 "score": 0.9,
                 "quality": 0.8,
                 "matches": [
@@ -81,9 +91,13 @@ def test_a_held_search_answers_with_its_matches(api: Client, gallery: Gallery, f
                         "person_id": None,
                     }
                 ],
+                "reason": None,
             }
         ],
+        "rejected": [],
         "reason": None,
+        "width": 100,
+        "height": 80,
     }
     assert face_search.waited == [5]
 
@@ -91,10 +105,16 @@ def test_a_held_search_answers_with_its_matches(api: Client, gallery: Gallery, f
 def test_an_answer_can_be_fetched_later(api: Client, gallery: Gallery, face_search: MemorySearchClient) -> None:
     address = start(api, gallery, "?wait=1")["Location"]
     assert api.get(address).status_code == 202
-    face_search.result = SearchResult(reason=ErrorInfo(code="no_face_found", message="There is no face."))
+    face_search.result = SearchResult(reason=Reason("no_face", "There is no face."))
     response = api.get(address + "?wait=2")
     assert response.status_code == 200
-    assert response.json() == {"faces": [], "reason": {"code": "no_face_found", "message": "There is no face."}}
+    assert response.json() == {
+        "faces": [],
+        "rejected": [],
+        "reason": {"code": "no_face", "message": "There is no face.", "best_similarity": None},
+        "width": None,
+        "height": None,
+    }
 
 
 def test_nobody_waits_longer_than_is_allowed(
@@ -341,7 +361,7 @@ async def test_a_search_whose_client_goes_away_is_cancelled(
     async def never(*_: Any, **__: Any) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(face_search, "wait_for_search", never)
+    monkeypatch.setattr(face_search, "wait_for_answer", never)
     ticket = replace(TICKET, search_id="s")
     held = asyncio.create_task(search_services.search_held(ticket=ticket, caller=Caller(user=user), wait_seconds=5))
     await asyncio.sleep(0)
@@ -395,7 +415,7 @@ def test_a_query_image_larger_than_djangos_default_stays_in_memory(
     monkeypatch.setattr("django.core.files.uploadedfile.tempfile.NamedTemporaryFile", forbidden)
     image = b"x" * (4 * 2**20)
     assert start(api, gallery, image=image).status_code == 202
-    assert face_search.started[0].image == image
+    assert face_search.started[0].query == image
 
 
 def test_a_query_image_that_is_too_large_is_refused(

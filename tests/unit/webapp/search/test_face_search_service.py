@@ -10,7 +10,9 @@ from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from tasks.messages.base import ErrorInfo
+from tasks.messages.detect import DetectResult
 from tasks.messages.search import SearchResult
+from tasks.messages.verify import VerifyResult
 from tasks.web.memory import MemorySearchClient
 from tests.unit.webapp.conftest import add_indexed_photo
 from tests.unit.webapp.search.test_api import answer_with
@@ -38,7 +40,7 @@ async def test_an_image_is_searched_in_all_galleries_of_the_user(
     face_search.result = answer_with_photo = await sync_to_async(lambda: answer_with(add_indexed_photo(gallery)))()
     answer = await search(user, image)
     (sent,) = face_search.started
-    assert (sent.image, sent.gallery_ids) == (b"picture", (str(gallery.id),))
+    assert (sent.query, sent.gallery_ids) == (b"picture", (str(gallery.id),))
     (match,) = answer.faces[0].matches
     assert match.face_id == answer_with_photo.faces[0].matches[0].face_id
     assert match.photo.gallery_id == gallery.id
@@ -76,6 +78,29 @@ async def test_what_is_wrong_with_an_image_is_a_problem(
     face_search.result = SearchResult(error=ErrorInfo(code="not_an_image", message="This file is not a picture."))
     with pytest.raises(Problem, match="not a picture"):
         await search(user)
+
+
+async def test_faces_are_verified_and_detected_for_the_user(user: User, face_search: MemorySearchClient) -> None:
+    face_search.verified, face_search.detected = VerifyResult(is_same=True), DetectResult(width=3, height=2)
+    async with FaceSearchService() as service:
+        with acting_as(user):
+            verified = await service.verify_faces(SimpleUploadedFile("ada.jpg", b"one"), b"other", min_similarity=0.5)
+            detected = await service.detect_faces(b"picture", timeout_seconds=3)
+    assert (verified.is_same, detected.width) == (True, 3)
+    assert [(sent.images, sent.client) for sent in face_search.sent_images] == [
+        ((b"one", b"other"), f"user:{user.pk}"),
+        ((b"picture",), f"user:{user.pk}"),
+    ]
+    assert face_search.sent_images[0].min_similarity == 0.5
+
+
+async def test_without_a_user_nothing_is_verified_or_detected(face_search: MemorySearchClient) -> None:
+    async with FaceSearchService() as service:
+        with pytest.raises(PermissionDenied):
+            await service.verify_faces(b"one", b"other")
+        with pytest.raises(PermissionDenied):
+            await service.detect_faces(b"picture")
+    assert face_search.sent_images == []
 
 
 async def test_a_search_without_an_answer_expires(

@@ -89,8 +89,8 @@ def test_a_face_that_a_threshold_rejects_comes_with_the_reason(engine: FaceEngin
     picture = pictures.sample("tom_hanks")
     [face] = engine.detect(picture).faces
     cases = {
-        "low_score": {"min_face_score": 0.999},
-        "too_small": {"min_face_pixels": 111},
+        "no_face": {"min_face_score": 0.999},
+        "face_too_small": {"min_face_pixels": 111},
         "low_quality": {"min_face_quality": 1.0},
     }
     for reason, thresholds in cases.items():
@@ -211,7 +211,7 @@ def test_the_packs_score_decides_what_a_face_is_unless_another_is_set(monkeypatc
     faint = pack_of_crops(score=0.85)
 
     [rejected] = opened(monkeypatch, faint).detect(marked_picture()).rejected
-    assert (rejected.reason, rejected.score) == ("low_score", 0.85)
+    assert (rejected.reason, rejected.score) == ("no_face", 0.85)
     assert len(opened(monkeypatch, faint, min_face_score=0.8).detect(marked_picture()).faces) == 1
 
 

@@ -19,6 +19,7 @@ from worker.bulk import PhotoOutcome, PhotoToIndex
 from worker.config import FaceConfig
 from worker.errors import Busy
 from worker.face_index import FaceIndex
+from worker.reasons import why_no_face
 from worker.recognition.engine import FaceEngine
 from worker.vector_search.memory import InMemoryVectorStore
 
@@ -44,7 +45,7 @@ class Sample:
 
 
 SOUND = str(UUID(int=8))
-SOUND_SAMPLE = Sample(pictures.saved(pictures.gradient_picture(), "PNG"), "no_faces", "no_face_found")
+SOUND_SAMPLE = Sample(pictures.saved(pictures.gradient_picture(), "PNG"), "no_faces", "no_face")
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def samples(engine: FaceEngine) -> list[Sample]:
             Sample(
                 pictures.saved(image, "PNG"),
                 "indexed" if faces else "no_faces",
-                "" if faces else "no_face_found",
+                "" if faces else why_no_face([face.reason for face in seen.rejected]).code,
                 np.array([face.embedding for face in faces]) if faces else None,
                 len(seen.rejected),
             )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import redis
 
-from worker.query_faces import QueryFaceCache, QueryFaces
+from worker.queries.faces import QueryFaceCache, QueryFaces
 from worker.recognition.interfaces import Box, Face
 from worker.vector_search.cache import CachedVectorStore, CacheManager
 from worker.vector_search.interfaces import Embedding, FaceRecord, Match, SearchQuery

@@ -88,13 +88,17 @@ class Command(BaseCommand):
         for number, face in enumerate(answer.faces, start=1):
             box = f"{face.box.left:.0f}, {face.box.top:.0f}, {face.box.right:.0f}, {face.box.bottom:.0f}"
             self.stdout.write(f"Face {number} at {box} (score {face.score:.2f})")
-            if not face.matches:
-                self.stdout.write("  no face there is similar enough")
+            if face.reason is not None:
+                best = face.reason.best_similarity
+                more = "" if best is None else f" The most similar one: {best:.3f}."
+                self.stdout.write(f"  {face.reason.message}{more}")
                 continue
             self.stdout.write(f"  {'rank':>4}  {'similarity':>10}  photo")
             for rank, match in enumerate(face.matches, start=1):
                 whose = f"  {match.person.name}" if match.person else ""
                 self.stdout.write(f"  {rank:>4}  {match.similarity:>10.3f}  {match.photo.filename}{whose}")
+        if answer.left_out:
+            self.stdout.write(f"Not searched for: {answer.left_out}.")
 
 
 async def _search(

@@ -16,7 +16,7 @@ class Api:
     """JSON requests with a key of the user."""
 
     def __init__(self, user: User, *scopes: Scope, galleries: list[Gallery] | None = None) -> None:
-        _, token = key_create(user=user, name="test", scopes=scopes or list(Scope), galleries=galleries)
+        _, token = key_create(user=user, name="test", scopes=scopes or [Scope.READ, Scope.WRITE], galleries=galleries)
         self._client = Client(headers={"Authorization": f"Bearer {token}"})
 
     def __call__(self, method: str, path: str, json: Any = None) -> Any:
@@ -109,4 +109,4 @@ def test_a_key_limited_to_galleries_accepts_no_invitation(
     token = owner("POST", f"/galleries/{gallery.id}/invitations", {}).json()["token"]
     limited = Api(stranger, galleries=[their_gallery])
     refused = limited("POST", "/invitations/accept", {"token": token})
-    assert (refused.status_code, refused.json()["code"]) == (403, "key_is_limited")
+    assert (refused.status_code, refused.json()["code"]) == (403, "key_limited")

@@ -17,7 +17,7 @@ from django.middleware.csrf import get_token
 from django.test import Client, RequestFactory
 
 from tasks.web.memory import MemorySearchClient
-from webapp.accounts.passengers import SessionPassengers
+from webapp.accounts.passengers import Passengers
 from webapp.config import asgi
 from webapp.config.routes import ROUTES
 from webapp.gallery.models import Gallery
@@ -150,7 +150,7 @@ def app(tmp_path: Path) -> Iterator[AsgiApp]:
         Door(
             asgi.SharedThreadsASGIHandler(),
             routes=ROUTES,
-            who=SessionPassengers(),
+            who=Passengers(),
             rates=Rates(0),
             bodies=Bodies(memory=memory, spool=spool, bytes_per_second=1),
             proxies=Proxies([]),

@@ -5,7 +5,7 @@ import pytest
 import redis
 
 from tests.unit.worker.vector_search.cached import Service, never, seen
-from worker.query_faces import QueryFaceCache, QueryFaces
+from worker.queries.faces import QueryFaceCache, QueryFaces
 from worker.vector_search.cached_values import LIST_KEY
 
 pytestmark = pytest.mark.services

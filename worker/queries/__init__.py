@@ -1,0 +1,1 @@
+"""Query images: the faces seen in them, and what FaceIndex answers."""

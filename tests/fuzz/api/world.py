@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import requests
+import schemathesis
 
 from tests import pictures
 from tests.fuzz.api.owners import GALLERIES
@@ -88,7 +89,7 @@ class World:
             if isinstance(answer.get(shown), str):
                 self._learned[parameter].append(answer[shown])
 
-    def leaked_to(self, asker: Asker, response: requests.Response) -> set[str]:
+    def leaked_to(self, asker: Asker, response: schemathesis.Response) -> set[str]:
         """Return the canaries in an answer that this asker may not see.
 
         Requests may have shared, moved or transferred things, so what the database says now counts.

@@ -86,6 +86,13 @@ HEADERS: Final[dict[str, Any]] = {
     },
     "Location": {"description": "Where to ask for the answer.", "schema": {"type": "string"}},
 }
+#: Server-sent events. The schema of a stream is that of each event, which is how tools check one.
+EVENT_STREAM: Final = "text/event-stream"
+EVENT: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("event", "id", "data")},
+    "required": ["data"],
+}
 #: On every answer. Without a limit of requests (`REQUESTS_PER_SECOND=0`) there are no RateLimit headers.
 ALWAYS_SENT: Final = ("RateLimit", "RateLimit-Policy", "X-Request-ID")
 #: On some problems: those that pass say when to ask again.
@@ -148,6 +155,8 @@ def completed(operation: Operation, described: dict[int, Any]) -> dict[int, Any]
     for status, answer in described.items():
         if status < 400:
             names = ["ETag"] if is_reading else ["Idempotent-Replayed"]
+            if EVENT_STREAM in answer.get("content", {}):
+                answer = {**answer, "content": {EVENT_STREAM: {"schema": EVENT}}}
             found[status] = with_headers(answer, *names, *(["Location"] if status in (201, 202) else []))
     if is_reading:
         found[304] = with_headers({"description": "Nothing has changed."}, "ETag")

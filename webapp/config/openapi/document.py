@@ -50,6 +50,14 @@ class Document(OpenAPISchema):
         details["description"] = "\n\n".join(filter(None, [details.get("description"), security.who_may(needs)]))
         return details
 
+    def request_body(self, operation: Operation) -> dict[str, Any]:
+        """Say of forms what JSON bodies say themselves: unknown fields are refused."""
+        body: dict[str, Any] = super().request_body(operation)
+        for content in body.get("content", {}).values():
+            if "properties" in content["schema"]:
+                content["schema"]["additionalProperties"] = False
+        return body
+
     def _extract_parameters(self, model: Any) -> list[dict[str, Any]]:
         """Write enumerations out where they are used: ninja would keep one of all that have the same name."""
         schemas = self.schemas

@@ -104,6 +104,12 @@ SENT_WITH: Final = {
 }
 
 
+#: One ETag or several, or `*` (RFC 9110 section 8.8.3).
+ETAGS: Final[dict[str, Any]] = {
+    "type": "string",
+    "pattern": r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$',
+    "examples": ['"9f86d081884c7d659a2feaa0c55ad015"'],
+}
 #: What a request may bring, by the methods that know it.
 REQUEST_HEADERS: Final[tuple[tuple[frozenset[str], dict[str, Any]], ...]] = (
     (
@@ -111,7 +117,7 @@ REQUEST_HEADERS: Final[tuple[tuple[frozenset[str], dict[str, Any]], ...]] = (
         {
             "name": "If-None-Match",
             "description": "An `ETag`: the answer is 304, without a body, while nothing has changed.",
-            "schema": {"type": "string", "examples": ['"9f86d081884c7d659a2feaa0c55ad015"']},
+            "schema": ETAGS,
         },
     ),
     (
@@ -119,7 +125,7 @@ REQUEST_HEADERS: Final[tuple[tuple[frozenset[str], dict[str, Any]], ...]] = (
         {
             "name": "If-Match",
             "description": "An `ETag`: the request is refused with 412 if this has changed meanwhile.",
-            "schema": {"type": "string", "examples": ['"9f86d081884c7d659a2feaa0c55ad015"']},
+            "schema": ETAGS,
         },
     ),
     (

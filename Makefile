@@ -3,7 +3,7 @@ PY := .venv/bin/python
 # Most tests wait for real servers, so more processes than cores help. The tests of one file stay in one process.
 TEST_PROCESSES ?= 3
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test test-long faults poison load accuracy check format bench lock clean
+.PHONY: help setup setup-dev demo up test test-long faults poison fuzz-api load accuracy check format schema bench lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ faults: setup-dev  ## break each process, Redis, Milvus and the database under l
 poison: setup-dev  ## thirty photos that kill workers, one after the other: no neighbour may be lost (twenty minutes)
 	$(PY) -m pytest -s -m "" tests/faults/test_poison_photo.py -k long
 
+fuzz-api: setup-dev  ## send the API many requests that follow its document or break it, as two tenants (half an hour)
+	FUZZ_API_EXAMPLES=$(or $(EXAMPLES),300) $(PY) -m pytest -s tests/fuzz/api
+
 load: setup-dev  ## 1,000 users search at once while an import runs; BESIDE=checkout shows another version's figures too
 	$(PY) -m benchmarks.load $(if $(BESIDE),--beside "$(BESIDE)")
 
@@ -50,6 +53,9 @@ check: setup-dev  ## check format, lint, types and import contracts; run the fas
 format: setup-dev  ## format the code
 	$(PY) -m ruff check --fix-only --quiet .
 	$(PY) -m ruff format .
+
+schema: setup-dev  ## write docs/openapi.json, the API's document, so that a change of the API shows in review
+	$(PY) manage.py export_openapi_schema --api webapp.config.api.api --indent 1 --output docs/openapi.json
 
 bench: setup-dev  ## run the benchmarks: tables of ratios measured within one run
 	$(PY) -m benchmarks.search_overhead

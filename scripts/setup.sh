@@ -15,6 +15,7 @@
 #   redis-server              all
 #   chromium                  tests     the browser tests; skipped without it
 #   faketime                  tests     the tests of wrong clocks; skipped without it
+#   curl, jq                  tests     the examples of docs/api.md; skipped without them
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -142,6 +143,8 @@ if [ "$LEVEL" = tests ]; then
         echo "No Chromium found: the browser tests will be skipped."
     has faketime || install_packages faketime ||
         echo "No faketime found: the tests of wrong clocks will be skipped."
+    { has curl && has jq; } || install_packages curl jq ||
+        echo "No curl or no jq found: the examples of docs/api.md will not be tested."
 fi
 
 if [ ! -x .venv/bin/pip ]; then

@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from ninja import NinjaAPI
@@ -13,6 +12,7 @@ from ninja.openapi.docs import Swagger
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope
 from webapp.accounts.idempotency.answers import Repeated, keeping_answers
+from webapp.config.openapi.document import DocumentedAPI
 from webapp.gallery.api import routers as gallery_routers
 from webapp.generations.api import router as generations_router
 from webapp.http.errors.answers import answer, answer_to
@@ -40,14 +40,15 @@ class Documentation(Swagger):
         return response
 
 
-api = NinjaAPI(
+api = DocumentedAPI(
     title="facequeue",
     version="1",
     description="Galleries, photos, people and face searches. Errors are problem details (RFC 9457).",
     auth=Needs(Scope.READ),
     parser=StrictParser(),
     docs=Documentation(),
-    docs_decorator=lambda view: login_required(require_safe(view)),
+    docs_decorator=require_safe,  # for everybody: it says nothing about what this service holds
+    servers=[{"url": "/", "description": "This service"}],
 )
 api.add_decorator(keeping_answers, mode="view")
 api.add_decorator(only_on_condition)

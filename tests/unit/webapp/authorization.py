@@ -220,8 +220,8 @@ ROWS: Final = [
     page("GET /metrics", ANYBODY),
     page("GET /status/", STAFF),
     page("GET /api/v1/", NOBODY),
-    page("GET /api/v1/docs", USER),
-    page("GET /api/v1/openapi.json", USER),
+    page("GET /api/v1/docs", ANYBODY),
+    page("GET /api/v1/openapi.json", ANYBODY),
 ]
 
 #: The addresses of the admin that any of the staff may open, by their statuses; others there need a permission.

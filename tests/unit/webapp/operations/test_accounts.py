@@ -72,8 +72,8 @@ def delete(client: Client, password: str = "lovelace") -> Any:
 
 def remove_vectors(queue: WatchedQueue) -> None:
     """Confirm each removal that was requested, as the workers and the records worker do."""
-    for photo_ids in [photo_ids for _, photo_ids in queue.removed]:
-        deleting.removals_record(photo_ids=photo_ids)
+    for gallery_id, photo_ids in list(queue.removed):
+        deleting.removals_record(gallery_id=gallery_id, photo_ids=photo_ids)
 
 
 def rows_with(text: str) -> list[str]:

@@ -1,0 +1,193 @@
+"""Examples for the document: one value per name of a field or parameter, since a name means one thing everywhere."""
+
+from typing import Any, Final
+
+_GALLERY: Final = "0d8cf52b-3a0e-4f5e-9c2c-6f4f0b2f7a11"
+_PHOTO: Final = "5f0c8a52-8a46-4c8e-8a55-0c7f1f6f6d3b"
+_FACE: Final = "b3a4f0a6-60f2-5c5f-9c57-7f2f3b0c9d21"
+_PERSON: Final = "c2f4c1de-5b7a-4e0a-9a44-0c2b7c1f8e90"
+_JOB: Final = "7a1c9e7e-2b35-4c59-8f0d-3d3c2b1a0f9e"
+_MEMBER: Final = "e0b5f2d1-9f0a-4d5c-8f5e-5a1b6c7d8e9f"
+_INVITATION: Final = "1f2e3d4c-5b6a-4798-8a9b-acbdcedfe0f1"
+_CURSOR: Final = "WyIyMDI2LTAxLTMxVDA5OjMwOjAwWiIsIjVmMGM4YTUyIl0"
+_MOMENT: Final = "2026-01-31T09:30:00Z"
+
+EXAMPLES: Final[dict[str, Any]] = {
+    "activated_at": _MOMENT,
+    "best_similarity": 0.41,
+    "bottom": 241.5,
+    "byte_size": 482113,
+    "cancelled": 0,
+    "chosen_rate": 12.5,
+    "code": "not_found",
+    "collection": "faces_dlib",
+    "compared": 200,
+    "confirm": False,
+    "count": 1,
+    "created": _MOMENT,
+    "created_before": _MOMENT,
+    "created_from": _MOMENT,
+    "cursor": _CURSOR,
+    "deleting": 0,
+    "detail": "There is no such photo.",
+    "dimension": 128,
+    "duplicated": [],
+    "duplicated_count": 0,
+    "expires_at": _MOMENT,
+    "expires_in_days": 7,
+    "face_count": 1,
+    "face_id": _FACE,
+    "faces": "all",
+    "failed": 1,
+    "filename": "ada.jpg",
+    "fingerprint": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "finished_at": _MOMENT,
+    "following": 0,
+    "gallery_id": _GALLERY,
+    "gallery_name": "Friends",
+    "gone": 0,
+    "height": 1200,
+    "image_format": "JPEG",
+    "index_params": {"nlist": 1024},
+    "index_type": "IVF_FLAT",
+    "indexed": 118,
+    "invitation_id": _INVITATION,
+    "is_confirmed": False,
+    "is_consistent": True,
+    "is_dropping": False,
+    "is_finished": True,
+    "is_found": True,
+    "is_open": True,
+    "is_paused": False,
+    "is_repair": False,
+    "is_same": True,
+    "job_id": _JOB,
+    "kind": "import",
+    "landmarks": [[131.5, 160.0], [168.0, 158.5], [150.5, 182.0], [135.0, 205.5], [167.0, 204.0]],
+    "left": 102.0,
+    "level": "editor",
+    "limit": 10,
+    "match_recall": 0.998,
+    "may_download": False,
+    "member_id": _MEMBER,
+    "message": "No face was found.",
+    "metric_type": "COSINE",
+    "min_similarity": 0.6,
+    "missing": 0,
+    "missing_count": 0,
+    "moving": 0,
+    "name": "Ada Lovelace",
+    "new_similarity": 0.74,
+    "next_cursor": _CURSOR,
+    "no_faces": 3,
+    "number": 2,
+    "old_similarity": 0.71,
+    "orphaned": [],
+    "orphaned_count": 0,
+    "override": ["match recall"],
+    "owner": "alice",
+    "pack": "dlib",
+    "pending": 2,
+    "person": "Ada Lovelace",
+    "person_id": _PERSON,
+    "photo": "ada.jpg",
+    "photo_id": _PHOTO,
+    "photo_ids": [_PHOTO],
+    "places": 1,
+    "previous": {"nprobe": 128},
+    "quality": 0.82,
+    "rate": 4.2,
+    "rate_limit": 20.0,
+    "recall_after": 0.998,
+    "recall_before": 0.997,
+    "requested_by": "alice",
+    "result": "added",
+    "retired_at": None,
+    "right": 198.0,
+    "score": 0.97,
+    "search_params": {"nprobe": 256},
+    "seconds_left": 12.5,
+    "settled_at": _MOMENT,
+    "similarity": 0.87,
+    "sort": "-created",
+    "started_at": _MOMENT,
+    "state": "indexed",
+    "status": 404,
+    "threshold": 0.6,
+    "ticket": "eyJzIjoiNWYwYzhhNTIifQ:1vO0aB:3kq0Xc",
+    "title": "Not Found",
+    "token": "q6vQxk3rJ1nY8c2TtW0zPfLd5aHs7uBe",
+    "top": 120.5,
+    "total": 124,
+    "type": "about:blank",
+    "until": "over",
+    "url": "https://photos.example.org/invitations/q6vQxk3rJ1nY8c2TtW0zPfLd5aHs7uBe/",
+    "user": "bob",
+    "wait": 10,
+    "warning": "",
+    "width": 1600,
+    "workers": {"search.dlib": 2, "reindex.dlib": 1},
+}
+#: Where a name needs another value: by schema and field, or by operation and parameter.
+EXCEPTIONS: Final[dict[str, Any]] = {
+    "CheckOut.missing": [],
+    "DeletionOut.state": "deleting",
+    "FaceOut.id": _FACE,
+    "FileOut.code": "",
+    "FileOut.message": "",
+    "FileOut.state": "pending",
+    "GalleryChangesIn.name": "Friends",
+    "GalleryIn.name": "Friends",
+    "GalleryOut.id": _GALLERY,
+    "GalleryOut.name": "Friends",
+    "GateOut.detail": "The match recall is 0.998, at least 0.99 is needed.",
+    "GateOut.name": "match recall",
+    "GenerationDetailOut.state": "ready",
+    "GenerationOut.state": "ready",
+    "InvitationCreatedOut.id": _INVITATION,
+    "InvitationOut.id": _INVITATION,
+    "JobOut.id": _JOB,
+    "JobOut.kind": "import",
+    "JobOut.state": "running",
+    "MemberOut.id": _MEMBER,
+    "MoveOut.state": "moving",
+    "PersonOut.id": _PERSON,
+    "PhotoDetailOut.code": "",
+    "PhotoDetailOut.id": _PHOTO,
+    "PhotoDetailOut.message": "",
+    "PhotoOut.code": "",
+    "PhotoOut.id": _PHOTO,
+    "PhotoOut.message": "",
+    "PhotoResultOut.code": "",
+    "PhotoResultOut.message": "",
+    "PhotoResultOut.result": "deleting",
+    "PhotoRetryOut.state": "pending",
+    "ReasonOut.code": "no_face",
+    "RejectedFaceOut.reason": "face_too_small",
+    "TrialOut.detail": "The new parameters find as many matches.",
+    "TrialOut.state": "kept",
+    "list_galleries.name": "Friends",
+    "list_jobs.kind": "import",
+    "list_jobs.state": "running",
+    "list_photos.filename": "ada",
+    "list_photos.state": "indexed",
+    "start_search.gallery_id": [_GALLERY],
+}
+
+
+def add_examples(document: dict[str, Any]) -> None:
+    """Add an example to every field of every schema and to every parameter, except where they are other schemas'."""
+    for schema_name, schema in document["components"]["schemas"].items():
+        for name, field in schema.get("properties", {}).items():
+            _add(field, schema_name, name)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for parameter in operation["parameters"]:
+                _add(parameter["schema"], operation["operationId"], parameter["name"])
+
+
+def _add(field: dict[str, Any], owner: str, name: str) -> None:
+    for key, examples in ((f"{owner}.{name}", EXCEPTIONS), (name, EXAMPLES)):
+        if key in examples:
+            field["examples"] = [examples[key]]
+            return

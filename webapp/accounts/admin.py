@@ -42,6 +42,10 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         """Whoever gets into any account is as mighty as a superuser, so nobody else may."""
         return bool(getattr(request.user, "is_superuser", False))
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Django's pages set passwords, e-mail addresses and rights; so these, too, are for superusers."""
+        return self.has_help_permission(request)
+
     @admin.action(description="Make a link that sets a new password", permissions=["help"])
     def make_password_link(self, request: HttpRequest, users: QuerySet[User]) -> None:
         for user in users:

@@ -58,6 +58,12 @@ def may_download(caller: Caller, gallery: Gallery) -> bool:
     return gallery.may_download or gallery.owner_id == caller.user.pk
 
 
+def check_take(caller: Caller, source: Gallery, target: Gallery) -> None:
+    """Raise Problem (`download_not_allowed`) if moving photos would give somebody files that they may not have."""
+    if source.owner_id != target.owner_id:
+        check_download(caller, source)
+
+
 def check_download(caller: Caller, gallery: Gallery) -> None:
     """Raise Problem (`download_not_allowed`) unless the caller `may_download`."""
     if not may_download(caller, gallery):

@@ -47,7 +47,8 @@ def face_give(*, face: Face, person_id: UUID, check: Check = no_check) -> Person
 
 
 def _give(face: Face, person: Person | None) -> None:
-    if not Face.objects.filter(id=face.id).update(person=person):
+    """Raises not_found if the face is gone, or in another gallery by now, which has people of its own."""
+    if not Face.objects.filter(id=face.id, photo__gallery=face.photo.gallery_id).update(person=person):
         raise not_found("face")
     people_tidy([face.photo.gallery])
 

@@ -8,6 +8,7 @@ from ninja import Field, Router, Schema, Status
 
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Caller, Scope, caller_of
+from webapp.gallery.access import check_take
 from webapp.gallery.models import Gallery, Level
 from webapp.gallery.selectors import IDS_PER_QUERY, gallery_for, photo_for
 from webapp.http.problems import Problem, not_found
@@ -146,6 +147,7 @@ def _editable(request: HttpRequest, gallery_id: UUID) -> tuple[Caller, Gallery]:
 
 def _moved(caller: Caller, source: Gallery, target_id: UUID, photo_ids: list[UUID]) -> PhotosMoved:
     target = gallery_for(caller, target_id, Level.EDITOR)
+    check_take(caller, source, target)
     return photos_move(source=source, target=target, photo_ids=photo_ids, requested_by_id=caller.user.pk)
 
 

@@ -16,6 +16,7 @@ from webapp.gallery.files import file_answer
 from webapp.gallery.models import Face, Level, Photo
 from webapp.gallery.schemas import FaceOut, PhotoOut, PhotosOut
 from webapp.generations import faces as generations_faces
+from webapp.http.problems import not_found
 from webapp.http.rest.conditions import unchanged
 from webapp.http.rest.cursors import Cursor, Limit, part_of
 from webapp.http.schemas import Moment, ProblemOut
@@ -165,6 +166,8 @@ def delete_photo(request: HttpRequest, photo_id: UUID) -> Status[DeletionOut]:
     """Delete a photo. It is hidden at once, and deleted once its vectors are removed."""
     photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
     deleted = deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id], check=unchanged(request))
+    if not deleted.photo_ids:  # it has just been moved away, or deleted
+        raise not_found("photo")
     return Status(202, DeletionOut(photo_id=photo_id, state=Photo.State.DELETING, warning=deleted.warning))
 
 

@@ -17,6 +17,7 @@ from webapp.gallery.files import file_answer
 from webapp.gallery.models import Level
 from webapp.generations import faces
 from webapp.http.pages import photos_text, warn
+from webapp.http.problems import not_found
 from webapp.indexing import adding, deleting, retrying
 from webapp.people.selectors import people_of
 
@@ -103,6 +104,8 @@ def photo_retry(request: HttpRequest, photo_id: UUID) -> HttpResponse:
 def photo_delete(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
     deleted = deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
+    if not deleted.photo_ids:  # it has just been moved away, or deleted
+        raise not_found("photo")
     messages.success(request, f"{photo.filename} is being deleted.")
     warn(request, deleted.warning)
     return redirect("gallery_detail", photo.gallery_id)

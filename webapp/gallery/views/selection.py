@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from webapp.accounts.callers import caller_of
-from webapp.gallery.access import visible_galleries
+from webapp.gallery.access import check_take, visible_galleries
 from webapp.gallery.models import Gallery, Level, Photo
 from webapp.gallery.selectors import gallery_for, photo_for
 from webapp.generations import faces
@@ -77,6 +77,7 @@ def _move(request: HttpRequest, source: Gallery, photo_ids: list[UUID]) -> HttpR
     if not photo_ids or target.id == source.id:
         messages.error(request, "Please choose what to move, and the gallery to move to.")
         return redirect("photos_select", source.id)
+    check_take(caller, source, target)
     moved = photos_move(source=source, target=target, photo_ids=photo_ids, requested_by_id=caller.user.pk)
     _tell(request, moved, source, target)
     return redirect("gallery_detail", target.id if moved.job else source.id)

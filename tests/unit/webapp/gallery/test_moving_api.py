@@ -10,9 +10,10 @@ from django.test import Client
 from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, failed, record
 from webapp.accounts.callers import Scope
 from webapp.accounts.keys import key_create
-from webapp.gallery import services
+from webapp.gallery import selectors, services
 from webapp.gallery.models import Gallery, Level, Member, Photo
 from webapp.jobs.models import Job
+from webapp.people.moving import photos_move
 
 
 @pytest.fixture
@@ -201,3 +202,33 @@ def test_photos_must_be_named_and_not_too_many(
 def test_unknown_fields_are_refused(api: Client, gallery: Gallery) -> None:
     body = {"photo_ids": ids(add_photo(gallery)), "force": True}
     assert post(api, f"/galleries/{gallery.id}/photos/delete", **body).status_code == 422
+
+
+def test_an_editor_gets_no_files_by_moving_them_to_a_gallery_of_their_own(
+    gallery: Gallery, their_gallery: Gallery, stranger: User
+) -> None:
+    Member.objects.create(gallery=gallery, user=stranger, level=Level.EDITOR)
+    photo, editor, to = add_photo(gallery), client_of(stranger), str(their_gallery.id)
+    one = post(editor, f"/photos/{photo.id}/move", gallery_id=to)
+    many = post(editor, f"/galleries/{gallery.id}/photos/move", gallery_id=to, photo_ids=ids(photo))
+    page = editor.post(f"/photos/{photo.id}/move/", {"target": to})
+    assert [answer.status_code for answer in (one, many, page)] == [403, 403, 403]
+    assert one.json()["code"] == many.json()["code"] == "download_not_allowed"
+
+    Gallery.objects.filter(id=gallery.id).update(may_download=True)
+    assert post(editor, f"/photos/{photo.id}/move", gallery_id=to).status_code == 202
+
+
+def test_a_photo_that_moves_away_while_it_is_to_be_deleted_is_not_found(
+    api: Client, gallery: Gallery, target: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, find = add_photo(gallery), selectors.photo_for
+
+    def find_and_move(*args: Any) -> Photo:
+        found = find(*args)
+        photos_move(source=gallery, target=target, photo_ids=[photo.id])
+        return found
+
+    monkeypatch.setattr(selectors, "photo_for", find_and_move)
+    answer = api.delete(f"/api/v1/photos/{photo.id}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

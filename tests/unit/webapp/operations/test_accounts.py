@@ -245,3 +245,5 @@ def test_a_superuser_helps_users_and_other_staff_cannot(leaver: User, user: User
     staff = browser_of(user)
     assert "/password/" not in act(staff, "make_password_link").replace('/password/"', "")
     assert not AuditEntry.objects.filter(action="password.link", actor="ada").exists()
+    assert staff.post(f"/admin/auth/user/{leaver.pk}/password/").status_code == 403
+    assert b'name="is_superuser"' not in staff.get(f"/admin/auth/user/{user.pk}/change/").content

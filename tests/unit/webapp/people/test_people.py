@@ -21,6 +21,7 @@ from webapp.http.problems import Problem
 from webapp.indexing import deleting, recording
 from webapp.people import services as people
 from webapp.people.models import Person
+from webapp.people.moving import photos_move
 from webapp.people.selectors import people_of
 
 State = Generation.State
@@ -124,6 +125,18 @@ def test_a_name_that_is_too_long_is_refused(gallery: Gallery) -> None:
 def test_naming_a_face_that_has_just_gone_leaves_no_person(gallery: Gallery) -> None:
     face = add_indexed_photo(gallery).faces.get()
     Face.objects.filter(id=face.id).delete()
+    with pytest.raises(Problem) as caught:
+        people.face_name(face=face, name="Ada")
+    assert caught.value.code == "not_found"
+    assert not Person.objects.exists()
+
+
+def test_naming_a_face_that_has_just_moved_to_another_gallery_names_nobody(
+    gallery: Gallery, their_gallery: Gallery
+) -> None:
+    face = add_indexed_photo(gallery).faces.get()
+    assert face.photo.gallery == gallery  # read before it moves
+    photos_move(source=gallery, target=their_gallery, photo_ids=[face.photo_id])
     with pytest.raises(Problem) as caught:
         people.face_name(face=face, name="Ada")
     assert caught.value.code == "not_found"

@@ -89,6 +89,8 @@ SOCIALACCOUNT_PROVIDERS = oidc_provider(OIDC_ISSUER, OIDC_NAME)
 EMAIL_URL = text("EMAIL_URL", "")
 DEFAULT_FROM_EMAIL = text("EMAIL_FROM", f"facequeue@{_host or 'localhost'}")
 _email = email_options(EMAIL_URL)
+if EMAIL_URL and not origin("PUBLIC_URL"):
+    raise ConfigError("EMAIL_URL needs PUBLIC_URL: a link in an e-mail must not go where a request says it came from.")
 EMAIL_HOST, EMAIL_PORT = _email.get("EMAIL_HOST", ""), _email.get("EMAIL_PORT", 25)
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _email.get("EMAIL_HOST_USER", ""), _email.get("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS, EMAIL_USE_SSL = _email.get("EMAIL_USE_TLS", False), _email.get("EMAIL_USE_SSL", False)

@@ -95,6 +95,13 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     unknown = next((each for each in error.errors if each["type"] == "extra_forbidden"), None)
     if unknown is not None:
         return answer(request, unknown_parameter(str(unknown["loc"][-1])))
-    first = error.errors[0]
-    message = f"{first['loc'][-1]}: {first['msg']}."
-    return answer(request, Problem("invalid_request", message, status=422))
+    return answer(request, Problem("invalid_request", _sentence(error.errors[0]), status=422))
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    """Say what is wrong with which value; the place of a value in a body begins with "body" and ninja's own names."""
+    source, *place = error["loc"]
+    if source == "body" and len(place) <= 1 and error["type"] in ("missing", "model_attributes_type", "model_type"):
+        return "Please send a JSON object."
+    named = [str(each) for each in (place[1:] if source == "body" else place)] or ["body"]
+    return f"{'.'.join(named)}: {error['msg']}."

@@ -104,7 +104,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [  # Django's own in their usual order, each without a thread of its own (direct_middleware.py)
     "webapp.http.direct_middleware.SecurityMiddleware",
     "webapp.http.middleware.StaticFilesMiddleware",  # WhiteNoise's own would hold a thread per open request
-    "webapp.http.middleware.ContentSecurityPolicyMiddleware",
+    "webapp.http.middleware.PageHeadersMiddleware",
     "webapp.http.direct_middleware.SessionMiddleware",
     "webapp.http.direct_middleware.CommonMiddleware",
     "webapp.http.direct_middleware.CsrfViewMiddleware",

@@ -25,6 +25,10 @@ class QuotaReached(Problem):
     def __init__(self, of: str, message: str) -> None:
         super().__init__(f"quota_{of}", message, status=409)
 
+    def sentence_for(self, user_id: int | None, *, owner_id: int) -> str:
+        """Return what a user is told, and with None an operator: what another owner has is nobody else's business."""
+        return self.message if user_id in (None, owner_id) else "The gallery's owner has no room for it."
+
 
 def usage_of(user_id: int) -> Usage:
     """Return what the user has, counting it the first time."""

@@ -65,8 +65,8 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         return response
 
 
-class ContentSecurityPolicyMiddleware:
-    """Adds PAGE_POLICY to every response without a policy."""
+class PageHeadersMiddleware:
+    """Adds PAGE_POLICY to every response without a policy, and keeps those that say nothing else out of caches."""
 
     sync_capable = True
     async_capable = True
@@ -79,14 +79,15 @@ class ContentSecurityPolicyMiddleware:
     def __call__(self, request: HttpRequest) -> Any:
         if iscoroutinefunction(self):
             return self.__acall__(request)
-        return self._with_policy(self.get_response(request))
+        return self._with_headers(self.get_response(request))
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        return self._with_policy(await self.get_response(request))
+        return self._with_headers(await self.get_response(request))
 
     @staticmethod
-    def _with_policy(response: HttpResponseBase) -> HttpResponseBase:
+    def _with_headers(response: HttpResponseBase) -> HttpResponseBase:
         response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+        response.headers.setdefault("Cache-Control", "private, no-store")
         return response
 
 

@@ -124,7 +124,7 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
         quotas.photo_check(owner_id=gallery.owner_id, byte_size=file.size)
     except quotas.QuotaReached as reached:
         if not _is_there(gallery, file):  # that takes no room
-            return AddedFile(filename=filename, result="refused", code=reached.code, message=reached.message)
+            return _no_room(filename, gallery, job, reached)
     photo_id = uuid4()
     key = f"{gallery.id}/{photo_id}"
     try:
@@ -149,13 +149,18 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
         kept, is_added = _row_add(photo, job)
     except quotas.QuotaReached as reached:  # another upload was quicker
         default_storage.delete(key)
-        return AddedFile(filename=filename, result="refused", code=reached.code, message=reached.message)
+        return _no_room(filename, gallery, job, reached)
     except Exception:
         default_storage.delete(key)
         raise
     if kept is not photo:
         default_storage.delete(key)
     return AddedFile(filename=filename, result="added" if is_added else "already_there", photo=kept)
+
+
+def _no_room(filename: str, gallery: Gallery, job: Job, reached: quotas.QuotaReached) -> AddedFile:
+    message = reached.sentence_for(job.requested_by_id, owner_id=gallery.owner_id)
+    return AddedFile(filename=filename, result="refused", code=reached.code, message=message)
 
 
 def _is_there(gallery: Gallery, file: File) -> bool:

@@ -84,7 +84,7 @@ def photos_leave(
     asked = list(dict.fromkeys(photo_ids))
     refused: dict[UUID, MovedPhoto] = {}
     movable = _movable(source, target, asked, refused)
-    moving = _with_room(source, target, movable, refused)
+    moving = _with_room(source, target, movable, refused, requested_by_id)
     results = tuple(refused.get(each) or MovedPhoto(photo_id=each, result="moving") for each in asked)
     if not moving:
         return PhotosMoved(photos=results)
@@ -112,7 +112,11 @@ def _movable(source: Gallery, target: Gallery, asked: Sequence[UUID], refused: d
 
 
 def _with_room(
-    source: Gallery, target: Gallery, photos: Sequence[Photo], refused: dict[UUID, MovedPhoto]
+    source: Gallery,
+    target: Gallery,
+    photos: Sequence[Photo],
+    refused: dict[UUID, MovedPhoto],
+    requested_by_id: int | None,
 ) -> list[Photo]:
     """Let the target's owner take room for the photos; return those that fit, and add the others to `refused`."""
     if source.owner_id == target.owner_id:
@@ -127,7 +131,11 @@ def _with_room(
         try:
             quotas.photo_take(owner_id=target.owner_id, byte_size=photo.byte_size)
         except quotas.QuotaReached as reached:
-            _refuse(refused, photo.id, reached)
+            _refuse(
+                refused,
+                photo.id,
+                Problem(reached.code, reached.sentence_for(requested_by_id, owner_id=target.owner_id)),
+            )
         else:
             fitting.append(photo)
     byte_size = sum(photo.byte_size for photo in fitting)

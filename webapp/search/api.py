@@ -182,7 +182,9 @@ def _query(image: UploadedFile | None, face_id: UUID | None) -> bytes | UUID:
         return query_image(image)
     if face_id is not None and image is None:
         return face_id
-    raise Problem("invalid_request", "Please give either an image or a face_id, in a form.", status=422)
+    if image is None:
+        raise Problem("image_missing", "Please give an image or a face_id, in a form.", status=400)
+    raise Problem("invalid_request", "Please give either an image or a face_id, not both.", status=422)
 
 
 def _status(response: HttpResponse, ticket: Ticket, answer: SearchAnswer | None) -> Status[Any]:

@@ -61,7 +61,8 @@ async def change(request: HttpRequest) -> HttpResponse:
         else:
             await sync_to_async(_change)(request, user, encoded)
             messages.success(
-                request, "The password is changed. Everybody else who was logged in to your account is out."
+                request,
+                "The password is changed, and all other sessions of your account have ended. API keys still work.",
             )
             return redirect("account")
     return await _page(request, "accounts/password_change.html", form, problem)
@@ -106,8 +107,7 @@ async def forgotten(request: HttpRequest) -> HttpResponse:
         }
         try:
             await attempt_or_refuse(request, new_attempt(limits), "There were too many requests for links.")
-            base_url = settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/")
-            network_pool.start(password_links_send, email=email, base_url=base_url)
+            network_pool.start(password_links_send, email=email, base_url=settings.PUBLIC_URL)
         except Busy as error:
             problem = Problem.from_error(error)
         except Problem as error:

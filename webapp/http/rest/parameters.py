@@ -27,6 +27,8 @@ def only_known_parameters(view: Callable[..., Any]) -> Callable[..., Any]:
     def checked(request: HttpRequest, **values: Any) -> Any:
         query.check(request.GET)
         if form.names or files.names:
+            for name in files.names.intersection(request.POST):
+                raise Problem("invalid_request", f"“{name}” must be a file.", status=422)
             form.check(request.POST, besides=(CSRF_FIELD,))
             files.check(request.FILES)
         return view(request, **values)

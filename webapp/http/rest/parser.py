@@ -24,7 +24,7 @@ class StrictParser(Parser):
         if request.content_type not in JSON_TYPES:
             raise json_wanted()
         try:
-            found = json.loads(request.body.decode(), parse_constant=_no_number)
+            found = json.loads(request.body.decode(), parse_constant=_no_number, object_pairs_hook=_members)
             # JSON in UTF-8 has neither half of a pair nor NUL, except as an escape.
             if b"\\u" in request.body:
                 _check_texts(_texts_in(found))
@@ -66,6 +66,14 @@ def _check_texts(texts: Iterable[str]) -> None:
     if any(_UNSTORABLE.search(text) for text in texts):
         sentence = "A text of this request has characters that are none: NUL or half of a surrogate pair."
         raise Problem("bad_characters", sentence, status=400)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object. Raises Problem when it names a member twice: readers differ in which one counts."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise Problem("repeated_parameter", "The JSON of this request names a member twice.", status=422)
+    return members
 
 
 def _no_number(constant: str) -> NoReturn:

@@ -52,3 +52,10 @@ def test_the_admin_shows_rows_and_deletes_none(user: User, gallery: Gallery) -> 
         assert client.get(f"/admin/gallery/{address}").status_code == 200
     assert client.post(f"/admin/gallery/photo/{photo.id}/delete/").status_code == 403
     assert client.post(f"/admin/gallery/gallery/{gallery.id}/delete/").status_code == 403
+
+
+def test_pages_of_users_are_kept_by_no_cache(user: User, gallery: Gallery) -> None:
+    client = Client()
+    client.force_login(user)
+    for address in ("/", f"/galleries/{gallery.id}/", "/jobs/", "/account/keys/"):
+        assert "no-store" in client.get(address)["Cache-Control"]

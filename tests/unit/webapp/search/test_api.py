@@ -178,7 +178,7 @@ def test_a_bad_parameter_is_named(api: Client, gallery: Gallery, face_search: Me
 
 def test_a_search_needs_an_image(api: Client, gallery: Gallery, face_search: MemorySearchClient) -> None:
     response = api.post(f"/api/v1/galleries/{gallery.id}/searches")
-    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    assert (response.status_code, response.json()["code"]) == (400, "image_missing")
 
 
 # -- several galleries --------------------------------------------------------------------------------------

@@ -146,7 +146,7 @@ def test_a_face_whose_embedding_has_just_gone_says_so(api: Client, face: Face, f
 
 
 def test_a_search_has_either_an_image_or_a_face(api: Client, face: Face, face_search: MemorySearchClient) -> None:
-    for form in ({}, {"face_id": str(face.id), "image": upload()}, {"face_id": "x"}):
+    for form in ({"face_id": str(face.id), "image": upload()}, {"face_id": "x"}, {"image": "photo.jpg"}):
         response = api.post("/api/v1/searches", form)
         assert (response.status_code, response.json()["code"]) == (422, "invalid_request"), form
     assert face_search.started == []

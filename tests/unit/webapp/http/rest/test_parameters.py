@@ -177,3 +177,30 @@ def test_a_long_name_is_shortened_and_shown_safely(api: Client) -> None:
     assert refusal(response) == (422, "unknown_parameter")
     assert len(response.json()["detail"]) < 150
     assert "\x1b" not in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        pytest.param(b'{"name": "a", "name": "b"}', "repeated_parameter", "twice", id="a member twice"),
+        pytest.param(b"", "invalid_request", "a JSON object", id="nothing"),
+        pytest.param(b"null", "invalid_request", "a JSON object", id="null"),
+        pytest.param(b"[]", "invalid_request", "a JSON object", id="a list"),
+        pytest.param(b"{}", "invalid_request", "name: ", id="a member missing"),
+    ],
+)
+def test_json_that_is_refused_is_named_in_the_senders_words(api: Client, body: bytes, code: str, words: str) -> None:
+    refused = api.post("/api/v1/galleries", body, content_type="application/json").json()
+    assert refused["code"] == code
+    assert words in refused["detail"]
+
+
+def test_what_is_wrong_in_a_list_is_named_with_its_place(api: Client, gallery: Gallery) -> None:
+    body = {"photo_ids": ["x"]}
+    refused = api.post(f"/api/v1/galleries/{gallery.id}/photos/delete", body, content_type="application/json").json()
+    assert refused["detail"].startswith("photo_ids.0: ")
+
+
+def test_a_text_in_the_place_of_a_file_is_named(api: Client, gallery: Gallery) -> None:
+    refused = api.post("/api/v1/searches", {"image": "photo.jpg"}).json()
+    assert (refused["code"], refused["detail"]) == ("invalid_request", "“image” must be a file.")

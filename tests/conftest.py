@@ -39,6 +39,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FoldersToget
 
 
 @pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A file, not memory: the tests of races use several connections."""
+    from django.db import connections
+
+    if connections["default"].vendor == "sqlite":
+        path = tmp_path_factory.mktemp("database") / "test.sqlite3"
+        connections["default"].settings_dict["TEST"]["NAME"] = str(path)
+
+
+@pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[RunningService]":
     """The whole service, started once for all tests that do not kill parts of it."""
     from tests.service import EVERYTHING, RunningService

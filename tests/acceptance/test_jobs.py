@@ -111,7 +111,7 @@ def test_an_import_is_bounded_cancelled_and_retried(service: RunningService, pla
 
     service.start("worker-index")
     alice = WebClient(service.url)
-    gallery = alice.get("/galleries")[0]["id"]
+    gallery = alice.get("/galleries")["items"][0]["id"]
     wanted = planned.cancelled_after
     service.wait_until(lambda: alice.get(f"/jobs/{job_id}")["counts"]["indexed"] >= wanted, "the import has begun")
     answer = alice.http.post(f"/api/v1/jobs/{job_id}/cancel", headers=alice.headers)

@@ -41,7 +41,7 @@ def test_every_photo_is_indexed_once_a_worker_is_back(service: RunningService, t
     many_portraits(folder)
     service.manage("import_photos", str(folder), "--gallery", GALLERY, "--create")
     alice = WebClient(service.url)
-    gallery = alice.get("/galleries")[0]["id"]
+    gallery = alice.get("/galleries")["items"][0]["id"]
 
     service.wait_until(lambda: alice.progress(gallery)["indexed"] > 0, "the import has begun")
     killed = service.process("worker-index").pid

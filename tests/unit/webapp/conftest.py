@@ -24,16 +24,6 @@ from webapp.generations.selectors import active_generation
 from webapp.indexing import adding, recording
 
 
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A file, not memory: the tests of races use several connections."""
-    from django.db import connections
-
-    if connections["default"].vendor == "sqlite":
-        path = tmp_path_factory.mktemp("database") / "test.sqlite3"
-        connections["default"].settings_dict["TEST"]["NAME"] = str(path)
-
-
 @pytest.fixture(autouse=True)
 def quick_and_temporary(settings: Any, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = tmp_path / "photos"

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.callers import caller_of
 from webapp.gallery import selectors
@@ -52,7 +52,7 @@ def _tell(request: HttpRequest, outcome: adding.PhotosAdded) -> None:
 
 
 @login_required
-@require_GET
+@require_safe
 def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     """A photo with its faces drawn; `?face=` marks one of them."""
     caller = caller_of(request)
@@ -70,14 +70,14 @@ def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
     """Serve the photo's picture to those who may see it: its bytes unchanged, as long as there are no renditions."""
     return file_answer(request, selectors.photo_for(caller_of(request), photo_id))
 
 
 @login_required
-@require_GET
+@require_safe
 def photo_original(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
     """Let those who may download it save the photo's file under its name."""
     caller = caller_of(request)

@@ -10,7 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.callers import caller_of
 from webapp.gallery.access import visible_galleries
@@ -27,7 +27,7 @@ REFUSALS_SHOWN = 10
 
 
 @login_required
-@require_GET
+@require_safe
 def photos_select(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     caller = caller_of(request)
     gallery = gallery_for(caller, gallery_id, Level.EDITOR)

@@ -66,6 +66,11 @@ def galleries_given(caller: Caller, gallery_ids: Collection[UUID | str] | None) 
     return found
 
 
+def targets_for(caller: Caller, gallery: Gallery) -> QuerySet[Gallery]:
+    """Return the galleries, with their owners, that the caller may move photos of this one to."""
+    return visible_galleries(caller, Level.EDITOR).exclude(id=gallery.id).select_related("owner")
+
+
 def photos_for(caller: Caller) -> QuerySet[Photo]:
     """Return the photos that the caller may see."""
     return Photo.objects.filter(gallery__in=visible_galleries(caller)).exclude(state=Photo.State.DELETING)
@@ -119,11 +124,14 @@ def content_type_of(photo: Photo) -> str | None:
 
 
 def photos_by_id(galleries: Iterable[Gallery], photo_ids: Iterable[str]) -> dict[str, Photo]:
-    """Return those of the photos that are in one of the galleries and not being deleted, by id."""
+    """Return those of the photos that are in one of the galleries to stay, by id.
+
+    None is being deleted, and none has just been moved there: what a search finds of it is where it was.
+    """
     known = {gallery.id: gallery for gallery in galleries}
     found: dict[str, Photo] = {}
     for ids in chunks(photo_ids, IDS_PER_QUERY):
-        rows = Photo.objects.filter(id__in=ids).exclude(state=Photo.State.DELETING)
+        rows = Photo.objects.filter(id__in=ids).exclude(state__in=(Photo.State.DELETING, Photo.State.MOVING))
         found |= {str(photo.id): photo for photo in rows if photo.gallery_id in known}
     for photo in found.values():
         photo.gallery = known[photo.gallery_id]  # known already: no query for each

@@ -374,7 +374,8 @@ def test_a_photo_that_failed_is_indexed_again(api: Client, gallery: Gallery, que
     queue.forget()
     retried = api.post(address)
     assert retried.status_code == 202
-    assert retried.json() == {"photo_id": str(photo.id), "state": "pending", "warning": ""}
+    job = Job.objects.get(kind=Job.Kind.RETRY)
+    assert retried.json() == {"photo_id": str(photo.id), "state": "pending", "job_id": str(job.id), "warning": ""}
     assert queue.indexed_ids == [str(photo.id)]
 
 

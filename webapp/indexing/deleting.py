@@ -70,12 +70,16 @@ def photos_delete(
 ) -> PhotosDeleted:
     """Mark photos for deletion; they are deleted once their vectors are removed. Deleting several photos is a job.
 
-    What `check` raises prevents the deletion.
+    What `check` raises prevents the deletion. Raises Problem (`not_found`) when the gallery is gone.
     """
     with transaction.atomic(durable=True):
+        # Moves lock this row, too: a photo that is not here when it is looked for is not marked when it has come.
+        locked = Gallery.objects.select_for_update(no_key=True).filter(id=gallery.id).first()
+        if locked is None:
+            raise not_found("gallery")
         check()
-        chosen = gallery.photos.filter(id__in=list(photo_ids))
-        marked, job = _mark_for_deletion(gallery, chosen, requested_by_id)
+        chosen = locked.photos.filter(id__in=list(photo_ids))
+        marked, job = _mark_for_deletion(locked, chosen, requested_by_id)
     work_queue().withdraw([str(photo.id) for photo in marked if photo.state == State.PENDING and photo.enqueued_at])
     warning = removals_feed([gallery.id, *_left_by(marked)])
     return PhotosDeleted(photo_ids=frozenset(photo.id for photo in marked), job=job, warning=warning)

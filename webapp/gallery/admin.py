@@ -15,7 +15,7 @@ from webapp.indexing import retrying
 
 @admin.register(Gallery)
 class GalleryAdmin(ReadOnly):
-    """Superusers see nothing of a gallery that is not theirs until they open it or take it over. Both are on record."""
+    """Superusers see no picture of other people's galleries until they open one or take it over: both are on record."""
 
     list_display = ["name", "owner", "deleting", "created"]
     list_filter = ["deleting"]

@@ -73,11 +73,19 @@ def gallery_move(*, gallery_id: UUID, from_id: int, to_id: int) -> None:
     The transaction has locked the gallery, so that no photo is added or its row deleted meanwhile. Raises QuotaReached.
     """
     takes = _counted(gallery=gallery_id)
-    usage_of(from_id), usage_of(to_id)
-    # In one order for everybody, so that two who give each other a gallery do not wait for each other.
-    list(Usage.objects.select_for_update().filter(owner__in=(from_id, to_id)).order_by("owner_id"))
+    usages_lock(from_id, to_id)
     photo_take(owner_id=to_id, **takes)
     photos_give_back(owner_id=from_id, **takes)
+
+
+def usages_lock(*user_ids: int) -> None:
+    """Lock what these users have, in the caller's transaction.
+
+    In one order for everybody, so that two who give each other photos do not wait for each other.
+    """
+    for user_id in sorted(user_ids):
+        usage_of(user_id)  # there is a row to lock
+    list(Usage.objects.select_for_update().filter(owner__in=user_ids).order_by("owner_id"))
 
 
 def photos_give_back(*, owner_id: int, photos: int, byte_size: int) -> None:

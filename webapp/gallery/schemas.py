@@ -54,6 +54,17 @@ class PhotosOut(Schema):
     next_cursor: str | None
 
 
+class PhotoStateOut(Schema):
+    """The state that a photo has been put into: `pending`, `deleting` or `moving`."""
+
+    photo_id: UUID
+    state: str
+    #: The job to follow; null when there is none, as when one photo is deleted.
+    job_id: UUID | None
+    #: Not empty when the queue is down: the work is saved, and continues once the queue is back.
+    warning: str
+
+
 class FaceOut(Schema):
     """A face of a photo. `person` is a name, none while the face has none."""
 

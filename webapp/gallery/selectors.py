@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import Count, Q, QuerySet
 
 from webapp.accounts.callers import Caller
-from webapp.gallery.access import check_level, visible_galleries
+from webapp.gallery.access import check_level, may_download, visible_galleries
 from webapp.gallery.chunks import chunks
 from webapp.gallery.models import UNSETTLED, Face, Gallery, Level, Photo
 from webapp.http.names import cleaned
@@ -66,6 +66,12 @@ def galleries_given(caller: Caller, gallery_ids: Collection[UUID | str] | None) 
     return found
 
 
+def targets_for(caller: Caller, gallery: Gallery) -> QuerySet[Gallery]:
+    """Return the galleries, with their owners, that the caller may move photos of this one to: see `check_take`."""
+    found = visible_galleries(caller, Level.EDITOR).exclude(id=gallery.id).select_related("owner")
+    return found if may_download(caller, gallery) else found.filter(owner=gallery.owner_id)
+
+
 def photos_for(caller: Caller) -> QuerySet[Photo]:
     """Return the photos that the caller may see."""
     return Photo.objects.filter(gallery__in=visible_galleries(caller)).exclude(state=Photo.State.DELETING)
@@ -119,11 +125,14 @@ def content_type_of(photo: Photo) -> str | None:
 
 
 def photos_by_id(galleries: Iterable[Gallery], photo_ids: Iterable[str]) -> dict[str, Photo]:
-    """Return those of the photos that are in one of the galleries and not being deleted, by id."""
+    """Return those of the photos that are in one of the galleries to stay, by id.
+
+    None is being deleted, and none has just been moved there: what a search finds of it is where it was.
+    """
     known = {gallery.id: gallery for gallery in galleries}
     found: dict[str, Photo] = {}
     for ids in chunks(photo_ids, IDS_PER_QUERY):
-        rows = Photo.objects.filter(id__in=ids).exclude(state=Photo.State.DELETING)
+        rows = Photo.objects.filter(id__in=ids).exclude(state__in=(Photo.State.DELETING, Photo.State.MOVING))
         found |= {str(photo.id): photo for photo in rows if photo.gallery_id in known}
     for photo in found.values():
         photo.gallery = known[photo.gallery_id]  # known already: no query for each

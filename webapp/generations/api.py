@@ -14,13 +14,13 @@ from webapp.generations.schemas import (
     CheckIn,
     DropOut,
     GenerationDetailOut,
-    GenerationList,
     GenerationOut,
+    GenerationsOut,
     RateIn,
     SearchParamsIn,
     StartIn,
     SwitchIn,
-    _change_out,
+    change_out,
     generation_out,
 )
 from webapp.generations.searched import trials
@@ -35,11 +35,11 @@ may_start, may_change, may_drop = (Needs(Scope.ADMIN, permission=each) for each 
 REFUSED: Final = (400, 403, 404, 409)
 
 
-@router.get("/generations", response={200: GenerationList, (403, 404, 422): ProblemOut})
-def list_generations(request: HttpRequest, limit: Limit = 100, cursor: Cursor = "") -> GenerationList:
+@router.get("/generations", response={200: GenerationsOut, (403, 404, 422): ProblemOut})
+def list_generations(request: HttpRequest, limit: Limit = 100, cursor: Cursor = "") -> GenerationsOut:
     """List the generations, newest first."""
     part, next_cursor = part_of(Generation.objects.all(), order=("-id",), cursor=cursor, limit=limit)
-    return GenerationList(items=[generation_out(each) for each in overview.overviews(part)], next_cursor=next_cursor)
+    return GenerationsOut(items=[generation_out(each) for each in overview.overviews(part)], next_cursor=next_cursor)
 
 
 @router.post("/generations", response={201: GenerationOut, REFUSED: ProblemOut}, auth=may_start)
@@ -61,7 +61,7 @@ def show_generation(request: HttpRequest, number: RowNumber) -> GenerationDetail
     generation = overview.generation_numbered(number)
     compared, changes = overview.changes(generation, caller_of(request))
     shown = generation_out(overview.overview(generation)).model_dump()
-    return GenerationDetailOut(**shown, compared=compared, changes=[_change_out(change) for change in changes])
+    return GenerationDetailOut(**shown, compared=compared, changes=[change_out(change) for change in changes])
 
 
 @router.post("/generations/{int:number}/pause", response={200: GenerationOut, REFUSED: ProblemOut}, auth=may_change)

@@ -110,7 +110,7 @@ class GenerationOut(Schema):
     retired_at: datetime | None
 
 
-class GenerationList(Schema):
+class GenerationsOut(Schema):
     items: list[GenerationOut]
     #: The `cursor` of the next part; null at the end.
     next_cursor: str | None
@@ -200,7 +200,7 @@ def generation_out(shown: Overview) -> GenerationOut:
     )
 
 
-def _change_out(change: Change) -> ChangeOut:
+def change_out(change: Change) -> ChangeOut:
     return ChangeOut(
         face=_sampled(change.face),
         old=_sampled(change.old) if change.old else None,

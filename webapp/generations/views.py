@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 from pydantic import Field, Json
 
 from webapp.accounts.callers import caller_of
@@ -40,7 +40,7 @@ class SearchParamsForm(SearchParamsIn):
 
 
 @staff_only
-@require_GET
+@require_safe
 def generation_list(request: HttpRequest) -> HttpResponse:
     overviews = overview.overviews()
     states = {each.generation.state for each in overviews}
@@ -55,7 +55,7 @@ def generation_list(request: HttpRequest) -> HttpResponse:
 
 
 @staff_only
-@require_GET
+@require_safe
 def generation_detail(request: HttpRequest, number: int) -> HttpResponse:
     generation = overview.generation_numbered(number)
     compared, changes = overview.changes(generation, caller_of(request))
@@ -70,7 +70,7 @@ def generation_detail(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @staff_only
-@require_GET
+@require_safe
 def generation_progress(request: HttpRequest, number: int) -> HttpResponse:
     """The part of the page that changes, for htmx to poll."""
     context = _context(overview.generation_numbered(number))

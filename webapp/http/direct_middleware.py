@@ -5,6 +5,7 @@ machine waiting for them takes most of the page's time. These methods only read 
 so here they run on the event loop. The few that may use the database or parse a body still run in a thread.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -56,18 +57,26 @@ class CommonMiddleware(_Direct, DjangoCommonMiddleware):
 
 
 class CsrfViewMiddleware(_Direct, DjangoCsrfViewMiddleware):
-    async def process_view(self, request: HttpRequest, *view: Any) -> HttpResponseBase | None:  # type: ignore[override]
-        check = super().process_view
-        if request.method in SAFE_METHODS:
-            return check(request, *view)
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        super().__init__(get_response)
+        if self.async_mode:
+            self.process_view = self._process_view_async  # type: ignore[assignment, method-assign]
+
+    def process_view(self, request: HttpRequest, *view: Any) -> HttpResponseBase | None:  # type: ignore[override]
         try:
-            return await sync_to_async(check)(request, *view)  # parses the form, and large photos into files
+            return super().process_view(request, *view)
         except Exception as error:
             # Django would answer from a thread of its own, and log a traceback of what the client has sent.
-            answer = await sync_to_async(answer_to)(request, error)
+            answer = answer_to(request, error)
             if answer is None:
                 raise
             return answer
+
+    async def _process_view_async(self, request: HttpRequest, *view: Any) -> HttpResponseBase | None:
+        check = type(self).process_view
+        if request.method in SAFE_METHODS:
+            return check(self, request, *view)
+        return await sync_to_async(check)(self, request, *view)  # parses the form, and large photos into files
 
 
 class AuthenticationMiddleware(_Direct, DjangoAuthenticationMiddleware):

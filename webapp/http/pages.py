@@ -1,5 +1,6 @@
 """What pages share: forms, counts in words, warnings that are shown once, and polling with htmx."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -15,6 +16,8 @@ Form = TypeVar("Form", bound=BaseModel)
 
 #: htmx stops polling when it reads this status.
 STOP_POLLING = 286
+#: The most refused files or photos that are listed individually.
+REFUSALS_SHOWN = 10
 #: Photos on a page of a grid.
 GRID_SIZE = 60
 
@@ -28,6 +31,14 @@ def warn(request: HttpRequest, warning: str) -> None:
     """Show the warning on the next page, unless it is empty."""
     if warning:
         messages.warning(request, warning)
+
+
+def tell_refused(request: HttpRequest, sentences: Sequence[str], *, more: str) -> None:
+    """Show a sentence about each thing that was refused, on the next page; of too many, how many "more" there are."""
+    for sentence in sentences[:REFUSALS_SHOWN]:
+        messages.error(request, sentence)
+    if len(sentences) > REFUSALS_SHOWN:
+        messages.error(request, f"{len(sentences) - REFUSALS_SHOWN} more {more}.")
 
 
 def posted(request: HttpRequest) -> QueryDict | None:

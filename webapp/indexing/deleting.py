@@ -19,7 +19,7 @@ from tasks.work_queue import work_queue
 from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo, Tombstone
 from webapp.gallery.tombstones import tombstones_set
-from webapp.http.problems import QUEUE_DOWN
+from webapp.http.problems import QUEUE_DOWN, not_found
 from webapp.http.rest.conditions import Check, no_check
 from webapp.indexing import dispatch
 from webapp.indexing.feeding import EVER, index_queue_feed
@@ -49,11 +49,14 @@ class PhotosDeleted:
 def gallery_delete(*, gallery: Gallery, requested_by_id: int | None = None, check: Check = no_check) -> str:
     """Delete the gallery and all its photos; its row is deleted with the last photo. Return a warning or "".
 
-    `check` is called when nobody else can change the gallery any more; what it raises prevents the deletion.
+    `check` is called when nobody else can change the gallery any more; what it raises prevents the deletion. Raises
+    Problem (`not_found`) when the gallery is gone or somebody else's by now.
     """
     with transaction.atomic(durable=True):
-        # photos_add locks this row too, so no photo can be added in between.
-        Gallery.objects.select_for_update().filter(id=gallery.id).first()
+        # photos_add and a transfer lock this row, too: nobody adds a photo, or gets the gallery, in between.
+        mine = Gallery.objects.select_for_update().filter(id=gallery.id, owner=gallery.owner_id)
+        if mine.first() is None:
+            raise not_found("gallery")
         check()
         Gallery.objects.filter(id=gallery.id).update(deleting=True)
         marked, _ = _mark_for_deletion(gallery, gallery.photos.all(), requested_by_id)
@@ -67,12 +70,16 @@ def photos_delete(
 ) -> PhotosDeleted:
     """Mark photos for deletion; they are deleted once their vectors are removed. Deleting several photos is a job.
 
-    What `check` raises prevents the deletion.
+    What `check` raises prevents the deletion. Raises Problem (`not_found`) when the gallery is gone.
     """
     with transaction.atomic(durable=True):
+        # Moves lock this row, too: a photo that is not here when it is looked for is not marked when it has come.
+        locked = Gallery.objects.select_for_update(no_key=True).filter(id=gallery.id).first()
+        if locked is None:
+            raise not_found("gallery")
         check()
-        chosen = gallery.photos.filter(id__in=list(photo_ids))
-        marked, job = _mark_for_deletion(gallery, chosen, requested_by_id)
+        chosen = locked.photos.filter(id__in=list(photo_ids))
+        marked, job = _mark_for_deletion(locked, chosen, requested_by_id)
     work_queue().withdraw([str(photo.id) for photo in marked if photo.state == State.PENDING and photo.enqueued_at])
     warning = removals_feed([gallery.id, *_left_by(marked)])
     return PhotosDeleted(photo_ids=frozenset(photo.id for photo in marked), job=job, warning=warning)

@@ -22,7 +22,7 @@ from django.db.models.functions import Coalesce
 
 from tasks import clock
 from webapp.gallery import quotas
-from webapp.gallery.models import Gallery, Photo, Tombstone, Usage
+from webapp.gallery.models import Gallery, Photo, Tombstone
 from webapp.gallery.tombstones import tombstones_set
 from webapp.generations.models import Entry
 from webapp.generations.selectors import live_generations
@@ -121,12 +121,21 @@ def _with_room(
     """Let the target's owner take room for the photos; return those that fit, and add the others to `refused`."""
     if source.owner_id == target.owner_id:
         return list(photos)
-    owner_ids = sorted((source.owner_id, target.owner_id))
-    for owner_id in owner_ids:
-        quotas.usage_of(owner_id)
-    # In this order, so that two moves in opposite directions do not wait for each other.
-    list(Usage.objects.filter(owner__in=owner_ids).order_by("owner_id").select_for_update())
-    fitting: list[Photo] = []
+    quotas.usages_lock(source.owner_id, target.owner_id)
+    try:
+        quotas.photo_take(owner_id=target.owner_id, photos=len(photos), byte_size=_bytes_of(photos))
+        fitting = list(photos)
+    except quotas.QuotaReached:
+        fitting = _one_by_one(target, photos, refused, requested_by_id)
+    quotas.photos_give_back(owner_id=source.owner_id, photos=len(fitting), byte_size=_bytes_of(fitting))
+    return fitting
+
+
+def _one_by_one(
+    target: Gallery, photos: Sequence[Photo], refused: dict[UUID, MovedPhoto], requested_by_id: int | None
+) -> list[Photo]:
+    """Take room for each photo that there is room for; return these, and add the others to `refused`."""
+    fitting = []
     for photo in photos:
         try:
             quotas.photo_take(owner_id=target.owner_id, byte_size=photo.byte_size)
@@ -138,9 +147,11 @@ def _with_room(
             )
         else:
             fitting.append(photo)
-    byte_size = sum(photo.byte_size for photo in fitting)
-    quotas.photos_give_back(owner_id=source.owner_id, photos=len(fitting), byte_size=byte_size)
     return fitting
+
+
+def _bytes_of(photos: Iterable[Photo]) -> int:
+    return sum(photo.byte_size for photo in photos)
 
 
 def _refuse(refused: dict[UUID, MovedPhoto], photo_id: UUID, problem: Problem) -> None:

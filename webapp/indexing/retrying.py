@@ -32,12 +32,12 @@ def photos_retry(
     return _retry(gallery, chosen, requested_by_id)
 
 
-def photo_retry(*, photo: Photo, requested_by_id: int | None = None) -> str:
-    """Send the photo again. Return a warning or "". Raises Problem unless it failed or was cancelled."""
+def photo_retry(*, photo: Photo, requested_by_id: int | None = None) -> tuple[Job, str]:
+    """Send the photo again, as `failed_photos_retry` does. Raises Problem unless it failed or was cancelled."""
     job, warning = photos_retry(gallery=photo.gallery, photo_ids=[photo.id], requested_by_id=requested_by_id)
     if job is None:
         raise Problem("not_failed", "This photo has not failed, so there is nothing to retry.", status=409)
-    return warning
+    return job, warning
 
 
 def job_retry(*, job: Job, requested_by_id: int | None = None) -> tuple[Job | None, str]:

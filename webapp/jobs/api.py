@@ -21,7 +21,7 @@ from webapp.indexing import retrying
 from webapp.jobs import selectors, services
 from webapp.jobs.events import CONTENT_TYPE, JobEvents, events_answer
 from webapp.jobs.models import Job
-from webapp.jobs.schemas import JobList, JobOut, RetryOut, job_out
+from webapp.jobs.schemas import JobOut, JobsOut, RetryOut, job_out
 from webapp.jobs.watching import is_over, job_watch
 
 router = Router(auth=Needs(Scope.READ), tags=["jobs"])
@@ -54,7 +54,7 @@ STREAM: Final[dict[str, Any]] = {
 }
 
 
-@router.get("/jobs", response={200: JobList, (403, 404, 422): ProblemOut})
+@router.get("/jobs", response={200: JobsOut, (403, 404, 422): ProblemOut})
 def list_jobs(
     request: HttpRequest,
     state: OfState = None,
@@ -62,7 +62,7 @@ def list_jobs(
     gallery_id: InGallery = None,
     limit: Limit = 100,
     cursor: Cursor = "",
-) -> JobList:
+) -> JobsOut:
     """List the jobs of galleries that you may edit, newest first."""
     caller = caller_of(request)
     jobs = selectors.jobs_for(caller)
@@ -74,7 +74,7 @@ def list_jobs(
         jobs = jobs.filter(kind=kind)
     part, next_cursor = part_of(jobs, order=("-created", "id"), cursor=cursor, limit=limit)
     progress = selectors.progress_of_each(part)
-    return JobList(items=[job_out(job, progress[job.id]) for job in part], next_cursor=next_cursor)
+    return JobsOut(items=[job_out(job, progress[job.id]) for job in part], next_cursor=next_cursor)
 
 
 @router.get("/jobs/{uuid:job_id}", response={200: JobOut, 404: ProblemOut})

@@ -37,7 +37,7 @@ class JobOut(Schema):
     finished_at: datetime | None
 
 
-class JobList(Schema):
+class JobsOut(Schema):
     items: list[JobOut]
     #: The `cursor` of the next part; null at the end.
     next_cursor: str | None

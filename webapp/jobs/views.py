@@ -8,7 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.callers import caller_of
 from webapp.http.pages import STOP_POLLING, photos_text
@@ -24,7 +24,7 @@ FAILURES_SHOWN = 50
 
 
 @login_required
-@require_GET
+@require_safe
 def job_list(request: HttpRequest) -> HttpResponse:
     page = Paginator(selectors.jobs_for(caller_of(request)), PAGE_SIZE).get_page(request.GET.get("page"))
     progress = selectors.progress_of_each(list(page))
@@ -33,14 +33,14 @@ def job_list(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def job_detail(request: HttpRequest, job_id: UUID) -> HttpResponse:
     job = selectors.job_for(caller_of(request), job_id)
     return render(request, "jobs/job_detail.html", _context(job))
 
 
 @login_required
-@require_GET
+@require_safe
 def job_progress(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Render the part of the job's page that changes; htmx polls it until the job is over."""
     job = selectors.job_for(caller_of(request), job_id)

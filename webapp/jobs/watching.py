@@ -65,6 +65,11 @@ class JobWatch:
         self._waiters: defaultdict[UUID, set[_Waiter]] = defaultdict(set)
         self._looking: asyncio.Task[None] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many wait now."""
+        return sum(len(of_job) for of_job in self._waiters.values())
+
     async def change(self, seen: JobOut, *, timeout_seconds: float) -> JobOut | None:
         """Wait until the job is no longer as `seen`; return it, or None when it is gone.
 

@@ -5,6 +5,7 @@ repeated: the galleries are deleted like any others, and the user's row goes whe
 """
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 from django.contrib.admin.models import LogEntry
@@ -86,7 +87,8 @@ def _galleries_delete(user: User) -> bool:
     for gallery in Gallery.objects.filter(owner=user.pk):
         photos = gallery.photos
         if not gallery.deleting or photos.exclude(state=Photo.State.DELETING).exists() or not photos.exists():
-            deleting.gallery_delete(gallery=gallery)
+            with suppress(Problem):  # it is gone by now, or somebody has taken it over
+                deleting.gallery_delete(gallery=gallery)
     return Gallery.objects.filter(owner=user.pk).exists()
 
 

@@ -10,7 +10,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts.callers import Caller
 from webapp.gallery.selectors import galleries_given, gallery_for
@@ -30,7 +30,7 @@ MATCHES_SHOWN = 24
 
 # The CSRF check parses the body, which must happen in memory: see uploads.py.
 @csrf_exempt
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 async def search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     """Show the form, or take what it sends."""
     if request.method == "POST":
@@ -53,7 +53,7 @@ async def _search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     caller = Caller(user=await request.auser())
     gallery = await sync_to_async(gallery_for)(caller, gallery_id)
     context: dict[str, Any] = {"gallery": gallery}
-    if request.method == "GET":
+    if request.method != "POST":
         return await _render(request, "search/search.html", context)
     try:
         image = request.FILES.get("image")
@@ -79,7 +79,7 @@ async def face_search(request: HttpRequest, face_id: UUID) -> HttpResponse:
 
 
 @never_cache
-@require_GET
+@require_safe
 @login_required
 async def search_result(request: HttpRequest, ticket: str) -> HttpResponse:
     """Show the answer, or a page that polls for it. htmx gets only the part that changes."""

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts import sessions
 from webapp.accounts.login.checking import identity_confirm
@@ -38,7 +38,7 @@ class EmailForm(forms.Form):
 
 @never_cache
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def account(request: HttpRequest) -> HttpResponse:
     """Show what there is to one's account; POST changes how pages look."""
     user: Any = request.user
@@ -63,7 +63,7 @@ def account(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @login_required
-@require_GET
+@require_safe
 def session_list(request: HttpRequest) -> HttpResponse:
     found = sessions.open_sessions_of(_user_id(request), this_key=request.session.session_key)
     return render(request, "accounts/sessions.html", {"sessions": found})
@@ -90,7 +90,7 @@ def session_end(request: HttpRequest, session_id: str) -> HttpResponse:
 @sensitive_post_parameters("current")
 @never_cache
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 async def email(request: HttpRequest) -> HttpResponse:
     """Change the address that links to set a new password go to; so the password is asked for."""
     user: Any = await request.auser()

@@ -27,7 +27,7 @@ class DeletionForm(forms.Form):
 @sensitive_post_parameters("current")
 @never_cache
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 async def account_delete(request: HttpRequest) -> HttpResponse:
     """Say what will be deleted; POST, with the password, deletes it."""
     user: Any = await request.auser()

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 from requests import RequestException
 
 from tasks import clock
@@ -32,14 +32,14 @@ LINKING_SECONDS: Final = 10 * 60
 
 
 @never_cache
-@require_GET
+@require_safe
 async def log_in(request: HttpRequest, provider_id: str) -> HttpResponse:
     """Send the browser to the provider."""
     return await _waiting_for_the_provider(allauth_views.login, request, provider_id)
 
 
 @never_cache
-@require_GET
+@require_safe
 async def callback(request: HttpRequest, provider_id: str) -> HttpResponse:
     """Take the browser back from the provider, and ask there who it is."""
     return await _waiting_for_the_provider(allauth_views.callback, request, provider_id)
@@ -65,7 +65,7 @@ class LinkForm(forms.Form):
 @sensitive_post_parameters("current")
 @never_cache
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 async def link(request: HttpRequest) -> HttpResponse:
     """Confirm that one wants to link, or unlink, one's account: who can log in there can log in here."""
     user: Any = await request.auser()

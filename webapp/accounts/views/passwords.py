@@ -45,7 +45,7 @@ class EmailForm(forms.Form):
 @sensitive_post_parameters()
 @never_cache
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 async def change(request: HttpRequest) -> HttpResponse:
     """Change one's own password; all other sessions end."""
     user: Any = await request.auser()
@@ -76,7 +76,7 @@ def _change(request: HttpRequest, user: Any, encoded: str) -> None:
 
 @sensitive_post_parameters()
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 async def set_by_link(request: HttpRequest, user_code: str, token: str) -> HttpResponse:
     """Set the password of the link's user, who logs in with it next."""
     user = await sync_to_async(user_of_link)(user_code, token)
@@ -95,7 +95,7 @@ async def set_by_link(request: HttpRequest, user_code: str, token: str) -> HttpR
     return await _page(request, "accounts/password_set.html", form, problem, name=user.get_username())
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 async def forgotten(request: HttpRequest) -> HttpResponse:
     """Send a link by e-mail. The answer is the same, and as quick, whether there is such a user or not."""
     form, problem = EmailForm(posted(request)), None

@@ -52,7 +52,7 @@ class OffForm(OnForm):
 @sensitive_post_parameters()
 @never_cache
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 async def second_factor(request: HttpRequest) -> HttpResponse:
     user: Any = await request.auser()
     is_on = await sync_to_async(is_second_factor_on)(user.pk)

@@ -26,7 +26,7 @@ SIGN_UPS_PER_ADDRESS = 20
 
 @sensitive_post_parameters()
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 async def sign_up(request: HttpRequest, token: str | None = None) -> HttpResponse:
     """Make an account, and log in to it."""
     if (await request.auser()).is_authenticated:

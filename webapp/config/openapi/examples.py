@@ -131,7 +131,6 @@ EXAMPLES: Final[dict[str, Any]] = {
 #: Where a name needs another value: by schema and field, or by operation and parameter.
 EXCEPTIONS: Final[dict[str, Any]] = {
     "CheckOut.missing": [],
-    "DeletionOut.state": "deleting",
     "FaceOut.id": _FACE,
     "FileOut.code": "",
     "FileOut.message": "",
@@ -150,7 +149,6 @@ EXCEPTIONS: Final[dict[str, Any]] = {
     "JobOut.kind": "import",
     "JobOut.state": "running",
     "MemberOut.id": _MEMBER,
-    "MoveOut.state": "moving",
     "PersonOut.id": _PERSON,
     "PhotoDetailOut.code": "",
     "PhotoDetailOut.id": _PHOTO,
@@ -161,7 +159,7 @@ EXCEPTIONS: Final[dict[str, Any]] = {
     "PhotoResultOut.code": "",
     "PhotoResultOut.message": "",
     "PhotoResultOut.result": "deleting",
-    "PhotoRetryOut.state": "pending",
+    "PhotoStateOut.state": "pending",
     "ReasonOut.code": "no_face",
     "RejectedFaceOut.reason": "face_too_small",
     "TrialOut.detail": "The new parameters find as many matches.",

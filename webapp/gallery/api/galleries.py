@@ -110,8 +110,9 @@ def change_gallery(request: HttpRequest, gallery_id: UUID, data: GalleryChangesI
 )
 def delete_gallery(request: HttpRequest, gallery_id: UUID) -> Status[GalleryDeletionOut]:
     """Delete a gallery with all its photos and people. It is hidden at once, and gone when its vectors are removed."""
-    gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.OWNER)
-    warning = deleting.gallery_delete(gallery=gallery, check=unchanged(request))
+    caller = caller_of(request)
+    gallery = selectors.gallery_for(caller, gallery_id, Level.OWNER)
+    warning = deleting.gallery_delete(gallery=gallery, requested_by_id=caller.user.pk, check=unchanged(request))
     return Status(202, GalleryDeletionOut(gallery_id=gallery_id, warning=warning))
 
 

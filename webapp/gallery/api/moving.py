@@ -10,6 +10,7 @@ from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Caller, Scope, caller_of
 from webapp.gallery.access import check_take
 from webapp.gallery.models import Gallery, Level
+from webapp.gallery.schemas import PhotoStateOut
 from webapp.gallery.selectors import IDS_PER_QUERY, gallery_for, photo_for
 from webapp.http.problems import Problem, not_found
 from webapp.http.schemas import Id, JsonIn, ProblemOut
@@ -71,13 +72,6 @@ class PhotosRetryOut(Schema):
     warning: str
 
 
-class MoveOut(Schema):
-    photo_id: UUID
-    state: str
-    job_id: UUID
-    warning: str
-
-
 REFUSED: Final = (403, 404, 422)
 
 
@@ -128,8 +122,8 @@ def move_photos(request: HttpRequest, gallery_id: UUID, data: MovesIn) -> Status
     return Status(202, PhotoResultsOut(photos=results, job_id=_id_of(moved.job), warning=moved.warning))
 
 
-@router.post("/photos/{uuid:photo_id}/move", response={202: MoveOut, (*REFUSED, 409): ProblemOut})
-def move_photo(request: HttpRequest, photo_id: UUID, data: MoveIn) -> Status[MoveOut]:
+@router.post("/photos/{uuid:photo_id}/move", response={202: PhotoStateOut, (*REFUSED, 409): ProblemOut})
+def move_photo(request: HttpRequest, photo_id: UUID, data: MoveIn) -> Status[PhotoStateOut]:
     """Move a photo to another gallery that you may edit. Otherwise like moving several."""
     caller = caller_of(request)
     photo = photo_for(caller, photo_id, Level.EDITOR)
@@ -137,7 +131,9 @@ def move_photo(request: HttpRequest, photo_id: UUID, data: MoveIn) -> Status[Mov
     [result] = moved.photos
     if moved.job is None:
         raise Problem(result.code, result.message, status=404 if result.code == "not_found" else 409)
-    return Status(202, MoveOut(photo_id=photo_id, state=result.result, job_id=moved.job.id, warning=moved.warning))
+    return Status(
+        202, PhotoStateOut(photo_id=photo_id, state=result.result, job_id=moved.job.id, warning=moved.warning)
+    )
 
 
 def _editable(request: HttpRequest, gallery_id: UUID) -> tuple[Caller, Gallery]:

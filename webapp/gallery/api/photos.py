@@ -14,7 +14,7 @@ from webapp.gallery import selectors
 from webapp.gallery.access import check_download
 from webapp.gallery.files import file_answer
 from webapp.gallery.models import Face, Level, Photo
-from webapp.gallery.schemas import FaceOut, PhotoOut, PhotosOut
+from webapp.gallery.schemas import FaceOut, PhotoOut, PhotosOut, PhotoStateOut
 from webapp.generations import faces as generations_faces
 from webapp.http.problems import not_found
 from webapp.http.rest.conditions import unchanged
@@ -52,10 +52,10 @@ Order = Annotated[
 
 
 class FileOut(Schema):
-    """What became of one uploaded file: `added`, `already_there` or `refused`."""
+    """What became of one uploaded file; `code` and `message` say why it was refused."""
 
     filename: str
-    result: str
+    result: Literal["added", "already_there", "refused"]
     photo_id: UUID | None = None
     state: str = ""
     code: str = ""
@@ -68,18 +68,6 @@ class UploadOut(Schema):
     #: The job to follow; none when nothing was added.
     job_id: UUID | None
     #: Not empty when the photos are saved and will be indexed once the queue is back.
-    warning: str
-
-
-class DeletionOut(Schema):
-    photo_id: UUID
-    state: str
-    warning: str
-
-
-class PhotoRetryOut(Schema):
-    photo_id: UUID
-    state: str
     warning: str
 
 
@@ -161,23 +149,25 @@ def get_photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
     return file_answer(request, photo)
 
 
-@router.delete("/photos/{uuid:photo_id}", response={202: DeletionOut, (403, 404, 412): ProblemOut}, auth=writing)
-def delete_photo(request: HttpRequest, photo_id: UUID) -> Status[DeletionOut]:
+@router.delete("/photos/{uuid:photo_id}", response={202: PhotoStateOut, (403, 404, 412): ProblemOut}, auth=writing)
+def delete_photo(request: HttpRequest, photo_id: UUID) -> Status[PhotoStateOut]:
     """Delete a photo. It is hidden at once, and deleted once its vectors are removed."""
     photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
     deleted = deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id], check=unchanged(request))
     if not deleted.photo_ids:  # it has just been moved away, or deleted
         raise not_found("photo")
-    return Status(202, DeletionOut(photo_id=photo_id, state=Photo.State.DELETING, warning=deleted.warning))
+    return Status(
+        202, PhotoStateOut(photo_id=photo_id, state=Photo.State.DELETING, job_id=None, warning=deleted.warning)
+    )
 
 
-@router.post("/photos/{uuid:photo_id}/retry", response={202: PhotoRetryOut, (403, 404, 409): ProblemOut}, auth=writing)
-def retry_photo(request: HttpRequest, photo_id: UUID) -> Status[PhotoRetryOut]:
-    """Index a photo that failed, or whose job was cancelled, again."""
+@router.post("/photos/{uuid:photo_id}/retry", response={202: PhotoStateOut, (403, 404, 409): ProblemOut}, auth=writing)
+def retry_photo(request: HttpRequest, photo_id: UUID) -> Status[PhotoStateOut]:
+    """Index a photo that failed, or whose job was cancelled, again, as a job."""
     caller = caller_of(request)
     photo = selectors.photo_for(caller, photo_id, Level.EDITOR)
-    warning = retrying.photo_retry(photo=photo, requested_by_id=caller.user.pk)
-    return Status(202, PhotoRetryOut(photo_id=photo_id, state=Photo.State.PENDING, warning=warning))
+    job, warning = retrying.photo_retry(photo=photo, requested_by_id=caller.user.pk)
+    return Status(202, PhotoStateOut(photo_id=photo_id, state=Photo.State.PENDING, job_id=job.id, warning=warning))
 
 
 def _file_out(file: adding.AddedFile) -> FileOut:

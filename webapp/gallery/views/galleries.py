@@ -8,7 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts.callers import caller_of
 from webapp.gallery import quotas, selectors, services
@@ -23,7 +23,7 @@ PAGE_SIZE = GRID_SIZE
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def gallery_list(request: HttpRequest) -> HttpResponse:
     """List the galleries; POST creates one."""
     problem = None
@@ -41,14 +41,14 @@ def gallery_list(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def gallery_detail(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     gallery = selectors.gallery_for(caller_of(request), gallery_id)
     return render(request, "gallery/gallery_detail.html", _grid_context(request, gallery))
 
 
 @login_required
-@require_GET
+@require_safe
 def gallery_grid(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     """The part of the gallery's page that changes, for htmx to poll until nothing is pending."""
     gallery = selectors.gallery_for(caller_of(request), gallery_id)
@@ -84,11 +84,11 @@ def failed_retry(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def gallery_delete(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     """Ask first; POST deletes the gallery with all its photos."""
     gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.OWNER)
-    if request.method == "GET":
+    if request.method != "POST":
         return render(request, "gallery/gallery_delete.html", {"gallery": gallery, "total": gallery.photos.count()})
     warning = deleting.gallery_delete(gallery=gallery, requested_by_id=caller_of(request).user.pk)
     messages.success(request, f"The gallery “{gallery.name}” is deleted.")

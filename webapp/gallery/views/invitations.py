@@ -7,7 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.callers import caller_of
 from webapp.gallery.members import invitations
@@ -27,7 +27,7 @@ def invitation_revoke(request: HttpRequest, gallery_id: UUID, invitation_id: UUI
 
 @never_cache
 @login_required
-@require_GET
+@require_safe
 def invitation(request: HttpRequest, token: str) -> HttpResponse:
     """Say who invites to what before anybody accepts. Whoever is not logged in comes back here after that."""
     found = invitations.invitation_of(token)

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts.callers import caller_of
 from webapp.accounts.staff import actor_of
@@ -29,7 +29,7 @@ PAGE_SIZE = 100
 
 
 @login_required
-@require_GET
+@require_safe
 def member_list(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     """Show the members. The owner changes them here and invites others; a member leaves."""
     gallery = gallery_for(caller_of(request), gallery_id)
@@ -91,7 +91,7 @@ def gallery_leave(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def gallery_transfer(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     """Ask who is to be the owner; POST makes them the owner."""
     gallery = gallery_for(caller_of(request), gallery_id, Level.OWNER)

@@ -8,21 +8,19 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.callers import caller_of
 from webapp.gallery import selectors
-from webapp.gallery.access import check_download, level_of, may_download, visible_galleries
+from webapp.gallery.access import check_download, level_of, may_download
 from webapp.gallery.files import file_answer
 from webapp.gallery.models import Level
 from webapp.generations import faces
-from webapp.http.pages import photos_text, warn
+from webapp.http.pages import photos_text, tell_refused, warn
 from webapp.http.problems import not_found
 from webapp.indexing import adding, deleting, retrying
 from webapp.people.selectors import people_of
 
-#: The most refused files that are listed individually.
-REFUSALS_SHOWN = 10
 #: The most names that a face's form suggests.
 NAMES_SHOWN = 500
 
@@ -45,15 +43,12 @@ def _tell(request: HttpRequest, outcome: adding.PhotosAdded) -> None:
         messages.success(request, f"{photos_text(len(outcome.added))} added.")
     if outcome.already_there:
         messages.info(request, f"{photos_text(len(outcome.already_there))} already here.")
-    for file in outcome.refused[:REFUSALS_SHOWN]:
-        messages.error(request, f"{file.filename}: {file.message}")
-    if len(outcome.refused) > REFUSALS_SHOWN:
-        messages.error(request, f"{len(outcome.refused) - REFUSALS_SHOWN} more files were refused.")
+    tell_refused(request, [f"{file.filename}: {file.message}" for file in outcome.refused], more="files were refused")
     warn(request, outcome.warning)
 
 
 @login_required
-@require_GET
+@require_safe
 def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     """A photo with its faces drawn; `?face=` marks one of them."""
     caller = caller_of(request)
@@ -62,7 +57,7 @@ def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
         "photo": photo,
         "level": level_of(caller, photo.gallery),
         "may_download": may_download(caller, photo.gallery) and selectors.content_type_of(photo) is not None,
-        "targets": visible_galleries(caller, Level.EDITOR).exclude(id=photo.gallery_id).select_related("owner"),
+        "targets": selectors.targets_for(caller, photo.gallery),
         "faces": faces.faces_of(photo),
         "marked": request.GET.get("face", ""),
         "names": people_of(photo.gallery).values_list("name", flat=True)[:NAMES_SHOWN],
@@ -71,14 +66,14 @@ def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
     """Serve the photo's picture to those who may see it: its bytes unchanged, as long as there are no renditions."""
     return file_answer(request, selectors.photo_for(caller_of(request), photo_id))
 
 
 @login_required
-@require_GET
+@require_safe
 def photo_original(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
     """Let those who may download it save the photo's file under its name."""
     caller = caller_of(request)

@@ -10,24 +10,21 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.callers import caller_of
-from webapp.gallery.access import check_take, visible_galleries
+from webapp.gallery.access import check_take
 from webapp.gallery.models import Gallery, Level, Photo
-from webapp.gallery.selectors import gallery_for, photo_for
+from webapp.gallery.selectors import gallery_for, photo_for, targets_for
 from webapp.generations import faces
-from webapp.http.pages import GRID_SIZE, photos_text, warn
+from webapp.http.pages import GRID_SIZE, photos_text, tell_refused, warn
 from webapp.indexing import deleting
 from webapp.indexing.moving import PhotosMoved
 from webapp.people.moving import photos_move
 
-#: The most refused photos that are listed individually.
-REFUSALS_SHOWN = 10
-
 
 @login_required
-@require_GET
+@require_safe
 def photos_select(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     caller = caller_of(request)
     gallery = gallery_for(caller, gallery_id, Level.EDITOR)
@@ -37,7 +34,7 @@ def photos_select(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
         "gallery": gallery,
         "page": Paginator(photos, GRID_SIZE).get_page(request.GET.get("page")),
         "state": state if state in Photo.State else "",
-        "targets": visible_galleries(caller, Level.EDITOR).exclude(id=gallery.id).select_related("owner"),
+        "targets": targets_for(caller, gallery),
     }
     return render(request, "gallery/photos_select.html", context)
 
@@ -88,10 +85,8 @@ def _tell(request: HttpRequest, moved: PhotosMoved, source: Gallery, target: Gal
         messages.success(request, f"{photos_text(moved.job.total)} moved to “{target.name}”.")
     refused = [photo for photo in moved.photos if photo.result == "refused"]
     names = dict(source.photos.filter(id__in=[photo.photo_id for photo in refused]).values_list("id", "filename"))
-    for photo in refused[:REFUSALS_SHOWN]:
-        messages.error(request, f"{names.get(photo.photo_id, 'A photo')} was not moved: {photo.message}")
-    if len(refused) > REFUSALS_SHOWN:
-        messages.error(request, f"{len(refused) - REFUSALS_SHOWN} more photos were not moved.")
+    sentences = [f"{names.get(photo.photo_id, 'A photo')} was not moved: {photo.message}" for photo in refused]
+    tell_refused(request, sentences, more="photos were not moved")
     warn(request, moved.warning)
 
 

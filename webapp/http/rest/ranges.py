@@ -17,12 +17,12 @@ class NoSuchPart(Exception):
 
 
 def part_wanted(request: HttpRequest, *, size: int, etag: str, last_modified: datetime) -> range | None:
-    """Return the bytes that a GET asks for; None for the whole file. Raises NoSuchPart.
+    """Return the bytes that a GET asks for; None for the whole file, which HEAD is always about. Raises NoSuchPart.
 
     With If-Range, the part is wanted only if the file is still the one that the client has the rest of.
     """
     found = _ONE_PART.fullmatch(request.headers.get("Range", ""))
-    if found is None or not any(found.groups()):
+    if request.method == "HEAD" or found is None or not any(found.groups()):
         return None
     same_as = request.headers.get("If-Range")
     if same_as is not None and same_as != etag and parse_http_date_safe(same_as) != int(last_modified.timestamp()):

@@ -72,7 +72,7 @@ def _finished(request: HttpRequest, response: HttpResponseBase, is_head: bool) -
     methods = {each.strip() for each in response.headers.get("Allow", "").split(",")}
     if "GET" in methods:
         response["Allow"] = ", ".join(sorted(methods | {"HEAD"}))
-    return _without_body(response) if is_head else response
+    return without_body(response) if is_head else response
 
 
 def _tagged(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -96,7 +96,7 @@ def _tagged(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBas
         return answer(request, problem)
 
 
-def _without_body(response: HttpResponseBase) -> HttpResponseBase:
+def without_body(response: HttpResponseBase) -> HttpResponseBase:
     """Return the answer to a GET without its body, with the length that it would have."""
     if isinstance(response, HttpResponse):
         if response.status_code != 304:

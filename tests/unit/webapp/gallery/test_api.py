@@ -22,6 +22,7 @@ from webapp.gallery import selectors, services
 from webapp.gallery.models import Gallery, Level, Member, Photo
 from webapp.http.problems import Problem
 from webapp.indexing import deleting
+from webapp.jobs.models import Job
 from webapp.people import services as people
 
 
@@ -133,6 +134,15 @@ def test_a_gallery_is_deleted_with_its_photos(api: Client, gallery: Gallery, que
     assert queue.removed_ids == [str(photo.id)]
     assert api.get(address).status_code == api.delete(address).status_code == 404
     assert api.get("/api/v1/galleries").json()["items"] == []
+
+
+def test_the_deletion_of_a_gallerys_photos_is_the_job_of_whoever_asked(
+    api: Client, user: User, gallery: Gallery, queue: WatchedQueue
+) -> None:
+    for content in (b"1", b"2"):
+        add_photo(gallery, content)
+    api.delete(f"/api/v1/galleries/{gallery.id}")
+    assert Job.objects.get(kind=Job.Kind.DELETE).requested_by == user
 
 
 def test_the_owner_says_whether_members_may_download_files(api: Client, user: User, their_gallery: Gallery) -> None:
@@ -364,7 +374,8 @@ def test_a_photo_that_failed_is_indexed_again(api: Client, gallery: Gallery, que
     queue.forget()
     retried = api.post(address)
     assert retried.status_code == 202
-    assert retried.json() == {"photo_id": str(photo.id), "state": "pending", "warning": ""}
+    job = Job.objects.get(kind=Job.Kind.RETRY)
+    assert retried.json() == {"photo_id": str(photo.id), "state": "pending", "job_id": str(job.id), "warning": ""}
     assert queue.indexed_ids == [str(photo.id)]
 
 

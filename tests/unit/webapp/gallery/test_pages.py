@@ -231,6 +231,13 @@ def test_a_file_is_served_as_the_picture_it_is(page: Client, gallery: Gallery) -
     assert page.get(f"/photos/{photo.id}/file/", headers={"If-None-Match": response["ETag"]}).status_code == 304
 
 
+def test_head_tells_the_length_of_the_whole_file_without_its_bytes(page: Client, gallery: Gallery) -> None:
+    photo = add_indexed_photo(gallery, content=b"0123456789")
+    response = page.head(f"/photos/{photo.id}/file/", headers={"Range": "bytes=2-3"})
+    assert (response.status_code, response["Content-Length"], response.content) == (200, "10", b"")
+    assert response["Accept-Ranges"] == "bytes"
+
+
 @pytest.mark.parametrize("image_format", ["", "SVG", "EPS"])
 def test_a_file_no_worker_knows_is_not_served(page: Client, gallery: Gallery, image_format: str) -> None:
     photo = add_indexed_photo(gallery)

@@ -49,6 +49,13 @@ def finish(photo: Photo) -> None:
     record(photo.gallery, indexed(photo, face_info()))
 
 
+async def held(request: "asyncio.Task[Any]") -> None:
+    """Return when the request has read the job, and is held."""
+    while not watching.job_watch().waiting:
+        assert not request.done(), request.result().content
+        await asyncio.sleep(0.01)
+
+
 # -- lists ----------------------------------------------------------------------------------------------------
 
 
@@ -124,8 +131,7 @@ def test_reading_takes_the_scope_read_and_cancelling_write(
 async def test_a_request_waits_until_the_job_is_over(user: User, photo: Photo) -> None:
     client = await logged_in(user)
     waiting = asyncio.create_task(client.get(f"/api/v1/jobs/{photo.job_id}?wait=30"))
-    await asyncio.sleep(0.1)
-    assert not waiting.done()
+    await held(waiting)
     await sync_to_async(finish)(photo)
     assert (await waiting).json()["state"] == "finished"
 
@@ -142,7 +148,7 @@ async def test_a_wait_may_end_with_the_first_change(user: User, gallery: Gallery
     await Job.objects.filter(id=photo.job_id).aupdate(total=2)
     client = await logged_in(user)
     waiting = asyncio.create_task(client.get(f"/api/v1/jobs/{photo.job_id}?wait=30&until=changed"))
-    await asyncio.sleep(0.05)
+    await held(waiting)
     await sync_to_async(finish)(other)
     assert (await waiting).json()["counts"]["indexed"] == 1
 
@@ -151,7 +157,7 @@ async def test_who_loses_access_while_waiting_gets_no_answer(user: User, strange
     member = await Member.objects.acreate(gallery_id=photo.gallery_id, user=stranger, level=Level.EDITOR)
     client = await logged_in(stranger)
     waiting = asyncio.create_task(client.get(f"/api/v1/jobs/{photo.job_id}?wait=30"))
-    await asyncio.sleep(0.05)
+    await held(waiting)
     await member.adelete()
     await sync_to_async(finish)(photo)
     assert (await waiting).status_code == 404
@@ -161,8 +167,7 @@ async def test_a_key_that_is_revoked_while_waiting_gets_no_answer(user: User, ph
     key, token = await sync_to_async(key_create)(user=user, name="key", scopes=[Scope.READ])
     headers = {"Authorization": f"Bearer {token}"}
     waiting = asyncio.create_task(AsyncClient().get(f"/api/v1/jobs/{photo.job_id}?wait=30", headers=headers))
-    await asyncio.sleep(0.1)
-    assert not waiting.done()
+    await held(waiting)
     await key.adelete()
     await sync_to_async(finish)(photo)
     assert ((await waiting).status_code, (await waiting).json()["code"]) == (401, "bad_key")

@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests.unit.webapp.conftest import (
@@ -218,6 +219,17 @@ def test_a_move_to_another_owner_takes_their_room_and_gives_back_the_room_of_the
     usage = {each.owner_id: (each.photos, each.byte_size) for each in Usage.objects.all()}
     assert usage == {user.pk: (1, 1), stranger.pk: (2, 2)}
     assert {photo.job.owner for photo in their_gallery.photos.all() if photo.job} == {stranger}
+
+
+def test_what_fits_into_the_room_of_another_owner_takes_it_at_once(
+    gallery: Gallery, their_gallery: Gallery, django_assert_max_num_queries: Any
+) -> None:
+    few = [add_photo(gallery, bytes([number])).id for number in range(3)]
+    many = [add_photo(gallery, bytes([number])).id for number in range(3, 23)]
+    with CaptureQueriesContext(connection) as queries:
+        photos_move(source=gallery, target=their_gallery, photo_ids=few)
+    with django_assert_max_num_queries(len(queries)):
+        photos_move(source=gallery, target=their_gallery, photo_ids=many)
 
 
 # -- what comes in between ------------------------------------------------------------------------------------

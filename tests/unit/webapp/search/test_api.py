@@ -21,6 +21,7 @@ from webapp.gallery.models import Gallery, Photo
 from webapp.gallery.services import gallery_create
 from webapp.http.problems import Problem
 from webapp.indexing import deleting
+from webapp.people.moving import photos_move
 from webapp.search import services as search_services
 from webapp.search import tickets
 from webapp.search.tickets import Ticket, ticket_from
@@ -287,13 +288,13 @@ def test_a_search_needs_the_csrf_token(user: User, gallery: Gallery, face_search
     assert client.post(address, {"image": upload(), "csrfmiddlewaretoken": token}).status_code == 202
 
 
-def test_anstrangers_gallery_is_not_found(api: Client, their_gallery: Gallery, face_search: MemorySearchClient) -> None:
+def test_a_strangers_gallery_is_not_found(api: Client, their_gallery: Gallery, face_search: MemorySearchClient) -> None:
     response = start(api, their_gallery)
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
     assert face_search.started == []
 
 
-def test_anstrangers_search_is_not_found(
+def test_a_strangers_search_is_not_found(
     api: Client, gallery: Gallery, stranger: User, face_search: MemorySearchClient
 ) -> None:
     address = start(api, gallery)["Location"]
@@ -321,6 +322,17 @@ def test_deleted_photos_and_those_of_other_galleries_are_dropped(
     deleting.photos_delete(gallery=gallery, photo_ids=[deleted.id])
     (face,) = start(api, gallery, "?wait=1").json()["faces"]
     assert [match["photo"] for match in face["matches"]] == ["kept.jpg"]
+
+
+def test_a_photo_that_is_moving_is_found_in_neither_gallery(
+    api: Client, user: User, gallery: Gallery, face_search: MemorySearchClient
+) -> None:
+    photo = add_indexed_photo(gallery)
+    target = gallery_create(owner=user, name="Family")
+    photos_move(source=gallery, target=target, photo_ids=[photo.id])
+    face_search.result = answer_with(photo)  # its vectors are where it was, for a moment
+    answer = api.post("/api/v1/searches?wait=1", {"image": upload()})
+    assert [face["matches"] for face in answer.json()["faces"]] == [[]]
 
 
 # -- tickets ------------------------------------------------------------------------------------------------

@@ -128,6 +128,13 @@ def test_a_transfer_makes_the_member_the_owner_and_the_owner_an_editor(
     assert (entry.actor, entry.action, entry.detail) == ("ada", "gallery.transfer", {"from": "ada", "to": "vera"})
 
 
+def test_whoever_was_the_owner_deletes_the_gallery_no_longer(gallery: Gallery, viewer: Member) -> None:
+    as_it_was = Gallery.objects.get(id=gallery.id)
+    gallery_transfer(gallery=gallery, to=viewer, actor="ada")
+    assert code_of(lambda: deleting.gallery_delete(gallery=as_it_was)) == "not_found"
+    assert not Gallery.objects.get().deleting
+
+
 def test_what_a_gallery_takes_up_moves_to_the_new_owner(gallery: Gallery, user: User, viewer: Member) -> None:
     kept = services.gallery_create(owner=user, name="Kept")
     add_photo(kept, b"123")

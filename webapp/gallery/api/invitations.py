@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Field, Router, Schema, Status
 
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope, caller_of
+from webapp.accounts.idempotency.answers import SECRET
 from webapp.gallery.access import level_of
 from webapp.gallery.members import invitations
 from webapp.gallery.members.schemas import InvitationIn
@@ -73,8 +74,11 @@ def list_invitations(request: HttpRequest, gallery_id: UUID, limit: Limit = 100,
 @router.post(
     "/galleries/{uuid:gallery_id}/invitations", response={201: InvitationCreatedOut, (403, 404, 409, 422): ProblemOut}
 )
-def create_invitation(request: HttpRequest, gallery_id: UUID, data: InvitationIn) -> Status[InvitationCreatedOut]:
+def create_invitation(
+    request: HttpRequest, response: HttpResponse, gallery_id: UUID, data: InvitationIn
+) -> Status[InvitationCreatedOut]:
     """Invite people by a link. For the owner."""
+    response["Cache-Control"] = SECRET
     invitation, token = invitations.invitation_create(
         gallery=gallery_for(caller_of(request), gallery_id, Level.OWNER),
         level=Level[data.level.upper()],

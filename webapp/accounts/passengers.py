@@ -22,7 +22,8 @@ from django.utils.crypto import constant_time_compare
 from tasks.errors import DatabaseUnavailable
 from webapp.accounts.authentication import shown_key
 from webapp.accounts.current_user import client_key
-from webapp.accounts.keys import bad_key, digest_of, is_token, user_id_of_key
+from webapp.accounts.keys import bad_key, is_token, user_id_of_key
+from webapp.accounts.tokens import digest_of
 from webapp.http.asgi import Message, is_api, path_of
 from webapp.http.problems import Problem
 from webapp.http.routes import Passenger, Who

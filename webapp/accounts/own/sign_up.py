@@ -1,9 +1,6 @@
 """Making an account: by an invitation, or by anybody, as SIGN_UP says."""
 
-import hashlib
-import secrets
 from datetime import timedelta
-from typing import Final
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -13,9 +10,8 @@ from django.urls import reverse
 from tasks import clock
 from webapp.accounts.audit import audit
 from webapp.accounts.models import SignUpInvitation
+from webapp.accounts.tokens import digest_of, link_token
 from webapp.http.problems import Problem
-
-TOKEN_BYTES: Final = 32
 
 
 def invitation_create(*, actor: str, note: str = "") -> tuple[SignUpInvitation, str]:
@@ -25,10 +21,10 @@ def invitation_create(*, actor: str, note: str = "") -> tuple[SignUpInvitation, 
     """
     if settings.SIGN_UP == "closed":
         raise Problem("sign_up_closed", "Nobody can make an account here while SIGN_UP is closed.", status=409)
-    token = secrets.token_urlsafe(TOKEN_BYTES)
+    token = link_token()
     with transaction.atomic():
         invitation = SignUpInvitation.objects.create(
-            digest=_digest(token),
+            digest=digest_of(token),
             note=note[: SignUpInvitation._meta.get_field("note").max_length],
             expires_at=clock.utcnow() + timedelta(seconds=settings.INVITATION_SECONDS),
         )
@@ -38,7 +34,7 @@ def invitation_create(*, actor: str, note: str = "") -> tuple[SignUpInvitation, 
 
 def invitation_of(token: str) -> SignUpInvitation:
     """Return the invitation. Raises Problem (`bad_invitation`) if it is unknown, used, revoked or expired."""
-    found = SignUpInvitation.objects.filter(digest=_digest(token), expires_at__gt=clock.utcnow()).first()
+    found = SignUpInvitation.objects.filter(digest=digest_of(token), expires_at__gt=clock.utcnow()).first()
     if found is None:
         raise _bad_invitation()
     return found
@@ -80,7 +76,3 @@ def _bad_invitation() -> Problem:
 
 def _taken() -> Problem:
     return Problem("username_taken", "Somebody has that name already; please choose another.", status=409)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()

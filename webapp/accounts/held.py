@@ -1,12 +1,12 @@
 """The caller of a request that is held, as they are now: a key may be revoked meanwhile, and a session may end."""
 
-from django.contrib.auth import get_user
 from django.http import HttpRequest
 
 from webapp.accounts.authentication import shown_key
 from webapp.accounts.callers import Caller
 from webapp.accounts.keys import caller_of_key
-from webapp.http.problems import Problem
+from webapp.accounts.sessions import user_of_session
+from webapp.http.problems import not_logged_in
 
 
 def caller_now(request: HttpRequest) -> Caller:
@@ -17,9 +17,7 @@ def caller_now(request: HttpRequest) -> Caller:
     token = shown_key(request.headers)
     if token is not None:
         return caller_of_key(token)
-    again = HttpRequest()
-    again.session = type(request.session)(request.session.session_key)
-    user = get_user(again)
-    if not user.is_authenticated:
-        raise Problem("not_logged_in", "Please log in first.", status=401)
+    user = user_of_session(request.session.session_key or "")
+    if user is None:
+        raise not_logged_in()
     return Caller(user=user)

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.backends import db
 from django.db.models import QuerySet
 from django.dispatch import receiver
 from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
 
 from tasks import clock
 from webapp.accounts.models import Session
@@ -106,6 +108,18 @@ def note_origin(request: HttpRequest, **_: Any) -> None:
     request.session[ADDRESS] = request.META.get("REMOTE_ADDR", "")
     request.session[BROWSER] = request.META.get("HTTP_USER_AGENT", "")[:LONGEST_BROWSER]
     request.session[LOGGED_IN_AT] = clock.now()
+
+
+def user_of_session(key: str) -> User | None:
+    """Return the user whom Django would find in the session of this key; None for nobody. Renews no session's hash."""
+    session = SessionStore(key)
+    user_id = session.get(SESSION_KEY)
+    user = None if user_id is None else User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None:
+        return None
+    shown = session.get(HASH_SESSION_KEY, "")
+    hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
+    return user if any(constant_time_compare(shown, known) for known in hashes) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

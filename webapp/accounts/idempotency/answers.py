@@ -44,7 +44,7 @@ LARGEST_BYTES: Final = 256 * 1024
 #: When to ask again while the first request is still being carried out.
 RETRY_SECONDS: Final = 2
 #: The Cache-Control of an answer that shows a secret which is stored as a hash only, and so not here either.
-SECRET: Final = "no-store"
+NO_STORE: Final = "no-store"
 
 Run = Callable[..., Any]
 
@@ -172,7 +172,7 @@ def _finish(request: HttpRequest, response: HttpResponseBase) -> None:
 
 
 def _keep(row: QuerySet[KeptAnswer], request: HttpRequest, response: HttpResponse) -> None:
-    if len(response.content) > LARGEST_BYTES or response.get("Cache-Control") == SECRET:
+    if len(response.content) > LARGEST_BYTES or response.get("Cache-Control") == NO_STORE:
         sentence = "This request was carried out, but its answer was not kept: it was too large, or showed a secret."
         response = answer(request, Problem("idempotency_answer_not_kept", sentence, status=409))
     row.update(status=response.status_code, headers=dict(response.headers), content=response.content)

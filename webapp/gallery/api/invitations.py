@@ -10,7 +10,7 @@ from ninja import Field, Router, Schema, Status
 
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope, caller_of
-from webapp.accounts.idempotency.answers import SECRET
+from webapp.accounts.idempotency.answers import NO_STORE
 from webapp.gallery.access import level_of
 from webapp.gallery.members import invitations
 from webapp.gallery.members.schemas import InvitationIn
@@ -78,7 +78,7 @@ def create_invitation(
     request: HttpRequest, response: HttpResponse, gallery_id: UUID, data: InvitationIn
 ) -> Status[InvitationCreatedOut]:
     """Invite people by a link. For the owner."""
-    response["Cache-Control"] = SECRET
+    response["Cache-Control"] = NO_STORE
     invitation, token = invitations.invitation_create(
         gallery=gallery_for(caller_of(request), gallery_id, Level.OWNER),
         level=Level[data.level.upper()],

@@ -72,7 +72,7 @@ def _user_of(found: SocialLogin) -> User:
         SocialAccount.objects.filter(pk=found.account.pk).update(extra_data={})  # allauth has just written it
         user: User = found.account.user
         if not user.is_active:
-            raise Problem("not_active", "This account cannot be used.", status=403)
+            raise Problem("user_inactive", "This account cannot be used.", status=403)
         return user
     if not (settings.OIDC_SIGN_UP or settings.SIGN_UP == "open"):
         sentence = f"No account here is linked to yours at {settings.OIDC_NAME}. Link it on the page of your account."

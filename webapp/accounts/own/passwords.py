@@ -48,7 +48,7 @@ def password_link(*, user: User, actor: str) -> str:
     Raises Problem if the user may not log in.
     """
     if not user.is_active:
-        raise Problem("not_active", f"The account of {user.get_username()} is not active.", status=409)
+        raise Problem("user_inactive", f"The account of {user.get_username()} is not active.", status=409)
     audit(actor=actor, action="password.link", subject=f"user {user.pk}")
     return _link(user)
 

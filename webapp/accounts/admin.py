@@ -46,7 +46,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     def make_password_link(self, request: HttpRequest, users: QuerySet[User]) -> None:
         for user in users:
             try:
-                link = absolute(password_link(user=user, actor=actor_of(request)))
+                link = absolute(password_link(user=user, actor=actor_of(request)), request)
             except Problem as problem:
                 self.message_user(request, problem.message, messages.ERROR)
             else:
@@ -122,7 +122,7 @@ class SignUpInvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: SignUpInvitation, form: Any, change: bool) -> None:
         invitation, path = invitation_create(actor=actor_of(request), note=obj.note)
         obj.pk, obj.digest, obj.expires_at = invitation.pk, invitation.digest, invitation.expires_at
-        self.message_user(request, f"For one person, within a week: {absolute(path)}")
+        self.message_user(request, f"For one person, within a week: {absolute(path, request)}")
 
     def response_add(self, request: HttpRequest, obj: SignUpInvitation, post_url_continue: Any = None) -> HttpResponse:
         return redirect("admin:accounts_signupinvitation_changelist")

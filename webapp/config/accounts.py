@@ -58,7 +58,8 @@ def oidc_provider(issuer: str, name: str) -> dict[str, Any]:
 
 
 _DAY_SECONDS = 24 * 3600
-_host = urlsplit(origin("PUBLIC_URL")).hostname
+_public_url = origin("PUBLIC_URL")
+_host = urlsplit(_public_url).hostname
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -89,6 +90,8 @@ SOCIALACCOUNT_PROVIDERS = oidc_provider(OIDC_ISSUER, OIDC_NAME)
 EMAIL_URL = text("EMAIL_URL", "")
 DEFAULT_FROM_EMAIL = text("EMAIL_FROM", f"facequeue@{_host or 'localhost'}")
 _email = email_options(EMAIL_URL)
+if EMAIL_URL and not _public_url:  # a stranger's request must not say where a link leads that somebody else is sent
+    raise ConfigError("EMAIL_URL needs PUBLIC_URL, with which the links in messages begin.")
 EMAIL_HOST, EMAIL_PORT = _email.get("EMAIL_HOST", ""), _email.get("EMAIL_PORT", 25)
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _email.get("EMAIL_HOST_USER", ""), _email.get("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS, EMAIL_USE_SSL = _email.get("EMAIL_USE_TLS", False), _email.get("EMAIL_USE_SSL", False)

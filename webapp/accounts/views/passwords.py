@@ -5,7 +5,6 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
@@ -106,8 +105,7 @@ async def forgotten(request: HttpRequest) -> HttpResponse:
         }
         try:
             await attempt_or_refuse(request, new_attempt(limits), "There were too many requests for links.")
-            base_url = settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/")
-            network_pool.start(password_links_send, email=email, base_url=base_url)
+            network_pool.start(password_links_send, email=email)
         except Busy as error:
             problem = Problem.from_error(error)
         except Problem as error:

@@ -11,6 +11,7 @@ from ninja import Field, Router, Schema, Status
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope, caller_of
 from webapp.accounts.idempotency.answers import NO_STORE
+from webapp.accounts.own.links import absolute
 from webapp.gallery.access import level_of
 from webapp.gallery.members import invitations
 from webapp.gallery.members.schemas import InvitationIn
@@ -85,7 +86,7 @@ def create_invitation(
         places=data.places,
         days=data.expires_in_days,
     )
-    url = request.build_absolute_uri(reverse("invitation", args=[token]))
+    url = absolute(reverse("invitation", args=[token]), request)
     return Status(201, InvitationCreatedOut(**_shown(invitation), token=token, url=url))
 
 

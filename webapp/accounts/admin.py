@@ -38,11 +38,14 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
     actions = ["make_password_link", "turn_second_factor_off", "log_out"]
 
-    def has_help_permission(self, request: HttpRequest) -> bool:
-        """Whoever gets into any account is as mighty as a superuser, so nobody else may."""
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """For superusers only, whatever permissions others have: to set a password is to get into any account.
+
+        Django then lets nobody else add users, either.
+        """
         return bool(getattr(request.user, "is_superuser", False))
 
-    @admin.action(description="Make a link that sets a new password", permissions=["help"])
+    @admin.action(description="Make a link that sets a new password", permissions=["change"])
     def make_password_link(self, request: HttpRequest, users: QuerySet[User]) -> None:
         for user in users:
             try:
@@ -52,7 +55,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
             else:
                 self.message_user(request, f"For {user}, once and within a day: {link}")
 
-    @admin.action(description="Turn the second factor off", permissions=["help"])
+    @admin.action(description="Turn the second factor off", permissions=["change"])
     def turn_second_factor_off(self, request: HttpRequest, users: QuerySet[User]) -> None:
         count = sum(second_factor_off(user=user, actor=actor_of(request)) for user in users)
         self.message_user(request, f"The second factor of {count} users is off.")

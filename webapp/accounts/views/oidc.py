@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from allauth.socialaccount.models import SocialAccount
 from allauth.socialaccount.providers.openid_connect import views as allauth_views
-from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -20,7 +19,7 @@ from tasks import clock
 from webapp.accounts.login.checking import identity_confirm
 from webapp.accounts.login.oidc import LINKING_UNTIL
 from webapp.accounts.login.pools import network_pool
-from webapp.accounts.own.forms import CurrentPasswordField
+from webapp.accounts.own.forms import ConfirmedForm
 from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
 from worker.errors import Busy
@@ -58,10 +57,6 @@ async def _waiting_for_the_provider(view: Any, request: HttpRequest, provider_id
         return redirect("login")
 
 
-class LinkForm(forms.Form):
-    current = CurrentPasswordField(label="Current password", required=False)
-
-
 @sensitive_post_parameters("current")
 @never_cache
 @login_required
@@ -71,9 +66,7 @@ async def link(request: HttpRequest) -> HttpResponse:
     user: Any = await request.auser()
     linked = SocialAccount.objects.filter(user=user.pk)
     is_linked = await linked.aexists()
-    form, problem, is_confirmed = LinkForm(posted(request)), None, False
-    if not user.has_usable_password():
-        del form.fields["current"]
+    form, problem, is_confirmed = ConfirmedForm(posted(request), user=user), None, False
     if request.method == "POST" and form.is_valid():
         try:
             await identity_confirm(request, form.cleaned_data.get("current", ""))

@@ -19,7 +19,7 @@ from webapp.accounts.login.checking import attempt_or_refuse, hashed, identity_c
 from webapp.accounts.login.devices import account_key
 from webapp.accounts.login.limits import new_attempt
 from webapp.accounts.login.pools import network_pool
-from webapp.accounts.own.forms import CurrentPasswordField, NewPasswordForm
+from webapp.accounts.own.forms import ConfirmedForm, NewPasswordForm
 from webapp.accounts.own.passwords import password_change, password_links_send, user_of_link
 from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
@@ -32,8 +32,7 @@ logger = logging.getLogger(__name__)
 LINKS_PER_EMAIL, LINKS_PER_ADDRESS = 3, 10
 
 
-class ChangeForm(NewPasswordForm):
-    current = CurrentPasswordField(label="Current password", required=False)
+class ChangeForm(ConfirmedForm, NewPasswordForm):
     field_order = ["current", "password", "again"]
 
 
@@ -48,9 +47,7 @@ class EmailForm(forms.Form):
 async def change(request: HttpRequest) -> HttpResponse:
     """Change one's own password; all other sessions end."""
     user: Any = await request.auser()
-    form, problem = ChangeForm(posted(request)), None
-    if not user.has_usable_password():
-        del form.fields["current"]
+    form, problem = ChangeForm(posted(request), user=user), None
     if request.method == "POST" and await sync_to_async(form.is_valid)():
         try:
             await identity_confirm(request, form.cleaned_data.get("current", ""))

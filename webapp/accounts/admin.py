@@ -18,7 +18,7 @@ from webapp.accounts.models import AccountDeletion, ApiKey, AuditEntry, Quota, S
 from webapp.accounts.own.links import absolute
 from webapp.accounts.own.passwords import password_link
 from webapp.accounts.own.second_factor import second_factor_off
-from webapp.accounts.own.sign_up import invitation_create
+from webapp.accounts.own.sign_up import sign_up_invitation_create
 from webapp.accounts.sessions import sessions_end
 from webapp.accounts.staff import actor_of
 from webapp.http.admin_bases import ReadOnly
@@ -123,7 +123,7 @@ class SignUpInvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def save_model(self, request: HttpRequest, obj: SignUpInvitation, form: Any, change: bool) -> None:
-        invitation, path = invitation_create(actor=actor_of(request), note=obj.note)
+        invitation, path = sign_up_invitation_create(actor=actor_of(request), note=obj.note)
         obj.pk, obj.digest, obj.expires_at = invitation.pk, invitation.digest, invitation.expires_at
         self.message_user(request, f"For one person, within a week: {absolute(path, request)}")
 

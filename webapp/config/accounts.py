@@ -57,7 +57,6 @@ def oidc_provider(issuer: str, name: str) -> dict[str, Any]:
     return {"openid_connect": {"APPS": [app], "OAUTH_PKCE_ENABLED": True}}
 
 
-_DAY_SECONDS = 24 * 3600
 _public_url = origin("PUBLIC_URL")
 _host = urlsplit(_public_url).hostname
 
@@ -69,9 +68,8 @@ AUTHENTICATION_BACKENDS = ["webapp.accounts.login.backends.PasswordBackend"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "gallery_list"
 LOGOUT_REDIRECT_URL = "login"
-#: How long a link that sets a password works, and one that invites to make an account.
-PASSWORD_RESET_TIMEOUT = _DAY_SECONDS
-INVITATION_SECONDS = 7 * _DAY_SECONDS
+#: How long a link that sets a password works.
+PASSWORD_RESET_TIMEOUT = 24 * 3600
 #: Who may make an account: nobody, whoever was sent an invitation, or anybody.
 SIGN_UP = choice("SIGN_UP", "closed", ("closed", "invited", "open"))
 #: Whether people may ask for a code from an app on their phone at each log-in to their account.

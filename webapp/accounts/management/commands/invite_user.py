@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from webapp.accounts.own.links import absolute
-from webapp.accounts.own.sign_up import invitation_create
+from webapp.accounts.own.sign_up import sign_up_invitation_create
 from webapp.http.commands import command_actor, expected_failures
 
 
@@ -17,5 +17,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with expected_failures():
-            _, path = invitation_create(actor=command_actor(), note=options["note"])
+            _, path = sign_up_invitation_create(actor=command_actor(), note=options["note"])
             self.stdout.write(absolute(path))

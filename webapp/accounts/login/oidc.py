@@ -50,6 +50,7 @@ class Adapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
                 answer = redirect("account")
             else:
                 login(request, _user_of(sociallogin), backend=settings.AUTHENTICATION_BACKENDS[0])
+                request.session.set_expiry(None)  # a stranger's was to end soon
                 answer = redirect(destination_of(wanted if is_ours(request, wanted) else ""))
         except Problem as problem:
             messages.error(request, problem.message)

@@ -28,13 +28,15 @@ logger = logging.getLogger(__name__)
 
 #: Seconds within which the provider must have answered, once somebody has confirmed that they want to link.
 LINKING_SECONDS: Final = 10 * 60
+#: How long a stranger's session lives that only remembers what was sent to the provider: anybody may begin one.
+ROUND_TRIP_SECONDS: Final = 10 * 60
 
 
 @never_cache
 @require_GET
 async def log_in(request: HttpRequest, provider_id: str) -> HttpResponse:
     """Send the browser to the provider."""
-    return await _waiting_for_the_provider(allauth_views.login, request, provider_id)
+    return await _waiting_for_the_provider(_begin, request, provider_id)
 
 
 @never_cache
@@ -42,6 +44,12 @@ async def log_in(request: HttpRequest, provider_id: str) -> HttpResponse:
 async def callback(request: HttpRequest, provider_id: str) -> HttpResponse:
     """Take the browser back from the provider, and ask there who it is."""
     return await _waiting_for_the_provider(allauth_views.callback, request, provider_id)
+
+
+def _begin(request: HttpRequest, provider_id: str) -> Any:
+    if not request.user.is_authenticated:
+        request.session.set_expiry(ROUND_TRIP_SECONDS)
+    return allauth_views.login(request, provider_id)
 
 
 async def _waiting_for_the_provider(view: Any, request: HttpRequest, provider_id: str) -> HttpResponse:

@@ -20,6 +20,7 @@ from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnec
 from django.contrib.auth.models import User
 from django.test import Client
 
+from webapp.accounts.views.oidc import ROUND_TRIP_SECONDS
 from webapp.config.accounts import oidc_provider
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
@@ -169,6 +170,16 @@ def test_a_linked_account_logs_in_and_reaches_the_page_that_was_wanted(user: Use
     third = Client()
     log_in(third, provider)
     assert not is_logged_in(third), "it is no longer linked"
+
+
+def test_a_session_lasts_only_once_somebody_is_logged_in(provider: Provider, settings: Any) -> None:
+    settings.OIDC_SIGN_UP = True
+    client = Client()
+    client.get("/login/with/oidc/")
+    assert client.session.get_expiry_age() <= ROUND_TRIP_SECONDS
+    log_in(client, provider)
+    assert is_logged_in(client)
+    assert client.session.get_expiry_age() == settings.SESSION_COOKIE_AGE
 
 
 def test_linking_takes_the_password_and_happens_only_when_asked_for(user: User, provider: Provider) -> None:

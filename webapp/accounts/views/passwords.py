@@ -56,9 +56,7 @@ async def change(request: HttpRequest) -> HttpResponse:
             problem = error
         else:
             await sync_to_async(_change)(request, user, encoded)
-            messages.success(
-                request, "The password is changed. Everybody else who was logged in to your account is out."
-            )
+            messages.success(request, "The password is changed. You are logged out everywhere else.")
             return redirect("account")
     return await _page(request, "accounts/password_change.html", form, problem)
 

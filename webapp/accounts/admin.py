@@ -18,7 +18,7 @@ from webapp.accounts.models import AccountDeletion, ApiKey, AuditEntry, Quota, S
 from webapp.accounts.own.links import absolute
 from webapp.accounts.own.passwords import password_link
 from webapp.accounts.own.second_factor import second_factor_off
-from webapp.accounts.own.sign_up import invitation_create
+from webapp.accounts.own.sign_up import sign_up_invitation_create
 from webapp.accounts.sessions import sessions_end
 from webapp.accounts.staff import actor_of
 from webapp.http.admin_bases import ReadOnly
@@ -38,25 +38,24 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
     actions = ["make_password_link", "turn_second_factor_off", "log_out"]
 
-    def has_help_permission(self, request: HttpRequest) -> bool:
-        """Whoever gets into any account is as mighty as a superuser, so nobody else may."""
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """For superusers only, whatever permissions others have: to set a password is to get into any account.
+
+        Django then lets nobody else add users, either.
+        """
         return bool(getattr(request.user, "is_superuser", False))
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Django's pages set passwords, e-mail addresses and rights; so these, too, are for superusers."""
-        return self.has_help_permission(request)
-
-    @admin.action(description="Make a link that sets a new password", permissions=["help"])
+    @admin.action(description="Make a link that sets a new password", permissions=["change"])
     def make_password_link(self, request: HttpRequest, users: QuerySet[User]) -> None:
         for user in users:
             try:
-                link = absolute(password_link(user=user, actor=actor_of(request)))
+                link = absolute(password_link(user=user, actor=actor_of(request)), request)
             except Problem as problem:
                 self.message_user(request, problem.message, messages.ERROR)
             else:
                 self.message_user(request, f"For {user}, once and within a day: {link}")
 
-    @admin.action(description="Turn the second factor off", permissions=["help"])
+    @admin.action(description="Turn the second factor off", permissions=["change"])
     def turn_second_factor_off(self, request: HttpRequest, users: QuerySet[User]) -> None:
         count = sum(second_factor_off(user=user, actor=actor_of(request)) for user in users)
         self.message_user(request, f"The second factor of {count} users is off.")
@@ -124,9 +123,9 @@ class SignUpInvitationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def save_model(self, request: HttpRequest, obj: SignUpInvitation, form: Any, change: bool) -> None:
-        invitation, path = invitation_create(actor=actor_of(request), note=obj.note)
+        invitation, path = sign_up_invitation_create(actor=actor_of(request), note=obj.note)
         obj.pk, obj.digest, obj.expires_at = invitation.pk, invitation.digest, invitation.expires_at
-        self.message_user(request, f"For one person, within a week: {absolute(path)}")
+        self.message_user(request, f"For one person, within a week: {absolute(path, request)}")
 
     def response_add(self, request: HttpRequest, obj: SignUpInvitation, post_url_continue: Any = None) -> HttpResponse:
         return redirect("admin:accounts_signupinvitation_changelist")

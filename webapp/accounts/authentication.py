@@ -8,8 +8,9 @@ from ninja.utils import check_csrf
 from webapp.accounts.callers import Caller, Scope
 from webapp.accounts.idempotency.answers import begin
 from webapp.accounts.keys import bad_key, caller_of_key
+from webapp.accounts.sessions import user_of_session
 from webapp.accounts.staff import check_staff
-from webapp.http.problems import CHALLENGE, Problem, Unauthenticated
+from webapp.http.problems import CHALLENGE, Problem, Unauthenticated, not_logged_in
 
 
 class ScopeMissing(Problem):
@@ -60,6 +61,21 @@ class Needs:
         if self.scope != Scope.SEARCH:  # searches write nothing
             begin(request, caller)
         return caller
+
+
+def caller_now(request: HttpRequest) -> Caller:
+    """Return the caller of a request that was let in and then held: meanwhile a key may have been revoked.
+
+    Blocks for a query or two. Raises Problem: `bad_key` for a key that no longer works, `not_logged_in` for a session
+    that is over.
+    """
+    token = shown_key(request.headers)
+    if token is not None:
+        return caller_of_key(token)
+    user = user_of_session(request.session.session_key or "")
+    if user is None:
+        raise not_logged_in()
+    return Caller(user=user)
 
 
 def shown_key(headers: Mapping[str, str]) -> str | None:

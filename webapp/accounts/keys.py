@@ -1,7 +1,6 @@
 """API keys: random tokens of which only a hash is stored."""
 
 import base64
-import hashlib
 import logging
 import re
 import secrets
@@ -20,6 +19,7 @@ from tasks import clock
 from webapp.accounts.audit import audit
 from webapp.accounts.callers import Caller, Scope
 from webapp.accounts.models import ApiKey
+from webapp.accounts.tokens import digest_of
 from webapp.http.names import cleaned_name
 from webapp.http.problems import Problem, Unauthenticated
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 #: What a key begins with, so that people and secret scanners recognise one.
 PREFIX: Final = "fq_"
-#: 160 random bits: nobody guesses one, so a fast hash of it is safe to store.
+#: 160 random bits.
 RANDOM_BYTES: Final = 20
 #: What follows the prefix: the random bytes in base 32 (RFC 4648), which fill 32 letters.
 _TOKEN: Final = re.compile(PREFIX + "[a-z2-7]{32}")
@@ -144,10 +144,6 @@ def bad_key() -> Problem:
 def is_token(token: str) -> bool:
     """Tell whether a key may look like this; any other needs no query."""
     return _TOKEN.fullmatch(token) is not None
-
-
-def digest_of(token: str) -> str:
-    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
 def _note_use(key: ApiKey) -> None:

@@ -8,21 +8,20 @@ opens the door a little longer, and nothing behind it: Django and the API look a
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
 from cachetools import TTLCache
 from django.conf import settings
-from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django.http import parse_cookie
-from django.utils.crypto import constant_time_compare
 
 from tasks.errors import DatabaseUnavailable
 from webapp.accounts.authentication import shown_key
 from webapp.accounts.current_user import client_key
-from webapp.accounts.keys import bad_key, digest_of, is_token, user_id_of_key
+from webapp.accounts.keys import bad_key, is_token, user_id_of_key
+from webapp.accounts.sessions import user_of_session
+from webapp.accounts.tokens import digest_of
 from webapp.http.asgi import Message, is_api, path_of
 from webapp.http.problems import Problem
 from webapp.http.routes import Passenger, Who
@@ -87,17 +86,8 @@ def _on_a_good_connection(find: Callable[[str], Any], value: str) -> Any:
 
 
 def _user_id(session_key: str) -> Any:
-    """Return the id of the user whom Django would find in this session; None for nobody."""
-    session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-    user_id = session.get(SESSION_KEY)
-    if user_id is None:
-        return None
-    user: Any = get_user_model()._default_manager.filter(pk=user_id, is_active=True).first()
-    if user is None:
-        return None
-    shown = session.get(HASH_SESSION_KEY, "")
-    hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
-    return user.pk if any(constant_time_compare(shown, known) for known in hashes) else None
+    user = user_of_session(session_key)
+    return None if user is None else user.pk
 
 
 def _shown(scope: Message) -> _Shown | None:

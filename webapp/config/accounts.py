@@ -57,8 +57,8 @@ def oidc_provider(issuer: str, name: str) -> dict[str, Any]:
     return {"openid_connect": {"APPS": [app], "OAUTH_PKCE_ENABLED": True}}
 
 
-_DAY_SECONDS = 24 * 3600
-_host = urlsplit(origin("PUBLIC_URL")).hostname
+_public_url = origin("PUBLIC_URL")
+_host = urlsplit(_public_url).hostname
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -68,9 +68,8 @@ AUTHENTICATION_BACKENDS = ["webapp.accounts.login.backends.PasswordBackend"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "gallery_list"
 LOGOUT_REDIRECT_URL = "login"
-#: How long a link that sets a password works, and one that invites to make an account.
-PASSWORD_RESET_TIMEOUT = _DAY_SECONDS
-INVITATION_SECONDS = 7 * _DAY_SECONDS
+#: How long a link that sets a password works.
+PASSWORD_RESET_TIMEOUT = 24 * 3600
 #: Who may make an account: nobody, whoever was sent an invitation, or anybody.
 SIGN_UP = choice("SIGN_UP", "closed", ("closed", "invited", "open"))
 #: Whether people may ask for a code from an app on their phone at each log-in to their account.
@@ -89,8 +88,8 @@ SOCIALACCOUNT_PROVIDERS = oidc_provider(OIDC_ISSUER, OIDC_NAME)
 EMAIL_URL = text("EMAIL_URL", "")
 DEFAULT_FROM_EMAIL = text("EMAIL_FROM", f"facequeue@{_host or 'localhost'}")
 _email = email_options(EMAIL_URL)
-if EMAIL_URL and not origin("PUBLIC_URL"):
-    raise ConfigError("EMAIL_URL needs PUBLIC_URL: a link in an e-mail must not go where a request says it came from.")
+if EMAIL_URL and not _public_url:  # a stranger's request must not say where a link leads that somebody else is sent
+    raise ConfigError("EMAIL_URL needs PUBLIC_URL, with which the links in messages begin.")
 EMAIL_HOST, EMAIL_PORT = _email.get("EMAIL_HOST", ""), _email.get("EMAIL_PORT", 25)
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _email.get("EMAIL_HOST_USER", ""), _email.get("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS, EMAIL_USE_SSL = _email.get("EMAIL_USE_TLS", False), _email.get("EMAIL_USE_SSL", False)

@@ -1,5 +1,7 @@
 """Management commands: one sentence instead of a traceback."""
 
+import getpass
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -48,6 +50,15 @@ def expected_failures() -> Iterator[None]:
         yield
     except EXPECTED as error:
         raise CommandError(failure_sentence(error)) from None
+
+
+def command_actor() -> str:
+    """Return who runs this command, for the audit log: "manage.py (ada)"."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as containers may have
+        name = str(os.getuid())
+    return f"manage.py ({name})"
 
 
 def run_command_line(arguments: list[str]) -> None:

@@ -50,13 +50,6 @@ class JsonIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class ErrorOut(Schema):
-    """What was wrong with one thing of several: a stable code and a sentence."""
-
-    code: str
-    message: str
-
-
 class ProblemOut(Schema):
     """Why a request was not answered as asked (RFC 9457). `code` is stable; `detail` is a sentence for people."""
 

@@ -10,9 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from ninja import Query, Router, Status
 
-from webapp.accounts.authentication import Needs
+from webapp.accounts.authentication import Needs, caller_now
 from webapp.accounts.callers import Caller, Scope, caller_of
-from webapp.accounts.held import caller_now
 from webapp.gallery.models import Level
 from webapp.gallery.selectors import gallery_for
 from webapp.http.rest.cursors import Cursor, Limit, part_of

@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection
 from tasks import names
 from tasks.health.canaries import CanaryLog
 from webapp.accounts.idempotency.answers import answers_purge
-from webapp.accounts.own.sign_up import invitations_purge
+from webapp.accounts.own.sign_up import sign_up_invitations_purge
 from webapp.accounts.sessions import SessionStore
 from webapp.gallery.quotas import usages_recount
 from webapp.jobs.services import jobs_purge
@@ -36,7 +36,7 @@ def records_canary(self: "Task[Any, Any]", queue: str) -> None:
 def purge_sessions() -> None:
     """Delete the rows of sessions that have ended, and of invitations that have expired."""
     SessionStore.clear_expired()
-    invitations_purge()
+    sign_up_invitations_purge()
 
 
 @long_tick(names.DELETE_ACCOUNTS)

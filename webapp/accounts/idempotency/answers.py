@@ -39,10 +39,12 @@ KEPT: Final = timedelta(days=1)
 MOST_KEPT: Final = 1000
 #: A request that has not been answered for so long was lost with its process, and may be sent again.
 LEASE: Final = timedelta(minutes=5)
-#: Of a longer answer only the fact is kept that the request was carried out.
+#: Of a longer answer, and of one that shows a secret, only the fact is kept that the request was carried out.
 LARGEST_BYTES: Final = 256 * 1024
 #: When to ask again while the first request is still being carried out.
 RETRY_SECONDS: Final = 2
+#: The Cache-Control of an answer that shows a secret which is stored as a hash only, and so not here either.
+NO_STORE: Final = "no-store"
 
 Run = Callable[..., Any]
 
@@ -148,6 +150,8 @@ def _in_progress() -> Problem:
 
 
 def _begun(request: HttpRequest) -> _Begun | None:
+    if request.method in WITHOUT_BODY:  # a copy of the request, with which its condition is looked into
+        return None
     return getattr(request, "begun", None)
 
 
@@ -168,9 +172,9 @@ def _finish(request: HttpRequest, response: HttpResponseBase) -> None:
 
 
 def _keep(row: QuerySet[KeptAnswer], request: HttpRequest, response: HttpResponse) -> None:
-    if len(response.content) > LARGEST_BYTES:
-        sentence = "This request was carried out, but its answer was too large to keep."
-        response = answer(request, Problem("idempotency_answer_too_large", sentence, status=409))
+    if len(response.content) > LARGEST_BYTES or response.get("Cache-Control") == NO_STORE:
+        sentence = "This request was carried out, but its answer was not kept: it was too large, or showed a secret."
+        response = answer(request, Problem("idempotency_answer_not_kept", sentence, status=409))
     row.update(status=response.status_code, headers=dict(response.headers), content=response.content)
 
 

@@ -1,9 +1,10 @@
 """Log-in with OpenID Connect. allauth talks to the provider; who may log in, and how, is decided here.
 
-The account at the provider is linked to a user by the provider's own id for it (`sub`), never by name or e-mail
-address: these may be taken over by somebody else there.
+The account at the provider is linked to a user by the provider's address and its own id for the account (`sub`), never
+by name or e-mail address: these may be taken over by somebody else there.
 """
 
+import hashlib
 import logging
 from typing import Any, Final
 
@@ -33,6 +34,13 @@ LINKING_UNTIL: Final = "oidc_linking_until"
 class Adapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     """Ends allauth's part once the provider has said who it is."""
 
+    def get_provider(self, request: HttpRequest, provider: str, client_id: str | None = None) -> Any:
+        """Return allauth's provider, whose accounts are those of its address: at another one, 17 is somebody else."""
+        found = super().get_provider(request, provider, client_id=client_id)
+        sub_of = found.extract_uid
+        found.extract_uid = lambda data: hashlib.sha256(f"{settings.OIDC_ISSUER} {sub_of(data)}".encode()).hexdigest()
+        return found
+
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         """Log in, or link the account. Raises ImmediateHttpResponse with the answer, always."""
         wanted = sociallogin.state.get("next") or ""
@@ -42,6 +50,7 @@ class Adapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
                 answer = redirect("account")
             else:
                 login(request, _user_of(sociallogin), backend=settings.AUTHENTICATION_BACKENDS[0])
+                request.session.set_expiry(None)  # a stranger's was to end soon
                 answer = redirect(destination_of(wanted if is_ours(request, wanted) else ""))
         except Problem as problem:
             messages.error(request, problem.message)
@@ -64,7 +73,7 @@ def _user_of(found: SocialLogin) -> User:
         SocialAccount.objects.filter(pk=found.account.pk).update(extra_data={})  # allauth has just written it
         user: User = found.account.user
         if not user.is_active:
-            raise Problem("not_active", "This account cannot be used.", status=403)
+            raise Problem("user_inactive", "This account cannot be used.", status=403)
         return user
     if not (settings.OIDC_SIGN_UP or settings.SIGN_UP == "open"):
         sentence = f"No account here is linked to yours at {settings.OIDC_NAME}. Link it on the page of your account."

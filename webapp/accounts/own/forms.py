@@ -40,12 +40,21 @@ class NewPasswordForm(forms.Form):
         return cleaned
 
 
-class CurrentPasswordField(forms.CharField):
-    """The password of the user who is logged in, who may be asked for it again."""
+class ConfirmedForm(forms.Form):
+    """Asks a user who is logged in for the password again, if they have one: for `identity_confirm`."""
 
-    def __init__(self, **options: Any) -> None:
-        widget = forms.PasswordInput(attrs={"autocomplete": "current-password"})
-        super().__init__(max_length=LONGEST_PASSWORD, strip=False, widget=widget, **options)
+    current = forms.CharField(
+        label="Current password",
+        max_length=LONGEST_PASSWORD,
+        strip=False,
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+    def __init__(self, *args: Any, user: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not user.has_usable_password():
+            del self.fields["current"]
 
 
 class SignUpForm(NewPasswordForm):

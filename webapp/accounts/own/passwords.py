@@ -15,6 +15,7 @@ from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
 from tasks import clock
 from webapp.accounts.audit import audit
+from webapp.accounts.own.links import absolute
 from webapp.accounts.sessions import sessions_end
 from webapp.http.problems import Problem
 
@@ -48,7 +49,7 @@ def password_link(*, user: User, actor: str) -> str:
     Raises Problem if the user may not log in.
     """
     if not user.is_active:
-        raise Problem("not_active", f"The account of {user.get_username()} is not active.", status=409)
+        raise Problem("user_inactive", f"The account of {user.get_username()} is not active.", status=409)
     audit(actor=actor, action="password.link", subject=f"user {user.pk}")
     return _link(user)
 
@@ -63,7 +64,7 @@ def user_of_link(user_code: str, token: str) -> User | None:
     return user if user is not None and _tokens.check_token(user, token) else None
 
 
-def password_links_send(*, email: str, base_url: str) -> None:
+def password_links_send(*, email: str) -> None:
     """Send a link to each user with this e-mail address. Never raises: nobody waits for it, and nobody may learn of it.
 
     A user without a usable password, who logs in with OpenID Connect, gets one too: who reads their e-mail may.
@@ -71,7 +72,7 @@ def password_links_send(*, email: str, base_url: str) -> None:
     for user in User.objects.filter(email__iexact=email, is_active=True).exclude(email=""):
         text = (
             f"Somebody, probably you, wants to set a new password for “{user.get_username()}”.\n\n"
-            f"This link does it, within a day:\n{base_url}{_link(user)}\n\n"
+            f"This link does it, within a day:\n{absolute(_link(user))}\n\n"
             "If it was not you, nothing needs to be done.\n"
         )
         try:

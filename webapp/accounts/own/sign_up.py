@@ -1,7 +1,5 @@
 """Making an account: by an invitation, or by anybody, as SIGN_UP says."""
 
-import hashlib
-import secrets
 from datetime import timedelta
 from typing import Final
 
@@ -13,32 +11,34 @@ from django.urls import reverse
 from tasks import clock
 from webapp.accounts.audit import audit
 from webapp.accounts.models import SignUpInvitation
+from webapp.accounts.tokens import digest_of, link_token
 from webapp.http.problems import Problem
 
-TOKEN_BYTES: Final = 32
+#: How long an invitation can be used.
+LIFE: Final = timedelta(days=7)
 
 
-def invitation_create(*, actor: str, note: str = "") -> tuple[SignUpInvitation, str]:
+def sign_up_invitation_create(*, actor: str, note: str = "") -> tuple[SignUpInvitation, str]:
     """Make an invitation; return it and the path of its link, which nobody can read again.
 
     Raises Problem when the settings let nobody make an account. `actor` is who invites.
     """
     if settings.SIGN_UP == "closed":
         raise Problem("sign_up_closed", "Nobody can make an account here while SIGN_UP is closed.", status=409)
-    token = secrets.token_urlsafe(TOKEN_BYTES)
+    token = link_token()
     with transaction.atomic():
         invitation = SignUpInvitation.objects.create(
-            digest=_digest(token),
+            digest=digest_of(token),
             note=note[: SignUpInvitation._meta.get_field("note").max_length],
-            expires_at=clock.utcnow() + timedelta(seconds=settings.INVITATION_SECONDS),
+            expires_at=clock.utcnow() + LIFE,
         )
         audit(actor=actor, action="account.invite", subject=f"invitation {invitation.pk}")
     return invitation, reverse("sign_up_invited", args=[token])
 
 
-def invitation_of(token: str) -> SignUpInvitation:
+def sign_up_invitation_of(token: str) -> SignUpInvitation:
     """Return the invitation. Raises Problem (`bad_invitation`) if it is unknown, used, revoked or expired."""
-    found = SignUpInvitation.objects.filter(digest=_digest(token), expires_at__gt=clock.utcnow()).first()
+    found = SignUpInvitation.objects.filter(digest=digest_of(token), expires_at__gt=clock.utcnow()).first()
     if found is None:
         raise _bad_invitation()
     return found
@@ -65,11 +65,11 @@ def account_create(*, username: str, encoded: str, email: str = "", token: str |
 
 def _use_up(token: str) -> None:
     """Delete the invitation, in the caller's transaction. Of two who use it at the same time, one gets a Problem."""
-    if not SignUpInvitation.objects.filter(pk=invitation_of(token).pk).delete()[0]:
+    if not SignUpInvitation.objects.filter(pk=sign_up_invitation_of(token).pk).delete()[0]:
         raise _bad_invitation()
 
 
-def invitations_purge() -> None:
+def sign_up_invitations_purge() -> None:
     """Delete the invitations that have expired."""
     SignUpInvitation.objects.filter(expires_at__lt=clock.utcnow()).delete()
 
@@ -80,7 +80,3 @@ def _bad_invitation() -> Problem:
 
 def _taken() -> Problem:
     return Problem("username_taken", "Somebody has that name already; please choose another.", status=409)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()

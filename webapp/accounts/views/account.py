@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from webapp.accounts import sessions
 from webapp.accounts.login.checking import identity_confirm
 from webapp.accounts.models import Profile
-from webapp.accounts.own.forms import CurrentPasswordField
+from webapp.accounts.own.forms import ConfirmedForm
 from webapp.accounts.own.passwords import email_change
 from webapp.accounts.own.profiles import UTC_NAME, profile_change, profile_of, time_zones
 from webapp.accounts.own.second_factor import is_second_factor_on
@@ -25,7 +25,7 @@ from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
 
 
-class EmailForm(forms.Form):
+class EmailForm(ConfirmedForm):
     email = forms.EmailField(
         label="E-mail address",
         help_text="For a link to set a new password. Empty: none.",
@@ -33,7 +33,7 @@ class EmailForm(forms.Form):
         required=False,
         widget=forms.EmailInput({"autocomplete": "email"}),
     )
-    current = CurrentPasswordField(label="Current password", required=False)
+    field_order = ["email", "current"]
 
 
 @never_cache
@@ -94,9 +94,7 @@ def session_end(request: HttpRequest, session_id: str) -> HttpResponse:
 async def email(request: HttpRequest) -> HttpResponse:
     """Change the address that links to set a new password go to; so the password is asked for."""
     user: Any = await request.auser()
-    form, problem = EmailForm(posted(request), initial={"email": user.email}), None
-    if not user.has_usable_password():
-        del form.fields["current"]
+    form, problem = EmailForm(posted(request), user=user, initial={"email": user.email}), None
     if request.method == "POST" and form.is_valid():
         try:
             await identity_confirm(request, form.cleaned_data.get("current", ""))

@@ -3,7 +3,6 @@
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django import forms
 from django.contrib import messages
 from django.contrib.auth import alogout
 from django.contrib.auth.decorators import login_required
@@ -14,14 +13,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from webapp.accounts.login.checking import identity_confirm
-from webapp.accounts.own.forms import CurrentPasswordField
+from webapp.accounts.own.forms import ConfirmedForm
 from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
 from webapp.operations.accounts import belongings_of, deletion_request
-
-
-class DeletionForm(forms.Form):
-    current = CurrentPasswordField(label="Current password", required=False)
 
 
 @sensitive_post_parameters("current")
@@ -31,9 +26,7 @@ class DeletionForm(forms.Form):
 async def account_delete(request: HttpRequest) -> HttpResponse:
     """Say what will be deleted; POST, with the password, deletes it."""
     user: Any = await request.auser()
-    form, problem = DeletionForm(posted(request)), None
-    if not user.has_usable_password():
-        del form.fields["current"]
+    form, problem = ConfirmedForm(posted(request), user=user), None
     if request.method == "POST" and form.is_valid():
         try:
             await identity_confirm(request, form.cleaned_data.get("current", ""))

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from tasks import clock
 from webapp.accounts.callers import Caller, Scope, caller_of
 from webapp.accounts.keys import key_create, key_revoke, keys_of
+from webapp.accounts.own.links import absolute
 from webapp.gallery.access import visible_galleries
 from webapp.gallery.models import Gallery
 from webapp.gallery.selectors import galleries_given
@@ -61,7 +62,7 @@ def key_list(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         try:
             token, scopes = _make(caller, user, KeyForm(request.POST, galleries))
-            context |= {"token": token, "example": _example(request.build_absolute_uri("/api/v1/"), token, scopes)}
+            context |= {"token": token, "example": _example(absolute("/api/v1/", request), token, scopes)}
         except Problem as problem:
             context |= {"problem": problem, "chosen": _filled_in(request)}
             status = problem.status

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from allauth.socialaccount.models import SocialAccount
 from allauth.socialaccount.providers.openid_connect import views as allauth_views
-from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -20,7 +19,7 @@ from tasks import clock
 from webapp.accounts.login.checking import identity_confirm
 from webapp.accounts.login.oidc import LINKING_UNTIL
 from webapp.accounts.login.pools import network_pool
-from webapp.accounts.own.forms import CurrentPasswordField
+from webapp.accounts.own.forms import ConfirmedForm
 from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
 from worker.errors import Busy
@@ -29,13 +28,15 @@ logger = logging.getLogger(__name__)
 
 #: Seconds within which the provider must have answered, once somebody has confirmed that they want to link.
 LINKING_SECONDS: Final = 10 * 60
+#: How long a stranger's session lives that only remembers what was sent to the provider: anybody may begin one.
+ROUND_TRIP_SECONDS: Final = 10 * 60
 
 
 @never_cache
 @require_safe
 async def log_in(request: HttpRequest, provider_id: str) -> HttpResponse:
     """Send the browser to the provider."""
-    return await _waiting_for_the_provider(allauth_views.login, request, provider_id)
+    return await _waiting_for_the_provider(_begin, request, provider_id)
 
 
 @never_cache
@@ -43,6 +44,12 @@ async def log_in(request: HttpRequest, provider_id: str) -> HttpResponse:
 async def callback(request: HttpRequest, provider_id: str) -> HttpResponse:
     """Take the browser back from the provider, and ask there who it is."""
     return await _waiting_for_the_provider(allauth_views.callback, request, provider_id)
+
+
+def _begin(request: HttpRequest, provider_id: str) -> Any:
+    if not request.user.is_authenticated:
+        request.session.set_expiry(ROUND_TRIP_SECONDS)
+    return allauth_views.login(request, provider_id)
 
 
 async def _waiting_for_the_provider(view: Any, request: HttpRequest, provider_id: str) -> HttpResponse:
@@ -58,10 +65,6 @@ async def _waiting_for_the_provider(view: Any, request: HttpRequest, provider_id
         return redirect("login")
 
 
-class LinkForm(forms.Form):
-    current = CurrentPasswordField(label="Current password", required=False)
-
-
 @sensitive_post_parameters("current")
 @never_cache
 @login_required
@@ -71,9 +74,7 @@ async def link(request: HttpRequest) -> HttpResponse:
     user: Any = await request.auser()
     linked = SocialAccount.objects.filter(user=user.pk)
     is_linked = await linked.aexists()
-    form, problem, is_confirmed = LinkForm(posted(request)), None, False
-    if not user.has_usable_password():
-        del form.fields["current"]
+    form, problem, is_confirmed = ConfirmedForm(posted(request), user=user), None, False
     if request.method == "POST" and form.is_valid():
         try:
             await identity_confirm(request, form.cleaned_data.get("current", ""))

@@ -5,7 +5,6 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
@@ -20,7 +19,7 @@ from webapp.accounts.login.checking import attempt_or_refuse, hashed, identity_c
 from webapp.accounts.login.devices import account_key
 from webapp.accounts.login.limits import new_attempt
 from webapp.accounts.login.pools import network_pool
-from webapp.accounts.own.forms import CurrentPasswordField, NewPasswordForm
+from webapp.accounts.own.forms import ConfirmedForm, NewPasswordForm
 from webapp.accounts.own.passwords import password_change, password_links_send, user_of_link
 from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
@@ -33,8 +32,7 @@ logger = logging.getLogger(__name__)
 LINKS_PER_EMAIL, LINKS_PER_ADDRESS = 3, 10
 
 
-class ChangeForm(NewPasswordForm):
-    current = CurrentPasswordField(label="Current password", required=False)
+class ChangeForm(ConfirmedForm, NewPasswordForm):
     field_order = ["current", "password", "again"]
 
 
@@ -49,9 +47,7 @@ class EmailForm(forms.Form):
 async def change(request: HttpRequest) -> HttpResponse:
     """Change one's own password; all other sessions end."""
     user: Any = await request.auser()
-    form, problem = ChangeForm(posted(request)), None
-    if not user.has_usable_password():
-        del form.fields["current"]
+    form, problem = ChangeForm(posted(request), user=user), None
     if request.method == "POST" and await sync_to_async(form.is_valid)():
         try:
             await identity_confirm(request, form.cleaned_data.get("current", ""))
@@ -61,8 +57,7 @@ async def change(request: HttpRequest) -> HttpResponse:
         else:
             await sync_to_async(_change)(request, user, encoded)
             messages.success(
-                request,
-                "The password is changed, and all other sessions of your account have ended. API keys still work.",
+                request, "The password is changed. You are logged out everywhere else. API keys still work."
             )
             return redirect("account")
     return await _page(request, "accounts/password_change.html", form, problem)
@@ -107,7 +102,7 @@ async def forgotten(request: HttpRequest) -> HttpResponse:
         }
         try:
             await attempt_or_refuse(request, new_attempt(limits), "There were too many requests for links.")
-            network_pool.start(password_links_send, email=email, base_url=settings.PUBLIC_URL)
+            network_pool.start(password_links_send, email=email)
         except Busy as error:
             problem = Problem.from_error(error)
         except Problem as error:

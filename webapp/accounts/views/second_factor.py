@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from webapp.accounts.login.checking import code_confirm, identity_confirm
-from webapp.accounts.own.forms import CurrentPasswordField
+from webapp.accounts.own.forms import ConfirmedForm
 from webapp.accounts.own.second_factor import (
     code_use,
     is_second_factor_on,
@@ -32,13 +32,13 @@ SHOWN: Final = "second_factor_shown"
 QR_POLICY: Final = f"{PAGE_POLICY}; img-src 'self' data:"
 
 
-class OnForm(forms.Form):
+class OnForm(ConfirmedForm):
     code = forms.CharField(
         label="Code that the app shows",
         max_length=20,
         widget=forms.TextInput({"autocomplete": "one-time-code", "inputmode": "numeric"}),
     )
-    current = CurrentPasswordField(label="Current password", required=False)
+    field_order = ["code", "current"]
 
 
 class OffForm(OnForm):
@@ -56,9 +56,7 @@ class OffForm(OnForm):
 async def second_factor(request: HttpRequest) -> HttpResponse:
     user: Any = await request.auser()
     is_on = await sync_to_async(is_second_factor_on)(user.pk)
-    form = (OffForm if is_on else OnForm)(posted(request))
-    if not user.has_usable_password():
-        del form.fields["current"]
+    form = (OffForm if is_on else OnForm)(posted(request), user=user)
     problem = None
     if request.method == "POST" and form.is_valid():
         try:

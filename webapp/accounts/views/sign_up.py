@@ -15,7 +15,7 @@ from webapp.accounts.login.destinations import destination_of, forget_wanted, wa
 from webapp.accounts.login.devices import remember_device
 from webapp.accounts.login.limits import new_attempt
 from webapp.accounts.own.forms import SignUpForm
-from webapp.accounts.own.sign_up import account_create, invitation_of
+from webapp.accounts.own.sign_up import account_create, sign_up_invitation_of
 from webapp.http.pages import posted, render_page
 from webapp.http.problems import Problem
 from webapp.http.shares import address_key
@@ -32,7 +32,7 @@ async def sign_up(request: HttpRequest, token: str | None = None) -> HttpRespons
     if (await request.auser()).is_authenticated:
         return redirect(destination_of(wanted_by(request)))
     if token is not None:
-        await sync_to_async(invitation_of)(token)  # before anything is asked for, or hashed
+        await sync_to_async(sign_up_invitation_of)(token)  # before anything is asked for, or hashed
     form, problem = SignUpForm(posted(request), with_email=bool(settings.EMAIL_URL)), None
     if request.method == "POST" and await sync_to_async(form.is_valid)():
         try:

@@ -4,12 +4,14 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Field, Router, Schema, Status
 
 from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope, caller_of
+from webapp.accounts.idempotency.answers import NO_STORE
+from webapp.accounts.own.links import absolute
 from webapp.gallery.access import level_of
 from webapp.gallery.members import invitations
 from webapp.gallery.members.schemas import InvitationIn
@@ -73,15 +75,18 @@ def list_invitations(request: HttpRequest, gallery_id: UUID, limit: Limit = 100,
 @router.post(
     "/galleries/{uuid:gallery_id}/invitations", response={201: InvitationCreatedOut, (403, 404, 409, 422): ProblemOut}
 )
-def create_invitation(request: HttpRequest, gallery_id: UUID, data: InvitationIn) -> Status[InvitationCreatedOut]:
+def create_invitation(
+    request: HttpRequest, response: HttpResponse, gallery_id: UUID, data: InvitationIn
+) -> Status[InvitationCreatedOut]:
     """Invite people by a link. For the owner."""
+    response["Cache-Control"] = NO_STORE
     invitation, token = invitations.invitation_create(
         gallery=gallery_for(caller_of(request), gallery_id, Level.OWNER),
         level=Level[data.level.upper()],
         places=data.places,
         days=data.expires_in_days,
     )
-    url = request.build_absolute_uri(reverse("invitation", args=[token]))
+    url = absolute(reverse("invitation", args=[token]), request)
     return Status(201, InvitationCreatedOut(**_shown(invitation), token=token, url=url))
 
 

@@ -1,20 +1,17 @@
 """Invitations: links with which users become members of a gallery. Of a link's random token only a hash is stored."""
 
-import hashlib
-import secrets
 from datetime import timedelta
-from typing import Final, cast
+from typing import cast
 
 from django.db import transaction
 from django.db.models import F, Q
 
 from tasks import clock
 from webapp.accounts.callers import Caller
+from webapp.accounts.tokens import digest_of, link_token
 from webapp.gallery.models import Gallery, Invitation, Level, Member
 from webapp.http.problems import Problem, not_found
 
-#: 256 random bits make a token of 43 letters. Log lines shorten so long a part of a path (webapp/http/request_ids.py).
-RANDOM_BYTES: Final = 32
 #: How long an invitation can be accepted, unless its owner says otherwise; and at most.
 DEFAULT_DAYS, MOST_DAYS = 7, 90
 #: How many people one invitation admits at most.
@@ -32,7 +29,7 @@ def invitation_create(
     """
     if level == Level.OWNER:
         raise ValueError("Nobody is invited as owner.")
-    token, now = secrets.token_urlsafe(RANDOM_BYTES), clock.utcnow()
+    token, now = link_token(), clock.utcnow()
     with transaction.atomic(durable=True):
         locked_gallery(gallery)  # so that two owners' tabs together do not exceed the bound
         gallery.invitations.filter(Q(expires_at__lte=now) | Q(places=0)).delete()
@@ -40,7 +37,7 @@ def invitation_create(
             sentence = f"There are {MOST_INVITATIONS} open invitations to this gallery; please revoke some first."
             raise Problem("too_many_invitations", sentence, status=409)
         invitation = gallery.invitations.create(
-            digest=_digest_of(token), level=level, places=places, expires_at=now + timedelta(days=days)
+            digest=digest_of(token), level=level, places=places, expires_at=now + timedelta(days=days)
         )
     return invitation, token
 
@@ -56,7 +53,7 @@ def invitation_of(token: str) -> Invitation:
     One without places is found as well: whoever took one may use the link again.
     """
     living = Invitation.objects.filter(expires_at__gt=clock.utcnow(), gallery__deleting=False)
-    found = living.filter(digest=_digest_of(token)).select_related("gallery__owner").first()
+    found = living.filter(digest=digest_of(token)).select_related("gallery__owner").first()
     if found is None:
         raise not_found("invitation: it may have expired, or been revoked or used")
     return found
@@ -91,7 +88,3 @@ def locked_gallery(gallery: Gallery) -> Gallery:
     if locked is None:
         raise not_found("gallery")
     return locked
-
-
-def _digest_of(token: str) -> str:
-    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()

@@ -44,7 +44,7 @@ def gallery_transfer(*, gallery: Gallery, to: Member, actor: str) -> None:
     """Make a member the owner; the owner becomes an editor, and invitations end. Leaves an audit entry.
 
     Raises Problem: gallery_exists (the member has one of that name), quota_photos, quota_bytes, quota_galleries,
-    member_inactive, not_found.
+    user_inactive, not_found.
     """
     with transaction.atomic(durable=True):
         locked = locked_gallery(gallery)
@@ -84,7 +84,7 @@ def _owner_set(gallery: Gallery, user: User, *, actor: str, action: str) -> None
     before = gallery.owner
     # Whoever deactivates the user, in order to delete the account, waits.
     if not User.objects.select_for_update(no_key=True).filter(id=user.pk, is_active=True):
-        raise Problem("member_inactive", f"{user.get_username()} cannot log in.", status=409)
+        raise Problem("user_inactive", f"{user.get_username()} cannot log in.", status=409)
     try:
         quotas.gallery_check(owner_id=user.pk)
         quotas.gallery_move(gallery_id=gallery.id, from_id=before.pk, to_id=user.pk)

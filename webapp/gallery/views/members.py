@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts.callers import caller_of
+from webapp.accounts.own.links import absolute
 from webapp.accounts.staff import actor_of
 from webapp.gallery.access import level_of
 from webapp.gallery.members import invitations, services
@@ -120,7 +121,7 @@ def invitation_create(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     invitation, token = invitations.invitation_create(
         gallery=gallery, level=level, places=asked.places, days=asked.expires_in_days
     )
-    link = request.build_absolute_uri(reverse("invitation", args=[token]))
+    link = absolute(reverse("invitation", args=[token]), request)
     context = _context(request, gallery) | {"link": link, "invitation": invitation, "invited_level": level}
     return render(request, "gallery/member_list.html", context)
 

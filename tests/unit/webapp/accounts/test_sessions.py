@@ -1,9 +1,11 @@
 """Sessions end by the shared clock; people see where they are logged in, and log out there."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -96,6 +98,20 @@ def test_last_seen_is_written_only_once_it_is_old(user: User) -> None:
     Session.objects.update(seen_at=old)
     client.get("/")
     assert Session.objects.get().seen_at > fresh
+
+
+def test_a_database_that_takes_no_writes_still_knows_who_is_logged_in(
+    user: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = logged_in(user)
+    Session.objects.update(seen_at=clock.utcnow() - SEEN_EVERY * 2)
+
+    def locked(*_: Any, **__: Any) -> int:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr("django.db.models.query.QuerySet.update", locked)
+    assert client.get("/account/").status_code == 200
+    assert "could not be noted" in caplog.text
 
 
 def test_ending_a_session_logs_out_there_and_nowhere_else(user: User, stranger: User) -> None:

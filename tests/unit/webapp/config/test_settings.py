@@ -133,6 +133,7 @@ def test_an_empty_variable_is_not_set() -> None:
         pytest.param("OIDC_ISSUER", "login.example.org", "OIDC_ISSUER must be a URL", id="a provider without a scheme"),
         pytest.param("OIDC_ISSUER", "http://[", "OIDC_ISSUER must be a URL", id="a provider without a host"),
         pytest.param("OIDC_ISSUER", "https://a.org", "needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET", id="no client"),
+        pytest.param("EMAIL_URL", "smtp://mail.example.org", "EMAIL_URL needs PUBLIC_URL", id="links to nowhere"),
         pytest.param("LOG_LEVEL", "loud", "LOG_LEVEL must be one of DEBUG, INFO", id="no such level"),
     ],
 )

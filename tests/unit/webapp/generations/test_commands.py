@@ -1,6 +1,5 @@
 """`manage.py reindex` and `manage.py workers`."""
 
-import getpass
 import io
 import json
 from pathlib import Path
@@ -18,6 +17,7 @@ from webapp.generations.gates import GATES
 from webapp.generations.management.commands import reindex
 from webapp.generations.models import Entry, Generation, Trial
 from webapp.generations.selectors import active_generation
+from webapp.http.commands import command_actor
 from webapp.operations import local
 from webapp.operations.management.commands import workers
 
@@ -56,7 +56,7 @@ def test_start_says_who_is_missing_and_how_to_follow(reports: list[WorkerReport]
     assert "No worker consumes reindex.other yet: run `python manage.py workers other`." in printed
     assert "reindex status --watch" in printed
     assert (generation.rate_limit, generation.state) == (5.0, State.BUILDING)
-    assert AuditEntry.objects.get().actor == f"manage.py ({getpass.getuser()})"
+    assert AuditEntry.objects.get().actor == command_actor()
 
 
 def test_a_pack_that_nobody_has_is_refused_and_blocks_nothing(

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.management import get_commands
 
 from tests.ports import free_port_block
+from webapp.http.commands import command_actor
 
 #: Commands that need tables, with arguments that are right.
 NEED_TABLES = {
@@ -206,3 +207,11 @@ def test_a_command_that_is_interrupted_says_so(tmp_path: Path) -> None:
         _, said = command.communicate()
 
     assert (command.returncode, said.strip()) == (130, "Stopped.")
+
+
+def test_whoever_has_no_name_in_the_system_is_named_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert command_actor() == f"manage.py ({os.getuid()})"

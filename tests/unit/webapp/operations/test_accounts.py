@@ -243,7 +243,12 @@ def test_a_superuser_helps_users_and_other_staff_cannot(leaver: User, user: User
     user.save()
     user.user_permissions.add(*Permission.objects.filter(codename__in=["view_user", "change_user"]))
     staff = browser_of(user)
-    assert "/password/" not in act(staff, "make_password_link").replace('/password/"', "")
+    assert "/password/" not in act(staff, "make_password_link")
+    new = {"password1": "b-h7Yw2!", "password2": "b-h7Yw2!"}
+    assert staff.post(f"/admin/auth/user/{leaver.pk}/password/", new).status_code == 403
+    assert (
+        staff.post(f"/admin/auth/user/{user.pk}/change/", {"username": "ada", "is_superuser": "on"}).status_code == 403
+    )
     assert not AuditEntry.objects.filter(action="password.link", actor="ada").exists()
     assert staff.post(f"/admin/auth/user/{leaver.pk}/password/").status_code == 403
     assert b'name="is_superuser"' not in staff.get(f"/admin/auth/user/{user.pk}/change/").content

@@ -1,6 +1,5 @@
 """`manage.py create_api_key`: make an API key for a user. Its token is the only thing on standard output."""
 
-import getpass
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -16,7 +15,8 @@ from webapp.accounts.keys import key_create
 from webapp.gallery.access import visible_galleries
 from webapp.gallery.command_support import user_named
 from webapp.gallery.models import Gallery
-from webapp.http.commands import expected_failures
+from webapp.http.commands import command_actor, expected_failures
+from webapp.http.names import cleaned
 from webapp.http.schemas import Days, argument
 
 
@@ -54,7 +54,7 @@ class Command(BaseCommand):
                 scopes=[Scope(scope) for scope in options["scope"] or [Scope.READ]],
                 galleries=galleries,
                 expires_at=_expiry(options["expires_days"]),
-                actor=f"manage.py ({getpass.getuser()})",
+                actor=command_actor(),
             )
         if options["json"]:
             shown = {"id": key.pk, "name": key.name, "token": token, "scopes": key.scopes}
@@ -80,7 +80,7 @@ def _gallery(user: User, wanted: str) -> Gallery:
     try:
         found = list(visible.filter(id=UUID(wanted)))
     except ValueError:
-        found = list(visible.filter(name=wanted)[:2])
+        found = list(visible.filter(name=cleaned(wanted))[:2])
     if not found:
         raise CommandError(f"{user.get_username()} sees no gallery “{wanted}”.")
     if len(found) > 1:

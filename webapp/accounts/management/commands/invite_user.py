@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from webapp.accounts.own.links import absolute
-from webapp.accounts.own.sign_up import invitation_create
-from webapp.http.commands import expected_failures
+from webapp.accounts.own.sign_up import sign_up_invitation_create
+from webapp.http.commands import command_actor, expected_failures
 
 
 class Command(BaseCommand):
@@ -17,5 +17,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with expected_failures():
-            _, path = invitation_create(actor="manage.py invite_user", note=options["note"])
+            _, path = sign_up_invitation_create(actor=command_actor(), note=options["note"])
             self.stdout.write(absolute(path))

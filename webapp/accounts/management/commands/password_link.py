@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from webapp.accounts.own.links import absolute
 from webapp.accounts.own.passwords import password_link
 from webapp.gallery.command_support import user_named
-from webapp.http.commands import expected_failures
+from webapp.http.commands import command_actor, expected_failures
 
 
 class Command(BaseCommand):
@@ -20,4 +20,4 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         with expected_failures():
             user = cast(User, user_named(options["username"]))
-            self.stdout.write(absolute(password_link(user=user, actor="manage.py password_link")))
+            self.stdout.write(absolute(password_link(user=user, actor=command_actor())))

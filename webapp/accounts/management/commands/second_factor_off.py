@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from webapp.accounts.own.second_factor import second_factor_off
 from webapp.gallery.command_support import user_named
-from webapp.http.commands import expected_failures
+from webapp.http.commands import command_actor, expected_failures
 
 
 class Command(BaseCommand):
@@ -18,5 +18,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         with expected_failures():
             user = user_named(options["username"])
-            was_on = second_factor_off(user=user, actor="manage.py second_factor_off")
+            was_on = second_factor_off(user=user, actor=command_actor())
             self.stdout.write("The second factor is off." if was_on else "The second factor was off already.")

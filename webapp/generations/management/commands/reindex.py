@@ -1,7 +1,6 @@
 """`manage.py reindex`: change the model or the index without stopping the search."""
 
 import argparse
-import getpass
 import json
 import time
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from webapp.generations.models import LIVE_STATES, Generation, Trial
 from webapp.generations.overview import Overview
 from webapp.generations.schemas import CheckOut, generation_out
 from webapp.generations.searched import trials
-from webapp.http.commands import expected_failures
+from webapp.http.commands import command_actor, expected_failures
 from webapp.http.pages import photos_text
 from webapp.http.schemas import IndexParameters, PhotosPerSecond, RowNumber, argument
 from webapp.indexing import consistency
@@ -80,7 +79,7 @@ class Command(BaseCommand):
             action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        actor = f"manage.py ({getpass.getuser()})"
+        actor = command_actor()
         self._as_json = options["json"]
         with expected_failures():
             match options["action"]:

@@ -20,6 +20,7 @@ from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnec
 from django.contrib.auth.models import User
 from django.test import Client
 
+from webapp.accounts.views.oidc import ROUND_TRIP_SECONDS
 from webapp.config.accounts import oidc_provider
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
@@ -98,16 +99,20 @@ class Provider:
         return 404, {}
 
 
-@pytest.fixture
-def provider(turn_on: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
-    provider = Provider()
-    monkeypatch.setenv("OIDC_CLIENT_ID", provider.client_id)
-    monkeypatch.setenv("OIDC_CLIENT_SECRET", provider.secret)
+def choose(provider: Provider, turn_on: Any) -> None:
     turn_on(
         OIDC_ISSUER=provider.issuer,
         OIDC_NAME="Example",
         SOCIALACCOUNT_PROVIDERS=oidc_provider(provider.issuer, "Example"),
     )
+
+
+@pytest.fixture
+def provider(turn_on: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    provider = Provider()
+    monkeypatch.setenv("OIDC_CLIENT_ID", provider.client_id)
+    monkeypatch.setenv("OIDC_CLIENT_SECRET", provider.secret)
+    choose(provider, turn_on)
     # As the provider's app does when the settings name it from the start.
     monkeypatch.setitem(registry.provider_map, OpenIDConnectProvider.id, OpenIDConnectProvider)
     yield provider
@@ -167,6 +172,16 @@ def test_a_linked_account_logs_in_and_reaches_the_page_that_was_wanted(user: Use
     assert not is_logged_in(third), "it is no longer linked"
 
 
+def test_a_session_lasts_only_once_somebody_is_logged_in(provider: Provider, settings: Any) -> None:
+    settings.OIDC_SIGN_UP = True
+    client = Client()
+    client.get("/login/with/oidc/")
+    assert client.session.get_expiry_age() <= ROUND_TRIP_SECONDS
+    log_in(client, provider)
+    assert is_logged_in(client)
+    assert client.session.get_expiry_age() == settings.SESSION_COOKIE_AGE
+
+
 def test_linking_takes_the_password_and_happens_only_when_asked_for(user: User, provider: Provider) -> None:
     client = Client()
     client.force_login(user)
@@ -175,6 +190,20 @@ def test_linking_takes_the_password_and_happens_only_when_asked_for(user: User, 
     assert client.post("/account/linked/", {"current": "wrong"}).status_code == 400
     log_in(client, provider)
     assert not SocialAccount.objects.exists()
+
+
+def test_an_id_at_another_provider_is_somebody_else(user: User, provider: Provider, turn_on: Any) -> None:
+    client = Client()
+    client.force_login(user)
+    link(client, provider)
+    other = Provider()
+    try:
+        choose(other, turn_on)
+        stranger = Client()
+        assert "No account here is linked" in log_in(stranger, other).content.decode()
+        assert not is_logged_in(stranger)
+    finally:
+        other.close()
 
 
 def test_an_account_at_the_provider_is_linked_to_one_user(user: User, provider: Provider) -> None:

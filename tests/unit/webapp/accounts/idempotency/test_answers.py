@@ -189,6 +189,21 @@ def test_while_the_first_is_carried_out_a_repeat_has_to_wait(
     assert len(repeats) == 1
 
 
+def test_what_a_condition_reads_is_no_answer_to_the_write(
+    gallery: Gallery, shown: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, update, kept = f"{GALLERIES}/{gallery.pk}", services.gallery_change, []
+    shown["If-Match"] = Client().get(address, headers=shown)["ETag"]
+
+    def seen(**named: Any) -> Gallery:
+        kept.append(KeptAnswer.objects.get().status)
+        return update(**named)
+
+    monkeypatch.setattr(services, "gallery_change", seen)
+    answer = Client().patch(address, {"name": "Work"}, content_type=JSON, headers=shown)
+    assert (answer.status_code, kept) == (200, [None])
+
+
 @pytest.mark.parametrize(("age", "status"), [(timedelta(), 409), (answers.LEASE, 201)])
 def test_a_request_lost_with_its_process_may_be_sent_again_after_a_while(
     shown: dict[str, str], age: timedelta, status: int
@@ -318,8 +333,18 @@ def test_of_an_answer_that_is_too_large_the_fact_is_kept_that_there_was_one(
     monkeypatch.setattr(answers, "LARGEST_BYTES", 10)
     assert create(shown).status_code == 201
     repeat = create(shown)
-    assert (repeat.status_code, code_of(repeat)) == (409, "idempotency_answer_too_large")
+    assert (repeat.status_code, code_of(repeat)) == (409, "idempotency_answer_not_kept")
     assert Gallery.objects.count() == 1
+
+
+def test_an_answer_with_a_secret_is_not_kept(gallery: Gallery, shown: dict[str, str]) -> None:
+    def invite() -> Any:
+        address = f"{GALLERIES}/{gallery.pk}/invitations"
+        return Client().post(address, {}, content_type=JSON, headers=shown)
+
+    token, repeat = invite().json()["token"], invite()
+    assert (repeat.status_code, code_of(repeat)) == (409, "idempotency_answer_not_kept")
+    assert token.encode() not in bytes(KeptAnswer.objects.get().content)
 
 
 def test_a_user_takes_their_answers_along(user: User, shown: dict[str, str]) -> None:
@@ -334,7 +359,7 @@ async def test_an_operation_on_the_event_loop_is_kept_too(user: User) -> None:
     begun = await sync_to_async(
         lambda: KeptAnswer.objects.create(name="x", user=user, request="y", started_at=clock.utcnow())
     )()
-    request: Any = type("Request", (), {"begun": answers._Begun(begun.pk, begun.started_at)})()
+    request: Any = type("Request", (), {"method": "POST", "begun": answers._Begun(begun.pk, begun.started_at)})()
 
     async def run(_: Any, **path: Any) -> HttpResponse:
         return HttpResponse(b"done", status=202)

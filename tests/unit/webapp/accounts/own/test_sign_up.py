@@ -11,7 +11,7 @@ from django.test import Client
 
 from tasks import clock
 from webapp.accounts.models import SignUpInvitation
-from webapp.accounts.own.sign_up import account_create, invitation_create, invitations_purge
+from webapp.accounts.own.sign_up import account_create, sign_up_invitation_create, sign_up_invitations_purge
 from webapp.http.problems import Problem
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,12 +51,12 @@ def test_an_invitation_makes_one_account(invited: None) -> None:
 
 
 def test_who_signs_up_goes_on_to_the_page_they_came_for(invited: None) -> None:
-    _, path = invitation_create(actor="test")
+    _, path = sign_up_invitation_create(actor="test")
     address = f"{path}?next=/invitations/abc/"
     client = Client()
     assert 'value="/invitations/abc/"' in client.get(address).content.decode()
     assert client.post(address, FORM | {"next": "/invitations/abc/"})["Location"] == "/invitations/abc/"
-    _, path = invitation_create(actor="test")
+    _, path = sign_up_invitation_create(actor="test")
     assert Client().post(path, FORM | {"username": "eve", "next": "//example.org/"})["Location"] == "/"
 
 
@@ -64,14 +64,14 @@ def test_a_page_that_was_wanted_before_the_invitation_came_is_not_forgotten(invi
     client = Client()
     page = client.get("/login/?next=/invitations/abc/")
     assert page.cookies["wanted"]["path"] == "/sign-up/"
-    _, path = invitation_create(actor="test")
+    _, path = sign_up_invitation_create(actor="test")
     response = client.post(path, FORM)
     assert response["Location"] == "/invitations/abc/"
     assert response.cookies["wanted"].value == "", "once is enough"
 
     client = Client()
     client.cookies["wanted"] = "//example.org/"
-    assert client.post(invitation_create(actor="test")[1], FORM | {"username": "eve"})["Location"] == "/"
+    assert client.post(sign_up_invitation_create(actor="test")[1], FORM | {"username": "eve"})["Location"] == "/"
 
 
 @pytest.mark.parametrize(
@@ -88,20 +88,20 @@ def test_a_page_that_was_wanted_before_the_invitation_came_is_not_forgotten(invi
 def test_what_cannot_be_an_account_is_refused_and_the_invitation_stays(
     user: User, invited: None, form: dict[str, str], word: str
 ) -> None:
-    _, path = invitation_create(actor="test")
+    _, path = sign_up_invitation_create(actor="test")
     response = Client().post(path, FORM | form)
     assert word in response.content.decode()
     assert Client().post(path, FORM).status_code == 302
 
 
 def test_a_revoked_or_expired_invitation_does_not_work(invited: None) -> None:
-    invitation, path = invitation_create(actor="test")
+    invitation, path = sign_up_invitation_create(actor="test")
     SignUpInvitation.objects.update(expires_at=clock.utcnow() - timedelta(seconds=1))
     assert Client().get(path).status_code == 404
-    invitations_purge()
+    sign_up_invitations_purge()
     assert not SignUpInvitation.objects.filter(pk=invitation.pk).exists()
-    living, path = invitation_create(actor="test")
-    invitations_purge()
+    living, path = sign_up_invitation_create(actor="test")
+    sign_up_invitations_purge()
     assert Client().get(path).status_code == 200
     living.delete()
     assert Client().get(path).status_code == 404
@@ -110,11 +110,11 @@ def test_a_revoked_or_expired_invitation_does_not_work(invited: None) -> None:
 def test_an_invitation_works_for_one_of_two_who_use_it_at_once(invited: None, monkeypatch: pytest.MonkeyPatch) -> None:
     from webapp.accounts.own import sign_up
 
-    invitation, path = invitation_create(actor="test")
+    invitation, path = sign_up_invitation_create(actor="test")
     token = path.split("/")[-2]
     account_create(username="bob", encoded="!", token=token)
     # The other had found the invitation just before.
-    monkeypatch.setattr(sign_up, "invitation_of", lambda _: invitation)
+    monkeypatch.setattr(sign_up, "sign_up_invitation_of", lambda _: invitation)
     with pytest.raises(Problem) as raised:
         account_create(username="carol", encoded="!", token=token)
     assert raised.value.code == "bad_invitation"

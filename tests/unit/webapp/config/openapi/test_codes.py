@@ -13,9 +13,9 @@ ROOT = Path(settings.BASE_DIR)
 #: Pages whose problems no API client meets.
 PAGES_ONLY = ("webapp/accounts/login", "webapp/accounts/own", "webapp/accounts/views", "webapp/operations")
 #: What making an API key may say, which only pages and a command do.
-OF_KEYS = {"key_expiry", "key_galleries", "key_name", "key_scopes", "too_many_keys", "user_inactive"}
+OF_KEYS = {"key_expiry", "key_galleries", "key_name", "key_scopes", "too_many_keys"}
 #: Codes that the code writes in two parts.
-PUT_TOGETHER = {"upload_too_large", "form_too_large", "quota_galleries", "quota_photos", "quota_bytes"}
+PUT_TOGETHER = {"upload_too_large", "quota_galleries", "quota_photos", "quota_bytes"}
 
 
 def written_codes() -> Iterator[str]:

@@ -29,6 +29,14 @@ def owner(user: User) -> Api:
     return Api(user)
 
 
+def test_the_link_of_an_invitation_begins_as_browsers_reach_the_service(
+    owner: Api, gallery: Gallery, settings: Any
+) -> None:
+    settings.PUBLIC_URL = "https://faces.example.org"
+    made = owner("POST", f"/galleries/{gallery.id}/invitations", {}).json()
+    assert made["url"] == f"https://faces.example.org/invitations/{made['token']}/"
+
+
 def test_an_invitation_is_made_shown_accepted_and_revoked(owner: Api, gallery: Gallery, stranger: User) -> None:
     made = owner("POST", f"/galleries/{gallery.id}/invitations", {"level": "editor", "places": 2})
     assert made.status_code == 201

@@ -192,7 +192,7 @@ def test_a_member_with_a_gallery_of_that_name_gets_no_other(gallery: Gallery, us
 
 def test_a_member_who_cannot_log_in_gets_no_gallery(gallery: Gallery, user: User, viewer: Member) -> None:
     User.objects.filter(id=viewer.user_id).update(is_active=False)
-    assert code_of(lambda: gallery_transfer(gallery=gallery, to=viewer, actor="ada")) == "member_inactive"
+    assert code_of(lambda: gallery_transfer(gallery=gallery, to=viewer, actor="ada")) == "user_inactive"
     _nothing_moved(gallery, user, viewer)
 
 

@@ -8,6 +8,7 @@ urlpatterns = [
     path("galleries/<uuid:gallery_id>/grid/", galleries.gallery_grid, name="gallery_grid"),
     path("galleries/<uuid:gallery_id>/photos/", photos.photos_upload, name="photos_upload"),
     path("galleries/<uuid:gallery_id>/retry/", galleries.failed_retry, name="failed_retry"),
+    path("galleries/<uuid:gallery_id>/rename/", galleries.gallery_rename, name="gallery_rename"),
     path("galleries/<uuid:gallery_id>/delete/", galleries.gallery_delete, name="gallery_delete"),
     path("galleries/<uuid:gallery_id>/select/", selection.photos_select, name="photos_select"),
     path("galleries/<uuid:gallery_id>/selected/delete/", selection.selected_delete, name="selected_delete"),

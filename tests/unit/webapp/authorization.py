@@ -103,6 +103,7 @@ ROWS: Final = [
     page("GET /galleries/{gallery_id}/select/", EDITOR),
     page("POST /galleries/{gallery_id}/selected/delete/", EDITOR, photo="{photo_id}"),
     page("POST /galleries/{gallery_id}/selected/move/", EDITOR, photo="{photo_id}"),
+    page("POST /galleries/{gallery_id}/rename/", OWNER, name="Another"),
     page("GET /galleries/{gallery_id}/delete/", OWNER),
     page("POST /galleries/{gallery_id}/delete/", OWNER),
     api("GET /galleries", USER, READ),

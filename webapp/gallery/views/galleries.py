@@ -84,6 +84,17 @@ def failed_retry(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
 
 
 @login_required
+@require_POST
+def gallery_rename(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
+    gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.OWNER)
+    try:
+        services.gallery_change(gallery=gallery, name=request.POST.get("name", ""))
+    except Problem as problem:
+        messages.error(request, problem.message)
+    return redirect("gallery_detail", gallery.id)
+
+
+@login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def gallery_delete(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     """Ask first; POST deletes the gallery with all its photos."""

@@ -76,7 +76,7 @@ def member_remove(request: HttpRequest, gallery_id: UUID, member_id: UUID) -> Ht
 def download_allow(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     """Let members download the files of photos, or not if `is_allowed` is empty."""
     gallery = gallery_for(caller_of(request), gallery_id, Level.OWNER)
-    gallery_change(gallery=gallery, may_download=bool(request.POST.get("is_allowed")))
+    gallery = gallery_change(gallery=gallery, may_download=bool(request.POST.get("is_allowed")))
     messages.success(request, f"Members may {'' if gallery.may_download else 'not '}download the files of photos.")
     return redirect("member_list", gallery_id)
 

@@ -24,6 +24,7 @@ from tests.unit.webapp.conftest import (
 )
 from tests.unit.webapp.search.test_api import answer_with
 from webapp.gallery.models import Gallery, Photo
+from webapp.gallery.services import gallery_create
 from worker.reasons import Reason
 
 
@@ -354,3 +355,14 @@ def test_pages_have_a_policy_and_nothing_inline(
 @pytest.mark.parametrize("name", django_settings.MIDDLEWARE)
 def test_no_middleware_holds_a_thread(name: str) -> None:
     assert getattr(import_string(name), "async_capable", False)
+
+
+def test_the_owner_renames_a_gallery_and_reads_why_not(client: Client, user: User, gallery: Gallery) -> None:
+    gallery_create(owner=user, name="Taken")
+    address = f"/galleries/{gallery.id}/rename/"
+    assert (
+        "<h1>Aunts &amp; uncles</h1>" in client.post(address, {"name": " Aunts & uncles"}, follow=True).content.decode()
+    )
+    refused = client.post(address, {"name": "Taken"}, follow=True).content.decode()
+    assert "You already have a gallery named “Taken”." in refused
+    assert "<h1>Aunts &amp; uncles</h1>" in refused

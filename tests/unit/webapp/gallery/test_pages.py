@@ -357,12 +357,12 @@ def test_no_middleware_holds_a_thread(name: str) -> None:
     assert getattr(import_string(name), "async_capable", False)
 
 
-def test_the_owner_renames_a_gallery_and_reads_why_not(client: Client, user: User, gallery: Gallery) -> None:
+def test_the_owner_renames_a_gallery_and_reads_why_not(page: Client, user: User, gallery: Gallery) -> None:
     gallery_create(owner=user, name="Taken")
     address = f"/galleries/{gallery.id}/rename/"
     assert (
-        "<h1>Aunts &amp; uncles</h1>" in client.post(address, {"name": " Aunts & uncles"}, follow=True).content.decode()
+        "<h1>Aunts &amp; uncles</h1>" in page.post(address, {"name": " Aunts & uncles"}, follow=True).content.decode()
     )
-    refused = client.post(address, {"name": "Taken"}, follow=True).content.decode()
+    refused = page.post(address, {"name": "Taken"}, follow=True).content.decode()
     assert "You already have a gallery named “Taken”." in refused
     assert "<h1>Aunts &amp; uncles</h1>" in refused

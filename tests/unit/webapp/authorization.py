@@ -225,6 +225,26 @@ ROWS: Final = [
     page("GET /api/v1/openapi.json", ANYBODY),
 ]
 
+#: Pages that there are only with settings other than the defaults.
+ROWS_OF_SETTINGS: Final = [
+    page("GET /login/code/", ANYBODY, 302),
+    page("POST /login/code/", ANYBODY, 302),
+    page("GET /account/second-factor/", USER),
+    page("POST /account/second-factor/", USER, 200),
+    page("GET /login/with/{provider_id}/", ANYBODY, 302),
+    page("GET /login/with/{provider_id}/callback/", ANYBODY, 302),
+    page("GET /account/linked/", USER),
+    page("POST /account/linked/", USER, 200),
+    page("GET /password/forgotten/", ANYBODY, 200),
+    page("POST /password/forgotten/", ANYBODY, 200),
+    page("GET /account/email/", USER),
+    page("POST /account/email/", USER),
+    page("GET /sign-up/{token}/", ANYBODY, 404, 302),
+    page("POST /sign-up/{token}/", ANYBODY, 404, 302),
+    page("GET /sign-up/", ANYBODY, 200, 302),
+    page("POST /sign-up/", ANYBODY, 200, 302),
+]
+
 #: The addresses of the admin that any of the staff may open, by their statuses; others there need a permission.
 ADMIN_OF_STAFF: Final = {
     "/admin/": 200,

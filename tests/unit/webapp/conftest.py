@@ -18,10 +18,13 @@ from tasks.queues import Priority
 from tasks.web.memory import MemorySearchClient, MemoryWorkQueue, SentMessage
 from tasks.web.search_client import set_search_client
 from tasks.work_queue import use_work_queue
+from tests.addresses import turn_on
 from webapp.gallery import services
 from webapp.gallery.models import Gallery, Photo
 from webapp.generations.selectors import active_generation
 from webapp.indexing import adding, recording
+
+__all__ = ["turn_on"]
 
 
 @pytest.fixture(autouse=True)

@@ -2,12 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http.cookies import SimpleCookie
 from typing import Any, Final
 
 import pytest
+from allauth.socialaccount.providers import registry
+from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client
@@ -23,6 +25,7 @@ from tests.unit.webapp.authorization import (
     NOBODY,
     PERMITTED,
     ROWS,
+    ROWS_OF_SETTINGS,
     STAFF,
     USER,
     Row,
@@ -30,6 +33,7 @@ from tests.unit.webapp.authorization import (
 from tests.unit.webapp.conftest import add_indexed_photo, upload
 from webapp.accounts.callers import ALL_SCOPES, Scope
 from webapp.accounts.keys import key_create
+from webapp.config.accounts import OIDC_ID, oidc_provider
 from webapp.gallery import services
 from webapp.gallery.members.invitations import invitation_create
 from webapp.gallery.models import Gallery, Level, Member
@@ -42,6 +46,8 @@ from webapp.search.tickets import Ticket
 LOG_IN: Final = -302
 #: In the names of the gallery, its photo and its person: whoever has no level there never reads it.
 CANARY: Final = "canary-7f3a"
+#: Nobody listens there.
+NO_PROVIDER: Final = "http://127.0.0.1:9"
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 #: Who is refused, and whose answers are complete.
 ASKING_HEAD: Final = ("stranger", "owner", "superuser")
@@ -124,6 +130,7 @@ class World:
             "job_id": photo.job.id,
             "member_id": Member.objects.create(gallery=gallery, user=mate, level=Level.VIEWER).id,
             "invitation_id": invitation.id,
+            "provider_id": OIDC_ID,
             "token": token,
             "user_code": "MQ",
             "session_id": "one",
@@ -209,10 +216,13 @@ def world(db: None, face_search: MemorySearchClient) -> World:
 # Not a test per row: making the world takes longer than asking for a dozen rows.
 @pytest.mark.parametrize("is_api", [False, True], ids=["pages", "the API"])
 def test_answers_have_the_statuses_of_the_table(world: World, is_api: bool) -> None:
+    assert _wrong(world, [row for row in ROWS if (row.scope is not None) == is_api]) == []
+
+
+def _wrong(world: World, rows: Iterable[Row]) -> list[str]:
+    """Return which answers to whom have another status than the rows say."""
     wrong = []
-    for row in ROWS:
-        if (row.scope is not None) != is_api:
-            continue
+    for row in rows:
         for name, caller in world.callers.items():
             wanted = _wanted(name, caller, row)
             if (status := world.ask(caller, row)) not in wanted:
@@ -222,7 +232,7 @@ def test_answers_have_the_statuses_of_the_table(world: World, is_api: bool) -> N
                 continue
             if (status := world.ask(caller, row, "HEAD")) not in wanted:
                 wrong.append(f"HEAD {row.path} ({name}): {status} instead of {wanted}")
-    assert wrong == []
+    return wrong
 
 
 def _wanted(name: str, caller: Caller, row: Row) -> set[int]:
@@ -263,6 +273,26 @@ def _methods_of(path: str) -> set[str]:
 def test_every_address_has_a_row() -> None:
     missing = [path for path in PATHS if not _methods_of(path)]
     assert missing == [], f"Please add a line per method to ROWS in {authorization.__file__}."
+
+
+def test_pages_that_settings_turn_on_are_for_those_of_the_table(
+    world: World, turn_on: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"):
+        monkeypatch.setenv(name, "x" * 32)
+    monkeypatch.setitem(registry.provider_map, OpenIDConnectProvider.id, OpenIDConnectProvider)
+    turn_on(
+        OIDC_NAME="Example",
+        SOCIALACCOUNT_PROVIDERS=oidc_provider(NO_PROVIDER, "Example"),
+        TOTP=True,
+        SIGN_UP="open",
+        EMAIL_URL="smtp://localhost",
+        PUBLIC_URL="http://testserver",
+        OIDC_ISSUER=NO_PROVIDER,
+    )
+    added = set(paths()) - set(ALL_PATHS)
+    assert {row.path for row in ROWS_OF_SETTINGS} == added
+    assert _wrong(world, ROWS_OF_SETTINGS) == []
 
 
 def test_every_row_has_an_address() -> None:

@@ -44,7 +44,7 @@ def forget_wanted(response: HttpResponseBase) -> None:
 def is_ours(request: HttpRequest, wanted: str) -> bool:
     """Tell whether this is a page of ours that people who are logged in have a use for."""
     is_here = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
-    return is_here and not wanted.startswith((reverse("login"), "/sign-up/", "/password/"))
+    return is_here and not wanted.startswith((reverse("login"), reverse("logout"), "/sign-up/", "/password/"))
 
 
 def destination_of(wanted: str) -> str:

@@ -81,8 +81,9 @@ def session_end(request: HttpRequest, session_id: str) -> HttpResponse:
         return redirect("login")
     if session_id == "others":
         sessions.sessions_end(user_id=user_id, but=this_key)
-    else:
-        sessions.session_end(user_id=user_id, id=session_id)
+    elif not sessions.session_end(user_id=user_id, id=session_id):
+        messages.info(request, "That session had ended already.")
+        return redirect("session_list")
     messages.success(request, "Logged out there.")
     return redirect("session_list")
 

@@ -28,7 +28,7 @@ def test_pages_show_times_in_their_readers_time_zone(user: User, stranger: User,
     page = client.get("/account/sessions/").content.decode()
     assert "Times are in Asia/Tokyo" in page
     seen = Session.objects.get(user=user).seen_at
-    assert f"{seen.astimezone(ZoneInfo('Asia/Tokyo')):%Y-%m-%d %H:%M}" in page
+    assert f"{seen.astimezone(ZoneInfo('Asia/Tokyo')):%-d %B %Y, %H:%M}" in page
     other = Client()
     other.force_login(stranger)
     assert "Times are in UTC" in other.get("/account/sessions/").content.decode()

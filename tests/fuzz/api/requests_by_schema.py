@@ -45,6 +45,10 @@ def cases(draw: st.DrawFn, operation: APIOperation, world: World) -> Case:
     case.path_parameters = _with_ids(draw, case.path_parameters or {}, world)
     # A condition that was made up holds for nothing that is there.
     case.headers.update(dict.fromkeys([name for name in case.headers if name.lower() == "if-match"], "*"))
+    # And a key that was made up has often been another request's.
+    for name in [name for name in case.headers if name.lower() == "idempotency-key"]:
+        if draw(st.integers(0, 3)):
+            case.headers[name] = world.new_key()
     case.query = _with_ids(draw, case.query or {}, world)
     if isinstance(case.body, dict):
         case.body = _with_ids(draw, case.body, world)

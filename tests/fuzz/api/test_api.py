@@ -33,7 +33,7 @@ from tests.service import RunningService
 pytestmark = pytest.mark.services
 
 #: Requests per operation, each sent by several askers.
-EXAMPLES: Final = int(os.environ.get("FUZZ_API_EXAMPLES", "15"))
+EXAMPLES: Final = int(os.environ.get("FUZZ_API_EXAMPLES", "10"))
 PROCESSES: Final = ("redis", "redis-cache", "milvus", "web", "worker-search", "worker-index", "worker-records")
 #: No limit that one client alone would meet.
 WIDE: Final = {"REQUESTS_PER_SECOND": "1000", "SEARCH_QUEUE_BOUND": "1000", "SEARCH_MAX_WAIT_SECONDS": "1"}

@@ -1,5 +1,6 @@
 """Who asks the fuzzed service, and what none of them may learn."""
 
+import itertools
 import json
 import sqlite3
 from collections import defaultdict, deque
@@ -62,6 +63,7 @@ class World:
         shown = service.manage("shell", "-c", "from tests.fuzz.api.planting import plant; plant()").stdout
         self._planted: dict[str, Any] = json.loads(shown.splitlines()[-1])
         self.askers = self._askers()
+        self._keys = itertools.count()
         galleries = self._planted["galleries"]
         self._learned: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=LEARNED))
         for name, known in galleries.items():
@@ -77,6 +79,10 @@ class World:
         known = self._planted["galleries"].values()
         planted = [each for gallery in known for each in gallery.get(name, ())] if name.endswith("_id") else []
         return [*planted, *self._learned[name]]
+
+    def new_key(self) -> str:
+        """Return an Idempotency-Key that no request has had."""
+        return f"key-{next(self._keys)}"
 
     def learn(self, path: str, answer: Any) -> None:
         """Remember the ids and the like in the JSON that an operation has answered with."""

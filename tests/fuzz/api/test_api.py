@@ -83,6 +83,16 @@ def statuses() -> dict[str, set[int]]:
     return defaultdict(set)
 
 
+def test_a_canary_of_somebody_else_is_noticed(world: World) -> None:
+    """The check itself: ada's session sees what is hers, a stranger's key must not. Before requests move things."""
+    by_label = {asker.label: asker for asker in world.askers}
+    everything: Any = requests.Response()
+    everything.status_code, everything._content = 200, " ".join(world.canaries).encode()
+    secret = {value for value, gallery in world.canaries.items() if gallery == "secret"}
+    assert secret <= world.leaked_to(by_label["stranger with scope read"], everything)
+    assert not secret & world.leaked_to(by_label["owner's session"], everything)
+
+
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_the_answers_are_those_of_the_schema_and_tell_nothing_of_others(
     label: str, schema: BaseSchema, world: World, statuses: dict[str, set[int]]
@@ -137,13 +147,3 @@ def test_nine_in_ten_operations_have_succeeded_for_somebody(statuses: dict[str, 
 def test_no_process_has_logged_a_traceback(fuzzed: RunningService) -> None:
     for process in PROCESSES:
         assert "Traceback" not in fuzzed.log(process), process
-
-
-def test_a_canary_of_somebody_else_is_noticed(world: World) -> None:
-    """The check itself: ada's session sees what is hers, a stranger's key must not."""
-    by_label = {asker.label: asker for asker in world.askers}
-    everything: Any = requests.Response()
-    everything.status_code, everything._content = 200, " ".join(world.canaries).encode()
-    secret = {value for value, gallery in world.canaries.items() if gallery == "secret"}
-    assert secret <= world.leaked_to(by_label["stranger with scope read"], everything)
-    assert not secret & world.leaked_to(by_label["owner's session"], everything)

@@ -47,15 +47,22 @@ def posted(request: HttpRequest) -> QueryDict | None:
 
 
 async def render_page(
-    request: HttpRequest, template: str, context: dict[str, Any], *, problem: Problem | None = None
+    request: HttpRequest,
+    template: str,
+    context: dict[str, Any],
+    *,
+    problem: Problem | None = None,
+    status: int | None = None,
 ) -> HttpResponse:
-    """Render, for an async view, in a thread: the template reads the session. `problem` is what the page has to say."""
+    """Render, for an async view, in a thread: the template reads the session.
+
+    `problem` is what the page has to say, and `status` None stands for that of the problem.
+    """
     request.user = await request.auser()  # Django would read the user again for the template
-    status = problem.status if problem else 200
+    status = status or (problem.status if problem else 200)
     response = await sync_to_async(render)(request, template, context | {"problem": problem}, status=status)
-    seconds = problem.retry_after_seconds if problem else None
-    if seconds is not None:
-        response["Retry-After"] = str(seconds)
+    for name, value in (problem.headers if problem else {}).items():
+        response[name] = value
     return response
 
 

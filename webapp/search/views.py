@@ -7,14 +7,14 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts.callers import Caller
 from webapp.gallery.selectors import galleries_given, gallery_for
-from webapp.http.pages import STOP_POLLING
+from webapp.http.pages import STOP_POLLING, render_page
 from webapp.http.problems import Problem
 from webapp.search.services import search_held, search_start, search_wait
 from webapp.search.tickets import Ticket, ticket_from
@@ -54,7 +54,7 @@ async def _search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     gallery = await sync_to_async(gallery_for)(caller, gallery_id)
     context: dict[str, Any] = {"gallery": gallery}
     if request.method != "POST":
-        return await _render(request, "search/search.html", context)
+        return await render_page(request, "search/search.html", context)
     try:
         image = request.FILES.get("image")
         ticket = await search_start(
@@ -63,7 +63,7 @@ async def _search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
         forget_image(request)
         await search_held(ticket=ticket, caller=caller, wait_seconds=FORM_WAIT_SECONDS)
     except Problem as problem:
-        return await _render(request, "search/search.html", context | {"problem": problem}, status=problem.status)
+        return await render_page(request, "search/search.html", context, problem=problem)
     # Redirect, so that reloading the page does not send the image again; the answer waits in Redis.
     return redirect("search_result", ticket.to_token())
 
@@ -86,37 +86,27 @@ async def search_result(request: HttpRequest, ticket: str) -> HttpResponse:
     caller = Caller(user=await request.auser())
     search = ticket_from(ticket, user_id=caller.user.pk)
     is_poll = bool(request.headers.get("HX-Request"))
-    context = await _result_context(search, caller, wait_seconds=POLL_WAIT_SECONDS if is_poll else 0)
+    context, problem = await _result_context(search, caller, wait_seconds=POLL_WAIT_SECONDS if is_poll else 0)
     if not is_poll:
-        problem = context["problem"]
-        return await _render(
-            request, "search/result.html", context | {"ticket": ticket}, status=problem.status if problem else 200
-        )
+        return await render_page(request, "search/result.html", context | {"ticket": ticket}, problem=problem)
     status = STOP_POLLING if context["is_settled"] else 200
-    return await _render(request, "search/_result.html", context, status=status)
+    return await render_page(request, "search/_result.html", context, problem=problem, status=status)
 
 
-async def _result_context(ticket: Ticket, caller: Caller, *, wait_seconds: float) -> dict[str, Any]:
+async def _result_context(
+    ticket: Ticket, caller: Caller, *, wait_seconds: float
+) -> tuple[dict[str, Any], Problem | None]:
     galleries = await sync_to_async(galleries_given)(caller, ticket.gallery_ids)
     answer, problem = None, None
     try:
         answer = await search_wait(ticket=ticket, caller=caller, wait_seconds=wait_seconds)
     except Problem as error:
         problem = error
-    return {
+    context = {
         # None when several were searched.
         "gallery": galleries[0] if ticket.gallery_ids is not None and len(galleries) == 1 else None,
         "answer": answer,
-        "problem": problem,
         # A queue that is down for a moment is asked again; any other problem stays.
         "is_settled": answer is not None or (problem is not None and problem.code != "queue_unavailable"),
     }
-
-
-async def _render(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
-    """Render in a thread: the templates read the session and the user."""
-    response: HttpResponse = await sync_to_async(render)(request, template, context, status=status)
-    problem: Problem | None = context.get("problem")
-    if problem is not None and problem.retry_after_seconds is not None:
-        response["Retry-After"] = str(problem.retry_after_seconds)
-    return response
+    return context, problem

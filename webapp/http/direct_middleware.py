@@ -1,4 +1,4 @@
-"""Django's own middlewares without their threads.
+"""Middlewares without threads: the base of ours, and Django's own on it.
 
 Under ASGI, Django runs each method of its middlewares in a thread: a page switches threads sixteen times, and on a busy
 machine waiting for them takes most of the page's time. These methods only read headers, cookies and objects in memory,
@@ -26,7 +26,7 @@ from webapp.http.errors.answers import answer_to
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
-class _Direct(MiddlewareMixin):
+class Direct(MiddlewareMixin):
     """Runs the methods on the event loop, except `process_response` when `needs_thread` says so."""
 
     async def __acall__(self, request: HttpRequest) -> Any:
@@ -34,29 +34,29 @@ class _Direct(MiddlewareMixin):
         response = response or await self.get_response(request)  # type: ignore[misc]
         if not hasattr(self, "process_response"):
             return response
-        if self.needs_thread(request):
+        if self.needs_thread(request, response):
             return await sync_to_async(self.process_response)(request, response)
         return self.process_response(request, response)
 
-    def needs_thread(self, request: HttpRequest) -> bool:
+    def needs_thread(self, request: HttpRequest, response: HttpResponseBase) -> bool:
         return False
 
 
-class SecurityMiddleware(_Direct, DjangoSecurityMiddleware):
+class SecurityMiddleware(Direct, DjangoSecurityMiddleware):
     pass
 
 
-class SessionMiddleware(_Direct, DjangoSessionMiddleware):
-    def needs_thread(self, request: HttpRequest) -> bool:
+class SessionMiddleware(Direct, DjangoSessionMiddleware):
+    def needs_thread(self, request: HttpRequest, response: HttpResponseBase) -> bool:
         """A changed session is written to the database."""
         return bool(request.session.modified)
 
 
-class CommonMiddleware(_Direct, DjangoCommonMiddleware):
+class CommonMiddleware(Direct, DjangoCommonMiddleware):
     pass
 
 
-class CsrfViewMiddleware(_Direct, DjangoCsrfViewMiddleware):
+class CsrfViewMiddleware(Direct, DjangoCsrfViewMiddleware):
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         super().__init__(get_response)
         if self.async_mode:
@@ -79,16 +79,16 @@ class CsrfViewMiddleware(_Direct, DjangoCsrfViewMiddleware):
         return await sync_to_async(check)(self, request, *view)  # parses the form, and large photos into files
 
 
-class AuthenticationMiddleware(_Direct, DjangoAuthenticationMiddleware):
+class AuthenticationMiddleware(Direct, DjangoAuthenticationMiddleware):
     pass
 
 
-class MessageMiddleware(_Direct, DjangoMessageMiddleware):
-    def needs_thread(self, request: HttpRequest) -> bool:
+class MessageMiddleware(Direct, DjangoMessageMiddleware):
+    def needs_thread(self, request: HttpRequest, response: HttpResponseBase) -> bool:
         """Messages that do not fit into the cookie go into the session."""
         messages = getattr(request, "_messages", None)
         return messages is not None and (messages.used or messages.added_new)
 
 
-class XFrameOptionsMiddleware(_Direct, DjangoXFrameOptionsMiddleware):
+class XFrameOptionsMiddleware(Direct, DjangoXFrameOptionsMiddleware):
     pass

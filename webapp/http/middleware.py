@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from webapp.http.direct_middleware import Direct
 from webapp.http.errors.answers import answer_to, is_bare_refusal, refusal_answer
 
 #: Pages load only what this service serves; nothing inline, no frames.
@@ -65,54 +66,24 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
         return response
 
 
-class PageHeadersMiddleware:
+class PageHeadersMiddleware(Direct):
     """Adds PAGE_POLICY to every response without a policy, and keeps those that say nothing else out of caches."""
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> Any:
-        if iscoroutinefunction(self):
-            return self.__acall__(request)
-        return self._with_headers(self.get_response(request))
-
-    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        return self._with_headers(await self.get_response(request))
-
-    @staticmethod
-    def _with_headers(response: HttpResponseBase) -> HttpResponseBase:
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
         response.headers.setdefault("Cache-Control", "private, no-store")
         return response
 
 
-class ProblemMiddleware:
+class ProblemMiddleware(Direct):
     """Gives every refusal a page or a problem: whatever a view raises or answers. Belongs last, next to the views."""
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> Any:
-        if iscoroutinefunction(self):
-            return self.__acall__(request)
-        response = self.get_response(request)
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         return refusal_answer(request, response) if is_bare_refusal(request, response) else response
 
-    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase = await self.get_response(request)
-        if is_bare_refusal(request, response):
-            return await sync_to_async(refusal_answer)(request, response)  # a page reads the session
-        return response
+    def needs_thread(self, request: HttpRequest, response: HttpResponseBase) -> bool:
+        """A page about the refusal reads the session."""
+        return is_bare_refusal(request, response)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         return answer_to(request, exception)

@@ -33,10 +33,14 @@ PROBLEMS: Final[dict[int, tuple[str, str, str]]] = {
     408: ("The body came too slowly.", "body_too_slow", "The request came too slowly."),
     409: (
         "It is not in a state that allows this, or the name is taken.",
-        "name_taken",
-        "You already have a gallery of that name.",
+        "gallery_exists",
+        "You already have a gallery named “Holiday”.",
     ),
-    410: ("The search is over: it expired or was cancelled.", "search_cancelled", "The search was cancelled."),
+    410: (
+        "The query image is gone: it waited for too long, or the search was cancelled.",
+        "query_image_gone",
+        "The picture waited too long and is gone. Please search again.",
+    ),
     412: (
         "It has changed since you read it, so the condition of the request does not hold.",
         "precondition_failed",

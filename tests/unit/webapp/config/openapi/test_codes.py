@@ -8,6 +8,7 @@ from pathlib import Path
 from django.conf import settings
 
 from tests.error_classes import ERROR_CLASSES
+from webapp.config.openapi.answers import PROBLEMS
 
 ROOT = Path(settings.BASE_DIR)
 #: Pages whose problems no API client meets.
@@ -26,11 +27,14 @@ def written_codes() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and is_problem(node.func) and node.args:
                 code = node.args[0]
-                if isinstance(code, ast.Constant):
+                if isinstance(code, ast.Constant) and re.fullmatch(r"\w+", str(code.value or "")):
                     yield code.value
 
 
 def is_problem(function: ast.expr) -> bool:
+    """Whether a call makes a Problem; or is the `super().__init__` of a class, which may be one of its kinds."""
+    if isinstance(function, ast.Attribute):
+        return function.attr == "__init__"
     return isinstance(function, ast.Name) and function.id in ("Problem", "Unauthenticated")
 
 
@@ -49,3 +53,8 @@ def test_no_code_on_the_page_is_invented() -> None:
     code = "".join(path.read_text() for room in ("webapp", "tasks", "worker") for path in (ROOT / room).rglob("*.py"))
     quoted = set(re.findall(r'"(\w+)"', code))
     assert documented_codes() - quoted - PUT_TOGETHER == set()
+
+
+def test_no_example_of_a_problem_has_an_invented_code() -> None:
+    codes = {*written_codes(), *(each.code for each in ERROR_CLASSES)} | PUT_TOGETHER
+    assert {code for _, code, _ in PROBLEMS.values()} - codes == set()

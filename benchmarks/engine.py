@@ -46,7 +46,7 @@ from benchmarks.packs import cached_pack
 from benchmarks.scenes import scene
 from worker.bulk import CROPS_AT_ONCE
 from worker.config import FaceConfig, ImageLimits, usable_cores
-from worker.images import decode
+from worker.images.decoding import decode
 from worker.prefetch import prefetched
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import DetectedFaces, Image

@@ -33,7 +33,7 @@ from benchmarks.environment import carriers_dir, packs_dir
 from webapp.operations import samples
 from worker.config import FaceConfig, ImageLimits
 from worker.errors import FaceQueueError
-from worker.images import decode
+from worker.images.decoding import decode
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Image
 from worker.recognition.providers import open_session

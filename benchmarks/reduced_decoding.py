@@ -31,7 +31,7 @@ from PIL import Image as Pillow
 from benchmarks.environment import packs_dir
 from tests import pictures
 from worker.config import FaceConfig
-from worker.images import DecodedImage, ImageLimits, decode
+from worker.images.decoding import DecodedImage, ImageLimits, decode
 from worker.recognition.alignment import aligned_crop
 from worker.recognition.interfaces import Box, Crop, Detection, Pack
 from worker.recognition.packs.loading import load_pack

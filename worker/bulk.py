@@ -20,10 +20,14 @@ from worker.errors import (
     PhotoWithdrawn,
 )
 from worker.face_ids import face_ids
+from worker.images.capture import NO_CAPTURE, Capture
+from worker.images.damage import ImageWarning
+from worker.images.decoding import DecodedImage
 from worker.metrics import NO_STAGES, Stages, timed
 from worker.prefetch import prefetched
 from worker.reasons import why_no_face
 from worker.recognition.interfaces import Box, DetectedFaces, Detection, Engine, Face, RejectedFace
+from worker.renditions import PREVIEW_SIDE_PIXELS, RenditionNames, Renditions, renditions_of
 
 PhotoState = Literal["indexed", "no_faces", "failed"]
 
@@ -40,6 +44,9 @@ class PhotoToIndex:
     faces that the database already has for it: a face that is detected again keeps its id. `located` are those that
     this pack's own detector found in it before, best score first: they are embedded without detecting again. An empty
     `located` may also mean "not known", so then the detector runs.
+
+    `save` is called with the photo's renditions, may be called from any thread, and returns their names; what it raises
+    is raised. None: none are made. With `has_pictures`, only those of its faces are made, and none of `located` ones.
     """
 
     photo_id: str
@@ -47,14 +54,17 @@ class PhotoToIndex:
     read: Callable[[], bytes]
     known_faces: Mapping[str, Box] = field(default_factory=dict)
     located: Sequence[Detection] = ()
+    save: Callable[[Renditions], RenditionNames] | None = None
+    has_pictures: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexedFace:
-    """A face of an indexed photo; its embedding is in the store under `face_id`."""
+    """A face of an indexed photo; its embedding is in the store under `face_id`. `crop` names its rendition, if any."""
 
     face_id: str
     face: Face
+    crop: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +72,8 @@ class PhotoOutcome:
     """What became of one photo. `code` and `message` say why unless the state is `indexed`.
 
     `width` and `height` are those of the upright picture in pixels, None when it could not be decoded. `rejected` are
-    the faces below FACE_CONFIG's thresholds.
+    the faces below FACE_CONFIG's thresholds. `renditions` names the photo's thumbnail and preview; empty: none were
+    made. `warning` says what is wrong with a picture that could be decoded even so.
     """
 
     photo_id: str
@@ -72,6 +83,9 @@ class PhotoOutcome:
     width: int | None = None
     height: int | None = None
     image_format: str = ""
+    capture: Capture = NO_CAPTURE
+    warning: ImageWarning | None = None
+    renditions: str = ""
     faces: tuple[IndexedFace, ...] = ()
     rejected: tuple[RejectedFace, ...] = ()
 
@@ -86,6 +100,8 @@ class _Detected:
     photo: PhotoToIndex
     outcome: PhotoOutcome
     faces: DetectedFaces = _NO_FACES
+    #: The names of the faces' renditions, in their order; none if none were made.
+    crops: tuple[str, ...] = ()
     #: What a model raised on this photo, if it did.
     model_error: Exception | None = None
 
@@ -121,16 +137,60 @@ def _detect(engine: Engine, photo: PhotoToIndex, limits: ImageLimits, stages: St
         return _Detected(photo=photo, outcome=replace(failed, code=PhotoMissing.code, message=PhotoMissing.sentence))
     except OSError as error:
         raise PhotoStorageUnavailable("The storage of the photos cannot be read at the moment.") from error
+    rendering = _Rendering(photo, stages)
     try:
-        info, faces = detect_faces(engine, data, limits=limits, located=photo.located, stages=stages)
+        info, faces = detect_faces(
+            engine,
+            data,
+            limits=limits,
+            located=photo.located,
+            stages=stages,
+            least_pixels=rendering.least_pixels,
+            look=rendering.look,
+        )
+        names = rendering.save()
     except ImageError as error:
         return _Detected(photo=photo, outcome=replace(failed, code=error.code, message=str(error)))
     except FaceQueueError:
         raise
     except Exception as error:  # noqa: BLE001  judged in _raise_if_the_model_is_to_blame
         return _failed_by_the_model(_Detected(photo=photo, outcome=failed), error)
-    outcome = replace(failed, width=info.width, height=info.height, image_format=info.format)
-    return _Detected(photo=photo, outcome=outcome, faces=faces)
+    outcome = replace(
+        failed,
+        width=info.width,
+        height=info.height,
+        image_format=info.format,
+        capture=info.capture,
+        warning=info.warning,
+        renditions=names.pictures,
+    )
+    return _Detected(photo=photo, outcome=outcome, faces=faces, crops=names.faces)
+
+
+class _Rendering:
+    """The renditions of one photo. They are made while its picture is held, and saved afterwards."""
+
+    def __init__(self, photo: PhotoToIndex, stages: Stages) -> None:
+        self._photo = photo
+        self._stages = stages
+        self._made: Renditions | None = None
+
+    @property
+    def least_pixels(self) -> int:
+        return PREVIEW_SIDE_PIXELS if self._photo.save and not self._photo.has_pictures else 0
+
+    def look(self, picture: DecodedImage, faces: DetectedFaces) -> None:
+        if self._photo.save is None or (self._photo.has_pictures and self._photo.located):
+            return
+        boxes = [face.detection.box for face in faces.faces]
+        with timed(self._stages, "render"):
+            self._made = renditions_of(picture, boxes, only_faces=self._photo.has_pictures)
+
+    def save(self) -> RenditionNames:
+        if self._made is None or self._photo.save is None:
+            return RenditionNames()
+        with timed(self._stages, "save"):
+            return self._photo.save(self._made)
 
 
 def _embed_all(engine: Engine, detected: Iterable[_Detected], stages: Stages) -> Iterator[_Done]:
@@ -176,7 +236,10 @@ def _with_faces(detected: _Detected, faces: Sequence[Face]) -> PhotoOutcome:
         reason = why_no_face([face.reason for face in rejected])
         return replace(outcome, state="no_faces", code=reason.code, message=reason.message)
     ids = face_ids(detected.photo.photo_id, [face.box for face in faces], detected.photo.known_faces)
-    indexed = tuple(IndexedFace(face_id=id_, face=face) for id_, face in zip(ids, faces, strict=True))
+    crops = detected.crops or ("",) * len(faces)
+    indexed = tuple(
+        IndexedFace(face_id=id_, face=face, crop=crop) for id_, face, crop in zip(ids, faces, crops, strict=True)
+    )
     return replace(outcome, state="indexed", faces=indexed)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from worker.config import ImageLimits
 from worker.errors import CanaryLost
-from worker.images import decode
+from worker.images.decoding import decode
 from worker.recognition.interfaces import Engine
 from worker.vector_search.interfaces import FaceRecord, SearchQuery, VectorStore
 from worker.vector_search.recall.measured import QUERY_COSINE, nearby

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from worker.config import ImageLimits
-from worker.images import DecodedImage, ImageInfo, decode, pixels_to_decode
+from worker.images.decoding import DecodedImage, ImageInfo, decode, pixels_to_decode
 from worker.metrics import NO_STAGES, Stages, timed
 from worker.recognition.interfaces import DetectedFaces, Detection, Engine, Image, Reduction
 
@@ -17,16 +17,19 @@ def detect_faces(
     located: Sequence[Detection] = (),
     stages: Stages = NO_STAGES,
     check_wanted: Callable[[], None] = lambda: None,
+    least_pixels: int = 0,
+    look: Callable[[DecodedImage, DetectedFaces], None] = lambda picture, faces: None,
 ) -> tuple[ImageInfo, DetectedFaces]:
     """Return what the image is and the faces in it, in pixels of the whole upright picture, which is not kept.
 
     With `reduced_decoding` a large JPEG is decoded at a fraction of its size, and decoded whole only for faces that are
-    then too small. `located` are faces that the same detector found in the picture before: with them it does not run.
+    then too small; its longer side keeps at least `least_pixels`. `located` are faces that the same detector found in
+    the picture before: with them it does not run. `look` is called once with the picture and its faces.
     Blocks while other threads hold as many pixels as the engine allows (`engine.gate`). `check_wanted` is called after
     each wait, before the picture is decoded and before the model runs, and may raise. Raises what `decode` and
     `Engine.detect` raise.
     """
-    enough_pixels = engine.pack.enough_pixels if engine.config.reduced_decoding else None
+    enough_pixels = max(engine.pack.enough_pixels, least_pixels) if engine.config.reduced_decoding else None
     # A reduced picture passes as the whole one, because it may have to be decoded whole.
     with engine.gate.admit(pixels_to_decode(data, limits=limits)):
         check_wanted()
@@ -35,9 +38,12 @@ def detect_faces(
         check_wanted()
         reduction = _reduction(picture, whole=cache(lambda: decode(data, limits=limits).pixels))
         if located:
-            return picture.info, engine.align(picture.pixels, located, reduction=reduction)
-        with timed(stages, "detect"):
-            return picture.info, engine.detect(picture.pixels, reduction=reduction)
+            faces = engine.align(picture.pixels, located, reduction=reduction)
+        else:
+            with timed(stages, "detect"):
+                faces = engine.detect(picture.pixels, reduction=reduction)
+        look(picture, faces)
+        return picture.info, faces
 
 
 def _reduction(picture: DecodedImage, *, whole: Callable[[], Image]) -> Reduction | None:

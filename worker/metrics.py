@@ -17,8 +17,8 @@ from typing import Final, Literal, Protocol
 WINDOW: Final = 1000
 
 
-#: The stages of work on an image: decode it, detect and embed its faces, search for matches.
-Stage = Literal["decode", "detect", "embed", "search"]
+#: The stages of work on an image: decode it, detect its faces, make and save its renditions, embed, search for matches.
+Stage = Literal["decode", "detect", "render", "save", "embed", "search"]
 
 
 class Stages(Protocol):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy.systems import CpuClock, Seen, subject_of
 from worker.config import ImageLimits
-from worker.images import decode
+from worker.images.decoding import decode
 from worker.recognition.interfaces import Box, Image
 from worker.recognition.packs.catalogue import KNOWN_PACKS
 

@@ -21,7 +21,7 @@ from benchmarks.hard_faces.recall import as_text, look, subject_in
 from benchmarks.hard_faces.variants import Variant, VariedDetector
 from worker.config import FaceConfig, ImageLimits
 from worker.errors import FaceQueueError, ImageError
-from worker.images import decode
+from worker.images.decoding import decode
 from worker.recognition.detectors.mtcnn import MtcnnDetector
 from worker.recognition.engine import FaceEngine
 

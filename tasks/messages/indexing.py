@@ -1,5 +1,6 @@
 """Indexing photos and removing their vectors: requests, and what became of each photo."""
 
+from datetime import datetime
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -25,7 +26,7 @@ class PhotoRef(BaseModel):
 
     `job_id` is the job that it is sent for, if any: when that is cancelled, the photo is skipped.
     `detector` is the fingerprint of the detector that found exactly these faces: a worker with the same one does not
-    detect again. Empty: it detects.
+    detect again. Empty: it detects. `is_rendered`: it has its thumbnail and preview already.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -35,6 +36,7 @@ class PhotoRef(BaseModel):
     job_id: str = ""
     known_faces: tuple[KnownFace, ...] = ()
     detector: str = ""
+    is_rendered: bool = False
 
 
 class IndexRequest(Message):
@@ -54,7 +56,10 @@ class IndexRequest(Message):
 
 
 class FaceInfo(BaseModel):
-    """A face as the database stores it. `landmarks` are five (x, y) points in pixels."""
+    """A face as the database stores it. `landmarks` are five (x, y) points in pixels.
+
+    `crop` is the digest of its rendition; empty: none was made this time.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -63,12 +68,24 @@ class FaceInfo(BaseModel):
     landmarks: tuple[tuple[float, float], ...]
     score: float
     quality: float
+    crop: str = ""
+
+
+class CaptureInfo(BaseModel):
+    """When and with what a photo was taken, see `worker.images.capture.Capture`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    taken_at: datetime | None = None
+    utc_offset_minutes: int | None = None
+    camera: str = ""
 
 
 class PhotoOutcomeInfo(BaseModel):
     """What became of one photo; `code` and `message` say why unless it is `indexed`.
 
-    `detector` is the fingerprint of the detector that found its faces.
+    `detector` is the fingerprint of the detector that found its faces. `renditions` is the digest of its thumbnail and
+    preview; empty: none were made this time. `warning` says what is wrong with a picture that could be decoded.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -80,6 +97,9 @@ class PhotoOutcomeInfo(BaseModel):
     width: int | None = None
     height: int | None = None
     image_format: str = ""
+    capture: CaptureInfo = CaptureInfo()
+    warning: ErrorInfo | None = None
+    renditions: str = ""
     faces: tuple[FaceInfo, ...] = ()
     detector: str = ""
 

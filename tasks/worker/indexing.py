@@ -5,6 +5,7 @@ Both may run twice for the same message: rows are upserted under stable ids, and
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from tasks import names, queues
 from tasks.health import metrics
 from tasks.messages.base import BoxInfo, ErrorInfo
 from tasks.messages.indexing import (
+    CaptureInfo,
     FaceInfo,
     IndexFailure,
     IndexRequest,
@@ -28,12 +30,14 @@ from tasks.messages.indexing import (
 )
 from tasks.messages.parsing import parse
 from tasks.retry import retry_or_raise, will_retry
+from tasks.storage.photo_files import digest_of, rendition_save
 from tasks.work_queue import work_queue
 from tasks.worker.starts import Verdict
 from tasks.worker.state import state
 from worker.bulk import IndexedFace, PhotoOutcome, PhotoToIndex
 from worker.errors import FaceQueueError, PhotoKillsWorkers, PhotoWithdrawn
 from worker.recognition.interfaces import Box, Detection
+from worker.renditions import RenditionNames, Renditions
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +156,31 @@ def _photo(gallery_id: str, photo: PhotoRef, detector: str, pause: Callable[[], 
         read=partial(_read, gallery_id, photo, pause),
         known_faces={known.face_id: _box(known) for known in photo.known_faces},
         located=_detections(photo.known_faces) if photo.detector == detector else (),
+        save=partial(_save, photo.photo_id),
+        has_pictures=photo.is_rendered,
     )
+
+
+def _save(photo_id: str, renditions: Renditions) -> RenditionNames:
+    """Write the renditions into the storage; return their digests. One that cannot be written is left out.
+
+    The photo is indexed even so: `manage.py renditions` makes what is missing.
+    """
+    pictures = ""
+    try:
+        if renditions.pictures is not None:
+            thumbnail, preview = renditions.pictures.thumbnail, renditions.pictures.preview
+            digest = digest_of(thumbnail, preview)
+            rendition_save(photo_id, "thumbnail", digest, thumbnail)
+            rendition_save(photo_id, "preview", digest, preview)
+            pictures = digest
+        faces = tuple(map(digest_of, renditions.faces))
+        for digest, crop in zip(faces, renditions.faces, strict=True):
+            rendition_save(photo_id, "face", digest, crop)
+    except OSError as error:
+        logger.warning("The renditions of photo %s could not be stored: %s", photo_id, error.strerror)
+        return RenditionNames(pictures=pictures)
+    return RenditionNames(pictures=pictures, faces=faces)
 
 
 def _detections(known_faces: Sequence[KnownFace]) -> list[Detection]:
@@ -176,6 +204,9 @@ def _outcome_info(outcome: PhotoOutcome, detector: str) -> PhotoOutcomeInfo:
         width=outcome.width,
         height=outcome.height,
         image_format=outcome.image_format,
+        capture=CaptureInfo(**asdict(outcome.capture)),
+        warning=ErrorInfo.model_validate(outcome.warning, from_attributes=True) if outcome.warning else None,
+        renditions=outcome.renditions,
         faces=tuple(map(_face_info, outcome.faces)),
         detector=detector,
     )
@@ -189,4 +220,5 @@ def _face_info(indexed: IndexedFace) -> FaceInfo:
         landmarks=tuple((float(x), float(y)) for x, y in face.landmarks),
         score=face.score,
         quality=face.quality,
+        crop=indexed.crop,
     )

@@ -21,7 +21,7 @@ import pytest
 from tests.fuzz.mutations import mutated, originals
 from worker.config import ImageLimits
 from worker.errors import ImageError
-from worker.images import decode
+from worker.images.decoding import decode
 
 LIMITS = ImageLimits(max_bytes=1_000_000, max_pixels=4_000_000)
 ENOUGH_PIXELS = 640

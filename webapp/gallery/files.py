@@ -1,12 +1,16 @@
-"""Answers with the file of a photo."""
+"""Answers with the files of a photo: the one that was uploaded, and its renditions."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from asgiref.sync import sync_to_async
+from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import http_date
 
+from tasks.storage.photo_files import RenditionKind, rendition_key
 from webapp.gallery import selectors
 from webapp.gallery.models import Photo
 from webapp.http.errors.answers import answer
@@ -33,36 +37,64 @@ def file_answer(request: HttpRequest, photo: Photo) -> HttpResponseBase:
     content_type = selectors.content_type_of(photo)
     if content_type is None:
         raise not_found("picture")
-    etag = f'"{photo.sha256}"'
-    unread = HttpResponse(headers={"ETag": etag, "Last-Modified": http_date(photo.created.timestamp())})
-    response: HttpResponseBase = evaluated(request, unread, etag=etag, last_modified=photo.created)
+    original = _Stored(
+        key=str(photo.file.name), content_type=content_type, etag=f'"{photo.sha256}"', last_modified=photo.created
+    )
+    return _answer(request, original, cache_control="private, max-age=300")
+
+
+def rendition_answer(request: HttpRequest, photo: Photo, kind: RenditionKind, digest: str) -> HttpResponseBase:
+    """Return a rendition of the photo, or the part asked for. It never changes, so browsers keep it.
+
+    Raises not_found, and Problem (`precondition_failed`).
+    """
+    if not digest:
+        raise not_found("picture")
+    key = rendition_key(photo.id, kind, digest)
+    rendition = _Stored(key=key, content_type="image/jpeg", etag=f'"{digest}"', last_modified=photo.created)
+    return _answer(request, rendition, cache_control="private, max-age=31536000, immutable")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    """A file in the storage, and what its headers say."""
+
+    key: str
+    content_type: str
+    etag: str
+    last_modified: datetime
+
+
+def _answer(request: HttpRequest, stored: _Stored, *, cache_control: str) -> HttpResponseBase:
+    unread = HttpResponse(headers={"ETag": stored.etag, "Last-Modified": http_date(stored.last_modified.timestamp())})
+    response: HttpResponseBase = evaluated(request, unread, etag=stored.etag, last_modified=stored.last_modified)
     if response is unread:
         try:
-            response = _file_response(request, photo, content_type, etag)
+            response = _file_response(request, stored)
         except FileNotFoundError:
             raise not_found("picture") from None
         for name, value in unread.headers.items():
             response.headers.setdefault(name, value)
-    response["Cache-Control"] = "private, max-age=300"
+    response["Cache-Control"] = cache_control
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
     # Nobody would read the file for HEAD; the API asks as GET does, and leaves it out itself.
     return without_body(response) if request.method == "HEAD" else response
 
 
-def _file_response(request: HttpRequest, photo: Photo, content_type: str, etag: str) -> HttpResponseBase:
+def _file_response(request: HttpRequest, stored: _Stored) -> HttpResponseBase:
     """Return the file or a part of it. Raises FileNotFoundError."""
-    file = photo.file.open("rb")
+    file = default_storage.open(stored.key)
     size = file.size
     try:
-        part = part_wanted(request, size=size, etag=etag, last_modified=photo.created)
+        part = part_wanted(request, size=size, etag=stored.etag, last_modified=stored.last_modified)
     except NoSuchPart:
         file.close()
         problem = Problem("range_not_satisfiable", f"The file ends after {size} bytes.", status=416)
         refused = answer(request, problem)
         refused["Content-Range"] = f"bytes */{size}"
         return refused
-    response = _bytes_response(file, part or range(size), content_type)
+    response = _bytes_response(file, part or range(size), stored.content_type)
     response["Accept-Ranges"] = "bytes"
     if part is not None:
         response.status_code = 206

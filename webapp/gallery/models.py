@@ -6,6 +6,7 @@ from typing import Final
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 
 from tasks import clock
 from webapp.gallery.attempts import Attempted
@@ -129,7 +130,9 @@ class Photo(Attempted):
     gallery = models.ForeignKey(Gallery, on_delete=models.PROTECT, related_name="photos")
     #: The name of the uploaded file. Shown, never used as a path.
     filename = models.CharField(max_length=255)
-    #: `<id of the gallery that it was added to>/<photo id>`, made by the server.
+    #: The folder it was in, below the imported one, with "/" between names; empty: there, or a single file.
+    folder = models.CharField(max_length=1000, blank=True)
+    #: See `tasks/storage/photo_files.py`.
     file = models.FileField(max_length=100)
     sha256 = models.CharField(max_length=64)
     byte_size = models.PositiveBigIntegerField()
@@ -141,6 +144,20 @@ class Photo(Attempted):
     height = models.PositiveIntegerField(null=True, blank=True)
     #: The file's format, for example "JPEG"; empty until a worker has decoded it.
     image_format = models.CharField(max_length=20, blank=True)
+    #: What the camera's clock showed when it was taken, kept as if it were UTC; None: its file does not say.
+    taken_at = models.DateTimeField(null=True, blank=True)
+    #: The time zone of that clock, where the file says it.
+    taken_utc_offset_minutes = models.SmallIntegerField(null=True, blank=True)
+    #: By what it is sorted among photos with and without a date.
+    dated_at = models.GeneratedField(
+        expression=Coalesce("taken_at", "created"), output_field=models.DateTimeField(), db_persist=True
+    )
+    camera = models.CharField(max_length=100, blank=True)
+    #: What is wrong with a picture that could be decoded even so: a code and a sentence; empty: nothing.
+    warning_code = models.CharField(max_length=50, blank=True)
+    warning = models.TextField(blank=True)
+    #: The digest of its thumbnail and preview; empty: it has none.
+    renditions = models.CharField(max_length=16, blank=True)
     #: The latest job that it belongs to.
     job = models.ForeignKey(
         "jobs.Job", on_delete=models.SET_NULL, null=True, blank=True, related_name="photos", db_index=False
@@ -163,6 +180,8 @@ class Photo(Attempted):
             # Lists in parts begin anywhere, in both directions: see webapp/http/rest/cursors.py.
             models.Index(fields=["gallery", "created", "id"], name="photo_gallery_created"),
             models.Index(fields=["gallery", "filename", "id"], name="photo_gallery_filename"),
+            models.Index(fields=["gallery", "dated_at", "id"], name="photo_gallery_dated"),
+            models.Index(fields=["gallery", "folder"], name="photo_gallery_folder"),
             models.Index(
                 fields=["moved_from", "enqueued_at"],
                 name="photo_moved_from",
@@ -237,6 +256,8 @@ class Face(models.Model):
     quality = models.FloatField()
     #: Fingerprint of the detector that found it at this place; empty if the worker did not report one.
     detector = models.CharField(max_length=64, blank=True)
+    #: The digest of its rendition, a crop around it; empty: it has none.
+    crop = models.CharField(max_length=16, blank=True)
 
     class Meta:
         ordering = ["left", "id"]

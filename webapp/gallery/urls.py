@@ -1,6 +1,6 @@
 from django.urls import path
 
-from webapp.gallery.views import galleries, invitations, members, photos, selection
+from webapp.gallery.views import galleries, invitations, members, photos, pictures, selection
 
 urlpatterns = [
     path("", galleries.gallery_list, name="gallery_list"),
@@ -30,7 +30,9 @@ urlpatterns = [
     path("invitations/accept/", invitations.invitation_accept, name="invitation_accept"),
     path("invitations/<str:token>/", invitations.invitation, name="invitation"),
     path("photos/<uuid:photo_id>/", photos.photo_detail, name="photo_detail"),
-    path("photos/<uuid:photo_id>/file/", photos.photo_file, name="photo_file"),
+    path("photos/<uuid:photo_id>/thumbnail/<str:digest>.jpg", pictures.photo_thumbnail, name="photo_thumbnail"),
+    path("photos/<uuid:photo_id>/preview/<str:digest>.jpg", pictures.photo_preview, name="photo_preview"),
+    path("faces/<uuid:face_id>/crop/<str:digest>.jpg", pictures.face_crop, name="face_crop"),
     path("photos/<uuid:photo_id>/original/", photos.photo_original, name="photo_original"),
     path("photos/<uuid:photo_id>/retry/", photos.photo_retry, name="photo_retry"),
     path("photos/<uuid:photo_id>/delete/", photos.photo_delete, name="photo_delete"),

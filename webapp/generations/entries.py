@@ -78,11 +78,15 @@ def _faces_write(generation: Generation, photo: Photo, outcome: PhotoOutcomeInfo
             score=face.score,
             quality=face.quality,
             detector=outcome.detector,
+            crop=face.crop,
         )
         for face in outcome.faces
     ]
     if generation.state == Generation.State.ACTIVE:
-        Face.objects.bulk_create(faces, update_conflicts=True, unique_fields=["id"], update_fields=geometry)
+        for has_crop in (False, True):  # without one, none was made this time: it keeps the one it has
+            some = [face for face in faces if bool(face.crop) == has_crop]
+            update_fields = [*geometry, "crop"] if has_crop else geometry
+            Face.objects.bulk_create(some, update_conflicts=True, unique_fields=["id"], update_fields=update_fields)
     else:
         Face.objects.bulk_create(faces, ignore_conflicts=True)
 

@@ -11,9 +11,11 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 from webapp.http.direct_middleware import Direct
 from webapp.http.errors.answers import answer_to, is_bare_refusal, refusal_answer
 
-#: Pages load only what this service serves; nothing inline, no frames.
+#: Pages load only what this service serves; nothing inline, no frames. `blob:` is a file that the visitor has chosen,
+#: and that the page shows before it is sent.
 PAGE_POLICY: Final = (
-    "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'"
+    "default-src 'self'; img-src 'self' blob:; base-uri 'none'; object-src 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
 )
 
 GetResponse = Callable[[HttpRequest], Any]

@@ -13,6 +13,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import transaction
 
 from tasks.dictionaries import face_config
+from tasks.storage.photo_files import original_key
 from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo
 from webapp.http.names import MOST_RAW_PER_CHARACTER, cleaned
@@ -126,7 +127,7 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
         if not _is_there(gallery, file):  # that takes no room
             return _no_room(filename, gallery, job, reached)
     photo_id = uuid4()
-    key = f"{gallery.id}/{photo_id}"
+    key = original_key(photo_id)
     try:
         sha256, byte_size = _store(key, file)
     except OSError as error:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from tasks import clock
 from tasks.errors import QueueUnavailable
+from tasks.storage.photo_files import photo_files_delete
 from tasks.work_queue import work_queue
 from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo, Tombstone
@@ -163,7 +163,7 @@ def removals_record(*, gallery_id: UUID, photo_ids: Sequence[UUID | str]) -> Non
     moved = [photo for photo in photos if photo.moved_from]
     deleted = [photo for photo in photos if not photo.moved_from]
     for photo in deleted:
-        default_storage.delete(str(photo.file.name))
+        photo_files_delete(photo.id)
     with transaction.atomic():
         removed = Tombstone.objects.filter(gallery_id=gallery_id, photo_id__in=photo_ids)
         removed.filter(removal_sent_at__isnull=False).delete()

@@ -97,6 +97,7 @@ def _photo_refs(photos: Sequence[Photo], located_in: Generation | None) -> list[
             job_id=str(photo.job_id or "") if photo.state == Photo.State.PENDING else "",
             known_faces=tuple(located.get(photo.id, known[photo.id])),
             detector=located_in.detector if located_in and photo.id in located else "",
+            is_rendered=bool(photo.renditions),
         )
         for photo in photos
     ]

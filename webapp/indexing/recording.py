@@ -1,6 +1,7 @@
 """Recording the outcomes of photos."""
 
 from collections.abc import Sequence
+from datetime import UTC
 from uuid import UUID
 
 from django.db import transaction
@@ -73,10 +74,21 @@ def _picture_describe(photo: Photo, outcome: PhotoOutcomeInfo) -> tuple[str, ...
     """Note what a worker of any generation found when it decoded the file; return the fields that changed."""
     if outcome.width is None:
         return ()  # this worker could not decode it, but another one may have
-    fields = ("width", "height", "image_format")
-    changed = tuple(field for field in fields if getattr(photo, field) != getattr(outcome, field))
+    capture, warning = outcome.capture, outcome.warning
+    found = {
+        "width": outcome.width,
+        "height": outcome.height,
+        "image_format": outcome.image_format,
+        "taken_at": capture.taken_at and capture.taken_at.replace(tzinfo=UTC),
+        "taken_utc_offset_minutes": capture.utc_offset_minutes,
+        "camera": capture.camera,
+        "warning_code": warning.code if warning else "",
+        "warning": warning.message if warning else "",
+        "renditions": outcome.renditions or photo.renditions,
+    }
+    changed = tuple(field for field, value in found.items() if getattr(photo, field) != value)
     for field in changed:
-        setattr(photo, field, getattr(outcome, field))
+        setattr(photo, field, found[field])
     return changed
 
 

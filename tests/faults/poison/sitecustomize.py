@@ -17,7 +17,7 @@ def poison(*, delay_ms: int) -> bytes:
 
 
 if "worker" in sys.orig_argv:
-    from worker import images
+    from worker.images import decoding as images
 
     decode = images.decode
 

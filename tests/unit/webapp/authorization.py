@@ -137,7 +137,9 @@ ROWS: Final = [
     api("POST /invitations/accept", USER, WRITE, json={"token": "{token}"}, others={"limited key": 403}),
     # -- photos
     page("GET /photos/{photo_id}/", VIEWER),
-    page("GET /photos/{photo_id}/file/", VIEWER),
+    page("GET /photos/{photo_id}/thumbnail/{digest}.jpg", VIEWER),
+    page("GET /photos/{photo_id}/preview/{digest}.jpg", VIEWER),
+    page("GET /faces/{face_id}/crop/{digest}.jpg", VIEWER),
     page("GET /photos/{photo_id}/original/", OWNER),
     page("POST /photos/{photo_id}/retry/", EDITOR),
     page("POST /photos/{photo_id}/delete/", EDITOR),

@@ -19,7 +19,7 @@ from worker.config import ImageLimits
 from worker.errors import FaceNotIndexed, ImageError, ModelMismatch, NotOpen, PhotoStorageUnavailable
 from worker.face_ids import face_ids
 from worker.face_index import FaceIndex
-from worker.images import decode
+from worker.images.decoding import decode
 from worker.queries.faces import QueryFaces
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Box, Crop, DetectedFaces, Detection, Embeddings, Image

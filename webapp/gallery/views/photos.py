@@ -67,13 +67,6 @@ def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
 
 @login_required
 @require_safe
-def photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
-    """Serve the photo's picture to those who may see it: its bytes unchanged, as long as there are no renditions."""
-    return file_answer(request, selectors.photo_for(caller_of(request), photo_id))
-
-
-@login_required
-@require_safe
 def photo_original(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
     """Let those who may download it save the photo's file under its name."""
     caller = caller_of(request)

@@ -15,7 +15,7 @@ from benchmarks.packs import make_pack, scene
 from tests.pictures import sample_bytes, saved
 from worker.config import FaceConfig
 from worker.errors import ConfigError
-from worker.images import ImageLimits, decode
+from worker.images.decoding import ImageLimits, decode
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Box
 

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from tests import pictures
-from worker.avif import UNBOUNDED, largest_coded_pixels
 from worker.config import ImageLimits
 from worker.errors import ImageError, UnsupportedImage
-from worker.images import decode, pixels_to_decode
+from worker.images.avif import UNBOUNDED, largest_coded_pixels
+from worker.images.decoding import decode, pixels_to_decode
 
 LIMITS = ImageLimits(max_pixels=1_000_000)
 SIDE = 1200

@@ -15,7 +15,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
@@ -24,7 +24,6 @@ from typing import Any
 from PIL import ExifTags, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError, features
 from PIL import Image as Pillow
 
-from worker.avif import UNBOUNDED, largest_coded_pixels
 from worker.config import ImageLimits
 from worker.errors import (
     EmptyImage,
@@ -34,7 +33,10 @@ from worker.errors import (
     TruncatedImage,
     UnsupportedImage,
 )
-from worker.pixels import SIDEWAYS, mirrored_axes, upright_bgr
+from worker.images.avif import UNBOUNDED, largest_coded_pixels
+from worker.images.capture import NO_CAPTURE, Capture
+from worker.images.damage import ImageWarning
+from worker.images.pixels import SIDEWAYS, mirrored_axes, upright_bgr
 from worker.recognition.interfaces import Image
 
 __all__ = ["DecodedImage", "ImageInfo", "ImageLimits", "decode", "pixels_to_decode"]
@@ -79,13 +81,15 @@ class ImageInfo:
     """What is known of an image once it is decoded: `format` in capitals ("JPEG").
 
     `width` and `height` are those of the whole upright picture. `scale` is the number of decoded pixels per pixel of it
-    along a side: 1, or 1/2, 1/4, 1/8.
+    along a side: 1, or 1/2, 1/4, 1/8. `warning` says what is wrong with a picture that could be decoded even so.
     """
 
     format: str
     width: int
     height: int
     scale: float = 1.0
+    warning: ImageWarning | None = None
+    capture: Capture = NO_CAPTURE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +107,7 @@ class DecodedImage(ImageInfo):
     @property
     def info(self) -> ImageInfo:
         """The same without the pixels."""
-        return ImageInfo(format=self.format, width=self.width, height=self.height, scale=self.scale)
+        return ImageInfo(**{each.name: getattr(self, each.name) for each in fields(ImageInfo)})
 
 
 def pixels_to_decode(data: bytes, *, limits: ImageLimits) -> int:

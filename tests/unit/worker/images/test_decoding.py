@@ -14,10 +14,10 @@ from PIL import Image as Pillow
 from PIL import ImageCms, ImageFile, PngImagePlugin
 
 from tests import pictures
-from worker import images
 from worker.errors import ImageError
-from worker.images import DecodedImage, ImageLimits, decode, pixels_to_decode
-from worker.pixels import upright_bgr
+from worker.images import decoding as images
+from worker.images.decoding import DecodedImage, ImageLimits, decode, pixels_to_decode
+from worker.images.pixels import upright_bgr
 
 LIMITS = ImageLimits(max_bytes=5_000_000, max_pixels=4_000_000)
 RED_RGB = (255, 0, 0)

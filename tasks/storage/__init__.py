@@ -1,0 +1,1 @@
+"""Where the files of photos lie in Django's storage, for those who write, read and delete them."""

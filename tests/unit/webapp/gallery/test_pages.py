@@ -49,7 +49,10 @@ def test_pages_ask_for_a_login(gallery: Gallery) -> None:
         f"/galleries/{gallery.id}/",
         f"/galleries/{gallery.id}/search/",
         f"/photos/{photo.id}/",
-        f"/photos/{photo.id}/file/",
+        f"/photos/{photo.id}/original/",
+        f"/photos/{photo.id}/thumbnail/{photo.renditions}.jpg",
+        f"/photos/{photo.id}/preview/{photo.renditions}.jpg",
+        f"/faces/{photo.faces.get().id}/crop/{photo.faces.get().crop}.jpg",
         "/searches/x/",
         "/jobs/",
         "/status/",
@@ -71,7 +74,7 @@ def test_pages_ask_for_a_login(gallery: Gallery) -> None:
         ("get", "/galleries/{gallery}/delete/"),
         ("post", "/galleries/{gallery}/delete/"),
         ("get", "/photos/{photo}/"),
-        ("get", "/photos/{photo}/file/"),
+        ("get", "/photos/{photo}/original/"),
         ("post", "/photos/{photo}/retry/"),
         ("post", "/photos/{photo}/delete/"),
         ("get", "/api/v1/galleries/{gallery}/photos"),
@@ -215,7 +218,7 @@ def test_a_photo_is_deleted(page: Client, gallery: Gallery, queue: WatchedQueue)
     assert "is being deleted" in text(page.post(f"/photos/{photo.id}/delete/", follow=True))
     assert queue.removed_ids == [str(photo.id)]
     assert page.get(f"/photos/{photo.id}/").status_code == 404
-    assert page.get(f"/photos/{photo.id}/file/").status_code == 404
+    assert page.get(f"/photos/{photo.id}/original/").status_code == 404
 
 
 # -- files --------------------------------------------------------------------------------------------------
@@ -223,18 +226,18 @@ def test_a_photo_is_deleted(page: Client, gallery: Gallery, queue: WatchedQueue)
 
 def test_a_file_is_served_as_the_picture_it_is(page: Client, gallery: Gallery) -> None:
     photo = add_indexed_photo(gallery, content=b"<script>", name="x.html")
-    response = page.get(f"/photos/{photo.id}/file/")
+    response = page.get(f"/photos/{photo.id}/original/")
     assert response.content == b"<script>"
     assert response["Content-Type"] == "image/jpeg"
     assert response["X-Content-Type-Options"] == "nosniff"
     assert response["Content-Security-Policy"] == "sandbox; default-src 'none'"
     assert response["Cache-Control"].startswith("private")
-    assert page.get(f"/photos/{photo.id}/file/", headers={"If-None-Match": response["ETag"]}).status_code == 304
+    assert page.get(f"/photos/{photo.id}/original/", headers={"If-None-Match": response["ETag"]}).status_code == 304
 
 
 def test_head_tells_the_length_of_the_whole_file_without_its_bytes(page: Client, gallery: Gallery) -> None:
     photo = add_indexed_photo(gallery, content=b"0123456789")
-    response = page.head(f"/photos/{photo.id}/file/", headers={"Range": "bytes=2-3"})
+    response = page.head(f"/photos/{photo.id}/original/", headers={"Range": "bytes=2-3"})
     assert (response.status_code, response["Content-Length"], response.content) == (200, "10", b"")
     assert response["Accept-Ranges"] == "bytes"
 
@@ -243,7 +246,7 @@ def test_head_tells_the_length_of_the_whole_file_without_its_bytes(page: Client,
 def test_a_file_no_worker_knows_is_not_served(page: Client, gallery: Gallery, image_format: str) -> None:
     photo = add_indexed_photo(gallery)
     Photo.objects.update(image_format=image_format)
-    assert page.get(f"/photos/{photo.id}/file/").status_code == 404
+    assert page.get(f"/photos/{photo.id}/original/").status_code == 404
 
 
 # -- search -------------------------------------------------------------------------------------------------
@@ -263,7 +266,7 @@ def test_a_search_without_javascript_waits_and_shows(
     assert face_search.waited == [10.0]
     shown = text(page.get(response["Location"]))
     assert "similarity 0.900" in shown
-    assert f"/photos/{photo.id}/file/" in shown
+    assert f"/photos/{photo.id}/preview/{photo.renditions}.jpg" in shown
     assert 'viewBox="0 0 640 480"' in shown
     assert "http-equiv" not in shown
     assert "hx-trigger" not in shown

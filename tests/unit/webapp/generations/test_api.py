@@ -327,10 +327,8 @@ def test_the_page_shows_changes_side_by_side_but_no_strangers_pictures(
     generation = another(measurements=compared((mine, other, None), (theirs, mine, None)))
     shown = text(staff.get(f"/generations/{generation.pk}/"))
     assert "2 of 2 sampled faces" in shown
-    # 30 x 40 pixels at (10.5, 20), and 30 % around it
-    picture = f'<image href="/photos/{mine.photo_id}/file/" width="640" height="480"/>'
-    assert f'viewBox="1.5 8.0 48.0 64.0" role="img" aria-label="A face in ada.jpg">{picture}' in shown
-    assert f"/photos/{other.photo_id}/file/" in shown
+    assert f'<img class="portrait" src="/faces/{mine.id}/crop/{mine.crop}.jpg" alt="A face in ada.jpg"' in shown
+    assert f"/faces/{other.id}/crop/{other.crop}.jpg" in shown
     assert '<span class="muted">none</span>' in shown
     assert f"a face in a gallery that is not shared with you<br><code>{theirs.id}</code>" in shown
     secrets = (str(theirs.photo_id), str(their_gallery.id), "secret.jpg", "Eve", "Secrets")

@@ -156,16 +156,17 @@ def removals_record(*, gallery_id: UUID, photo_ids: Sequence[UUID | str]) -> Non
 
     Rows and files of deleted photos are deleted; photos that were moved wait to be indexed in their gallery.
 
-    The file is deleted first: a crash in between leaves a `deleting` row, whose removal is sent again, and never a file
-    without a row. Raises QueueUnavailable when a photo must be indexed again and cannot be sent.
+    Files are deleted first: a crash in between leaves a `deleting` row, whose removal is sent again, and never a file
+    without a row. So does a storage that fails. A photo whose row is gone already may have got files since, from a
+    worker that was late: they go, too. Raises QueueUnavailable when a photo must be indexed again and cannot be sent.
     """
     photos = list(_to_remove(gallery_id).filter(id__in=photo_ids))
     moved = [photo for photo in photos if photo.moved_from]
-    deleted = [photo for photo in photos if not photo.moved_from]
-    for photo in deleted:
-        photo_files_delete(photo.id)
+    deleted = [photo for photo in photos if not photo.moved_from and _files_delete(photo.id)]
+    there = set(Photo.objects.filter(id__in=photo_ids).values_list("id", flat=True))
+    cleared = [photo_id for photo_id in map(_as_id, photo_ids) if photo_id in there or _files_delete(photo_id)]
     with transaction.atomic():
-        removed = Tombstone.objects.filter(gallery_id=gallery_id, photo_id__in=photo_ids)
+        removed = Tombstone.objects.filter(gallery_id=gallery_id, photo_id__in=cleared)
         removed.filter(removal_sent_at__isnull=False).delete()
         _rows_delete(deleted)
         tombstones_set({photo.id: gallery_id for photo in deleted})
@@ -176,6 +177,23 @@ def removals_record(*, gallery_id: UUID, photo_ids: Sequence[UUID | str]) -> Non
     _index_again(photo_ids)
     if moved:
         index_queue_feed()
+
+
+def _files_delete(photo_id: UUID) -> bool:
+    """Delete the files of a photo; return False if the storage fails: the removal is sent again, and tries once more.
+
+    It fails for this photo only: the others of the removal go on.
+    """
+    try:
+        photo_files_delete(photo_id)
+    except Exception:  # each storage has errors of its own
+        logger.exception("The files of photo %s cannot be deleted now; they are tried again.", photo_id)
+        return False
+    return True
+
+
+def _as_id(photo_id: UUID | str) -> UUID:
+    return photo_id if isinstance(photo_id, UUID) else UUID(photo_id)
 
 
 def _arrive(gallery_id: UUID, photo_ids: Sequence[UUID]) -> None:

@@ -13,7 +13,7 @@ from webapp.gallery.models import UNSETTLED, Face, Gallery, Level, Photo
 from webapp.http.names import cleaned
 from webapp.http.problems import not_found
 
-#: The content type of each format that a worker reports. Photos of other formats are not served.
+#: The content type of each format that a worker reports.
 CONTENT_TYPES = {
     "JPEG": "image/jpeg",
     "MPO": "image/jpeg",  # written by many phones: a JPEG followed by a second picture
@@ -23,7 +23,10 @@ CONTENT_TYPES = {
     "BMP": "image/bmp",
     "TIFF": "image/tiff",
     "AVIF": "image/avif",
+    "HEIF": "image/heic",
 }
+#: Of files that no worker could decode: a browser saves them, and does not look into them.
+UNKNOWN_CONTENT_TYPE = "application/octet-stream"
 
 #: The most values in one query: SQLite limits their number.
 IDS_PER_QUERY = 500
@@ -86,6 +89,14 @@ def photo_for(caller: Caller, photo_id: UUID, at_least: Level = Level.VIEWER) ->
     return photo
 
 
+def renditions_of(caller: Caller, photo_id: UUID) -> str:
+    """Return the digest of the photo's thumbnail and preview, in one query; empty: it has none. Raises not_found."""
+    digest = photos_for(caller).filter(id=photo_id).values_list("renditions", flat=True).first()
+    if digest is None:
+        raise not_found("photo")
+    return digest
+
+
 def photos_filtered(
     photos: QuerySet[Photo],
     *,
@@ -119,9 +130,9 @@ def is_settled(progress: dict[str, int]) -> bool:
     return not any(progress[state] for state in UNSETTLED)
 
 
-def content_type_of(photo: Photo) -> str | None:
-    """Return the content type to serve the photo with; None if no worker could decode it."""
-    return CONTENT_TYPES.get(photo.image_format.upper())
+def content_type_of(photo: Photo) -> str:
+    """Return the content type to serve the photo's file with."""
+    return CONTENT_TYPES.get(photo.image_format.upper(), UNKNOWN_CONTENT_TYPE)
 
 
 def photos_by_id(galleries: Iterable[Gallery], photo_ids: Iterable[str]) -> dict[str, Photo]:

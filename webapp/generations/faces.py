@@ -49,6 +49,14 @@ def face_for(caller: Caller, face_id: UUID, at_least: Level = Level.VIEWER) -> F
     return face
 
 
+def crop_of(caller: Caller, face_id: UUID) -> tuple[UUID, str]:
+    """Return the face's photo and the digest of its rendition, in one query; empty: it has none. Raises not_found."""
+    found = Face.objects.filter(id=face_id, photo__in=photos_for(caller)).values_list("photo_id", "crop").first()
+    if found is None:
+        raise not_found("face")
+    return found
+
+
 def _shown_faces() -> QuerySet[Face]:
     """Return faces with `is_found`: whether the active generation's pack finds them, so that searches do.
 

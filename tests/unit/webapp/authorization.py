@@ -161,6 +161,9 @@ ROWS: Final = [
         json={"gallery_id": "{gallery_id}", "photo_ids": ["{photo_id}"]},
     ),
     api("GET /photos/{photo_id}/faces", VIEWER, READ),
+    api("GET /photos/{photo_id}/thumbnail/{digest}.jpg", VIEWER, READ),
+    api("GET /photos/{photo_id}/preview/{digest}.jpg", VIEWER, READ),
+    api("GET /faces/{face_id}/crop/{digest}.jpg", VIEWER, READ),
     # -- faces and people
     page("POST /faces/{face_id}/name/", EDITOR, name="Grace"),
     api("GET /galleries/{gallery_id}/people", VIEWER, READ),

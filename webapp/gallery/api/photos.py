@@ -141,7 +141,8 @@ def show_photo(request: HttpRequest, photo_id: UUID) -> Photo:
 def get_photo_file(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
     """Get the photo's file as it was uploaded, or a part of it (`Range`).
 
-    Members need the permission of the gallery's owner: `may_download`.
+    All its metadata is in it, which may say where the photo was taken. Members need the permission of the gallery's
+    owner: `may_download`.
     """
     caller = caller_of(request)
     photo = selectors.photo_for(caller, photo_id)

@@ -7,7 +7,6 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.callers import caller_of
@@ -56,7 +55,7 @@ def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     context = {
         "photo": photo,
         "level": level_of(caller, photo.gallery),
-        "may_download": may_download(caller, photo.gallery) and selectors.content_type_of(photo) is not None,
+        "may_download": may_download(caller, photo.gallery),
         "targets": selectors.targets_for(caller, photo.gallery),
         "faces": faces.faces_of(photo),
         "marked": request.GET.get("face", ""),
@@ -72,9 +71,7 @@ def photo_original(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
     caller = caller_of(request)
     photo = selectors.photo_for(caller, photo_id)
     check_download(caller, photo.gallery)
-    response = file_answer(request, photo)
-    response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=photo.filename) or ""
-    return response
+    return file_answer(request, photo)
 
 
 @login_required

@@ -243,10 +243,12 @@ def test_head_tells_the_length_of_the_whole_file_without_its_bytes(page: Client,
 
 
 @pytest.mark.parametrize("image_format", ["", "SVG", "EPS"])
-def test_a_file_no_worker_knows_is_not_served(page: Client, gallery: Gallery, image_format: str) -> None:
-    photo = add_indexed_photo(gallery)
+def test_a_file_no_worker_knows_is_saved_and_not_shown(page: Client, gallery: Gallery, image_format: str) -> None:
+    photo = add_indexed_photo(gallery, name="x.svg")
     Photo.objects.update(image_format=image_format)
-    assert page.get(f"/photos/{photo.id}/original/").status_code == 404
+    response = page.get(f"/photos/{photo.id}/original/")
+    assert response["Content-Type"] == "application/octet-stream"
+    assert response["Content-Disposition"] == 'attachment; filename="x.svg"'
 
 
 # -- search -------------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from celery import Task, shared_task
-from django.core.files.storage import default_storage
 
 from tasks import names, queues
 from tasks.health import metrics
@@ -30,13 +29,13 @@ from tasks.messages.indexing import (
 )
 from tasks.messages.parsing import parse
 from tasks.retry import retry_or_raise, will_retry
-from tasks.storage.photo_files import digest_of, rendition_save
 from tasks.work_queue import work_queue
+from tasks.worker.photos.opening import boxes_of, opened, read, save, wanted
 from tasks.worker.starts import Verdict
 from tasks.worker.state import state
 from worker.bulk import IndexedFace, PhotoOutcome, PhotoToIndex
 from worker.errors import FaceQueueError, PhotoKillsWorkers, PhotoWithdrawn
-from worker.recognition.interfaces import Box, Detection
+from worker.recognition.interfaces import Detection
 from worker.renditions import RenditionNames, Renditions
 
 logger = logging.getLogger(__name__)
@@ -52,16 +51,12 @@ def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
     """
     try:
         request = parse(IndexRequest, message)
-        photos = _wanted(request)
+        photos = wanted(state.withdrawn, request.gallery_id, request.photos)
         if not photos:
             return
         index = state.indexes.index(request.target)
         detector = index.pack.detector_fingerprint
-        # Marked as begun only inside: what waits here is not to blame when the process dies.
-        with (
-            state.company.take(state.company.places if request.alone else 1),
-            state.starts.running(str(self.request.id), _suspects(request)) as verdict,
-        ):
+        with opened(state, str(self.request.id), _suspects(request)) as verdict:
             if verdict is Verdict.BEGUN_BEFORE:
                 logger.warning("Not run again: started before and never finished. The sweep sends its photos.")
                 return
@@ -117,18 +112,6 @@ def _report_failure(message: dict[str, Any], error: ErrorInfo) -> None:
         logger.warning("An index task failed (%s) and could not report it: %s", error.code, problem)
 
 
-def _wanted(request: IndexRequest) -> list[PhotoRef]:
-    """Return the photos of the request that were not withdrawn."""
-    by_photo = {photo: _ids(request.gallery_id, photo) for photo in request.photos}
-    withdrawn = state.withdrawn.among([each for ids in by_photo.values() for each in ids])
-    return [photo for photo, ids in by_photo.items() if withdrawn.isdisjoint(ids)]
-
-
-def _ids(gallery_id: str, photo: PhotoRef) -> tuple[str, ...]:
-    """Return the ids by which the photo may be withdrawn."""
-    return gallery_id, photo.job_id, photo.photo_id
-
-
 def _suspects(request: IndexRequest) -> list[str]:
     """Return what `Starts` calls the photos that may kill this worker: one of another generation is another one."""
     return [f"{request.target.collection}:{photo.photo_id}" for photo in request.photos if request.alone]
@@ -139,22 +122,13 @@ def _guilty(photo: PhotoRef) -> PhotoOutcome:
     return PhotoOutcome(photo_id=photo.photo_id, state="failed", code=error.code, message=error.sentence)
 
 
-def _read(gallery_id: str, photo: PhotoRef, pause: Callable[[], None]) -> bytes:
-    pause()
-    if state.withdrawn.among(_ids(gallery_id, photo)):
-        raise PhotoWithdrawn
-    with default_storage.open(photo.storage_key, "rb") as file:
-        data: bytes = file.read()
-    return data
-
-
 def _photo(gallery_id: str, photo: PhotoRef, detector: str, pause: Callable[[], None]) -> PhotoToIndex:
     """Return the photo as the FaceIndex takes it, for a worker with this detector; reading it begins with `pause`."""
     return PhotoToIndex(
         photo_id=photo.photo_id,
         gallery_id=gallery_id,
-        read=partial(_read, gallery_id, photo, pause),
-        known_faces={known.face_id: _box(known) for known in photo.known_faces},
+        read=partial(read, state.withdrawn, gallery_id, photo, pause),
+        known_faces=boxes_of(photo.known_faces),
         located=_detections(photo.known_faces) if photo.detector == detector else (),
         save=partial(_save, photo.photo_id),
         has_pictures=photo.is_rendered,
@@ -162,37 +136,21 @@ def _photo(gallery_id: str, photo: PhotoRef, detector: str, pause: Callable[[], 
 
 
 def _save(photo_id: str, renditions: Renditions) -> RenditionNames:
-    """Write the renditions into the storage; return their digests. One that cannot be written is left out.
-
-    The photo is indexed even so: `manage.py renditions` makes what is missing.
-    """
-    pictures = ""
+    """Save renditions. If the storage fails, the photo is indexed without: `manage.py renditions` makes them."""
     try:
-        if renditions.pictures is not None:
-            thumbnail, preview = renditions.pictures.thumbnail, renditions.pictures.preview
-            digest = digest_of(thumbnail, preview)
-            rendition_save(photo_id, "thumbnail", digest, thumbnail)
-            rendition_save(photo_id, "preview", digest, preview)
-            pictures = digest
-        faces = tuple(map(digest_of, renditions.faces))
-        for digest, crop in zip(faces, renditions.faces, strict=True):
-            rendition_save(photo_id, "face", digest, crop)
-    except OSError as error:
-        logger.warning("The renditions of photo %s could not be stored: %s", photo_id, error.strerror)
-        return RenditionNames(pictures=pictures)
-    return RenditionNames(pictures=pictures, faces=faces)
+        return save(photo_id, renditions)
+    except Exception as error:  # noqa: BLE001  each storage has errors of its own
+        logger.warning("The renditions of photo %s could not be stored: %s", photo_id, type(error).__name__)
+        return RenditionNames()
 
 
 def _detections(known_faces: Sequence[KnownFace]) -> list[Detection]:
     """Return the faces as the detector saw them, best score first."""
+    boxes = boxes_of(known_faces)
     return [
-        Detection(box=_box(known), landmarks=np.array(known.landmarks, np.float32), score=known.score)
+        Detection(box=boxes[known.face_id], landmarks=np.array(known.landmarks, np.float32), score=known.score)
         for known in sorted(known_faces, key=lambda known: -known.score)
     ]
-
-
-def _box(known: KnownFace) -> Box:
-    return Box(**known.box.model_dump())
 
 
 def _outcome_info(outcome: PhotoOutcome, detector: str) -> PhotoOutcomeInfo:

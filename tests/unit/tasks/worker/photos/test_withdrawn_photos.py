@@ -17,8 +17,8 @@ from tasks.messages.indexing import IndexRequest, Outcomes, PhotoRef
 from tasks.web.memory import MemoryWorkQueue
 from tasks.web.withdrawn import Withdrawn
 from tasks.work_queue import use_work_queue
-from tasks.worker import indexing
 from tasks.worker.niceness import Pauses
+from tasks.worker.photos import indexing
 from tasks.worker.starts import Verdict
 from tests import pictures
 from tests.packs import dlib_config

@@ -17,8 +17,8 @@ from tasks.messages.indexing import IndexRequest, KnownFace, Outcomes, PhotoOutc
 from tasks.queues import RECORDS
 from tasks.web.memory import MemoryWorkQueue
 from tasks.work_queue import use_work_queue
-from tasks.worker import indexing
 from tasks.worker.niceness import Pauses
+from tasks.worker.photos import indexing
 from tasks.worker.starts import Verdict
 from tests import pictures
 from tests.packs import dlib_config

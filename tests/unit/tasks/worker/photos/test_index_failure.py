@@ -14,8 +14,8 @@ from tasks.queues import RECORDS
 from tasks.retry import MAX_RETRIES
 from tasks.web.memory import MemoryWorkQueue
 from tasks.work_queue import use_work_queue
-from tasks.worker import indexing
 from tasks.worker.niceness import Pauses
+from tasks.worker.photos import indexing
 from tasks.worker.starts import Verdict
 from worker.errors import ModelMismatch
 from worker.gates import Gate

@@ -13,8 +13,8 @@ from tasks.messages.indexing import IndexRequest, Outcomes, PhotoRef
 from tasks.queues import RECORDS
 from tasks.web.memory import MemoryWorkQueue
 from tasks.work_queue import use_work_queue
-from tasks.worker import indexing
 from tasks.worker.niceness import Pauses
+from tasks.worker.photos import indexing, opening
 from tasks.worker.starts import Verdict
 from worker.bulk import PhotoOutcome, PhotoToIndex
 
@@ -106,7 +106,7 @@ def test_each_photo_is_read_after_a_pause(monkeypatch: pytest.MonkeyPatch, queue
     index = SimpleNamespace(add=add, pack=SimpleNamespace(detector_fingerprint=""))
     worker.indexes = SimpleNamespace(index=lambda _: index)
     monkeypatch.setattr(indexing, "state", worker)
-    monkeypatch.setattr(indexing, "default_storage", SimpleNamespace(open=opened))
+    monkeypatch.setattr(opening, "default_storage", SimpleNamespace(open=opened))
     request = IndexRequest(target=Target(pack="p", collection="c"), gallery_id="g", photos=PHOTOS)
     assert indexing.index_photos.apply(kwargs={"message": request.to_json()}).state == "SUCCESS"
     assert events == ["pause", "read a", "pause", "read b"]

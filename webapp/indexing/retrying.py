@@ -10,6 +10,7 @@ from django.db.models import Case, QuerySet, When
 from webapp.gallery.models import Gallery, Photo, Tombstone
 from webapp.http.problems import Problem
 from webapp.indexing.feeding import index_queue_feed
+from webapp.indexing.renditions.starting import renditions_again
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_start
 from worker.errors import PhotoKillsWorkers
@@ -42,6 +43,8 @@ def photo_retry(*, photo: Photo, requested_by_id: int | None = None) -> tuple[Jo
 
 def job_retry(*, job: Job, requested_by_id: int | None = None) -> tuple[Job | None, str]:
     """Send the job's failed and cancelled photos again, as `failed_photos_retry` does."""
+    if job.kind == Job.Kind.RENDITIONS:
+        return renditions_again(job=job, requested_by_id=requested_by_id)
     if job.gallery is None:
         return None, ""
     return _retry(job.gallery, job.gallery.photos.filter(state__in=RETRIED, job=job), requested_by_id)

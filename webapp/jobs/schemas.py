@@ -10,13 +10,17 @@ from webapp.jobs.selectors import JobProgress
 
 
 class CountsOut(Schema):
-    """The job's photos by state; they add up to its total. `gone`: deleted, or taken over by a later job."""
+    """The job's photos by state; they add up to its total.
+
+    `rendered`: they have their renditions, of a job that makes these. `gone`: deleted, or taken over by a later job.
+    """
 
     pending: int
     indexed: int
     no_faces: int
     failed: int
     cancelled: int
+    rendered: int
     gone: int
 
 

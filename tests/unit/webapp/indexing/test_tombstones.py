@@ -155,10 +155,10 @@ def test_what_a_late_worker_writes_goes_with_the_last_removal(deleted: Photo, se
     assert stored_keys() == set()
 
 
-def test_a_late_outcomes_renditions_go_with_its_vectors(deleted: Photo, gallery: Gallery) -> None:
-    record(gallery, rendered(indexed(deleted, face_info())))
+def test_a_late_outcomes_renditions_go_at_once(deleted: Photo, gallery: Gallery) -> None:
+    late = rendered(indexed(deleted, face_info()))
     assert len(stored_keys()) == 3
-    deleting.removals_record(gallery_id=gallery.id, photo_ids=[str(deleted.id)])
+    record(gallery, late)
     assert stored_keys() == set()
 
 

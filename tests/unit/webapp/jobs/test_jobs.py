@@ -418,7 +418,15 @@ def test_the_api_follows_a_job(client: Client, gallery: Gallery) -> None:
     uploaded = client.post(f"/api/v1/galleries/{gallery.id}/photos", files).json()
     job = client.get(f"/api/v1/jobs/{uploaded['job_id']}").json()
     assert (job["kind"], job["state"], job["total"], job["gallery_name"]) == ("import", "running", 2, "Friends")
-    assert job["counts"] == {"pending": 2, "indexed": 0, "no_faces": 0, "failed": 0, "cancelled": 0, "gone": 0}
+    assert job["counts"] == {
+        "pending": 2,
+        "indexed": 0,
+        "no_faces": 0,
+        "failed": 0,
+        "cancelled": 0,
+        "rendered": 0,
+        "gone": 0,
+    }
     assert [row["id"] for row in client.get("/api/v1/jobs").json()["items"]] == [job["id"]]
 
     cancelled = client.post(f"/api/v1/jobs/{job['id']}/cancel")

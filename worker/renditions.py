@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 
 from worker.images.decoding import DecodedImage
@@ -85,10 +84,14 @@ def _shrunk(picture: Image, side_pixels: int) -> Image:
     factor = side_pixels / max(height, width)
     if factor >= 1:
         return picture
+    import cv2  # here: beat and Flower import this module with the tasks, and must load no image library
+
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _jpeg(picture: Image, quality: int) -> bytes:
+    import cv2
+
     _, file = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return file.tobytes()

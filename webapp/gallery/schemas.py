@@ -60,8 +60,9 @@ class PhotoOut(Schema):
     created: datetime
     #: The folder that it was in, with "/" between names; empty: none.
     folder: str
-    #: What the camera's clock showed, and that clock's distance from UTC; null as far as the file does not say.
-    taken_at: datetime | None
+    #: What the camera's clock showed (ISO 8601 without a time zone), and how far that clock is ahead of UTC; null as far
+    #: as the file does not say.
+    taken_at: str | None
     taken_utc_offset_minutes: int | None
     camera: str
     #: What is wrong with a picture that could be decoded even so.
@@ -71,8 +72,8 @@ class PhotoOut(Schema):
     preview: str | None
 
     @staticmethod
-    def resolve_taken_at(photo: Photo) -> datetime | None:
-        return photo.taken_at and photo.taken_at.replace(tzinfo=None)
+    def resolve_taken_at(photo: Photo) -> str | None:
+        return photo.taken_at.replace(tzinfo=None).isoformat() if photo.taken_at else None
 
     @staticmethod
     def resolve_warning(photo: Photo) -> WarningOut | None:

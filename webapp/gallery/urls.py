@@ -1,12 +1,12 @@
 from django.urls import path
 
-from webapp.gallery.views import galleries, invitations, members, photos, pictures, selection
+from webapp.gallery.views import galleries, invitations, members, photos, pictures, selection, uploads
 
 urlpatterns = [
     path("", galleries.gallery_list, name="gallery_list"),
     path("galleries/<uuid:gallery_id>/", galleries.gallery_detail, name="gallery_detail"),
     path("galleries/<uuid:gallery_id>/grid/", galleries.gallery_grid, name="gallery_grid"),
-    path("galleries/<uuid:gallery_id>/photos/", photos.photos_upload, name="photos_upload"),
+    path("galleries/<uuid:gallery_id>/photos/", uploads.photos_upload, name="photos_upload"),
     path("galleries/<uuid:gallery_id>/retry/", galleries.failed_retry, name="failed_retry"),
     path("galleries/<uuid:gallery_id>/rename/", galleries.gallery_rename, name="gallery_rename"),
     path("galleries/<uuid:gallery_id>/delete/", galleries.gallery_delete, name="gallery_delete"),

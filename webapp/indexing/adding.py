@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
+from django.conf import settings
 from django.core.files import File as DjangoFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import transaction
 
-from tasks.dictionaries import face_config
+from tasks.dictionaries import FORM_BYTES, face_config
 from tasks.storage.photo_files import original_key
 from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo
 from webapp.http.names import MOST_RAW_PER_CHARACTER, cleaned
 from webapp.http.problems import is_full_disk, not_found, storage_full
 from webapp.indexing.feeding import index_queue_feed
+from webapp.indexing.folders import PICTURE_SUFFIXES
 from webapp.indexing.retrying import photos_begin_again
 from webapp.jobs.models import Job
 from webapp.jobs.services import import_close, import_prepare, photo_count_in
@@ -66,6 +68,18 @@ class PhotosAdded:
         return [file for file in self.files if file.result == "refused"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadTerms:
+    """What a page tells the browser, so that a file that would be refused is named before it is sent."""
+
+    #: The largest file.
+    file_bytes: int
+    #: How many requests it sends at a time: the next travels while the service is busy with the one before.
+    requests: int
+    #: The endings of the files in a folder that are sent, with dots, separated by spaces; others are no pictures.
+    suffixes: str
+
+
 class _HashedFile(File):
     """Yields a file's chunks while computing their SHA-256 and total size."""
 
@@ -106,6 +120,14 @@ def photos_add(
     if results and all(result.code == "storage_full" for result in results):
         raise storage_full()
     return PhotosAdded(files=results, job=into, warning=index_queue_feed() if has_added else "")
+
+
+def upload_terms() -> UploadTerms:
+    return UploadTerms(
+        file_bytes=min(face_config().max_image_bytes, settings.UPLOAD_MAX_BYTES - FORM_BYTES),
+        requests=min(2, settings.UPLOADS_PER_USER),
+        suffixes=" ".join(sorted(PICTURE_SUFFIXES)),
+    )
 
 
 def display_name(name: str | None) -> str:
@@ -187,7 +209,7 @@ def _store(key: str, file: File) -> tuple[str, int]:
 def _row_add(photo: Photo, job: Job) -> tuple[Photo, bool]:
     """Save the photo as the job's, or find the one with the same content that the gallery already has.
 
-    Return the gallery's photo, and whether it is the job's now: a cancelled one begins again.
+    Return the gallery's photo, and whether it is the job's: a cancelled one begins again.
     """
     with transaction.atomic(durable=True):
         # Uploads to one gallery take turns here, so two uploads of the same file cannot both find nothing; and no photo
@@ -198,7 +220,8 @@ def _row_add(photo: Photo, job: Job) -> tuple[Photo, bool]:
         same = Photo.objects.filter(gallery=photo.gallery_id, sha256=photo.sha256)
         existing = same.exclude(state=Photo.State.DELETING).first()
         if existing is not None and existing.state != Photo.State.CANCELLED:
-            return existing, False
+            # The job's very file is sent again when the connection broke before its first answer arrived.
+            return existing, (existing.job_id, existing.filename) == (job.id, photo.filename)
         photo_count_in(job=job)
         if existing is not None:
             photos_begin_again(same.filter(id=existing.id), job=job)

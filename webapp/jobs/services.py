@@ -15,7 +15,7 @@ from tasks import clock
 from tasks.work_queue import work_queue
 from webapp.gallery.models import UNSETTLED, Gallery, Photo
 from webapp.gallery.tombstones import tombstones_set
-from webapp.http.problems import Problem
+from webapp.http.problems import Problem, not_found
 from webapp.jobs.models import Job
 
 #: How long a job stays open while no photo is added: longer than any pause of an import that is still alive.
@@ -32,13 +32,34 @@ def import_prepare(*, gallery: Gallery, requested_by_id: int | None = None) -> J
     return _new(Job.Kind.IMPORT, gallery, requested_by_id)
 
 
+def import_joined(*, job_id: UUID, gallery: Gallery, requested_by_id: int) -> Job:
+    """Return the import with an id that its client has chosen, so that several requests add to it; at first, unsaved.
+
+    Raises Problem when the id belongs to another job: of another kind, gallery or user.
+    """
+    found = Job.objects.filter(id=job_id).first()
+    if found is None:
+        prepared = import_prepare(gallery=gallery, requested_by_id=requested_by_id)
+        prepared.id = job_id
+        return prepared
+    if (found.kind, found.gallery_id, found.requested_by_id) != (Job.Kind.IMPORT, gallery.id, requested_by_id):
+        raise not_found("import")
+    return found
+
+
 def job_is_saved(job: Job) -> bool:
     return not job._state.adding
 
 
 def photo_count_in(*, job: Job) -> None:
-    """Count one more photo in the job, in the caller's transaction. Raises Problem when the job is over."""
+    """Count one more photo in the job, in the caller's transaction, which has locked the gallery.
+
+    Raises Problem when the job is over.
+    """
     open_until = clock.utcnow() + timedelta(seconds=OPEN_SECONDS)
+    # Requests that join an import at the same time have each prepared it; the first to come here saves it.
+    if not job_is_saved(job):
+        job._state.adding = not Job.objects.filter(id=job.id, gallery=job.gallery_id).exists()
     if not job_is_saved(job):
         job.total, job.open_until = 1, open_until
         job.save(force_insert=True)

@@ -194,6 +194,7 @@ ROWS: Final = [
     api("GET /jobs/{job_id}", EDITOR, READ, others={"viewer": 404}),
     api("GET /jobs/{job_id}/events", EDITOR, READ, others={"viewer": 404}),
     api("POST /jobs/{job_id}/cancel", EDITOR, WRITE, 409, others={"viewer": 404}),
+    api("POST /jobs/{job_id}/close", EDITOR, WRITE, others={"viewer": 404}),
     api("POST /jobs/{job_id}/retry", EDITOR, WRITE, 202, others={"viewer": 404}),
     # -- generations
     page("GET /generations/", STAFF),

@@ -1,6 +1,6 @@
 """The API of photos."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -21,6 +21,7 @@ from webapp.http.rest.conditions import unchanged
 from webapp.http.rest.cursors import Cursor, Limit, part_of
 from webapp.http.schemas import Moment, ProblemOut
 from webapp.indexing import adding, deleting, retrying
+from webapp.jobs.services import import_joined
 
 router = Router(auth=Needs(Scope.READ), tags=["photos"])
 writing = Needs(Scope.WRITE)
@@ -50,6 +51,16 @@ Order = Annotated[
     Query("-created", description="`created` or `filename`, descending with `-`; by default, the newest come first."),
 ]
 
+JoinedJob = Annotated[
+    UUID | None,
+    Query(
+        None,
+        description="For an upload in several requests that is to be one job: a random UUID, the same in each. The job "
+        "begins with the first photo that is added, and stays open until `POST /jobs/{job_id}/close`, or until five "
+        "minutes pass without a photo. A file that is sent again after a broken connection is added once.",
+    ),
+]
+
 
 class FileOut(Schema):
     """What became of one uploaded file; `code` and `message` say why it was refused."""
@@ -57,6 +68,8 @@ class FileOut(Schema):
     filename: str
     result: Literal["added", "already_there", "refused"]
     photo_id: UUID | None = None
+    #: The photo's own file name, which is another when the content was there under another name.
+    photo_filename: str = ""
     state: str = ""
     code: str = ""
     message: str = ""
@@ -82,14 +95,18 @@ class PhotoDetailOut(PhotoOut):
 
 @router.post(
     "/galleries/{uuid:gallery_id}/photos",
-    response={202: UploadOut, (400, 403, 404, 413, 507): ProblemOut},
+    response={202: UploadOut, (400, 403, 404, 409, 413, 507): ProblemOut},
     auth=writing,
 )
-def add_photos(request: HttpRequest, gallery_id: UUID, files: File[list[UploadedFile]]) -> Status[UploadOut]:
+def add_photos(
+    request: HttpRequest, gallery_id: UUID, files: File[list[UploadedFile]], job_id: JoinedJob = None
+) -> Status[UploadOut]:
     """Add photos. They are indexed afterwards; `progress` counts them. Identical content is added once."""
     caller = caller_of(request)
     gallery = selectors.gallery_for(caller, gallery_id, Level.EDITOR)
-    added = adding.photos_add(gallery=gallery, files=files, requested_by_id=caller.user.pk)
+    user_id = cast(int, caller.user.pk)
+    job = import_joined(job_id=job_id, gallery=gallery, requested_by_id=user_id) if job_id else None
+    added = adding.photos_add(gallery=gallery, files=files, job=job, requested_by_id=user_id)
     return Status(
         202,
         UploadOut(
@@ -175,6 +192,7 @@ def _file_out(file: adding.AddedFile) -> FileOut:
         filename=file.filename,
         result=file.result,
         photo_id=file.photo.id if file.photo else None,
+        photo_filename=file.photo.filename if file.photo else "",
         state=file.photo.state if file.photo else "",
         code=file.code,
         message=file.message,

@@ -18,6 +18,7 @@ from webapp.generations import faces
 from webapp.http.pages import GRID_SIZE, STOP_POLLING, photos_text, warn
 from webapp.http.problems import Problem
 from webapp.indexing import deleting, retrying
+from webapp.indexing.adding import upload_terms
 
 PAGE_SIZE = GRID_SIZE
 
@@ -44,7 +45,8 @@ def gallery_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def gallery_detail(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     gallery = selectors.gallery_for(caller_of(request), gallery_id)
-    return render(request, "gallery/gallery_detail.html", _grid_context(request, gallery))
+    context = _grid_context(request, gallery) | {"terms": upload_terms()}
+    return render(request, "gallery/gallery_detail.html", context)
 
 
 @login_required

@@ -16,35 +16,13 @@ from webapp.gallery.access import check_download, level_of, may_download
 from webapp.gallery.files import file_answer
 from webapp.gallery.models import Level
 from webapp.generations import faces
-from webapp.http.pages import photos_text, tell_refused, warn
+from webapp.http.pages import warn
 from webapp.http.problems import not_found
-from webapp.indexing import adding, deleting, retrying
+from webapp.indexing import deleting, retrying
 from webapp.people.selectors import people_of
 
 #: The most names that a face's form suggests.
 NAMES_SHOWN = 500
-
-
-@login_required
-@require_POST
-def photos_upload(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
-    gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.EDITOR)
-    files = request.FILES.getlist("photos")
-    if not files:
-        messages.error(request, "Please choose at least one photo.")
-        return redirect("gallery_detail", gallery.id)
-    outcome = adding.photos_add(gallery=gallery, files=files, requested_by_id=caller_of(request).user.pk)
-    _tell(request, outcome)
-    return redirect("gallery_detail", gallery.id)
-
-
-def _tell(request: HttpRequest, outcome: adding.PhotosAdded) -> None:
-    if outcome.added:
-        messages.success(request, f"{photos_text(len(outcome.added))} added.")
-    if outcome.already_there:
-        messages.info(request, f"{photos_text(len(outcome.already_there))} already here.")
-    tell_refused(request, [f"{file.filename}: {file.message}" for file in outcome.refused], more="files were refused")
-    warn(request, outcome.warning)
 
 
 @login_required

@@ -17,7 +17,7 @@ from tasks.dictionaries import FORM_BYTES, face_config
 from tasks.storage.photo_files import original_key
 from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo
-from webapp.http.names import MOST_RAW_PER_CHARACTER, cleaned
+from webapp.http.names import MOST_RAW_PER_CHARACTER, cleaned, readable
 from webapp.http.problems import is_full_disk, not_found, storage_full
 from webapp.indexing.feeding import index_queue_feed
 from webapp.indexing.folders import PICTURE_SUFFIXES
@@ -31,6 +31,15 @@ if TYPE_CHECKING:
     File = DjangoFile[bytes]
 else:
     File = DjangoFile  # generic in the type stubs only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingFile:
+    """A file to add that was in a folder, which its photo remembers."""
+
+    file: File
+    #: As it came, below what was chosen or imported: "2019/Rome", with "/" or "\\" between the names.
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,18 +110,25 @@ class _HashedFile(File):
 
 
 def photos_add(
-    *, gallery: Gallery, files: Iterable[File], job: Job | None = None, requested_by_id: int | None = None
+    *,
+    gallery: Gallery,
+    files: Iterable[File | IncomingFile],
+    job: Job | None = None,
+    requested_by_id: int | None = None,
 ) -> PhotosAdded:
     """Add files to the gallery as `pending` photos, and send as many to the index workers as the queue has room for.
 
     Identical content is added once per gallery, even by concurrent uploads. A file that cannot be accepted is refused
-    without affecting the others. Whether the content is a picture is decided by a worker, even for an empty file.
-    Without a `job` the files become one that `requested_by_id` asked for. Raises Problem when the gallery was deleted
-    or the job cancelled meanwhile, and when a full disk takes none of them.
+    without affecting the others. Whether the content is a picture is decided by a worker, even for an empty file. A
+    bare file was in no folder. Without a `job` the files become one that `requested_by_id` asked for. Raises Problem
+    when the gallery was deleted or the job cancelled meanwhile, and when a full disk takes none of them.
     """
     into = job or import_prepare(gallery=gallery, requested_by_id=requested_by_id)
     try:
-        results = tuple(_file_add(gallery, file, into) for file in files)
+        results = tuple(
+            _file_add(gallery, file if isinstance(file, IncomingFile) else IncomingFile(file=file), into)
+            for file in files
+        )
     finally:
         if job is None:
             import_close(job=into)
@@ -132,12 +148,26 @@ def upload_terms() -> UploadTerms:
 
 def display_name(name: str | None) -> str:
     """Return a file name that is safe to show: no folders, nothing that a terminal or a page would interpret."""
-    base = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
+    base = readable(name or "").replace("\\", "/").rsplit("/", 1)[-1]
     longest = Photo._meta.get_field("filename").max_length or 0
     return cleaned(cleaned(base[-MOST_RAW_PER_CHARACTER * longest :])[-longest:]) or "photo"
 
 
-def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
+def display_folder(folder: str) -> str:
+    """Return a folder below another one that is safe to show, with "/" between the names; empty: that one itself.
+
+    What is too long loses its end, so that a folder is still found by those above it.
+    """
+    longest = Photo._meta.get_field("folder").max_length or 0
+    names = [
+        name.strip() for name in readable(folder)[: MOST_RAW_PER_CHARACTER * longest].replace("\\", "/").split("/")
+    ]
+    shown = [cleaned(name) or "folder" for name in names if name not in ("", ".", "..")]
+    return "/".join(shown)[:longest].rstrip("/ ")
+
+
+def _file_add(gallery: Gallery, incoming: IncomingFile, job: Job) -> AddedFile:
+    file = incoming.file
     filename = display_name(file.name)
     limit = face_config().max_image_bytes
     if file.size > limit:
@@ -164,6 +194,7 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
         id=photo_id,
         gallery=gallery,
         filename=filename,
+        folder=display_folder(incoming.folder),
         file=key,
         sha256=sha256,
         byte_size=byte_size,

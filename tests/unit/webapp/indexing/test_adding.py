@@ -12,7 +12,7 @@ from tests.unit.webapp.conftest import WatchedQueue, add_photo, face_info, index
 from webapp.gallery.models import Gallery, Photo
 from webapp.http.problems import Problem
 from webapp.indexing import adding, deleting, retrying
-from webapp.indexing.adding import display_name
+from webapp.indexing.adding import display_folder, display_name
 
 
 def test_a_photo_is_stored_under_a_name_the_server_made(gallery: Gallery) -> None:
@@ -31,7 +31,9 @@ def test_a_photo_is_stored_under_a_name_the_server_made(gallery: Gallery) -> Non
         pytest.param("a\x1b[31mb.png", "a[31mb.png", id="terminal escape"),
         pytest.param("C:\\photos\\ada.png", "ada.png", id="folders of Windows"),
         pytest.param("\n", "photo", id="nothing printable"),
-        pytest.param("caf\udce9.jpg", "caf.jpg", id="not UTF-8 on the disk"),
+        pytest.param("caf\udce9.jpg", "café.jpg", id="not UTF-8 on the disk"),
+        pytest.param("cafe\u0301.jpg", "café.jpg", id="an accent of its own, as on a Mac"),
+        pytest.param("\udc81.jpg", "\ufffd.jpg", id="no letter in any encoding"),
         pytest.param("Re\u202egpj.exe", "Regpj.exe", id="text direction"),
         pytest.param("👩\u200d🚀.jpg", "👩\u200d🚀.jpg", id="joined emoji"),
         pytest.param("x" * 300 + ".jpg", "x" * 251 + ".jpg", id="too long"),
@@ -40,6 +42,30 @@ def test_a_photo_is_stored_under_a_name_the_server_made(gallery: Gallery) -> Non
 )
 def test_a_file_name_is_made_fit_for_showing(name: str | None, shown: str) -> None:
     assert display_name(name) == shown
+
+
+@pytest.mark.parametrize(
+    ("folder", "shown"),
+    [
+        pytest.param("", "", id="none"),
+        pytest.param("2019/Rome", "2019/Rome", id="two"),
+        pytest.param("2019\\Rome\\", "2019/Rome", id="of Windows"),
+        pytest.param("/../2019/./ Rome ", "2019/Rome", id="steps that lead elsewhere"),
+        pytest.param("caf\udce9/e\u0301", "café/é", id="names of any bytes"),
+        pytest.param("a\x1b[31m/\u200b/b", "a[31m/folder/b", id="what cannot be seen"),
+        pytest.param("x" * 999 + "/y", "x" * 999, id="too long"),
+        pytest.param("/" * 20_000, "", id="far too long"),
+    ],
+)
+def test_a_folder_is_made_fit_for_showing(folder: str, shown: str) -> None:
+    assert display_folder(folder) == shown
+    assert display_folder(shown) == shown
+
+
+def test_a_photo_remembers_its_folder(gallery: Gallery) -> None:
+    files = [adding.IncomingFile(file=upload(b"1"), folder="2019/Rome"), upload(b"2")]
+    added = adding.photos_add(gallery=gallery, files=files)
+    assert [Photo.objects.get(id=photo.id).folder for photo in added.added] == ["2019/Rome", ""]
 
 
 def test_photos_are_sent_in_chunks_after_they_are_saved(gallery: Gallery, queue: WatchedQueue, settings: Any) -> None:

@@ -237,6 +237,10 @@ def _store(key: str, file: File) -> tuple[str, int]:
     return content.sha256, content.byte_size
 
 
+def _place(photo: Photo) -> tuple[str, str]:
+    return photo.folder, photo.filename
+
+
 def _row_add(photo: Photo, job: Job) -> tuple[Photo, bool]:
     """Save the photo as the job's, or find the one with the same content that the gallery already has.
 
@@ -252,7 +256,8 @@ def _row_add(photo: Photo, job: Job) -> tuple[Photo, bool]:
         existing = same.exclude(state=Photo.State.DELETING).first()
         if existing is not None and existing.state != Photo.State.CANCELLED:
             # The job's very file is sent again when the connection broke before its first answer arrived.
-            return existing, (existing.job_id, existing.filename) == (job.id, photo.filename)
+            is_resent = existing.job_id == job.id and _place(existing) == _place(photo)
+            return existing, is_resent
         photo_count_in(job=job)
         if existing is not None:
             photos_begin_again(same.filter(id=existing.id), job=job)

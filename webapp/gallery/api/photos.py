@@ -1,11 +1,12 @@
 """The API of photos."""
 
+from itertools import zip_longest
 from typing import Annotated, Any, Final, Literal, cast
 from uuid import UUID
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from ninja import Field, File, Query, Router, Schema, Status
+from ninja import Field, File, Form, Query, Router, Schema, Status
 from ninja.files import UploadedFile
 
 from webapp.accounts.authentication import Needs
@@ -16,7 +17,7 @@ from webapp.gallery.files import file_answer
 from webapp.gallery.models import Face, Level, Photo
 from webapp.gallery.schemas import FaceOut, PhotoOut, PhotosOut, PhotoStateOut
 from webapp.generations import faces as generations_faces
-from webapp.http.problems import not_found
+from webapp.http.problems import Problem, not_found
 from webapp.http.rest.conditions import unchanged
 from webapp.http.rest.cursors import Cursor, Limit, part_of
 from webapp.http.schemas import Moment, ProblemOut
@@ -61,6 +62,15 @@ JoinedJob = Annotated[
     ),
 ]
 
+Folders = Annotated[
+    list[str],
+    Form(
+        [],
+        description="The folder that each file was in, for example `2019/Rome`: one per file, in their order; empty "
+        "for a file in none. By default, all are in none.",
+    ),
+]
+
 
 class FileOut(Schema):
     """What became of one uploaded file; `code` and `message` say why it was refused."""
@@ -95,18 +105,22 @@ class PhotoDetailOut(PhotoOut):
 
 @router.post(
     "/galleries/{uuid:gallery_id}/photos",
-    response={202: UploadOut, (400, 403, 404, 409, 413, 507): ProblemOut},
+    response={202: UploadOut, (400, 403, 404, 409, 413, 422, 507): ProblemOut},
     auth=writing,
 )
 def add_photos(
-    request: HttpRequest, gallery_id: UUID, files: File[list[UploadedFile]], job_id: JoinedJob = None
+    request: HttpRequest,
+    gallery_id: UUID,
+    files: File[list[UploadedFile]],
+    folders: Folders = [],  # noqa: B006 - ninja copies it
+    job_id: JoinedJob = None,
 ) -> Status[UploadOut]:
     """Add photos. They are indexed afterwards; `progress` counts them. Identical content is added once."""
     caller = caller_of(request)
     gallery = selectors.gallery_for(caller, gallery_id, Level.EDITOR)
     user_id = cast(int, caller.user.pk)
     job = import_joined(job_id=job_id, gallery=gallery, requested_by_id=user_id) if job_id else None
-    added = adding.photos_add(gallery=gallery, files=files, job=job, requested_by_id=user_id)
+    added = adding.photos_add(gallery=gallery, files=_in_folders(files, folders), job=job, requested_by_id=user_id)
     return Status(
         202,
         UploadOut(
@@ -185,6 +199,13 @@ def retry_photo(request: HttpRequest, photo_id: UUID) -> Status[PhotoStateOut]:
     photo = selectors.photo_for(caller, photo_id, Level.EDITOR)
     job, warning = retrying.photo_retry(photo=photo, requested_by_id=caller.user.pk)
     return Status(202, PhotoStateOut(photo_id=photo_id, state=Photo.State.PENDING, job_id=job.id, warning=warning))
+
+
+def _in_folders(files: list[UploadedFile], folders: list[str]) -> list[adding.IncomingFile]:
+    """Raises Problem (`invalid_request`)."""
+    if folders and len(folders) != len(files):
+        raise Problem("invalid_request", "There must be as many folders as files, or none.", status=422)
+    return [adding.IncomingFile(file=file, folder=folder) for file, folder in zip_longest(files, folders, fillvalue="")]
 
 
 def _file_out(file: adding.AddedFile) -> FileOut:

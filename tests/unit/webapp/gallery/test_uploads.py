@@ -93,6 +93,24 @@ def test_another_file_of_the_job_with_the_same_content_is_a_duplicate(client: Cl
     assert response.json()["files"][0]["photo_filename"] == "a.jpg"
 
 
+def test_photos_remember_the_folders_that_their_files_were_in(client: Client, gallery: Gallery) -> None:
+    files = [upload(b"1", "a.jpg"), upload(b"2", "a.jpg")]
+    address, job_id = f"/api/v1/galleries/{gallery.id}/photos", uuid.uuid4()
+    form = {"files": files, "folders": ["2019/Rome", ""]}
+    assert client.post(f"{address}?job_id={job_id}", form).status_code == 202
+    assert sorted(gallery.photos.values_list("folder", flat=True)) == ["", "2019/Rome"]
+    # Elsewhere, the same content under the same name is another file.
+    again = client.post(f"{address}?job_id={job_id}", {"files": upload(b"1", "a.jpg"), "folders": "Copies"})
+    assert results(again) == ["already_there"]
+
+
+def test_there_are_as_many_folders_as_files_or_none(client: Client, gallery: Gallery) -> None:
+    form = {"files": [upload(b"1"), upload(b"2")], "folders": "2019"}
+    response = client.post(f"/api/v1/galleries/{gallery.id}/photos", form)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    assert not gallery.photos.exists()
+
+
 def test_a_job_without_a_photo_is_none(client: Client, gallery: Gallery) -> None:
     add_photo(gallery, b"1", "there.jpg")
     Job.objects.all().delete()

@@ -51,7 +51,10 @@ function start(root) {
 }
 
 function wireForm(root, form, add) {
+  root.classList.add("has-script");
   for (const part of root.querySelectorAll(".with-script")) part.hidden = false;
+  const folder = root.querySelector("#upload-folder");
+  folder.parentElement.hidden = !("webkitdirectory" in folder); // some phones choose no folders
   form.querySelector("[type=submit]").hidden = true;
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const input of form.querySelectorAll("[type=file]")) {

@@ -90,6 +90,7 @@ export class UploadView {
       bar.max = Math.max(1, item.file.size);
       bar.value = item.sentBytes;
     }
+    list.hidden = !items.length;
   }
 
   drawSummary(queue) {

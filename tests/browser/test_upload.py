@@ -1,4 +1,4 @@
-"""Uploading in a real browser: drops of whole folders, a connection that breaks, refusals, and what is said of each file."""
+"""Uploading in a real browser: whole folders, a connection that breaks, refusals, and what is said of each file."""
 
 import io
 import json
@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import REFUSALS, log_in, opened_page
+from tests.faults.invariants import photo_states
 from tests.faults.proxy import FreezingProxy
 from tests.service import RunningService
 
@@ -127,13 +128,7 @@ def test_a_dropped_folder_of_300_photos_arrives_although_the_connection_breaks(
         expect(page.locator(".tile").first).to_be_visible()  # the photos on the page renewed themselves
         same.click()
         expect(page.get_by_role("heading", name=re.compile("photo 000.jpg|copy.jpg"))).to_be_visible()
-    service.wait_until(lambda: "pending" not in states_of(service), "no photo is pending")
-
-
-def states_of(service: RunningService) -> set[str]:
-    from tests.faults.invariants import photo_states
-
-    return set(photo_states(service).values())
+    service.wait_until(lambda: "pending" not in photo_states(service).values(), "no photo is pending")
 
 
 # -- answers of the service ---------------------------------------------------------------------------------
@@ -241,6 +236,18 @@ def test_a_file_that_is_too_large_is_named_and_not_sent(script_page: Page) -> No
     expect(script_page.locator(".upload-lists")).to_contain_text("huge.jpg: The file is larger than")
     expect(script_page.locator(".upload-summary")).to_contain_text("No photo was added.")
     assert seen == []
+
+
+def test_what_arrived_before_the_connection_broke_is_counted_as_added(script_page: Page) -> None:
+    def lose_answer(route: Route) -> None:
+        assert route.fetch().status == 202
+        route.abort("connectionreset")
+
+    answering(script_page, lose_answer)
+    twice = few(1, 1700)[0] | {"name": "again.jpg"}
+    choose(script_page, [*few(2, 1700), twice])
+    expect(script_page.locator(".upload-summary")).to_contain_text("2 photos added.")
+    expect(script_page.locator(".upload-lists")).to_contain_text("1 photo already here")
 
 
 def test_a_picture_is_pasted(script_page: Page) -> None:

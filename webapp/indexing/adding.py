@@ -237,14 +237,10 @@ def _store(key: str, file: File) -> tuple[str, int]:
     return content.sha256, content.byte_size
 
 
-def _place(photo: Photo) -> tuple[str, str]:
-    return photo.folder, photo.filename
-
-
 def _row_add(photo: Photo, job: Job) -> tuple[Photo, bool]:
     """Save the photo as the job's, or find the one with the same content that the gallery already has.
 
-    Return the gallery's photo, and whether it is the job's: a cancelled one begins again.
+    Return the gallery's photo, and whether it is the job's now: a cancelled one begins again.
     """
     with transaction.atomic(durable=True):
         # Uploads to one gallery take turns here, so two uploads of the same file cannot both find nothing; and no photo
@@ -255,9 +251,7 @@ def _row_add(photo: Photo, job: Job) -> tuple[Photo, bool]:
         same = Photo.objects.filter(gallery=photo.gallery_id, sha256=photo.sha256)
         existing = same.exclude(state=Photo.State.DELETING).first()
         if existing is not None and existing.state != Photo.State.CANCELLED:
-            # The job's very file is sent again when the connection broke before its first answer arrived.
-            is_resent = existing.job_id == job.id and _place(existing) == _place(photo)
-            return existing, is_resent
+            return existing, False
         photo_count_in(job=job)
         if existing is not None:
             photos_begin_again(same.filter(id=existing.id), job=job)

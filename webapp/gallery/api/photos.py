@@ -1,6 +1,5 @@
 """The API of photos."""
 
-from itertools import zip_longest
 from typing import Annotated, Any, Final, Literal, cast
 from uuid import UUID
 
@@ -58,7 +57,7 @@ JoinedJob = Annotated[
         None,
         description="For an upload in several requests that is to be one job: a random UUID, the same in each. The job "
         "begins with the first photo that is added, and stays open until `POST /jobs/{job_id}/close`, or until five "
-        "minutes pass without a photo. A file that is sent again after a broken connection is added once.",
+        "minutes pass without a photo.",
     ),
 ]
 
@@ -80,6 +79,8 @@ class FileOut(Schema):
     photo_id: UUID | None = None
     #: The photo's own file name, which is another when the content was there under another name.
     photo_filename: str = ""
+    #: The photo's job: that of this upload, even if it is only `already_there` because a lost request had added it.
+    photo_job_id: UUID | None = None
     state: str = ""
     code: str = ""
     message: str = ""
@@ -205,7 +206,8 @@ def _in_folders(files: list[UploadedFile], folders: list[str]) -> list[adding.In
     """Raises Problem (`invalid_request`)."""
     if folders and len(folders) != len(files):
         raise Problem("invalid_request", "There must be as many folders as files, or none.", status=422)
-    return [adding.IncomingFile(file=file, folder=folder) for file, folder in zip_longest(files, folders, fillvalue="")]
+    places = folders or [""] * len(files)
+    return [adding.IncomingFile(file=file, folder=folder) for file, folder in zip(files, places, strict=True)]
 
 
 def _file_out(file: adding.AddedFile) -> FileOut:
@@ -214,6 +216,7 @@ def _file_out(file: adding.AddedFile) -> FileOut:
         result=file.result,
         photo_id=file.photo.id if file.photo else None,
         photo_filename=file.photo.filename if file.photo else "",
+        photo_job_id=file.photo.job_id if file.photo else None,
         state=file.photo.state if file.photo else "",
         code=file.code,
         message=file.message,

@@ -21,6 +21,7 @@ class Item {
     this.folder = folder;
     this.state = "waiting";
     this.sentBytes = 0;
+    this.isResent = false;
     this.isAlone = false; // in its request, because a request with others failed
     this.failures = 0;
     this.failedAt = -1; // how many requests had succeeded then
@@ -47,6 +48,7 @@ export class UploadQueue {
   begin() {
     this.jobId = null;
     this.hasJob = false;
+    this.photoIds = new Set(); // of those added
     this.waiting = [];
     this.sending = new Set();
     this.counts = { added: 0, already_there: 0, refused: 0, failed: 0, unsent: 0 };
@@ -170,10 +172,15 @@ export class UploadQueue {
   accept(batch, answer) {
     this.successes += 1;
     this.pauseSeconds = FIRST_PAUSE_SECONDS;
-    this.hasJob ||= answer.job_id !== null;
     let halting = "";
     batch.forEach((item, place) => {
-      const { result, code, message, photo_id, photo_filename } = answer.files[place];
+      const { code, message, photo_id, photo_filename, photo_job_id } = answer.files[place];
+      let { result } = answer.files[place];
+      // The request that added it was answered, but the answer was lost with the connection.
+      const isOurs = photo_job_id === this.jobId;
+      if (item.isResent && isOurs && !this.photoIds.has(photo_id)) result = "added";
+      if (result === "added") this.photoIds.add(photo_id);
+      this.hasJob ||= isOurs;
       item.photo = photo_id && { id: photo_id, filename: photo_filename };
       this.settle(item, result, message);
       if (HALTING.has(code)) halting = message;
@@ -224,6 +231,7 @@ export class UploadQueue {
   putBack(batch) {
     for (const item of batch) {
       item.state = "waiting";
+      item.isResent = true;
       item.sentBytes = 0;
       this.sending.delete(item);
     }

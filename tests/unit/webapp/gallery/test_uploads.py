@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from tests.unit.webapp.conftest import WatchedQueue, add_photo, upload
-from webapp.gallery.models import Gallery, Photo
+from webapp.gallery.models import Gallery
 from webapp.gallery.services import gallery_create
 from webapp.jobs import services as jobs
 from webapp.jobs.models import Job
@@ -77,31 +77,25 @@ def test_requests_with_one_job_id_are_one_job_until_it_is_closed(client: Client,
     assert client.post(f"/api/v1/jobs/{job_id}/close").status_code == 200  # repeated after a lost answer
 
 
-def test_a_file_that_is_sent_again_for_its_job_is_added_once_and_no_duplicate(client: Client, gallery: Gallery) -> None:
+def test_a_file_that_is_sent_again_for_its_job_is_added_once_and_says_whose_it_is(
+    client: Client, gallery: Gallery
+) -> None:
+    there = add_photo(gallery, b"0", "there.jpg")
     job_id = uuid.uuid4()
-    first = send(client, gallery, upload(b"1", "a.jpg"), upload(b"2", "b.jpg"), job_id=job_id)
-    again = send(client, gallery, upload(b"1", "a.jpg"), upload(b"2", "b.jpg"), job_id=job_id)
-    assert results(first) == results(again) == ["added", "added"]
-    assert Job.objects.get().total == Photo.objects.count() == 2
-
-
-def test_another_file_of_the_job_with_the_same_content_is_a_duplicate(client: Client, gallery: Gallery) -> None:
-    job_id = uuid.uuid4()
-    send(client, gallery, upload(b"1", "a.jpg"), job_id=job_id)
-    response = send(client, gallery, upload(b"1", "b.jpg"), job_id=job_id)
-    assert results(response) == ["already_there"]
-    assert response.json()["files"][0]["photo_filename"] == "a.jpg"
+    files = [(b"0", "copy.jpg"), (b"1", "a.jpg")]
+    first, again = (send(client, gallery, *(upload(*file) for file in files), job_id=job_id) for _ in range(2))
+    assert (results(first), results(again)) == (["already_there", "added"], ["already_there", "already_there"])
+    copy, added = again.json()["files"]
+    assert (copy["photo_filename"], copy["photo_job_id"]) == ("there.jpg", str(there.job_id))
+    assert (added["photo_filename"], added["photo_job_id"]) == ("a.jpg", str(job_id))
+    assert Job.objects.get(id=job_id).total == 1
 
 
 def test_photos_remember_the_folders_that_their_files_were_in(client: Client, gallery: Gallery) -> None:
     files = [upload(b"1", "a.jpg"), upload(b"2", "a.jpg")]
-    address, job_id = f"/api/v1/galleries/{gallery.id}/photos", uuid.uuid4()
     form = {"files": files, "folders": ["2019/Rome", ""]}
-    assert client.post(f"{address}?job_id={job_id}", form).status_code == 202
+    assert client.post(f"/api/v1/galleries/{gallery.id}/photos", form).status_code == 202
     assert sorted(gallery.photos.values_list("folder", flat=True)) == ["", "2019/Rome"]
-    # Elsewhere, the same content under the same name is another file.
-    again = client.post(f"{address}?job_id={job_id}", {"files": upload(b"1", "a.jpg"), "folders": "Copies"})
-    assert results(again) == ["already_there"]
 
 
 def test_there_are_as_many_folders_as_files_or_none(client: Client, gallery: Gallery) -> None:
@@ -132,8 +126,8 @@ def test_a_cancelled_job_takes_no_more_files_not_even_again(client: Client, gall
     job_id = uuid.uuid4()
     send(client, gallery, upload(b"1", "a.jpg"), job_id=job_id)
     client.post(f"/api/v1/jobs/{job_id}/cancel")
-    for content, name in ((b"1", "a.jpg"), (b"2", "b.jpg")):
-        response = send(client, gallery, upload(content, name), job_id=job_id)
+    for content in (b"1", b"2"):
+        response = send(client, gallery, upload(content), job_id=job_id)
         assert (response.status_code, response.json()["code"]) == (409, "job_over")
 
 

@@ -130,7 +130,8 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "webapp.accounts.own.profiles.appearance",
                 "webapp.operations.service_info.service_info",
-            ]
+            ],
+            "libraries": {"durations": "webapp.http.wording.durations"},
         },
     }
 ]

@@ -152,12 +152,10 @@ def _read(folder: _Folder, seen: set[tuple[int, int]], below: list[_Folder]) -> 
     if not is_root:
         yield Item(path=folder.path, place=folder.place, result=Result.FOLDER)
     for entry in entries:
-        found_folder = _Folder(
-            path=entry.path, place=os.path.join(folder.place, entry.name), is_link=entry.is_symlink()
-        )
-        item = _item(found_folder)
+        place = os.path.join(folder.place, entry.name)
+        item = _item(entry.path, place, is_link=entry.is_symlink())
         if item is None:
-            below.append(found_folder)
+            below.append(_Folder(path=entry.path, place=place, is_link=entry.is_symlink()))
         else:
             yield item
 

@@ -115,7 +115,7 @@ def test_a_file_that_is_too_large_is_refused_alone(gallery: Gallery, settings: A
     assert [photo.filename for photo in added.added] == ["ok.jpg"]
 
 
-class GrowingFile(File):
+class GrowingFile(File):  # type: ignore[type-arg]
     """A file that is written to for ever."""
 
     @property

@@ -207,7 +207,7 @@ class Command(BaseCommand):
             self.stdout.write(sentence)
 
     def _dump(self, value: Any) -> None:
-        self.stdout.write(json.dumps(value, ensure_ascii=False))
+        self.stdout.write(json.dumps(value))
 
 
 def _start_arguments(parser: argparse.ArgumentParser) -> None:

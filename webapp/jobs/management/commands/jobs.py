@@ -93,7 +93,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{retried.total} photos sent again, as job {retried.id}. {warning}".rstrip())
 
     def _dump(self, value: Any) -> None:
-        self.stdout.write(json.dumps(value, ensure_ascii=False))
+        self.stdout.write(json.dumps(value))
 
 
 def _job(job_id: UUID) -> Job:

@@ -81,9 +81,7 @@ def job_retry(request: HttpRequest, job_id: UUID) -> HttpResponse:
     if warning:
         messages.warning(request, warning)
     if retried is None:
-        messages.info(
-            request, "No photo of this job was cancelled, or has failed and may succeed if it is tried again."
-        )
+        messages.info(request, "This job has no photo that may succeed if it is tried again.")
         return redirect("job_detail", job.id)
     messages.success(request, f"{photos_text(retried.total)} sent again.")
     return redirect("job_detail", retried.id)

@@ -21,8 +21,7 @@ FAILURES_SHOWN = 10
 
 
 class Command(BaseCommand):
-    help = "List the newest jobs of all users, show one, cancel one, or send its cancelled photos and those failed ones again "
-        "that may succeed then."
+    help = "List the newest jobs of all users, show one, cancel one, or try again its photos that may succeed then."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON")
@@ -30,7 +29,7 @@ class Command(BaseCommand):
         listing = actions.add_parser("list", help="list the newest jobs (the default)")
         show = actions.add_parser("show", help="show a job and its failed photos")
         cancel = actions.add_parser("cancel", help="stop an import or a retry before its next photo")
-        retry = actions.add_parser("retry", help="send a job's cancelled photos, and failed ones that may succeed, again as a new job")
+        retry = actions.add_parser("retry", help="try a job's cancelled photos again, and failed ones that may succeed")
         for action in (show, cancel, retry):
             action.add_argument("job_id", metavar="JOB", type=UUID)
         for action in (listing, show, cancel, retry):
@@ -88,7 +87,7 @@ class Command(BaseCommand):
     def _retry(self, job: Job, *, as_json: bool) -> None:
         retried, warning = retrying.job_retry(job=job)
         if retried is None:
-            raise CommandError("No photo of this job was cancelled, or has failed and may succeed if it is tried again.")
+            raise CommandError("This job has no photo that may succeed if it is tried again.")
         if as_json:
             self._dump(_as_json(retried) | {"warning": warning})
         else:

@@ -1,5 +1,6 @@
 """`manage.py import_photos DIR --gallery NAME`: import a folder of pictures into a gallery."""
 
+import time
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,12 +28,14 @@ from webapp.indexing.importing.folders import Item, Why, folder_items, open_file
 from webapp.indexing.importing.telling import Progress, summary_write, summary_write_json
 from webapp.indexing.importing.waiting import Standing, outcomes_wait, workers_sentence
 from webapp.jobs.models import Job
-from webapp.jobs.services import import_close, import_prepare, job_is_saved
+from webapp.jobs.services import import_close, import_prepare, import_stay_open, job_is_saved
 
 #: Exit codes, besides 0 (every picture is in the gallery), 1 (something stopped the import) and 2 (wrong arguments).
 MISSED, STILL_PENDING = 3, 4
 #: After how long without an outcome the wait says how the workers are.
 STILL_SECONDS: Final = 30.0
+#: How often the job is kept open while there is no picture among what is read.
+STAY_OPEN_SECONDS: Final = 30.0
 #: Of pictures that were not looked at because something stopped the import.
 STOPPED: Final = Why(code="stopped", message="The import stopped before it.", may_be_missed=True)
 
@@ -64,8 +67,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with ImportAccount() as account, expected_failures():
-            pictures = _pictures(_items(options["folder"]), account)
-            first = next(pictures, None)
+            items = _items(options["folder"])
+            first = _first_picture(items, account)
             if first is None:
                 self._summary_write(
                     {"gallery": options["gallery"], "gallery_id": None, "job_id": None}, account, options
@@ -76,7 +79,7 @@ class Command(BaseCommand):
             importing = _Import(gallery, import_prepare(gallery=gallery), account)
             try:
                 with Progress(self.stderr, "saving", has_lines=options["wait"]) as progress:
-                    stopped = importing.add(chain([first], pictures), progress)
+                    stopped = importing.add(chain([first], items), progress)
             finally:
                 import_close(job=importing.job)
             is_waiting = options["wait"] and not stopped
@@ -141,13 +144,13 @@ class _Import:
         """How many photos had no outcome when they were added or found."""
         return self._added + len(self.pending_before)
 
-    def add(self, pictures: Iterable[Item], progress: Progress) -> str:
-        """Add the pictures in chunks, so that workers index the first ones while the last ones are being read.
+    def add(self, items: Iterable[Item], progress: Progress) -> str:
+        """Add the pictures in chunks, so that workers index the first ones while the last ones are still being read.
 
         Return a sentence about what stopped it; empty: nothing did.
         """
         stopped, count = "", 0
-        for chunk in chunks(pictures, settings.INDEX_CHUNK_SIZE):
+        for chunk in chunks(self._pictures(items), settings.INDEX_CHUNK_SIZE):
             if stopped:
                 for item in chunk:
                     self._account.passed_over(item, STOPPED)
@@ -156,6 +159,19 @@ class _Import:
             count += len(chunk)
             progress.is_at(count, f"{photos_text(count)} saved")
         return stopped
+
+    def _pictures(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield the pictures, and account for the other items; there may be so many that the job would be closed."""
+        opened_at = time.monotonic()
+        for item in items:
+            if item.result is None:
+                yield item
+                opened_at = time.monotonic()
+                continue
+            self._account.passed_over(item)
+            if time.monotonic() - opened_at >= STAY_OPEN_SECONDS:
+                import_stay_open(job=self.job)
+                opened_at = time.monotonic()
 
     def _add_chunk(self, chunk: Sequence[Item]) -> str:
         opened: list[Item] = []
@@ -195,13 +211,13 @@ def _items(folder: Path) -> Iterator[Item]:
         raise CommandError(unreadable(error, what="folder").message) from None
 
 
-def _pictures(items: Iterable[Item], account: ImportAccount) -> Iterator[Item]:
-    """Yield the pictures, and account for the other items."""
+def _first_picture(items: Iterable[Item], account: ImportAccount) -> Item | None:
+    """Return the first picture, and account for what comes before it."""
     for item in items:
         if item.result is None:
-            yield item
-        else:
-            account.passed_over(item)
+            return item
+        account.passed_over(item)
+    return None
 
 
 def _gallery(name: str, owner: str | None, *, create: bool) -> Gallery:

@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,17 @@ from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
+from tasks import clock
 from tasks.health.reports import WorkerReport
 from tests.unit.webapp.conftest import WatchedQueue, face_info, failed, indexed, record, report_of
 from tests.unprivileged import no_reading_of_anything
 from webapp.gallery import services
 from webapp.gallery.models import Gallery, Photo
 from webapp.indexing.importing import telling, waiting
+from webapp.indexing.importing.folders import NO_PICTURE, Item, Result
 from webapp.indexing.management.commands import import_photos
 from webapp.jobs.models import Job
-from webapp.jobs.services import job_cancel
+from webapp.jobs.services import job_cancel, jobs_finish
 
 
 @pytest.fixture
@@ -208,6 +211,25 @@ def test_a_folder_with_everything_in_it_is_accounted_for(tmp_path: Path, gallery
     assert gallery.photos.filter(filename="café.jpg", folder="").exists()
     assert gallery.photos.get(filename="far.jpg").folder == "linked"
     assert gallery.photos.filter(folder="3").count() == 50
+
+
+def test_a_job_stays_open_while_a_long_stretch_of_the_folder_has_no_picture(
+    folder: Path, gallery: Gallery, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.INDEX_CHUNK_SIZE = 1
+
+    def slow_items(_: Path) -> Iterator[Item]:
+        yield Item(path=str(folder / "a.jpg"), place="a.jpg")
+        record(gallery, indexed(gallery.photos.get()))
+        Job.objects.update(open_until=clock.utcnow())
+        yield Item(path=str(folder / "notes.txt"), place="notes.txt", result=Result.SKIPPED, why=NO_PICTURE)
+        jobs_finish()
+        yield Item(path=str(folder / "c.svg"), place="c.svg")
+
+    monkeypatch.setattr(import_photos, "folder_items", slow_items)
+    monkeypatch.setattr(import_photos, "STAY_OPEN_SECONDS", 0)
+    assert "2 added" in run("import_photos", folder, "--gallery", "Friends")
+    assert Job.objects.get().total == 2
 
 
 def test_a_long_list_is_cut_unless_all_of_it_is_asked_for(folder: Path, gallery: Gallery) -> None:

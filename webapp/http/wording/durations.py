@@ -38,5 +38,13 @@ def time_left(seconds: float | None) -> str:
     return f"about {duration(round(seconds / step) * step)} left"
 
 
+@register.filter
+def pace(rate: float) -> str:
+    """Return "4.2 photos per second", or for a slow pace "3 photos per minute" or "per hour"."""
+    if rate >= 0.1:
+        return f"{rate:.1f} photos per second"
+    return f"{rate * MINUTE:.0f} photos per minute" if rate * MINUTE >= 1.5 else f"{rate * HOUR:.0f} photos per hour"
+
+
 def _parts(*parts: tuple[int, str]) -> str:
     return " ".join(f"{number} {unit}" for number, unit in parts if number)

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp.http.commands import expected_failures
-from webapp.http.wording.durations import time_left
+from webapp.http.wording.durations import pace, time_left
 from webapp.indexing import retrying
 from webapp.jobs import selectors, services
 from webapp.jobs.models import Job
@@ -71,7 +71,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Job {job.id}: {job}, {job.state}, {job.total} photos: {counts}.")
         if shown["rate"]:
             left = time_left(shown["seconds_left"])
-            self.stdout.write(f"{shown['rate']:.1f} photos per second{', ' if left else ''}{left}.")
+            self.stdout.write(f"{pace(shown['rate'])}{', ' if left else ''}{left}.")
         for photo in failed[:FAILURES_SHOWN]:
             self.stdout.write(f"  {photo.filename}: {photo.message} ({photo.code})")
         if shown["counts"]["failed"] > FAILURES_SHOWN:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from webapp.http.wording.durations import duration, time_left
+from webapp.http.wording.durations import duration, pace, time_left
 
 DAY = 86_400
 
@@ -44,3 +44,16 @@ def test_a_duration_has_at_most_two_units(seconds: float | None, words: str) -> 
 )
 def test_an_estimate_is_no_more_exact_than_it_can_be(seconds: float | None, words: str) -> None:
     assert time_left(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [
+        (4.21, "4.2 photos per second"),
+        (0.1, "0.1 photos per second"),
+        (0.05, "3 photos per minute"),
+        (0.01, "36 photos per hour"),
+    ],
+)
+def test_a_slow_pace_has_a_longer_unit(rate: float, words: str) -> None:
+    assert pace(rate) == words

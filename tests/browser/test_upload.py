@@ -113,7 +113,7 @@ def test_a_dropped_folder_of_300_photos_arrives_although_the_connection_breaks(
 
         expect(page.locator(".upload-summary")).to_contain_text("300 photos added.")
         lists = page.locator(".upload-lists")
-        expect(lists).to_contain_text("2 files left out: no pictures")
+        expect(lists).to_contain_text("2 files left out: not named like pictures")
         expect(lists).to_contain_text("1 photo already here")
         expect(lists.locator("summary")).to_have_count(2)
         # Which of the two arrived first is chance.

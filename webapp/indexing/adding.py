@@ -7,20 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
-from django.conf import settings
 from django.core.files import File as DjangoFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import transaction
 
-from tasks.dictionaries import FORM_BYTES, face_config
+from tasks.dictionaries import face_config
 from tasks.storage.photo_files import original_key
 from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo
 from webapp.http.names import MOST_RAW_PER_CHARACTER, cleaned, readable
 from webapp.http.problems import is_full_disk, not_found, storage_full
 from webapp.indexing.feeding import index_queue_feed
-from webapp.indexing.folders import PICTURE_SUFFIXES
 from webapp.indexing.retrying import photos_begin_again
 from webapp.jobs.models import Job
 from webapp.jobs.services import import_close, import_prepare, photo_count_in
@@ -77,20 +75,19 @@ class PhotosAdded:
         return [file for file in self.files if file.result == "refused"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UploadTerms:
-    """What a page tells the browser, so that a file that would be refused is named before it is sent."""
+class _Refused(Exception):
+    """The file cannot be accepted: a code and a sentence."""
 
-    #: The largest file.
-    file_bytes: int
-    #: How many requests it sends at a time: the next travels while the service is busy with the one before.
-    requests: int
-    #: The endings of the files in a folder that are sent, with dots, separated by spaces; others are no pictures.
-    suffixes: str
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
 
 
 class _HashedFile(File):
-    """Yields a file's chunks while computing their SHA-256 and total size."""
+    """Yields a file's chunks while computing their SHA-256 and total size.
+
+    Raises _Refused when it cannot be read, and when it has become too large meanwhile: it may be written to for ever.
+    """
 
     def __init__(self, source: File) -> None:
         super().__init__(None, name=source.name)
@@ -99,10 +96,15 @@ class _HashedFile(File):
         self.byte_size = 0
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        for chunk in self._source.chunks(chunk_size):
-            self._digest.update(chunk)
-            self.byte_size += len(chunk)
-            yield chunk
+        try:
+            for chunk in self._source.chunks(chunk_size):
+                self._digest.update(chunk)
+                self.byte_size += len(chunk)
+                _size_check(self.byte_size)
+                yield chunk
+        except OSError as error:
+            message = f"The file cannot be read: {error.strerror or type(error).__name__}."
+            raise _Refused("file_unreadable", message) from error
 
     @property
     def sha256(self) -> str:
@@ -138,14 +140,6 @@ def photos_add(
     return PhotosAdded(files=results, job=into, warning=index_queue_feed() if has_added else "")
 
 
-def upload_terms() -> UploadTerms:
-    return UploadTerms(
-        file_bytes=min(face_config().max_image_bytes, settings.UPLOAD_MAX_BYTES - FORM_BYTES),
-        requests=min(2, settings.UPLOADS_PER_USER),
-        suffixes=" ".join(sorted(PICTURE_SUFFIXES)),
-    )
-
-
 def display_name(name: str | None) -> str:
     """Return a file name that is safe to show: no folders, nothing that a terminal or a page would interpret."""
     base = readable(name or "").replace("\\", "/").rsplit("/", 1)[-1]
@@ -167,29 +161,39 @@ def display_folder(folder: str) -> str:
 
 
 def _file_add(gallery: Gallery, incoming: IncomingFile, job: Job) -> AddedFile:
+    filename = display_name(incoming.file.name)
+    try:
+        return _photo_add(gallery, incoming, filename, job)
+    except quotas.QuotaReached as reached:
+        message = reached.sentence_for(job.requested_by_id, owner_id=gallery.owner_id)
+        return AddedFile(filename=filename, result="refused", code=reached.code, message=message)
+    except _Refused as refused:
+        return AddedFile(filename=filename, result="refused", code=refused.code, message=refused.message)
+
+
+def _photo_add(gallery: Gallery, incoming: IncomingFile, filename: str, job: Job) -> AddedFile:
+    """Store the file and add its photo. Raises QuotaReached, _Refused; the storage has nothing of it then."""
     file = incoming.file
-    filename = display_name(file.name)
-    limit = face_config().max_image_bytes
-    if file.size > limit:
-        message = f"The file has {file.size / 2**20:.1f} MiB; the limit is {limit / 2**20:.0f} MiB."
-        return AddedFile(filename=filename, result="refused", code="image_too_large", message=message)
+    _size_check(file.size)
     try:
         quotas.photo_check(owner_id=gallery.owner_id, byte_size=file.size)
-    except quotas.QuotaReached as reached:
+    except quotas.QuotaReached:
         if not _is_there(gallery, file):  # that takes no room
-            return _no_room(filename, gallery, job, reached)
+            raise
     photo_id = uuid4()
     key = original_key(photo_id)
     try:
         sha256, byte_size = _store(key, file)
-    except OSError as error:
-        if is_full_disk(error):
-            default_storage.delete(key)
-            return AddedFile(filename=filename, result="refused", code="storage_full", message=str(storage_full()))
-        logger.exception("Photo %s could not be stored.", photo_id)
+    except _Refused:
         default_storage.delete(key)
+        raise
+    except OSError as error:
+        default_storage.delete(key)
+        if is_full_disk(error):
+            raise _Refused("storage_full", str(storage_full())) from error
+        logger.exception("Photo %s could not be stored.", photo_id)
         message = "The file could not be stored; please contact the administrator of this service."
-        return AddedFile(filename=filename, result="refused", code="storage_failed", message=message)
+        raise _Refused("storage_failed", message) from error
     photo = Photo(
         id=photo_id,
         gallery=gallery,
@@ -201,10 +205,7 @@ def _file_add(gallery: Gallery, incoming: IncomingFile, job: Job) -> AddedFile:
     )
     try:
         kept, is_added = _row_add(photo, job)
-    except quotas.QuotaReached as reached:  # another upload was quicker
-        default_storage.delete(key)
-        return _no_room(filename, gallery, job, reached)
-    except Exception:
+    except Exception:  # such as QuotaReached, when another upload was quicker
         default_storage.delete(key)
         raise
     if kept is not photo:
@@ -212,9 +213,12 @@ def _file_add(gallery: Gallery, incoming: IncomingFile, job: Job) -> AddedFile:
     return AddedFile(filename=filename, result="added" if is_added else "already_there", photo=kept)
 
 
-def _no_room(filename: str, gallery: Gallery, job: Job, reached: quotas.QuotaReached) -> AddedFile:
-    message = reached.sentence_for(job.requested_by_id, owner_id=gallery.owner_id)
-    return AddedFile(filename=filename, result="refused", code=reached.code, message=message)
+def _size_check(byte_size: int) -> None:
+    """Raises _Refused."""
+    limit = face_config().max_image_bytes
+    if byte_size > limit:
+        message = f"The file has {byte_size / 2**20:.1f} MiB; the limit is {limit / 2**20:.0f} MiB."
+        raise _Refused("image_too_large", message)
 
 
 def _is_there(gallery: Gallery, file: File) -> bool:

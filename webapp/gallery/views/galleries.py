@@ -18,7 +18,7 @@ from webapp.generations import faces
 from webapp.http.pages import GRID_SIZE, STOP_POLLING, photos_text, warn
 from webapp.http.problems import Problem
 from webapp.indexing import deleting, retrying
-from webapp.indexing.adding import upload_terms
+from webapp.indexing.uploads import upload_terms
 
 PAGE_SIZE = GRID_SIZE
 

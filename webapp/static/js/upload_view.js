@@ -13,7 +13,7 @@ const LISTS = {
   failed: (count) => `${counted(count, "file")} not sent because of an error`,
   already_there: (count) => `${counted(count, "photo")} already here`,
   unsent: (count) => `${counted(count, "file")} not sent`,
-  skipped: (count) => `${counted(count, "file")} left out: no pictures`,
+  skipped: (count) => `${counted(count, "file")} left out: not named like pictures`,
 };
 
 export class UploadView {

@@ -1,10 +1,14 @@
 """photos_add: streaming, hashing, refusing, and never losing an accepted photo."""
 
+import errno
 import hashlib
+import os
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.files import File
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import connection
 
@@ -109,6 +113,37 @@ def test_a_file_that_is_too_large_is_refused_alone(gallery: Gallery, settings: A
     assert (refused.filename, refused.code) == ("big.jpg", "image_too_large")
     assert refused.message.endswith("the limit is 0 MiB.")
     assert [photo.filename for photo in added.added] == ["ok.jpg"]
+
+
+class GrowingFile(File):  # type: ignore[type-arg]
+    """A file that is written to for ever."""
+
+    @property
+    def size(self) -> int:
+        return 1
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        while True:
+            yield b"12345678"
+
+
+class BrokenFile(GrowingFile):
+    """A file on a disk that fails in the middle of it."""
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        yield b"1234"
+        raise OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.parametrize(("kind", "code"), [(GrowingFile, "image_too_large"), (BrokenFile, "file_unreadable")])
+def test_a_file_that_cannot_be_read_to_its_end_is_refused_alone(
+    gallery: Gallery, settings: Any, kind: type[File], code: str
+) -> None:
+    settings.FACE_CONFIG = settings.FACE_CONFIG | {"MAX_IMAGE_BYTES": 100}
+    added = adding.photos_add(gallery=gallery, files=[kind(None, name="bad.jpg"), upload(b"2", "good.jpg")])
+    assert [(file.filename, file.code) for file in added.files] == [("bad.jpg", code), ("good.jpg", "")]
+    stored = [name for _, _, names in os.walk(default_storage.path("")) for name in names]
+    assert len(stored) == 1, "nothing is left of the file that was refused"
 
 
 def test_a_disk_that_is_full_refuses_one_file(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Retrying failed and cancelled photos."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -25,10 +25,10 @@ def failed_photos_retry(*, gallery: Gallery, requested_by_id: int | None = None)
 
 
 def photos_retry(
-    *, gallery: Gallery, photo_ids: Iterable[UUID], requested_by_id: int | None = None
+    *, gallery: Gallery, photo_ids: Collection[UUID] | QuerySet[Photo], requested_by_id: int | None = None
 ) -> tuple[Job | None, str]:
     """Send those of the gallery's photos that failed or were cancelled again, as `failed_photos_retry` does."""
-    chosen = gallery.photos.filter(state__in=RETRIED, id__in=list(photo_ids))
+    chosen = gallery.photos.filter(state__in=RETRIED, id__in=photo_ids)
     return _retry(gallery, chosen, requested_by_id)
 
 

@@ -4,7 +4,7 @@ Photos that are moved to another gallery (`moving.py`) take the same way: their 
 """
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -70,13 +70,13 @@ def gallery_delete(*, gallery: Gallery, requested_by_id: int | None = None, chec
 def photos_delete(
     *,
     gallery: Gallery,
-    photo_ids: Collection[UUID] | QuerySet[Photo],
+    photo_ids: Iterable[UUID],
     requested_by_id: int | None = None,
     check: Check = no_check,
 ) -> PhotosDeleted:
     """Mark photos for deletion; they are deleted once their vectors are removed. Deleting several photos is a job.
 
-    Many photos are given as a query, which has no list of them to send to the database.
+    Many photos are given as a query for their ids: it becomes a part of the queries here.
 
     What `check` raises prevents the deletion. Raises Problem (`not_found`) when the gallery is gone.
     """

@@ -1,6 +1,6 @@
 """Retrying failed and cancelled photos."""
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -25,9 +25,12 @@ def failed_photos_retry(*, gallery: Gallery, requested_by_id: int | None = None)
 
 
 def photos_retry(
-    *, gallery: Gallery, photo_ids: Collection[UUID] | QuerySet[Photo], requested_by_id: int | None = None
+    *, gallery: Gallery, photo_ids: Iterable[UUID], requested_by_id: int | None = None
 ) -> tuple[Job | None, str]:
-    """Send those of the gallery's photos that failed or were cancelled again, as `failed_photos_retry` does."""
+    """Send those of the gallery's photos that failed or were cancelled again, as `failed_photos_retry` does.
+
+    Many photos are given as a query for their ids: it becomes a part of the queries here.
+    """
     chosen = gallery.photos.filter(state__in=RETRIED, id__in=photo_ids)
     return _retry(gallery, chosen, requested_by_id)
 

@@ -47,13 +47,15 @@ InFolder = Annotated[
 TakenFrom = Annotated[
     date | None, Query(None, description="Only photos taken on this day or later, by the camera's clock.")
 ]
-TakenBefore = Annotated[date | None, Query(None, description="Only photos taken before this day, by the camera's clock.")]
+TakenBefore = Annotated[
+    date | None, Query(None, description="Only photos taken before this day, by the camera's clock.")
+]
 Order = Annotated[
     Literal["-created", "created", "-taken_at", "taken_at", "filename", "-filename"],
     Query(
         "-created",
-        description="`created`, `taken_at` or `filename`, descending with `-`; by default, the last that were added come"
-        " first. By `taken_at`, a photo without a date stands where it would if it had been taken when it was added.",
+        description="`created`, `taken_at` or `filename`, descending with `-`; by default, the newest come first."
+        " By `taken_at`, a photo without a date stands where it would if it had been taken when it was added.",
     ),
 ]
 

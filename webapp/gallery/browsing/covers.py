@@ -17,6 +17,8 @@ def covers_of(galleries: Collection[Gallery]) -> dict[UUID, Photo]:
         .order_by("-created", "-id")
         .values("id")[:1]
     )
-    chosen = Gallery.objects.filter(id__in=[gallery.id for gallery in galleries]).order_by().values(cover=Subquery(newest))
+    chosen = (
+        Gallery.objects.filter(id__in=[gallery.id for gallery in galleries]).order_by().values(cover=Subquery(newest))
+    )
     photos = Photo.objects.filter(id__in=chosen).only("id", "gallery_id", "renditions")
     return {photo.gallery_id: photo for photo in photos}

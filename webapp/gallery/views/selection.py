@@ -44,7 +44,9 @@ def selected_delete(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
         return _nothing_chosen(request, gallery)
     if "sure" not in request.POST:
         return _ask(request, gallery, chosen, "gallery/selected_delete.html")
-    deleted = deleting.photos_delete(gallery=gallery, photo_ids=chosen, requested_by_id=caller.user.pk)
+    deleted = deleting.photos_delete(
+        gallery=gallery, photo_ids=chosen.values_list("id", flat=True), requested_by_id=caller.user.pk
+    )
     messages.success(request, f"{photos_text(len(deleted.photo_ids))} marked for deletion.")
     warn(request, deleted.warning)
     return redirect(_back(request, gallery))
@@ -60,7 +62,7 @@ def selected_move(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
         return _nothing_chosen(request, gallery)
     if "target" not in request.POST:
         return _ask(request, gallery, chosen, "gallery/selected_move.html")
-    return _move(request, gallery, list(chosen.values_list("id", flat=True)))
+    return _move(request, gallery, list(_ids(chosen)))
 
 
 @login_required
@@ -74,7 +76,9 @@ def selected_retry(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
         return _nothing_chosen(request, gallery)
     may_succeed = Q(state=Photo.State.CANCELLED) | Q(state=Photo.State.FAILED, code__in=FailedPhoto.CODES)
     job, warning = retrying.photos_retry(
-        gallery=gallery, photo_ids=chosen.filter(may_succeed), requested_by_id=caller.user.pk
+        gallery=gallery,
+        photo_ids=chosen.filter(may_succeed).values_list("id", flat=True),
+        requested_by_id=caller.user.pk,
     )
     messages.info(
         request,
@@ -106,6 +110,10 @@ def _chosen(request: HttpRequest, gallery: Gallery) -> QuerySet[Photo]:
     return found.exclude(state=Photo.State.DELETING)
 
 
+def _ids(photos: QuerySet[Photo]) -> QuerySet[Photo, UUID]:
+    return photos.values_list("id", flat=True)
+
+
 def _nothing_chosen(request: HttpRequest, gallery: Gallery) -> HttpResponse:
     messages.error(request, "Please choose at least one photo.")
     return redirect(_back(request, gallery))
@@ -120,7 +128,7 @@ def _ask(request: HttpRequest, gallery: Gallery, chosen: QuerySet[Photo], templa
         "pictures": chosen.exclude(renditions="").order_by("-created", "-id")[:PICTURES_SHOWN],
         "is_all": everything,
         "seen_at": request.POST.get("seen_at", ""),
-        "ids": "" if everything else ".".join(photo_id.hex for photo_id in chosen.values_list("id", flat=True)),
+        "ids": "" if everything else ".".join(photo_id.hex for photo_id in _ids(chosen)),
         "targets": targets_for(caller_of(request), gallery),
     }
     return render(request, template, context)

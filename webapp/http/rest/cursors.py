@@ -50,9 +50,7 @@ def neighbours_of(row: Row, rows: QuerySet[Row], *, order: tuple[str, ...]) -> t
     The row itself need not be among the rows.
     """
     values = _values_of(row, order)
-    before, after = (
-        rows.filter(_beyond(way, values)).order_by(*way).first() for way in (_reversed(order), order)
-    )
+    before, after = (rows.filter(_beyond(way, values)).order_by(*way).first() for way in (_reversed(order), order))
     return before, after
 
 

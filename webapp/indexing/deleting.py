@@ -98,7 +98,7 @@ def _mark_for_deletion(
 ) -> tuple[list[Photo], Job | None]:
     """Mark the photos that are not marked yet; return them as they were, and their job."""
     kept = photos.exclude(state=State.DELETING)
-    found = list(kept.select_for_update().only("id", "state", "enqueued_at", "moved_from"))
+    found = list(kept.select_for_update().only("id", "gallery", "state", "enqueued_at", "moved_from"))
     job = None
     if len(found) > 1:
         job = job_start(kind=Job.Kind.DELETE, gallery=gallery, total=len(found), requested_by_id=requested_by_id)

@@ -21,7 +21,7 @@ class Neighbours:
 
 def neighbours_of(photo: Photo, shown: PhotoList) -> Neighbours:
     """Return what is before and after the photo, which may have left the list meanwhile."""
-    photos = shown.photos(photo.gallery).only("id", "filename", "renditions")
+    photos = shown.photos(photo.gallery).only("id", "gallery", "filename", "renditions")
     previous, following = cursors.neighbours_of(photo, photos, order=shown.sort.order)
     return Neighbours(previous=previous, following=following)
 

@@ -16,6 +16,7 @@ from tasks import clock
 from tasks.storage.photo_files import digest_of, rendition_save
 from tests import pictures
 from tests.unit.webapp.conftest import add_indexed_photo, add_photo, face_info, failed, record
+from webapp.gallery.browsing.neighbours import neighbours_of
 from webapp.gallery.browsing.photo_lists import PhotoList, Sort
 from webapp.gallery.models import Face, Gallery, Level, Member, Photo
 from webapp.gallery.services import gallery_create
@@ -130,6 +131,17 @@ def test_a_photo_leads_to_those_before_and_after_it_in_the_same_list(page: Clien
     assert links(shown, "next") == [f"/photos/{photos[2].id}/?folder=Ibiza"]
     assert f'rel="prefetch" as="image" href="/photos/{photos[2].id}/preview/' in shown
     assert links(text(page.get(f"/photos/{photos[0].id}/?folder=Ibiza")), "prev") == []
+
+
+def test_the_neighbours_of_a_photo_take_a_query_each(gallery: Gallery) -> None:
+    photos = add_many(gallery, 3)
+    photo = Photo.objects.select_related("gallery").get(id=photos[1].id)
+    with CaptureQueriesContext(connection) as captured:
+        found = neighbours_of(photo, PhotoList())
+        assert found.previous is not None
+        assert found.following is not None
+        assert found.previous.filename + found.following.renditions == photos[0].filename
+    assert len(captured) == 2
 
 
 def test_an_empty_grid_says_why(page: Client, gallery: Gallery) -> None:

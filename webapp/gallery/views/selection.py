@@ -27,8 +27,6 @@ from webapp.indexing import deleting, retrying
 from webapp.indexing.moving import PhotosMoved
 from webapp.people.moving import photos_move
 
-#: The most photos that are ticked: their ids fit into a form. `static/js/selection.js` knows it, too.
-MOST_TICKED: Final = 1500
 #: Pictures on the page that asks.
 PICTURES_SHOWN: Final = 12
 
@@ -105,7 +103,7 @@ def _chosen(request: HttpRequest, gallery: Gallery) -> QuerySet[Photo]:
         found = found.filter(created__lte=seen_at) if seen_at else found.none()
     else:
         texts = [*request.POST.getlist("photo"), *request.POST.get("photos", "").split(".")]
-        ids = [each for each in map(uuid_or_none, texts[: MOST_TICKED + 1]) if each]
+        ids = [each for each in map(uuid_or_none, texts) if each]
         found = gallery.photos.filter(id__in=ids).order_by()
     return found.exclude(state=Photo.State.DELETING)
 

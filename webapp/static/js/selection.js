@@ -1,7 +1,7 @@
 // Choosing photos on the grid: a range with the shift key, all that match, and what can be done with those chosen.
 // The grid may be replaced as a whole, so nothing here holds on to its elements.
 
-// Their ids fit into a form: MOST_TICKED in webapp/gallery/views/selection.py.
+// So many ids fit into a form, whose size is limited: FORM_BYTES in tasks/dictionaries.py.
 const MOST_TICKED = 1500;
 
 const one = (selector) => document.querySelector(`#selection ${selector}`);

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
@@ -20,6 +21,7 @@ from webapp.gallery.browsing.neighbours import neighbours_of
 from webapp.gallery.browsing.photo_lists import PhotoList, Sort
 from webapp.gallery.models import Face, Gallery, Level, Member, Photo
 from webapp.gallery.services import gallery_create
+from webapp.gallery.views.grid import TILES_RENEWED
 from webapp.http.pages import GRID_SIZE
 from worker.config import ImageLimits
 from worker.images.decoding import decode
@@ -98,7 +100,8 @@ def test_every_link_of_the_grid_keeps_what_is_asked_for(page: Client, gallery: G
     assert len(of_photos) == GRID_SIZE
     assert f'action="/galleries/{gallery.id}/selected/delete/?{html.escape(query)}"' in shown
     assert '<option value="filename" selected>' in shown
-    assert "<option selected>Ibiza</option>" in shown
+    assert 'list="folders" value="Ibiza"' in shown
+    assert '<option value="Ibiza"></option>' in shown
     assert "All 61 that match" in shown
 
 
@@ -212,7 +215,9 @@ def test_only_the_tiles_that_are_asked_for_are_drawn_anew(page: Client, gallery:
 def test_polling_goes_on_while_the_page_has_more_waiting_tiles_than_it_can_ask_for(
     page: Client, gallery: Gallery
 ) -> None:
-    photos = add_many(gallery, GRID_SIZE)
+    script = (settings.BASE_DIR / "webapp/static/js/grid.js").read_text()
+    assert f"TILES_RENEWED = {TILES_RENEWED};" in script
+    photos = add_many(gallery, TILES_RENEWED)
     tile = "&tile=".join(str(photo.id) for photo in photos)
     assert "every 2s" in text(page.get(f"/galleries/{gallery.id}/changes/?tile={tile}"))
     assert "every 2s" not in text(page.get(f"/galleries/{gallery.id}/changes/?tile={photos[0].id}"))

@@ -1,13 +1,17 @@
 """Choosing photos on the grid, and what is done to them."""
 
 import re
+import uuid
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
 from tasks import clock
+from tasks.dictionaries import FORM_BYTES
 from tests.unit.webapp.conftest import WatchedQueue, add_indexed_photo, add_photo, failed, indexed, record
 from webapp.gallery import services
 from webapp.gallery.models import Gallery, Level, Member, Photo
@@ -63,6 +67,16 @@ def test_deleting_chosen_photos_asks_first(page: Client, gallery: Gallery, queue
     kept.refresh_from_db()
     assert kept.state == "pending"
     assert Job.objects.get(kind="delete").requested_by == user
+
+
+def test_as_many_photos_are_ticked_as_the_page_lets_anybody_tick(page: Client, gallery: Gallery) -> None:
+    script = (settings.BASE_DIR / "webapp/static/js/selection.js").read_text()
+    [most] = map(int, re.findall(r"MOST_TICKED = (\d+);", script))
+    photo = add_photo(gallery)
+    ids = ".".join([photo.id.hex, *(uuid.uuid4().hex for _ in range(most - 1))])
+    assert "Delete 1 photo from" in text(page.post(f"/galleries/{gallery.id}/selected/delete/", {"photos": ids}))
+    # As a browser sends it, with what else is in the form.
+    assert len(urlencode({"photos": ids})) < FORM_BYTES - 1000
 
 
 def test_all_that_match_are_chosen_also_those_that_the_page_has_not_loaded(page: Client, gallery: Gallery) -> None:

@@ -70,16 +70,19 @@ def test_ten_thousand_photos_are_looked_through_chosen_and_deleted(script_page: 
     while tiles.count() < 4 * GRID_SIZE:
         page.mouse.wheel(0, 2000)
         page.wait_for_timeout(50)  # the wheel is a hand's: it has no end to wait for
+    page.wait_for_load_state("networkidle")
     picture(page, "grid-scrolled")
 
     # To a photo, along the list, and back to where it is.
     target = tiles.nth(2 * GRID_SIZE + 5)
-    name = target.locator(".name").inner_text()
+    name = target.locator(".name").text_content() or ""
     target.scroll_into_view_if_needed()
     target.locator("a.picture").click()
     expect(page.get_by_role("heading", name=name)).to_be_visible()
+    page.wait_for_load_state()  # a key before that is nobody's
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("heading", name=f"IMG_{2 * GRID_SIZE + 6:05}.jpg")).to_be_visible()
+    page.wait_for_load_state()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("heading", name=name)).to_be_visible()
     for _ in range(3):
@@ -123,7 +126,6 @@ def test_ten_thousand_photos_are_looked_through_chosen_and_deleted(script_page: 
 def test_tiles_change_by_themselves_and_keep_their_ticks(script_page: Page) -> None:
     page = script_page
     gallery_id = new_gallery(page)
-    page.request.storage_state()
     page.locator("input[name=photos]").set_input_files([pictures.sample_file(each) for each in ("astronaut", "coffee")])
     if (button := page.get_by_role("button", name="Upload")).is_visible():
         button.click()

@@ -51,9 +51,14 @@ document.addEventListener("click", (event) => {
   address.searchParams.set("at", tile.id.replace("photo-", ""));
   address.hash = tile.id;
   window.history.replaceState(window.history.state, "", address);
+  // To the tile, and not to where the page was scrolled, which had other parts then.
+  window.history.scrollRestoration = "manual";
 });
 
 // A list is sorted as soon as somebody chooses how.
 document.querySelector("#filters select[name=sort]")?.addEventListener("change", (event) => {
   event.target.form.requestSubmit();
 });
+
+// Whoever comes back is shown the tile that they left by.
+document.getElementById(window.location.hash.slice(1))?.scrollIntoView({ block: "center" });

@@ -114,7 +114,7 @@ def test_ten_thousand_photos_are_looked_through_chosen_and_deleted(script_page: 
     assert "folder=2024" in urlsplit(page.url).query
 
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-    page.goto(f"/galleries/{gallery_id}/?sort=-taken_at")
+    page.goto(f"/galleries/{gallery_id}/?sort=taken_at")
     page.wait_for_load_state("networkidle")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     picture(page, "grid-phone")

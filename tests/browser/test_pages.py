@@ -29,7 +29,7 @@ def test_a_person_uploads_photos_sees_them_indexed_and_finds_a_face(
     add_photos(page, [*good, bad])
     expect(page.locator(".tile")).to_have_count(3)
     service.wait_until(lambda: "pending" not in photo_states(service).values(), "no photo is pending")
-    expect(page.locator(".tile .badge.indexed")).to_have_count(1)
+    expect(page.locator(".tile", has_text="1 face")).to_have_count(1)
     expect(page.locator(".tile .badge.no_faces")).to_have_count(1)
     expect(page.locator(".tile .badge.failed")).to_have_count(1)
     expect(page.locator(".tile .why")).to_contain_text("not a picture")

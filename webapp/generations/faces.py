@@ -1,9 +1,9 @@
 """Photos and faces as the active generation finds them. Every read starts from what the caller may see."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from webapp.accounts.callers import Caller
 from webapp.gallery.access import check_level
@@ -14,20 +14,26 @@ from webapp.generations.selectors import active_generation
 from webapp.http.problems import not_found
 
 
-def photos_of(gallery: Gallery, *, state: str = "", person_id: UUID | None = None) -> QuerySet[Photo]:
-    """The gallery's photos, newest first, with their number of faces in the active generation as `face_count`.
+def photos_of(gallery: Gallery, *, person_id: UUID | None = None) -> QuerySet[Photo]:
+    """The gallery's photos, newest first; with `person_id`, those with a face of the person."""
+    if person_id is None:
+        return gallery.photos.all()
+    # The gallery is asked for here only: beside it, SQLite would go through all photos in the order of the list.
+    shown = Face.objects.filter(person=person_id, photo__gallery=gallery).order_by()
+    return Photo.objects.filter(id__in=shown.values("photo"))
 
-    With `person_id`, those with a face of the person.
+
+def with_face_counts(photos: Sequence[Photo]) -> Sequence[Photo]:
+    """Set on each of the photos, of which one part of a list has not too many, its `face_count`.
+
+    That is the number of its faces in the active generation. Counted here and not by the list's own query, because a
+    database that has to sort the list would count the faces of all photos in it.
     """
-    faces = Face.objects.filter(photo=OuterRef("id"), generations=active_generation()).order_by()
-    counted = faces.values("photo").annotate(count=Count("id")).values("count")
-    photos: QuerySet[Photo] = gallery.photos.all()
-    if person_id is not None:
-        # The gallery is asked for here only: beside it, SQLite would go through all photos in the order of the list.
-        shown = Face.objects.filter(person=person_id, photo__gallery=gallery).order_by()
-        photos = Photo.objects.filter(id__in=shown.values("photo"))
-    photos = photos.annotate(face_count=Coalesce(Subquery(counted), 0))
-    return photos.filter(state=state) if state else photos
+    found = Face.objects.filter(photo__in=[photo.id for photo in photos], generations=active_generation())
+    counts = dict(found.order_by().values_list("photo").annotate(Count("id")))
+    for photo in photos:
+        photo.face_count = counts.get(photo.id, 0)
+    return photos
 
 
 def faces_of(photo: Photo) -> QuerySet[Face]:

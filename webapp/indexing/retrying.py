@@ -27,8 +27,11 @@ def failed_photos_retry(*, gallery: Gallery, requested_by_id: int | None = None)
 def photos_retry(
     *, gallery: Gallery, photo_ids: Iterable[UUID], requested_by_id: int | None = None
 ) -> tuple[Job | None, str]:
-    """Send those of the gallery's photos that failed or were cancelled again, as `failed_photos_retry` does."""
-    chosen = gallery.photos.filter(state__in=RETRIED, id__in=list(photo_ids))
+    """Send those of the gallery's photos that failed or were cancelled again, as `failed_photos_retry` does.
+
+    Many photos are given as a query for their ids: it becomes a part of the queries here.
+    """
+    chosen = gallery.photos.filter(state__in=RETRIED, id__in=photo_ids)
     return _retry(gallery, chosen, requested_by_id)
 
 

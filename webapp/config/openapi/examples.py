@@ -42,6 +42,7 @@ EXAMPLES: Final[dict[str, Any]] = {
     "filename": "ada.jpg",
     "fingerprint": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "finished_at": _MOMENT,
+    "folder": "2026/Summer",
     "following": 0,
     "gallery_id": _GALLERY,
     "gallery_name": "Friends",
@@ -170,6 +171,8 @@ EXCEPTIONS: Final[dict[str, Any]] = {
     "list_jobs.kind": "import",
     "list_jobs.state": "running",
     "list_photos.filename": "ada",
+    "list_photos.taken_before": "2026-07-01",
+    "list_photos.taken_from": "2026-06-01",
     "list_photos.state": "indexed",
     "start_search.gallery_id": [_GALLERY],
 }

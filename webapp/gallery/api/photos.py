@@ -1,5 +1,6 @@
 """The API of photos."""
 
+from datetime import date
 from typing import Annotated, Any, Final, Literal, cast
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from webapp.accounts.authentication import Needs
 from webapp.accounts.callers import Scope, caller_of
 from webapp.gallery import selectors
 from webapp.gallery.access import check_download
+from webapp.gallery.browsing.photo_lists import Sort
 from webapp.gallery.files import file_answer
 from webapp.gallery.models import Face, Level, Photo
 from webapp.gallery.schemas import FaceOut, PhotoOut, PhotosOut, PhotoStateOut
@@ -26,13 +28,6 @@ from webapp.jobs.services import import_joined
 router = Router(auth=Needs(Scope.READ), tags=["photos"])
 writing = Needs(Scope.WRITE)
 
-#: What the list may be sorted by, and the fields behind it.
-ORDERS: Final = {
-    "-created": ("-created", "-id"),
-    "created": ("created", "id"),
-    "filename": ("filename", "id"),
-    "-filename": ("-filename", "-id"),
-}
 #: In the OpenAPI document.
 PICTURE: Final = {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}
 
@@ -46,9 +41,23 @@ FilenamePart = Annotated[
 ]
 After = Annotated[Moment | None, Query(None, description="Only photos added at this time or later.")]
 Before = Annotated[Moment | None, Query(None, description="Only photos added before this time.")]
+InFolder = Annotated[
+    Annotated[str, Field(max_length=1000)],
+    Query("", description="Only photos of this folder and of those in it. By default, all."),
+]
+TakenFrom = Annotated[
+    date | None, Query(None, description="Only photos taken on this day or later, by the camera's clock.")
+]
+TakenBefore = Annotated[
+    date | None, Query(None, description="Only photos taken before this day, by the camera's clock.")
+]
 Order = Annotated[
-    Literal["-created", "created", "filename", "-filename"],
-    Query("-created", description="`created` or `filename`, descending with `-`; by default, the newest come first."),
+    Literal["-created", "created", "-taken_at", "taken_at", "filename", "-filename"],
+    Query(
+        "-created",
+        description="`created`, `taken_at` or `filename`, descending with `-`; by default, the newest come first."
+        " By `taken_at`, a photo without a date stands where it would if it had been taken when it was added.",
+    ),
 ]
 
 JoinedJob = Annotated[
@@ -141,6 +150,9 @@ def list_photos(
     filename: FilenamePart = "",
     created_from: After = None,
     created_before: Before = None,
+    folder: InFolder = "",
+    taken_from: TakenFrom = None,
+    taken_before: TakenBefore = None,
     sort: Order = "-created",
     cursor: Cursor = "",
     limit: Limit = 100,
@@ -152,17 +164,21 @@ def list_photos(
         state=state,
         filename=filename,
         created_from=created_from,
+        folder=folder.strip("/"),
         created_before=created_before,
+        taken_from=taken_from,
+        taken_before=taken_before,
     )
-    photos, following = part_of(found, order=ORDERS[sort], cursor=cursor, limit=limit)
-    return {"items": photos, "next_cursor": following}
+    photos, following = part_of(found, order=Sort(sort).order, cursor=cursor, limit=limit)
+    return {"items": generations_faces.with_face_counts(photos), "next_cursor": following}
 
 
 @router.get("/photos/{uuid:photo_id}", response={200: PhotoDetailOut, (403, 404): ProblemOut})
 def show_photo(request: HttpRequest, photo_id: UUID) -> Photo:
     """Show a photo with its faces."""
     photo = selectors.photo_for(caller_of(request), photo_id)
-    return generations_faces.photos_of(photo.gallery).get(id=photo_id)
+    generations_faces.with_face_counts([photo])
+    return photo
 
 
 @router.get(

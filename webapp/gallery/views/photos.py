@@ -13,6 +13,8 @@ from django.views.decorators.http import require_POST, require_safe
 from webapp.accounts.callers import caller_of
 from webapp.gallery import selectors
 from webapp.gallery.access import check_download, level_of, may_download
+from webapp.gallery.browsing.neighbours import neighbours_of
+from webapp.gallery.browsing.photo_lists import PhotoList
 from webapp.gallery.files import file_answer
 from webapp.gallery.models import Level
 from webapp.generations import faces
@@ -28,11 +30,14 @@ NAMES_SHOWN = 500
 @login_required
 @require_safe
 def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
-    """A photo with its faces drawn; `?face=` marks one of them."""
+    """A photo with its faces drawn; `?face=` marks one of them, and the rest says in which list it is looked at."""
     caller = caller_of(request)
     photo = selectors.photo_for(caller, photo_id)
+    shown = PhotoList.asked(request.GET)
     context = {
         "photo": photo,
+        "shown": shown,
+        "neighbours": neighbours_of(photo, shown),
         "level": level_of(caller, photo.gallery),
         "may_download": may_download(caller, photo.gallery) and selectors.content_type_of(photo) is not None,
         "targets": selectors.targets_for(caller, photo.gallery),

@@ -64,6 +64,7 @@ def test_pages_ask_for_a_login(gallery: Gallery) -> None:
     [
         ("get", "/galleries/{gallery}/"),
         ("get", "/galleries/{gallery}/grid/"),
+        ("get", "/galleries/{gallery}/changes/"),
         ("get", "/galleries/{gallery}/search/"),
         ("post", "/galleries/{gallery}/search/"),
         ("post", "/galleries/{gallery}/photos/"),
@@ -164,32 +165,6 @@ def test_an_upload_while_the_queue_is_down_is_kept(page: Client, gallery: Galler
     shown = text(page.post(f"/galleries/{gallery.id}/photos/", {"photos": upload()}, follow=True))
     assert "1 photo added." in shown
     assert "the work is saved" in shown
-
-
-def test_the_grid_is_polled_until_nothing_is_pending(page: Client, gallery: Gallery) -> None:
-    photo = add_photo(gallery)
-    address = f"/galleries/{gallery.id}/"
-    assert 'hx-trigger="every 2s"' in text(page.get(address))
-    assert '<noscript><meta http-equiv="refresh"' in text(page.get(address))
-    assert page.get(address + "grid/").status_code == 200
-    record(gallery, failed(photo))
-    settled = page.get(address + "grid/")
-    assert settled.status_code == 286
-    assert "This file is not a picture." in text(settled)
-    assert "Retry failed photos" in text(settled)
-    assert 'hx-trigger="every' not in text(page.get(address))
-    assert "http-equiv" not in text(page.get(address))
-
-
-def test_the_grid_has_pages_and_states(page: Client, gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webapp.gallery.views.galleries.PAGE_SIZE", 2)
-    for number in range(3):
-        add_photo(gallery, bytes([number]), f"{number}.jpg")
-    address = f"/galleries/{gallery.id}/"
-    assert "Page 1 of 2" in text(page.get(address))
-    assert "0.jpg" in text(page.get(address + "?page=2"))
-    assert "No photos in this state" in text(page.get(address + "?state=failed"))
-    assert "Page 1 of 2" in text(page.get(address + "?state=nonsense&page=x"))
 
 
 def test_failed_photos_are_sent_again(page: Client, gallery: Gallery, queue: WatchedQueue) -> None:

@@ -177,7 +177,8 @@ def shown(photo: Photo) -> dict[str, bool]:
 
 
 def face_count(gallery: Gallery) -> int:
-    return selectors.photos_of(gallery).get().face_count
+    [photo] = selectors.with_face_counts([gallery.photos.get()])
+    return photo.face_count
 
 
 def test_what_only_a_generation_being_built_has_found_is_hidden_until_it_is_searched(gallery: Gallery) -> None:

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from webapp.accounts.callers import caller_of
@@ -23,4 +24,6 @@ def face_name(request: HttpRequest, face_id: UUID) -> HttpResponse:
         services.face_name(face=face, name=request.POST.get("name", ""))
     except Problem as problem:
         messages.error(request, problem.message)
-    return redirect("photo_detail", face.photo_id)
+        return redirect("photo_detail", face.photo_id)
+    # Back to the face: on a phone it is a long way down.
+    return redirect(f"{reverse('photo_detail', args=[face.photo_id])}#face-{face.id}")

@@ -176,6 +176,9 @@ ROWS: Final = [
     # -- searches
     page("GET /galleries/{gallery_id}/search/", VIEWER),
     page("POST /galleries/{gallery_id}/search/", VIEWER, image=FILE),
+    page("GET /search/", USER),
+    page("POST /search/", VIEWER, image=FILE, gallery="{gallery_id}"),
+    page("POST /searches/{ticket}/name/", USER, face="{face_id}", name="Grace"),
     page("GET /searches/{ticket}/", VIEWER),
     api("POST /searches?gallery_id={gallery_id}", VIEWER, SEARCH, 202, form={"image": FILE}),
     api("POST /galleries/{gallery_id}/searches", VIEWER, SEARCH, 202, form={"image": FILE}),

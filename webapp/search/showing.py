@@ -74,6 +74,10 @@ class Shown:
     words: tuple[tuple[float, str], ...]
 
     @property
+    def has_matches(self) -> bool:
+        return any(face.matches for face in self.faces)
+
+    @property
     def least_words(self) -> str:
         """What the matches are at least that the slider shows."""
         return next((words for begin, words in self.words if self.least >= begin), WORDS["unlikely"])

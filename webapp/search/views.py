@@ -1,4 +1,4 @@
-"""The pages of a search: choose an image or a face of a photo, see the matches, name them. All work without JavaScript."""
+"""The pages of a search: choose an image or a face, see the matches, name them. They work without JavaScript."""
 
 from typing import Any
 from uuid import UUID
@@ -182,7 +182,7 @@ async def _result_context(
 def matches_name(request: HttpRequest, ticket: str) -> HttpResponse:
     """Give the ticked faces of a result the name, and lead back to it."""
     caller = caller_of(request)
-    ticket_from(ticket, user_id=caller.user.pk)
+    galleries_given(caller, ticket_from(ticket, user_id=caller.user.pk).gallery_ids)
     try:
         face_ids = [_id(text) for text in request.POST.getlist("face")[:FACES_NAMED]]
         if not face_ids:
@@ -192,9 +192,7 @@ def matches_name(request: HttpRequest, ticket: str) -> HttpResponse:
         if named:
             messages.success(request, f"{'1 face' if named == 1 else f'{named} faces'} named.")
         if left := len(set(face_ids)) - named:
-            messages.warning(
-                request, f"{left} could not be named: gone since, or in a gallery that you may not change."
-            )
+            messages.warning(request, f"{left} not named: gone since, or in a gallery that you may not change.")
     except Problem as problem:
         messages.error(request, problem.message)
     least = _similarity(request.POST.get("least", ""))

@@ -32,6 +32,13 @@ WORDS: Final[dict[Certainty, str]] = {
     "possible": "possibly the same person",
     "unlikely": "probably somebody else",
 }
+#: What the slider shows when it stands where a word holds.
+_REACH: Final[dict[Certainty, str]] = {
+    "very_likely": "only faces that are very likely the same person",
+    "likely": "faces that are at least likely the same person",
+    "possible": "all faces that are possibly the same person",
+    "unlikely": "also faces that are probably somebody else",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +77,17 @@ class Shown:
     loosest: float
     #: The names to suggest for faces.
     names: tuple[str, ...]
-    #: From which similarity on each word holds, the surest first; empty if the answer does not say it.
-    words: tuple[tuple[float, str], ...]
+    #: From which similarity on the slider shows what, in words; strictest first, empty if the answer does not say it.
+    reach: tuple[tuple[float, str], ...]
 
     @property
     def has_matches(self) -> bool:
         return any(face.matches for face in self.faces)
 
     @property
-    def least_words(self) -> str:
-        """What the matches are at least that the slider shows."""
-        return next((words for begin, words in self.words if self.least >= begin), WORDS["unlikely"])
+    def reached(self) -> str:
+        """What the slider shows now."""
+        return next((words for begin, words in self.reach if self.least >= begin), "")
 
 
 def shown_answer(answer: SearchAnswer, *, caller: Caller, least: float | None) -> Shown:
@@ -102,7 +109,7 @@ def shown_answer(answer: SearchAnswer, *, caller: Caller, least: float | None) -
         least=least,
         loosest=loosest,
         names=tuple(found.distinct()[:NAMES_SHOWN]) if editable else (),
-        words=_words(answer),
+        reach=_reach(answer, loosest),
     )
 
 
@@ -110,11 +117,8 @@ def _slider(answer: SearchAnswer) -> tuple[float, float]:
     """Return the loosest end of the slider, and where it usually stands."""
     if answer.certainties is None:
         return _NO_CERTAINTIES
-    usual = answer.certainties.possible
-    loosest = usual - (1 - usual) / 2
-    # Rounded down, so that no match is missing that the answer has. The epsilon is for 0.8, whose 80 steps are 79.9...
-    loosest, usual = (math.floor(each / STEP + 1e-6) * STEP for each in (loosest, usual))
-    return max(loosest, -1.0), usual
+    possible = answer.certainties.possible
+    return max(_whole_steps(possible - (1 - possible) / 2), -1.0), _whole_steps(possible)
 
 
 def _matches(face: FaceRow, levels: Mapping[UUID, Level], *, least: float, loosest: float) -> tuple[ShownMatch, ...]:
@@ -130,9 +134,19 @@ def _matches(face: FaceRow, levels: Mapping[UUID, Level], *, least: float, loose
     )
 
 
-def _words(answer: SearchAnswer) -> tuple[tuple[float, str], ...]:
+def _reach(answer: SearchAnswer, loosest: float) -> tuple[tuple[float, str], ...]:
     begins = answer.certainties
     if begins is None:
         return ()
-    each = ((begins.very_likely, "very_likely"), (begins.likely, "likely"), (begins.possible, "possible"))
-    return tuple((begin, WORDS[word]) for begin, word in each)  # type: ignore[index]
+    return (
+        (begins.very_likely, _REACH["very_likely"]),
+        (begins.likely, _REACH["likely"]),
+        # Where the slider usually stands: a step may lie below the similarity itself.
+        (_whole_steps(begins.possible), _REACH["possible"]),
+        (loosest, _REACH["unlikely"]),
+    )
+
+
+def _whole_steps(similarity: float) -> float:
+    """Return the similarity rounded down to steps of the slider, so that no match is missing that the answer has."""
+    return round(math.floor(similarity / STEP + 1e-6) * STEP, 6)  # 0.8 is 80 steps, not 79.99...

@@ -42,8 +42,7 @@ FACES_NAMED = 10 * FACES_ASKED_FOR
 @require_http_methods(["GET", "HEAD", "POST"])
 async def search_page(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     """Show the form of a search in one gallery, or take what it sends."""
-    refusal: HttpResponse | None = await sync_to_async(_csrf_refusal)(request)
-    return refusal or await _search_page(request, gallery_id)
+    return await _refusal(request) or await _search_page(request, gallery_id)
 
 
 @csrf_exempt
@@ -53,17 +52,19 @@ async def search_galleries(request: HttpRequest) -> HttpResponse:
 
     `?gallery=` ticks a gallery, and `?face=` names a face of a photo to search for instead of an image.
     """
+    return await _refusal(request) or await _search_galleries(request)
+
+
+async def _refusal(request: HttpRequest) -> HttpResponse | None:
+    """Parse a form that is sent, and make the check that @csrf_exempt put off; return None for a page asked for."""
+    if request.method != "POST":
+        return None
     refusal: HttpResponse | None = await sync_to_async(_csrf_refusal)(request)
-    return refusal or await _search_galleries(request)
+    return refusal
 
 
 def _csrf_refusal(request: HttpRequest) -> HttpResponse | None:
-    """Parse a form that is sent, and make the check that @csrf_exempt put off.
-
-    Runs in a thread: a refusal reads the session.
-    """
-    if request.method != "POST":
-        return None
+    """Runs in a thread: a refusal reads the session."""
     use_memory(request)
     middleware: CsrfViewMiddleware = CsrfViewMiddleware(lambda _: HttpResponse())
     # All it asks of the view is whether it is exempt.

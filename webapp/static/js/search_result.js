@@ -84,11 +84,10 @@ function watchSlider(result, sections) {
   form.addEventListener("submit", (event) => event.preventDefault());
   slider.addEventListener("input", () => filter(Number(slider.value)));
 
-  // The surest first. Below the last one, it is probably somebody else.
-  const words = [...form.querySelectorAll("datalist option")].map((each) => [Number(each.value), each.label]);
+  // Strictest first.
+  const reach = [...form.querySelectorAll("datalist option")].map((each) => [Number(each.value), each.label]);
   function filter(least) {
-    const reached = words.find(([begin]) => least >= begin);
-    form.querySelector("[data-least-words]").value = reached ? reached[1] : "probably somebody else";
+    form.querySelector("[data-reached]").value = reach.find(([begin]) => least >= begin)?.[1] ?? "";
     for (const section of sections) filterSection(section, least);
   }
 }

@@ -90,6 +90,10 @@ def test_naming_a_face_leads_back_to_it(page: Client, photo: Photo) -> None:
     face = photo.faces.last()
     response = page.post(f"/faces/{face.id}/name/", {"name": "Ada"})
     assert response["Location"] == f"/photos/{photo.id}/#face-{face.id}"
+    form = {"name": "Ada", "query": "state=indexed&sort=-taken&x=#\r\n//"}
+    response = page.post(f"/faces/{face.id}/name/", form)
+    kept = "state=indexed&sort=-taken&x=%23%0D%0A%2F%2F"
+    assert response["Location"] == f"/photos/{photo.id}/?{kept}#face-{face.id}", "the list it was opened from is kept"
     response = page.post(f"/faces/{face.id}/name/", {"name": "x" * 101})
     assert response["Location"] == f"/photos/{photo.id}/", "what was wrong is said at the top of the page"
 

@@ -142,6 +142,7 @@ def test_matches_are_faces_with_words_and_less_similar_ones_wait_behind_the_slid
     ]
     assert 'min="0.70" max="1" step="0.01" value="0.80"' in text
     assert "<span data-count>3</span>" in text
+    assert "data-reached>all faces that are possibly the same person<" in text
 
 
 def test_the_slider_works_without_javascript(page: Client, gallery: Gallery, face_search: MemorySearchClient) -> None:

@@ -1,12 +1,12 @@
 """Photos and faces as the active generation finds them. Every read starts from what the caller may see."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from webapp.accounts.callers import Caller
-from webapp.gallery.access import check_level
+from webapp.gallery.access import check_level, visible_galleries
 from webapp.gallery.models import Face, Gallery, Level, Photo
 from webapp.gallery.selectors import photos_for
 from webapp.generations.models import Generation
@@ -53,6 +53,12 @@ def face_for(caller: Caller, face_id: UUID, at_least: Level = Level.VIEWER) -> F
         raise not_found("face")
     check_level(caller, face.photo.gallery, at_least)
     return face
+
+
+def faces_for(caller: Caller, face_ids: Collection[UUID], at_least: Level = Level.VIEWER) -> list[Face]:
+    """Return those of the faces, few enough for one query, on photos of galleries where the caller has this level."""
+    photos = Photo.objects.filter(gallery__in=visible_galleries(caller, at_least)).exclude(state=Photo.State.DELETING)
+    return list(_shown_faces().filter(id__in=face_ids, photo__in=photos).select_related("photo__gallery"))
 
 
 def _shown_faces() -> QuerySet[Face]:

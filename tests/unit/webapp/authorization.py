@@ -143,6 +143,7 @@ ROWS: Final = [
     page("GET /faces/{face_id}/crop/{digest}.jpg", VIEWER),
     page("GET /photos/{photo_id}/original/", OWNER),
     page("POST /photos/{photo_id}/retry/", EDITOR),
+    page("GET /photos/{photo_id}/delete/", EDITOR),
     page("POST /photos/{photo_id}/delete/", EDITOR),
     page("POST /photos/{photo_id}/move/", EDITOR),
     api("GET /galleries/{gallery_id}/photos", VIEWER, READ),
@@ -177,6 +178,9 @@ ROWS: Final = [
     # -- searches
     page("GET /galleries/{gallery_id}/search/", VIEWER),
     page("POST /galleries/{gallery_id}/search/", VIEWER, image=FILE),
+    page("GET /search/", USER),
+    page("POST /search/", VIEWER, image=FILE, gallery="{gallery_id}"),
+    page("POST /searches/{ticket}/name/", VIEWER, face="{face_id}", name="Grace"),
     page("GET /searches/{ticket}/", VIEWER),
     api("POST /searches?gallery_id={gallery_id}", VIEWER, SEARCH, 202, form={"image": FILE}),
     api("POST /galleries/{gallery_id}/searches", VIEWER, SEARCH, 202, form={"image": FILE}),

@@ -18,6 +18,7 @@ EXAMPLES: Final[dict[str, Any]] = {
     "bottom": 241.5,
     "byte_size": 482113,
     "cancelled": 0,
+    "certainty": "very_likely",
     "chosen_rate": 12.5,
     "code": "not_found",
     "collection": "faces_dlib",

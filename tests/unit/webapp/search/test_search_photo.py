@@ -63,6 +63,7 @@ def test_json_is_the_answer_of_the_api(gallery: Gallery, face_search: MemorySear
         "photo_id": str(photo.id),
         "face_id": str(photo.faces.get().id),
         "similarity": 0.9,
+        "certainty": "very_likely",
         "person": None,
         "person_id": None,
     }

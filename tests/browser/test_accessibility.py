@@ -185,7 +185,7 @@ def sending(page: Page, site: dict[str, str]) -> None:
 
 def failed_photo(page: Page, site: dict[str, str]) -> None:
     page.goto(f"/galleries/{site['gallery_id']}/")
-    page.get_by_role("link", name="words.jpg").first.click()
+    page.locator(".tile", has_text="words.jpg").locator("a").first.click()
     expect(page.get_by_role("heading", name="words.jpg")).to_be_visible()
 
 

@@ -164,6 +164,9 @@ class Photo(Attempted):
     )
     created = models.DateTimeField(default=clock.utcnow, editable=False)
 
+    #: Set by `webapp/generations/faces.py` where it is shown.
+    face_count: int
+
     class Meta:
         ordering = ["-created", "-id"]
         constraints = [

@@ -17,7 +17,9 @@ from tasks.errors import QueueUnavailable
 from tasks.storage.photo_files import photo_files_delete
 from tasks.work_queue import work_queue
 from webapp.gallery import quotas
+from webapp.gallery.chunks import chunks
 from webapp.gallery.models import Gallery, Photo, Tombstone
+from webapp.gallery.selectors import IDS_PER_QUERY
 from webapp.gallery.tombstones import tombstones_set
 from webapp.http.problems import QUEUE_DOWN, not_found
 from webapp.http.rest.conditions import Check, no_check
@@ -66,9 +68,15 @@ def gallery_delete(*, gallery: Gallery, requested_by_id: int | None = None, chec
 
 
 def photos_delete(
-    *, gallery: Gallery, photo_ids: Iterable[UUID], requested_by_id: int | None = None, check: Check = no_check
+    *,
+    gallery: Gallery,
+    photo_ids: Iterable[UUID],
+    requested_by_id: int | None = None,
+    check: Check = no_check,
 ) -> PhotosDeleted:
     """Mark photos for deletion; they are deleted once their vectors are removed. Deleting several photos is a job.
+
+    Many photos are given as a query for their ids: it becomes a part of the queries here.
 
     What `check` raises prevents the deletion. Raises Problem (`not_found`) when the gallery is gone.
     """
@@ -78,7 +86,7 @@ def photos_delete(
         if locked is None:
             raise not_found("gallery")
         check()
-        chosen = locked.photos.filter(id__in=list(photo_ids))
+        chosen = locked.photos.filter(id__in=photo_ids)
         marked, job = _mark_for_deletion(locked, chosen, requested_by_id)
     work_queue().withdraw([str(photo.id) for photo in marked if photo.state == State.PENDING and photo.enqueued_at])
     warning = removals_feed([gallery.id, *_left_by(marked)])
@@ -90,11 +98,13 @@ def _mark_for_deletion(
 ) -> tuple[list[Photo], Job | None]:
     """Mark the photos that are not marked yet; return them as they were, and their job."""
     kept = photos.exclude(state=State.DELETING)
-    found = list(kept.select_for_update().only("id", "state", "enqueued_at", "moved_from"))
+    found = list(kept.select_for_update().only("id", "gallery", "state", "enqueued_at", "moved_from"))
     job = None
     if len(found) > 1:
         job = job_start(kind=Job.Kind.DELETE, gallery=gallery, total=len(found), requested_by_id=requested_by_id)
-    kept.update(state=State.DELETING, enqueued_at=None, job=job)
+    # By their ids: what belongs to the query may have become more meanwhile.
+    for photo_ids in chunks((photo.id for photo in found), IDS_PER_QUERY):
+        Photo.objects.filter(id__in=photo_ids).update(state=State.DELETING, enqueued_at=None, job=job)
     return found, job
 
 

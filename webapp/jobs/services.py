@@ -4,7 +4,7 @@ These are common to all jobs; what a job does to its photos is in `webapp/indexi
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -15,7 +15,7 @@ from tasks import clock
 from tasks.work_queue import work_queue
 from webapp.gallery.models import UNSETTLED, Gallery, Photo, Rendering
 from webapp.gallery.tombstones import tombstones_set
-from webapp.http.problems import Problem
+from webapp.http.problems import Problem, not_found
 from webapp.jobs.models import Job
 
 #: How long a job stays open while no photo is added: longer than any pause of an import that is still alive.
@@ -38,18 +38,44 @@ def renditions_prepare(*, gallery: Gallery, requested_by_id: int | None = None) 
     return _new(Job.Kind.RENDITIONS, gallery, requested_by_id)
 
 
+def import_joined(*, job_id: UUID, gallery: Gallery, requested_by_id: int) -> Job:
+    """Return the import with an id that its client has chosen, so that several requests add to it; at first, unsaved.
+
+    Raises Problem when the id belongs to another job: of another kind, gallery or user.
+    """
+    found = Job.objects.filter(id=job_id).first()
+    if found is None:
+        prepared = import_prepare(gallery=gallery, requested_by_id=requested_by_id)
+        prepared.id = job_id
+        return prepared
+    if (found.kind, found.gallery_id, found.requested_by_id) != (Job.Kind.IMPORT, gallery.id, requested_by_id):
+        raise not_found("import")
+    return found
+
+
 def job_is_saved(job: Job) -> bool:
     return not job._state.adding
 
 
 def photo_count_in(*, job: Job, photos: int = 1) -> None:
-    """Count more photos in the job, in the caller's transaction. Raises Problem when the job is over."""
-    open_until = clock.utcnow() + timedelta(seconds=OPEN_SECONDS)
+    """Count more photos in the job, in the caller's transaction, which has locked the gallery.
+
+    Raises Problem when the job is over.
+    """
+    # Requests that join an import at the same time have each prepared it; the first to come here saves it.
     if not job_is_saved(job):
-        job.total, job.open_until = photos, open_until
+        job._state.adding = not Job.objects.filter(id=job.id, gallery=job.gallery_id).exists()
+    if not job_is_saved(job):
+        job.total, job.open_until = photos, _open_until()
         job.save(force_insert=True)
-    elif not _running(job).update(total=F("total") + photos, open_until=open_until):
+    elif not _running(job).update(total=F("total") + photos, open_until=_open_until()):
         raise Problem("job_over", "This job is over or was cancelled; it takes no more photos.", status=409)
+
+
+def import_stay_open(*, job: Job) -> None:
+    """Keep the job open although no photo is added for some time."""
+    if job_is_saved(job):
+        _running(job).update(open_until=_open_until())
 
 
 def import_close(*, job: Job) -> None:
@@ -130,6 +156,10 @@ def _new(kind: Job.Kind, gallery: Gallery, requested_by_id: int | None) -> Job:
         gallery_name=gallery.name,
         kind=kind,
     )
+
+
+def _open_until() -> datetime:
+    return clock.utcnow() + timedelta(seconds=OPEN_SECONDS)
 
 
 def _running(job: Job) -> QuerySet[Job]:

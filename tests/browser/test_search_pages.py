@@ -92,7 +92,7 @@ def test_a_chosen_picture_is_shown_at_once_and_one_of_its_faces_is_chosen_filter
     assert section.locator(".match:visible").count() > matches, "loosened, it shows strangers"
     desk.screenshot(path=SCREENSHOTS / "search-result-loose.png", full_page=True)
     section.get_by_role("button", name="Tick all shown").click()
-    slider.fill("0.9")
+    slider.fill("0.86")  # where a match is very likely with the dlib pack
     expect(section.locator(".match:visible")).to_have_count(2)
     expect(section.locator("input[type=checkbox]:checked")).to_have_count(2)
     expect(section.locator(".similarity:visible")).to_have_count(0)

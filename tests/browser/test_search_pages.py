@@ -82,16 +82,17 @@ def test_a_chosen_picture_is_shown_at_once_and_one_of_its_faces_is_chosen_filter
     section = desk.locator("section.searched:visible")
     expect(section.get_by_role("heading")).to_have_text("Face 3 in your picture")
     expect(section.locator("canvas.searched-crop")).to_be_visible()
-    expect(section.locator(".match:visible")).to_have_count(2)
-    expect(section.locator(".match:visible .certainty").first).to_have_text("very likely the same person")
+    # The face itself, and the one on the smaller copy of the photo.
+    expect(section.locator(".match:visible .certainty.very_likely")).to_have_count(2)
+    matches = section.locator(".match:visible").count()
     desk.screenshot(path=SCREENSHOTS / "search-result.png", full_page=True)
 
     slider = desk.get_by_role("slider")
     slider.press("Home")
-    assert section.locator(".match:visible").count() > 2, "loosened, it shows strangers"
+    assert section.locator(".match:visible").count() > matches, "loosened, it shows strangers"
     desk.screenshot(path=SCREENSHOTS / "search-result-loose.png", full_page=True)
     section.get_by_role("button", name="Tick all shown").click()
-    slider.fill("0.98")
+    slider.fill("0.86")  # where a match is very likely with the dlib pack
     expect(section.locator(".match:visible")).to_have_count(2)
     expect(section.locator("input[type=checkbox]:checked")).to_have_count(2)
     expect(section.locator(".similarity:visible")).to_have_count(0)

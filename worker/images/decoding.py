@@ -34,7 +34,7 @@ from worker.errors import (
     UnsupportedImage,
 )
 from worker.images.avif import UNBOUNDED, largest_coded_pixels
-from worker.images.capture import NO_CAPTURE, Capture
+from worker.images.capture import NO_CAPTURE, Capture, capture_of
 from worker.images.damage import ImageWarning
 from worker.images.pixels import SIDEWAYS, mirrored_axes, upright_bgr
 from worker.recognition.interfaces import Image
@@ -135,7 +135,7 @@ def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None
             picture.load()
         if picture.size != expected:
             raise TruncatedImage("The picture is damaged: its size differs from the size in its header.")
-        orientation = _orientation(picture)
+        orientation, capture = _orientation(picture), capture_of(picture)
         with _coded(UnsupportedImage(f"Pictures in the colour mode {picture.mode} are not supported.")):
             pixels = upright_bgr(picture, orientation)
     is_sideways = orientation in SIDEWAYS
@@ -147,6 +147,7 @@ def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None
         width=width,
         height=height,
         scale=1 / reduction,
+        capture=capture,
         origin=(
             width - pixels.shape[1] * reduction if mirrored_x else 0,
             height - pixels.shape[0] * reduction if mirrored_y else 0,

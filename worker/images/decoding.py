@@ -135,7 +135,7 @@ def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None
             picture.load()
         if picture.size != expected:
             raise TruncatedImage("The picture is damaged: its size differs from the size in its header.")
-        orientation, capture = _orientation(picture), capture_of(picture)
+        orientation, capture = _orientation(picture), capture_of(_exif(picture, data))
         with _coded(UnsupportedImage(f"Pictures in the colour mode {picture.mode} are not supported.")):
             pixels = upright_bgr(picture, orientation)
     is_sideways = orientation in SIDEWAYS
@@ -280,6 +280,14 @@ def _reduced(picture: Pillow.Image, enough_pixels: int) -> int:
     drafted = picture.draft(picture.mode, (enough_pixels, 1) if width >= height else (1, enough_pixels))
     # The box is the whole picture in reduced pixels, not rounded.
     return 1 if drafted is None else round(width / drafted[1][2])
+
+
+def _exif(picture: Pillow.Image, data: bytes) -> bytes:
+    """Return the picture's EXIF as data of the structure of a TIFF, which a TIFF is itself."""
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return data
+    exif = picture.info.get("exif")
+    return exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else b""
 
 
 def _orientation(picture: Pillow.Image) -> int:

@@ -38,10 +38,15 @@ _TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WebP": "image/webp", "GIF":
 
 @dataclass(frozen=True)
 class Shown:
-    """What Chromium draws of a picture: BGR uint8 over white, and how much of it is opaque (0..1)."""
+    """What Chromium draws of a picture: BGR uint8 over white, and where it is opaque (height, width)."""
 
     pixels: Image
-    opaque_share: float
+    opaque: NDArray[np.bool_]
+
+    @property
+    def opaque_share(self) -> float:
+        """How much of the picture is opaque (0..1): less than all of it if it is transparent, or cut short."""
+        return float(self.opaque.mean())
 
 
 def shown(page: Page, files: Sequence[tuple[str, bytes]]) -> Iterator[Shown | None]:
@@ -56,4 +61,4 @@ def _over_white(width: int, height: int, text: str) -> Shown:
     rgba: NDArray[np.uint8] = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
     alpha = rgba[:, :, 3:] / 255.0
     flat = rgba[:, :, 2::-1] * alpha + 255 * (1 - alpha)
-    return Shown(np.rint(flat).astype(np.uint8), float((rgba[:, :, 3] == 255).mean()))
+    return Shown(np.rint(flat).astype(np.uint8), rgba[:, :, 3] == 255)

@@ -14,7 +14,7 @@ _BYTE_ORDERS: Final = {b"II": "<", b"MM": ">"}
 
 
 class Entry(NamedTuple):
-    """An entry of a directory. `numbers` is how many it has; `value` is its end: the value, or where it is."""
+    """An entry of a directory. `numbers` is how many it has; `value` has them, or where they are if they are more."""
 
     tag: int
     kind: int

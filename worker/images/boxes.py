@@ -102,9 +102,11 @@ def item_kinds(data: memoryview, start: int, end: int, parts: Parts) -> Iterator
     if end - start < 6:
         return
     for name, content, stop in boxes(data, start + (6 if data[start] == 0 else 8), end, parts):
-        if name != b"infe" or stop - content < 14 or data[content] < 2:
+        if name != b"infe" or stop == content or data[content] < 2:
             continue
         number_bytes = 2 if data[content] == 2 else 4
         place = content + 4 + number_bytes + 2
+        if place + 4 > stop:
+            continue
         number = int.from_bytes(data[content + 4 : content + 4 + number_bytes], "big")
         yield number, bytes(data[place : place + 4]), place

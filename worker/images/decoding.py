@@ -38,6 +38,7 @@ from worker.images.capture import NO_CAPTURE, Capture, capture_of
 from worker.images.cleaning.formats import cleaned
 from worker.images.cleaning.result import MOST_PROFILE_BYTES, Cleaned, bounded, too_many_parts
 from worker.images.damage import ImageWarning
+from worker.images.gifs import screen_of
 from worker.images.pixels import SIDEWAYS, mirrored_axes, upright_bgr
 from worker.recognition.interfaces import Image
 
@@ -139,7 +140,7 @@ def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None
         orientation = _orientation(picture, file)
         profile = file.profile or _profile(picture)
         with _coded(UnsupportedImage(f"Pictures in the colour mode {picture.mode} are not supported.")):
-            pixels = upright_bgr(picture, orientation, profile)
+            pixels = upright_bgr(screen_of(picture), orientation, profile)
     is_sideways = orientation in SIDEWAYS
     width, height = (stored_height, stored_width) if is_sideways else (stored_width, stored_height)
     mirrored_x, mirrored_y = mirrored_axes(orientation)

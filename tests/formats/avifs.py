@@ -23,7 +23,7 @@ def _avif(picture: Pillow.Image = PICTURE, **options: object) -> bytes:
 def _encoded() -> dict[str, bytes]:
     made = {f"sampled {way}": _avif(subsampling=way) for way in ("4:2:0", "4:2:2", "4:4:4", "4:0:0")}
     made |= {f"{way} range": _avif(range=way) for way in ("full", "limited")}
-    made |= {f"quality {quality}": _avif(quality=quality) for quality in (30, 60, 100)}
+    made |= {f"quality {quality}": _avif(quality=quality) for quality in (30, 60, 90, 100)}
     made["RGBA"] = _avif(CLEAR)
     made["RGBA, premultiplied"] = _avif(CLEAR, alpha_premultiplied=True)
     made["grey"] = _avif(PICTURE.convert("L"))

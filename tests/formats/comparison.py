@@ -1,7 +1,8 @@
 """What becomes of each file of the corpus here, and in Chromium."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Final
 
 import cv2
@@ -47,6 +48,10 @@ class Comparison:
     def is_picture(self) -> bool:
         return isinstance(self.decoded, DecodedImage)
 
+    def beside(self, chromium: Shown | None) -> "Comparison":
+        """Return the same with something else that Chromium shows."""
+        return replace(self, chromium=chromium)
+
     def is_alike(self) -> bool:
         """Whether Chromium shows the same, and so does the preview; of one that is incomplete, what Chromium shows."""
         assert self.chromium is not None
@@ -64,17 +69,16 @@ class Comparison:
 
 def compare(page: Page, files: Sequence[File]) -> list[Comparison]:
     """Decode the files, make their previews, and let Chromium show both."""
-    drawn = shown(page, [(file.format, file.data) for file in files])
-    found = [
-        Comparison(file=file, decoded=_decoded(file.data), chromium=seen)
-        for file, seen in zip(files, drawn, strict=True)
-    ]
-    pictures = [each for each in found if isinstance(each.decoded, DecodedImage)]
-    previews = shown(page, [("JPEG", _preview(each.decoded)) for each in pictures])
-    seen_previews = {each.file.name: preview for each, preview in zip(pictures, previews, strict=True)}
+    found = decode_all(files, shown(page, [(file.format, file.data) for file in files]))
+    previews = shown(page, [("JPEG", _preview(each.decoded)) for each in found if each.is_picture])
+    return [replace(each, preview=next(previews)) if each.is_picture else each for each in found]
+
+
+def decode_all(files: Sequence[File], drawn: Iterable[Shown | None] = repeat(None)) -> list[Comparison]:
+    """Decode the files; `drawn` is what Chromium shows of each."""
     return [
-        Comparison(file=e.file, decoded=e.decoded, chromium=e.chromium, preview=seen_previews.get(e.file.name))
-        for e in found
+        Comparison(file=file, decoded=_decoded(file.data), chromium=seen)
+        for file, seen in zip(files, drawn, strict=False)
     ]
 
 

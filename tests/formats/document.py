@@ -27,8 +27,8 @@ def _lines(rules: Sequence[Rule], compared: Sequence[Comparison], others: Sequen
     yield from (
         "# Formats",
         "",
-        "What becomes of which file. `make formats` writes this page from the tests in `tests/formats`, which check every",
-        "line of it; nobody edits it by hand.",
+        "What becomes of which file. `make formats` writes this page from the tests in `tests/formats`, which check",
+        "every line of it; nobody edits it by hand.",
         "",
         f"Of a photo, at most {limits.max_bytes / 1024**2:.0f} MB, {limits.max_pixels / 1e6:.0f} megapixels and "
         f"{MAX_SIDE_PIXELS:,} pixels per side are accepted by default.",
@@ -58,7 +58,8 @@ def _comparison(compared: Sequence[Comparison]) -> Iterator[str]:
     yield (
         "What Chromium shows, even in part, is indexed, and both show the same: decoded pixels differ by at most "
         f"{MOST[0]:g} of 255 on average and {MOST[1]:g} at 99 of 100 places, previews (averaged over "
-        f"{AVERAGED_PIXELS} x {AVERAGED_PIXELS} pixels) by {MOST_IN_PREVIEW[0]:g} and {MOST_IN_PREVIEW[1]:g}. But for these:"
+        f"{AVERAGED_PIXELS} x {AVERAGED_PIXELS} pixels) by {MOST_IN_PREVIEW[0]:g} and {MOST_IN_PREVIEW[1]:g}. "
+        "But for these:"
     )
     yield from ("", "### Refused, though Chromium shows something", "")
     yield from _named(known.REFUSED)

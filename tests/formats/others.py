@@ -1,6 +1,7 @@
-"""TIFF, HEIC and BMP files, which Chromium does not show (or as it likes): what becomes of them is checked here alone."""
+"""TIFF and HEIC files, which Chromium does not show, and BMP: what becomes of them is checked here alone."""
 
 from collections.abc import Iterator
+from functools import cache
 
 from PIL import Image as Pillow
 from PIL import ImageCms
@@ -11,7 +12,12 @@ from tests.formats.corpus import File
 from tests.formats.webps import CLEAR, PICTURE
 
 
-def files() -> Iterator[File]:
+@cache
+def files() -> tuple[File, ...]:
+    return tuple(_files())
+
+
+def _files() -> Iterator[File]:
     for kind, group in (("TIFF", _tiffs()), ("HEIC", _heics()), ("BMP", _bmps())):
         for variant, data in group.items():
             yield File(kind, variant, data)

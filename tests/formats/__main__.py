@@ -1,5 +1,6 @@
 """`python -m tests.formats` (`make formats`) writes docs/formats.md from what it finds."""
 
+import os
 import shutil
 
 import django
@@ -14,6 +15,7 @@ from tests.formats.rules import all_rules
 
 
 def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
     django.setup()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)

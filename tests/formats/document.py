@@ -37,12 +37,11 @@ def _lines(rules: Sequence[Rule], compared: Sequence[Comparison], others: Sequen
     )
     for section, group in groupby(rules, key=lambda rule: rule.section):
         yield from ("", f"### {section}", "")
-        for each in group:
-            yield f"- {each.sentence} *{each.reason}*"
+        yield from (f"- {each.sentence} *Why: {each.reason}*" for each in group)
     yield from ("", "## Compared with Chromium", "")
     yield from _comparison(compared)
     yield from ("", "## File by file", "")
-    yield "`picture` in the last column: Chromium shows the same. Otherwise it says what Chromium shows."
+    yield "The last column says what Chromium shows, and, of pictures on both sides, whether it is the same."
     named = [each for each in compared if _MUTATED not in each.file.variant]
     for kind, group_of in groupby([*named, *others], key=lambda each: each.file.format):
         yield from ("", f"### {kind}", "")
@@ -69,8 +68,7 @@ def _comparison(compared: Sequence[Comparison]) -> Iterator[str]:
 
 def _named(reasons: Mapping[str, Iterable[str]]) -> Iterator[str]:
     for reason, names in reasons.items():
-        yield f"- {reason}"
-        yield from (f"  - {name}" for name in names)
+        yield f"- {reason} *{'; '.join(names)}.*"
 
 
 def _table(group: Sequence[Comparison]) -> Iterator[str]:

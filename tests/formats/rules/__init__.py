@@ -5,6 +5,7 @@ docs/formats.md is made of them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 from tests.formats import others
 from tests.formats.corpus import files
@@ -41,8 +42,8 @@ def rule(section: str, sentence: str, *, because: str) -> Callable[[Check], Chec
 
 def all_rules() -> list[Rule]:
     """Return the rules in the order of the document."""
-    from tests.formats.rules import capture, colours, containers, damage, orientation, pixels_alone  # noqa: F401
-
+    for module in ("containers", "orientation", "colours", "metadata", "damage", "kept_metadata"):
+        import_module(f"tests.formats.rules.{module}")
     return list(_RULES)
 
 

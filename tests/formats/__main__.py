@@ -1,9 +1,7 @@
 """`python -m tests.formats` (`make formats`) writes docs/formats.md from what it finds."""
 
-import os
 import shutil
 
-import django
 from playwright.sync_api import sync_playwright
 
 from tests.browser.conftest import FLAGS
@@ -15,8 +13,6 @@ from tests.formats.rules import all_rules
 
 
 def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.config.settings")
-    django.setup()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         compared = compare(browser.new_page(), files())

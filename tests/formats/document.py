@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from django.conf import settings
-
 from tests.formats import known
 from tests.formats.comparison import AVERAGED_PIXELS, MOST, MOST_IN_PREVIEW, Comparison
 from tests.formats.rules import Rule
@@ -13,7 +11,7 @@ from worker.config import ImageLimits
 from worker.errors import ImageError
 from worker.images.decoding import MAX_SIDE_PIXELS
 
-FILE: Path = settings.BASE_DIR / "docs" / "formats.md"
+FILE: Path = Path(__file__).parents[2] / "docs" / "formats.md"
 _MUTATED = "mutated by"
 
 

@@ -9,7 +9,7 @@ samples of tracks are (ISO/IEC 14496-12, sections 8.7.3, 8.7.5 and 8.11.3), and 
 from collections.abc import Iterator
 from typing import Final
 
-from worker.images.boxes import HIDDEN, Parts, Reader, boxes, item_kinds, items
+from worker.images.boxes import HIDDEN, Parts, Reader, boxes, content_of, item_kinds, located
 
 _SEQUENCE_HEADER: Final = 1
 #: What a file is said to code whose parts are more than that, or overlap so that they are more than the file.
@@ -38,10 +38,9 @@ def _coded(data: memoryview, parts: Parts) -> Iterator[memoryview]:
         reader = Reader(content)
         try:
             if kind == b"iloc":
-                of_item = items(
-                    reader, data, own, parts, is_wanted=lambda number: number not in hidden or number in seen
-                )
-                yield from (item for _, item in of_item)
+                for item in located(content, parts):
+                    if item.number not in hidden or item.number in seen:
+                        yield content_of(item, data, own, parts)
             elif kind == b"stsz":
                 reader.take(4)
                 same, count = reader.number(4), reader.number(4)

@@ -1,13 +1,16 @@
 """The boxes of ISO media files, HEIC and AVIF among them (ISO/IEC 14496-12), within bounds."""
 
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 #: The kind of items that no decoder knows, so none reads them: what metadata is called once a file is cleaned.
 HIDDEN: Final = b"skip"
 
 #: Boxes that hold boxes, on the way to those that we read; meta has four bytes before them.
-_CONTAINERS: Final = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"meta": 4}
+_CONTAINERS: Final = {
+    **dict.fromkeys((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"iprp", b"ipco"), 0),
+    b"meta": 4,
+}
 _DEEPEST: Final = 8
 #: Boxes, items, extents and units that are looked at. Photos have dozens, a picture of many tiles thousands.
 _MOST_PARTS: Final = 20_000
@@ -27,16 +30,16 @@ class Parts:
 
 
 class Reader:
-    """Reads bytes one after the other; raises EOFError behind the last."""
+    """Reads bytes one after the other; raises EOFError behind the last. `position` is where the next one is."""
 
     def __init__(self, data: memoryview) -> None:
-        self._data, self._position = data, 0
+        self._data, self.position = data, 0
 
     def take(self, count: int) -> memoryview:
-        taken = self._data[self._position : self._position + count]
+        taken = self._data[self.position : self.position + count]
         if len(taken) < count:
             raise EOFError
-        self._position += count
+        self.position += count
         return taken
 
     def number(self, byte_count: int) -> int:
@@ -68,13 +71,28 @@ def boxes(data: memoryview, start: int, end: int, parts: Parts, depth: int = 0) 
         start = stop
 
 
-def items(
-    reader: Reader, data: memoryview, own: memoryview, parts: Parts, *, is_wanted: Callable[[int], bool]
-) -> Iterator[tuple[int, memoryview]]:
-    """Yield the number and bytes of each wanted item of an "iloc" box (ISO/IEC 14496-12, 8.11.3).
-
-    `own` is what the file keeps beside its boxes, in "idat". Raises EOFError if the box ends before its last item.
+class Extent(NamedTuple):
+    """A piece of an item: its first byte and its length, 0 for all that follows. `fields` is where both are written:
+    the place in the box of the one and the other, and how many bytes each takes.
     """
+
+    offset: int
+    length: int
+    fields: tuple[tuple[int, int], tuple[int, int]]
+
+
+class Item(NamedTuple):
+    """Where an item is. `is_own`: not in the file at large, but in "idat". `base` is how its base is written."""
+
+    number: int
+    is_own: bool
+    base: tuple[int, int]
+    extents: list[Extent]
+
+
+def located(content: memoryview, parts: Parts) -> Iterator[Item]:
+    """Yield the items of an "iloc" box (ISO/IEC 14496-12, 8.11.3); raises EOFError if it ends before its last."""
+    reader = Reader(content)
     version = reader.number(1)
     reader.take(3)
     sizes = reader.number(2)
@@ -82,19 +100,26 @@ def items(
     for _ in range(reader.number(2 if version < 2 else 4)):
         parts.count()
         number = reader.number(2 if version < 2 else 4)
-        source = own if version and reader.number(2) & 15 == 1 else data
+        is_own = version > 0 and reader.number(2) & 15 == 1
         reader.take(2)
+        base_field = (reader.position, base_bytes)
         base = reader.number(base_bytes)
         extents = []
         for _ in range(reader.number(2)):
             parts.count()
             reader.take(index_bytes if version else 0)
-            offset, length = base + reader.number(offset_bytes), reader.number(length_bytes)
-            if is_wanted(number):
-                extents.append(source[offset : offset + length] if length else source[offset:])
-                parts.count(len(extents[-1]))
-        if extents:
-            yield number, extents[0] if len(extents) == 1 else memoryview(b"".join(extents))
+            fields = (reader.position, offset_bytes), (reader.position + offset_bytes, length_bytes)
+            extents.append(Extent(base + reader.number(offset_bytes), reader.number(length_bytes), fields))
+        yield Item(number, is_own, base_field, extents)
+
+
+def content_of(item: Item, data: memoryview, own: memoryview, parts: Parts) -> memoryview:
+    """Return the bytes of an item; `own` is what is in "idat"."""
+    source, pieces = own if item.is_own else data, []
+    for offset, length, _ in item.extents:
+        pieces.append(source[offset : offset + length] if length else source[offset:])
+        parts.count(len(pieces[-1]))
+    return pieces[0] if len(pieces) == 1 else memoryview(b"".join(pieces))
 
 
 def item_kinds(data: memoryview, start: int, end: int, parts: Parts) -> Iterator[tuple[int, bytes, int]]:
@@ -109,4 +134,5 @@ def item_kinds(data: memoryview, start: int, end: int, parts: Parts) -> Iterator
         if place + 4 > stop:
             continue
         number = int.from_bytes(data[content + 4 : content + 4 + number_bytes], "big")
-        yield number, bytes(data[place : place + 4]), place
+        if place + 4 <= stop:
+            yield number, bytes(data[place : place + 4]), place

@@ -15,12 +15,14 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageCms
 
+from worker.images.profiles import HEADER_BYTES, is_profile
+
 __all__ = ["Recolouring", "recolouring"]
 
 #: From 8-bit RGB (or CMYK, for a picture in CMYK) to sRGB.
 Recolouring = Callable[[Pillow.Image], Pillow.Image]
 
-_HEADER_BYTES, _MOST_TAGS, _TAG = 128, 100, struct.Struct(">4sII")
+_MOST_TAGS, _TAG = 100, struct.Struct(">4sII")
 _CLASSES: Final = (b"mntr", b"scnr", b"prtr", b"spac")
 #: The types that each tag may have which is needed to go from the device's colours to others.
 _CURVES, _TABLES, _XYZ = (b"curv", b"para"), (b"mft1", b"mft2", b"mAB "), (b"XYZ ",)
@@ -52,10 +54,10 @@ def recolouring(profile: bytes, mode: str) -> Recolouring | None:
 
 def _plain(profile: bytes) -> bytes:
     """Return the profile with the needed tags alone; nothing if it is none, or not for colours of a device."""
-    if len(profile) < _HEADER_BYTES + 4 or profile[36:40] != b"acsp" or profile[12:16] not in _CLASSES:
+    if not is_profile(profile) or profile[12:16] not in _CLASSES:
         return b""
-    (count,) = struct.unpack_from(">I", profile, _HEADER_BYTES)
-    start = _HEADER_BYTES + 4
+    (count,) = struct.unpack_from(">I", profile, HEADER_BYTES)
+    start = HEADER_BYTES + 4
     if count > _MOST_TAGS or start + count * _TAG.size > len(profile):
         return b""
     tags = [_TAG.unpack_from(profile, start + index * _TAG.size) for index in range(count)]
@@ -63,7 +65,7 @@ def _plain(profile: bytes) -> bytes:
     table = b"".join(_TAG.pack(*tag) for tag in needed).ljust(count * _TAG.size, b"\0")
     return (
         struct.pack(">I", len(profile))
-        + profile[4:_HEADER_BYTES]
+        + profile[4:HEADER_BYTES]
         + struct.pack(">I", len(needed))
         + table
         + profile[start + len(table) :]

@@ -138,7 +138,7 @@ def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None
         if picture.size != expected:
             raise TruncatedImage("The picture is damaged: its size differs from the size in its header.")
         orientation = _orientation(picture, file)
-        profile = file.profile or _profile(picture)
+        profile = _profile(picture) or file.profile
         with _coded(UnsupportedImage(f"Pictures in the colour mode {picture.mode} are not supported.")):
             pixels = upright_bgr(screen_of(picture), orientation, profile)
     is_sideways = orientation in SIDEWAYS

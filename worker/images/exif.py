@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 ORIENTATION_TAG: Final = 0x0112
 _SHORT: Final = 3
+#: Entries of a directory that are looked at; photos have a few dozen.
+_MOST_ENTRIES: Final = 1000
 _BYTE_ORDERS: Final = {b"II": "<", b"MM": ">"}
 
 
@@ -30,7 +32,7 @@ class Layout(NamedTuple):
     is_big: bool
 
     def directory(self, data: bytes, start: int) -> Iterator[Entry]:
-        """Yield the entries of the directory that begins there, as far as the data goes."""
+        """Yield the entries of the directory that begins there, as far as the data and our bound go."""
         count_layout, entry_layout = (
             (self.byte_order + "Q", self.byte_order + "HHQ8s")
             if self.is_big
@@ -41,7 +43,7 @@ class Layout(NamedTuple):
             return
         size = struct.calcsize(entry_layout)
         (count,) = struct.unpack_from(count_layout, data, start)
-        for _ in range(min(count, (len(data) - place) // size)):
+        for _ in range(min(count, _MOST_ENTRIES, (len(data) - place) // size)):
             yield Entry(*struct.unpack_from(entry_layout, data, place))
             place += size
 

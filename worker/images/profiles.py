@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+HEADER_BYTES: Final = 128
 _BRADFORD: Final = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _D50: Final = np.array([0.9642, 1.0, 0.8249])
 _D65: Final = (0.3127, 0.329)
@@ -41,7 +42,8 @@ _SMPTE_C: Final = Chromaticities(_D65, (0.63, 0.34), (0.31, 0.595), (0.155, 0.07
 _BT_2020: Final = Chromaticities(_D65, (0.708, 0.292), (0.17, 0.797), (0.131, 0.046))
 _DCI_P3: Final = Chromaticities((0.314, 0.351), (0.68, 0.32), (0.265, 0.69), (0.15, 0.06))
 _DISPLAY_P3: Final = _DCI_P3._replace(white=_D65)
-_VIDEO: Final = Curve(1 / 0.45, 1 / 1.099, 0.099 / 1.099, 1 / 4.5, 0.081)
+#: What displays make of video (ITU-R BT.1886), which is not the inverse of what cameras do.
+_VIDEO: Final = Curve(2.4)
 _SRGB_CURVE: Final = Curve(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 
 #: By their numbers in ITU-T H.273, tables 2 and 3. PQ and HLG are missing on purpose: they need a viewer's judgement of
@@ -56,13 +58,20 @@ _PRIMARIES: Final = {
     11: _DCI_P3,
     12: _DISPLAY_P3,
 }
+VIDEO_CURVES: Final = (1, 6, 14, 15)
+SRGB_CURVE: Final = 13
 _CURVES: Final = {
-    **dict.fromkeys((1, 6, 14, 15), _VIDEO),
+    **dict.fromkeys(VIDEO_CURVES, _VIDEO),
     4: Curve(2.2),
     5: Curve(2.8),
     8: Curve(1.0),
-    13: _SRGB_CURVE,
+    SRGB_CURVE: _SRGB_CURVE,
 }
+
+
+def is_profile(data: bytes) -> bool:
+    """Return whether the data begins as an ICC profile does (ICC.1:2022, 7.2)."""
+    return len(data) >= HEADER_BYTES + 4 and data[36:40] == b"acsp"
 
 
 def coded_profile(primaries: int, transfer: int) -> bytes:
@@ -79,12 +88,12 @@ def matrix_profile(chromaticities: Chromaticities, curve: Curve) -> bytes:
     xyz = [b"XYZ \0\0\0\0" + _fixed(column) for column in (_D50, *matrix.T)]
     curves = struct.pack(">4s4xHH", b"para", 3, 0) + _fixed(curve)
     contents = (*xyz, curves)
-    starts = [128 + 4 + 7 * 12 + sum(map(len, contents[:index])) for index in range(len(contents))]
+    starts = [HEADER_BYTES + 4 + 7 * 12 + sum(map(len, contents[:index])) for index in range(len(contents))]
     tags = zip((b"wtpt", b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC"), (0, 1, 2, 3, 4, 4, 4), strict=True)
     table = b"".join(struct.pack(">4sII", name, starts[index], len(contents[index])) for name, index in tags)
     body = struct.pack(">I", 7) + table + b"".join(contents)
-    head = struct.pack(">I4xI4s4s4s12x4s28x", 128 + len(body), 0x04300000, b"mntr", b"RGB ", b"XYZ ", b"acsp")
-    return (head + _fixed(_D50)).ljust(128, b"\0") + body
+    head = struct.pack(">I4xI4s4s4s12x4s28x", HEADER_BYTES + len(body), 0x04300000, b"mntr", b"RGB ", b"XYZ ", b"acsp")
+    return (head + _fixed(_D50)).ljust(HEADER_BYTES, b"\0") + body
 
 
 def _to_d50(chromaticities: Chromaticities) -> NDArray[np.float64] | None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from worker.images.cleaning.result import MOST_EXIF_BYTES, MOST_PROFILE_BYTES, Cleaned, Parts, bounded, without_zlib
 from worker.images.exif import orientation_of
-from worker.images.profiles import SRGB, Chromaticities, Curve, coded_profile, matrix_profile
+from worker.images.profiles import SRGB, Chromaticities, Curve, coded_profile, is_profile, matrix_profile
 
 _SIGNATURE_BYTES: Final = 8
 #: Bytes of a chunk besides its content: length and kind before it, checksum behind it.
@@ -115,7 +115,7 @@ def _profile(chunks: dict[bytes, bytes]) -> bytes:
     packed = chunks.get(b"iCCP", b"").partition(b"\0")[2]
     if packed.startswith(b"\0"):
         profile = without_zlib(packed[1:], MOST_PROFILE_BYTES)
-        if profile:
+        if is_profile(profile):
             return profile
     if chunks.get(b"sRGB", b"") in _RENDERING_INTENTS:
         return b""

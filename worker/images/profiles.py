@@ -44,7 +44,7 @@ _DCI_P3: Final = Chromaticities((0.314, 0.351), (0.68, 0.32), (0.265, 0.69), (0.
 _DISPLAY_P3: Final = _DCI_P3._replace(white=_D65)
 #: What displays make of video (ITU-R BT.1886), which is not the inverse of what cameras do.
 _VIDEO: Final = Curve(2.4)
-_SRGB_CURVE: Final = Curve(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+SRGB_CURVE: Final = Curve(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 
 #: By their numbers in ITU-T H.273, tables 2 and 3. PQ and HLG are missing on purpose: they need a viewer's judgement of
 #: how bright white is, so such pictures are shown as they are stored.
@@ -58,14 +58,14 @@ _PRIMARIES: Final = {
     11: _DCI_P3,
     12: _DISPLAY_P3,
 }
-VIDEO_CURVES: Final = (1, 6, 14, 15)
-SRGB_CURVE: Final = 13
+VIDEO_TRANSFERS: Final = (1, 6, 14, 15)
+SRGB_TRANSFER: Final = 13
 _CURVES: Final = {
-    **dict.fromkeys(VIDEO_CURVES, _VIDEO),
+    **dict.fromkeys(VIDEO_TRANSFERS, _VIDEO),
     4: Curve(2.2),
     5: Curve(2.8),
     8: Curve(1.0),
-    SRGB_CURVE: _SRGB_CURVE,
+    SRGB_TRANSFER: SRGB_CURVE,
 }
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from worker.images.boxes import HIDDEN, Item, Parts, boxes, content_of, item_kinds, located
 from worker.images.cleaning.result import MOST_EXIF_BYTES, Cleaned, bounded
-from worker.images.profiles import SRGB_CURVE, VIDEO_CURVES, coded_profile
+from worker.images.profiles import SRGB_TRANSFER, VIDEO_TRANSFERS, coded_profile
 
 #: Items that are no pictures: EXIF, XMP and other documents, and what only applications know.
 _METADATA: Final = (b"Exif", b"mime", b"uri ")
@@ -50,10 +50,10 @@ def _profile(data: memoryview, places: _Places) -> bytes:
     first = next((content for content in contents if content.startswith(b"nclx")), b"")
     if len(first) < 8:
         return b""
-    primaries, curve = struct.unpack_from(">HH", first, 4)
-    if curve in VIDEO_CURVES:  # of a still picture, browsers take them for sRGB's
-        curve = SRGB_CURVE
-    return b"" if (primaries, curve) == (1, SRGB_CURVE) else coded_profile(primaries, curve)
+    primaries, transfer = struct.unpack_from(">HH", first, 4)
+    if transfer in VIDEO_TRANSFERS:  # of a still picture, browsers take them for sRGB's
+        transfer = SRGB_TRANSFER
+    return b"" if (primaries, transfer) == (1, SRGB_TRANSFER) else coded_profile(primaries, transfer)
 
 
 def _located(data: memoryview, places: _Places) -> Iterator[tuple[int, Item]]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from worker.images.cleaning.result import MOST_EXIF_BYTES, MOST_PROFILE_BYTES, Cleaned, Parts, bounded, without_zlib
 from worker.images.exif import orientation_of
-from worker.images.profiles import SRGB, Chromaticities, Curve, coded_profile, is_profile, matrix_profile
+from worker.images.profiles import SRGB, SRGB_CURVE, Chromaticities, Curve, coded_profile, is_profile, matrix_profile
 
 _SIGNATURE_BYTES: Final = 8
 #: Bytes of a chunk besides its content: length and kind before it, checksum behind it.
@@ -22,6 +22,8 @@ _TRANSPARENT_BYTES: Final = {0: 2, 2: 6}
 _RENDERING_INTENTS: Final = (b"\0", b"\1", b"\2", b"\3")
 #: Gamma is taken within these bounds, in 1/100,000; beyond them it is a mistake.
 _GAMMAS: Final = range(10_000, 1_000_001)
+#: Encoders write 1/2.2 and mean sRGB, whose curve is near to that.
+_GAMMAS_OF_SRGB: Final = range(45_000, 46_001)
 
 
 def cleaned_png(data: bytes) -> Cleaned:
@@ -124,10 +126,11 @@ def _profile(chunks: dict[bytes, bytes]) -> bytes:
 
 def _measured_profile(gamma: bytes, chromaticities: bytes) -> bytes:
     """Return the profile of a gamma, with sRGB's primaries if there are none; primaries alone say too little."""
-    if len(gamma) != 4 or int.from_bytes(gamma, "big") not in _GAMMAS:
+    value = int.from_bytes(gamma, "big")
+    if len(gamma) != 4 or value not in _GAMMAS:
         return b""
     primaries = SRGB
     if len(chromaticities) == 32:
         numbers = [number / 100_000 for number in struct.unpack(">8I", chromaticities)]
         primaries = Chromaticities(*zip(numbers[::2], numbers[1::2], strict=True))
-    return matrix_profile(primaries, Curve(100_000 / int.from_bytes(gamma, "big")))
+    return matrix_profile(primaries, SRGB_CURVE if value in _GAMMAS_OF_SRGB else Curve(100_000 / value))

@@ -148,16 +148,16 @@ def test_processing_elements_never_reach_the_colour_library(monkeypatch: pytest.
     profile = profile_of(b"RGB ", {**tags, **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), gamma_curve(2.2))})
 
     read: list[bytes] = []
-    build = ImageCms.ImageCmsProfile
+    build = ImageCms.buildTransform
 
-    def seen(file: BytesIO) -> ImageCms.ImageCmsProfile:
-        read.append(file.getvalue())
-        return build(file)
+    def seen(profile: ImageCms.ImageCmsProfile, *others: str) -> object:
+        read.append(profile.tobytes())
+        return build(profile, *others)
 
-    monkeypatch.setattr(ImageCms, "ImageCmsProfile", seen)
+    monkeypatch.setattr(ImageCms, "buildTransform", seen)
 
     assert recolouring(profile, "RGB") is not None, "its matrix is used"
-    ((count,),) = (struct.unpack_from(">I", each, 128) for each in read)
+    (count,) = struct.unpack_from(">I", read[0], 128)
     names = {read[0][132 + 12 * index : 136 + 12 * index] for index in range(count)}
     assert names == {b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC"}
 

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -175,23 +176,28 @@ def tiff_part(dice: random.Random) -> bytes:
     return struct.pack("<HHI", tag, kind, count) + dice.randbytes(4)
 
 
-#: The first bytes of the entry with an orientation, and how many bytes of a part are its kind and length: of a JPEG's
-#: segments by their first byte; a TIFF's entries have 12 bytes in all, and chunks 8 before their content.
 TIFF_ORIENTATION = b"\x12\x01\x03\0"
-HEAD_BYTES = {b"\xff": 4}
 
-Maker = Callable[[random.Random], bytes]
-FORMATS: dict[str, tuple[Callable[[], Parts], Maker]] = {
-    "JPEG": (jpeg_original, jpeg_part),
-    "PNG": (png_original, png_part),
-    "WebP": (webp_original, webp_part),
-    "TIFF": (tiff_original, tiff_part),
+
+class Format(NamedTuple):
+    """A good file, a maker of metadata of any kind, and how many bytes of a part are its kind and its length."""
+
+    original: Callable[[], Parts]
+    new_part: Callable[[random.Random], bytes]
+    head_bytes: int
+
+
+FORMATS = {
+    "JPEG": Format(jpeg_original, jpeg_part, 4),
+    "PNG": Format(png_original, png_part, 8),
+    "WebP": Format(webp_original, webp_part, 8),
+    "TIFF": Format(tiff_original, tiff_part, 2),
 }
 
 
-def changed(made: tuple[Callable[[], Parts], Maker], number: int) -> bytes:
+def changed(made: Format, number: int) -> bytes:
     """Return the file with the change of that number."""
-    original, new_part = made
+    original, new_part, head_bytes = made
     dice = random.Random(number)
     before = original()
     turns = next(part for part in before.parts if _may_turn(part))
@@ -206,7 +212,7 @@ def changed(made: tuple[Callable[[], Parts], Maker], number: int) -> bytes:
         elif how == "shuffle":
             dice.shuffle(parts)
         elif place < len(parts):
-            parts[place : place + 1] = [] if how == "remove" else [_damaged(parts[place], dice)]
+            parts[place : place + 1] = [] if how == "remove" else [_damaged(parts[place], head_bytes, dice)]
     # The first counts, so it goes before all that are of its kind.
     first_alike = next((place for place, part in enumerate(parts) if _may_turn(part)), len(parts))
     parts.insert(dice.randint(0, first_alike), turns)
@@ -217,9 +223,8 @@ def _may_turn(part: bytes) -> bool:
     return b"exif" in part[:12].lower() or part.startswith(TIFF_ORIENTATION)
 
 
-def _damaged(part: bytes, dice: random.Random) -> bytes:
+def _damaged(part: bytes, start: int, dice: random.Random) -> bytes:
     """Return a part with other bytes in its content; its kind and its length stay, and a profile does."""
-    start = HEAD_BYTES.get(part[:1], 2 if len(part) == 12 else 8)
     if len(part) <= start or b"ICC" in part[:20]:
         return part
     content = bytearray(part)
@@ -234,7 +239,7 @@ def pixels(data: bytes) -> Image:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_whatever_becomes_of_a_files_metadata_its_pixels_stay_the_same(name: str) -> None:
-    original = FORMATS[name][0]()
+    original = FORMATS[name].original()
     expected = pixels(original.join(original))
     assert expected.shape == (48, 32, 3), "the original lies on its side, and is turned"
 
@@ -259,7 +264,7 @@ def test_the_changes_are_many_and_always_the_same(name: str) -> None:
 def test_without_cleaning_the_changes_would_be_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above could fail: Pillow alone refuses some of these files, or shows them otherwise."""
     monkeypatch.setattr("worker.images.decoding.cleaned", lambda data: Cleaned(data=data))
-    original = FORMATS[name][0]()
+    original = FORMATS[name].original()
     expected = pixels(original.join(original))
 
     def is_the_same(number: int) -> bool:

@@ -59,8 +59,8 @@ def files() -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def photo_ids(service: RunningService) -> Iterator[dict[str, str]]:
-    """Upload the files; return the ids of the photos by name, once they are indexed."""
+def gallery_id(service: RunningService) -> Iterator[str]:
+    """The gallery with the four photos, once they are indexed."""
     client = WebClient(service.url)
     gallery_id = client.create_gallery(f"Formats {uuid.uuid4().hex[:8]}")
     client.upload(gallery_id, files())
@@ -71,8 +71,17 @@ def photo_ids(service: RunningService) -> Iterator[dict[str, str]]:
         return states == {"indexed"}
 
     service.wait_until(are_indexed, "all four photos are indexed")
-    yield {name: photo["id"] for name, photo in client.photos(gallery_id).items()}
+    yield gallery_id
     client.close()
+
+
+@pytest.fixture(scope="module")
+def photo_ids(service: RunningService, gallery_id: str) -> dict[str, str]:
+    """The ids of the photos by their names."""
+    client = WebClient(service.url)
+    found = {name: photo["id"] for name, photo in client.photos(gallery_id).items()}
+    client.close()
+    return found
 
 
 @pytest.mark.parametrize("name", files())
@@ -96,10 +105,9 @@ def test_a_photo_is_shown_upright_with_the_box_on_the_face(
     assert 40 < box.right - box.left < 200
 
 
-def test_a_grid_shows_every_format(browser: Browser, service: RunningService, photo_ids: dict[str, str]) -> None:
+def test_a_grid_shows_every_format(browser: Browser, service: RunningService, gallery_id: str) -> None:
     with logged_in(browser, service) as page:
-        page.goto(f"/photos/{photo_ids['scan.tif']}/")
-        page.locator("a[href*='/galleries/']").last.click()
+        page.goto(f"/galleries/{gallery_id}/")
         pictures_shown = page.locator("img[src*='/thumbnail/']")
         expect(pictures_shown).to_have_count(4)
         for number in range(4):

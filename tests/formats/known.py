@@ -43,9 +43,6 @@ DIFFERENT: Final[dict[str, tuple[str, ...]]] = {
     "A PNG is turned by its EXIF wherever it stands: the standard allows it behind the pixels.": (
         "PNG orientation in EXIF behind the pixels",
     ),
-    "Gamma 1/2.2 is taken as it stands. Chromium takes it for sRGB, from which it differs by some 2 of 255.": (
-        "PNG gamma 1/2.2",
-    ),
     "Rows that are missing in a PNG whose pixels end as they should are black. Chromium shows nothing there.": (
         "PNG fewer pixels than its header says",
         "PNG mutated by 80",

@@ -22,7 +22,7 @@ _TRANSPARENT_BYTES: Final = {0: 2, 2: 6}
 _RENDERING_INTENTS: Final = (b"\0", b"\1", b"\2", b"\3")
 #: Gamma is taken within these bounds, in 1/100,000; beyond them it is a mistake.
 _GAMMAS: Final = range(10_000, 1_000_001)
-#: Encoders write 1/2.2 and mean sRGB, whose curve is near to that.
+#: Encoders write 1/2.2 alone and mean sRGB, whose curve is near to that.
 _GAMMAS_OF_SRGB: Final = range(45_000, 46_001)
 
 
@@ -125,12 +125,16 @@ def _profile(chunks: dict[bytes, bytes]) -> bytes:
 
 
 def _measured_profile(gamma: bytes, chromaticities: bytes) -> bytes:
-    """Return the profile of a gamma, with sRGB's primaries if there are none; primaries alone say too little."""
+    """Return the profile of a gamma, with sRGB's primaries if there are none; primaries alone say too little.
+
+    As browsers do it: who says what the primaries are means the gamma, too, as it stands.
+    """
     value = int.from_bytes(gamma, "big")
     if len(gamma) != 4 or value not in _GAMMAS:
         return b""
-    primaries = SRGB
+    primaries, curve = SRGB, SRGB_CURVE if value in _GAMMAS_OF_SRGB else Curve(100_000 / value)
     if len(chromaticities) == 32:
         numbers = [number / 100_000 for number in struct.unpack(">8I", chromaticities)]
         primaries = Chromaticities(*zip(numbers[::2], numbers[1::2], strict=True))
-    return matrix_profile(primaries, SRGB_CURVE if value in _GAMMAS_OF_SRGB else Curve(100_000 / value))
+        curve = Curve(100_000 / value)
+    return matrix_profile(primaries, curve)

@@ -4,6 +4,19 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
+#: Pillow's colour modes in words.
+MODES = {
+    "1": "black and white",
+    "L": "grey",
+    "P": "palette",
+    "RGB": "RGB",
+    "RGBA": "RGBA",
+    "CMYK": "CMYK",
+    "YCbCr": "YCbCr",
+    "I": "whole numbers of 32 bits",
+    "F": "floats",
+}
+
 
 class File(NamedTuple):
     """A file of the corpus: its format, what is special about it, and its bytes."""

@@ -7,7 +7,7 @@ from PIL import Image as Pillow
 
 from tests import pictures
 from tests.formats import exifs, profiles
-from tests.formats.corpus import File
+from tests.formats.corpus import MODES, File
 
 PICTURE = Pillow.fromarray(pictures.wavy_picture(120, 88))
 _APP0, _APP1, _APP2, _APP14, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
@@ -27,7 +27,7 @@ def _encoded() -> dict[str, bytes]:
     for mode in ("RGB", "L", "CMYK"):
         for progressive in (False, True):
             kind = "progressive" if progressive else "baseline"
-            made[f"{mode}, {kind}"] = _jpeg(PICTURE.convert(mode), progressive=progressive)
+            made[f"{MODES[mode]}, {kind}"] = _jpeg(PICTURE.convert(mode), progressive=progressive)
     for subsampling in ("4:4:4", "4:2:2", "4:2:0"):
         for size in ((1, 1), (7, 5), (17, 16), (33, 95), (121, 89)):
             picture = Pillow.fromarray(pictures.wavy_picture(*size))

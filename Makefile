@@ -3,7 +3,7 @@ PY := .venv/bin/python
 # Most tests wait for real servers, so more processes than cores help. The tests of one file stay in one process.
 TEST_PROCESSES ?= 3
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test test-long faults poison fuzz-api load accuracy check format schema bench lock clean
+.PHONY: help setup setup-dev demo up test test-long faults poison fuzz-api load accuracy check format formats schema bench lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ format: setup-dev  ## format the code
 
 schema: setup-dev  ## write docs/openapi.json, the API's document, so that a change of the API shows in review
 	$(PY) manage.py export_openapi_schema --api webapp.config.api.api --indent 1 --output docs/openapi.json
+
+formats: setup-dev  ## write docs/formats.md: what becomes of which file, compared with what Chromium shows
+	$(PY) -m tests.formats
 
 bench: setup-dev  ## run the benchmarks: tables of ratios measured within one run
 	$(PY) -m benchmarks.search_overhead

@@ -22,6 +22,7 @@ TOGETHER = {
     "tests/browser": "the service",
     "tests/contract": "the vector stores",
     "tests/faults": "faults",
+    "tests/formats": "formats",
     "tests/fuzz/api": "the attacked web",
 }
 

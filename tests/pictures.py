@@ -142,7 +142,7 @@ def huge_png(side_pixels: int = 20_000) -> bytes:
     row = b"\0" + bytes(side_pixels // 8)
     deflate = zlib.compressobj(9)
     pixels = b"".join(deflate.compress(row) for _ in range(side_pixels)) + deflate.flush()
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", pixels) + png_chunk(b"IEND", b"")
 
 
 def wavy_picture(width: int, height: int) -> Image:
@@ -199,13 +199,47 @@ def with_jpeg_segment(data: bytes, segment: bytes, *, times: int = 1) -> bytes:
     return data[:2] + (b"\xff\xe1" + struct.pack(">H", 2 + len(segment)) + segment) * times + data[2:]
 
 
+def with_png_chunks(data: bytes, *chunks: bytes) -> bytes:
+    """Return the PNG with these chunks behind its header."""
+    return data[:33] + b"".join(chunks) + data[33:]
+
+
+def with_webp_chunks(data: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """Return the WebP with these chunks, by kind and content, at its end."""
+    body = data[12:] + b"".join(
+        kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2) for kind, content in chunks
+    )
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+
+
+def jpeg_segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", 2 + len(content)) + content
+
+
+def exif_bytes(*entries: tuple[int, int, int, bytes], byte_order: str = "<") -> bytes:
+    """Return EXIF with these entries in its directory: tag, type, number of values, and the field of four bytes."""
+    head = (b"II*\0" if byte_order == "<" else b"MM\0*") + struct.pack(byte_order + "IH", 8, len(entries))
+    return head + b"".join(struct.pack(byte_order + "HHI4s", *entry) for entry in entries) + bytes(4)
+
+
+def short_orientation(orientation: int, byte_order: str = "<") -> tuple[int, int, int, bytes]:
+    """Return the entry with which cameras say how they were held."""
+    return 0x0112, 3, 1, struct.pack(byte_order + "HH", orientation, 0)
+
+
 def png_16_bit(values: NDArray[np.uint16]) -> bytes:
     """Return a 16-bit grey PNG."""
     height, width = values.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     header = struct.pack(">IIBBBBB", width, height, 16, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", header)
+        + png_chunk(b"IDAT", zlib.compress(rows))
+        + png_chunk(b"IEND", b"")
+    )
 
 
-def _chunk(kind: bytes, body: bytes) -> bytes:
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    """Return a PNG's chunk with its right length and checksum."""
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

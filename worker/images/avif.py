@@ -9,12 +9,9 @@ samples of tracks are (ISO/IEC 14496-12, sections 8.7.3, 8.7.5 and 8.11.3), and 
 from collections.abc import Iterator
 from typing import Final
 
-#: Boxes that hold boxes, on the way to those that say where something begins; meta has four bytes before them.
-_CONTAINERS: Final = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"meta": 4}
-_DEEPEST: Final = 8
+from worker.images.boxes import HIDDEN, Parts, Reader, boxes, content_of, item_kinds, located
+
 _SEQUENCE_HEADER: Final = 1
-#: Boxes, items, extents and units that are looked at. Photos have dozens, a picture of many tiles thousands.
-_MOST_PARTS: Final = 20_000
 #: What a file is said to code whose parts are more than that, or overlap so that they are more than the file.
 UNBOUNDED: Final = 2**62
 
@@ -23,36 +20,27 @@ def largest_coded_pixels(data: bytes) -> int:
     """Return the pixels of the largest picture coded in an AVIF; 0 if none can be read, UNBOUNDED for a file of
     far too many parts. Never raises, whatever the bytes are.
     """
-    parts = _Parts(len(data))
+    parts = Parts(len(data))
     try:
         return max((_sequence_pixels(item, parts) for item in _coded(memoryview(data), parts)), default=0)
     except OverflowError:
         return UNBOUNDED
 
 
-class _Parts:
-    """Counts what is looked at; raises OverflowError when it is too much."""
-
-    def __init__(self, file_bytes: int) -> None:
-        self._parts_left, self._bytes_left = _MOST_PARTS, file_bytes
-
-    def count(self, byte_count: int = 0) -> None:
-        self._parts_left -= 1
-        self._bytes_left -= byte_count
-        if min(self._parts_left, self._bytes_left) < 0:
-            raise OverflowError
-
-
-def _coded(data: memoryview, parts: _Parts) -> Iterator[memoryview]:
+def _coded(data: memoryview, parts: Parts) -> Iterator[memoryview]:
     """Yield the bytes of each item and of the first sample of each track."""
-    boxes = [(kind, data[start:end]) for kind, start, end in _boxes(data, 0, len(data), parts)]
-    own = next((content for kind, content in boxes if kind == b"idat"), data[:0])
+    places = list(boxes(data, 0, len(data), parts))
+    seen, hidden = _numbers(data, places, parts)
+    found = [(kind, data[start:end]) for kind, start, end in places]
+    own = next((content for kind, content in found if kind == b"idat"), data[:0])
     first_samples, starts = [0], []
-    for kind, content in boxes:
-        reader = _Reader(content)
+    for kind, content in found:
+        reader = Reader(content)
         try:
             if kind == b"iloc":
-                yield from _items(reader, data, own, parts)
+                for item in located(content, parts):
+                    if item.number not in hidden or item.number in seen:
+                        yield content_of(item, data, own, parts)
             elif kind == b"stsz":
                 reader.take(4)
                 same, count = reader.number(4), reader.number(4)
@@ -66,46 +54,19 @@ def _coded(data: memoryview, parts: _Parts) -> Iterator[memoryview]:
         yield data[start : start + max(first_samples)]
 
 
-def _boxes(data: memoryview, start: int, end: int, parts: _Parts, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end of each box's content, those inside containers too."""
-    while start + 8 <= end:
-        parts.count()
-        size, kind, head = int.from_bytes(data[start : start + 4], "big"), bytes(data[start + 4 : start + 8]), 8
-        if size == 1:
-            size, head = int.from_bytes(data[start + 8 : start + 16], "big"), 16
-        stop = end if size == 0 else min(start + size, end)
-        if stop < start + head:
-            return
-        yield kind, start + head, stop
-        if kind in _CONTAINERS and depth < _DEEPEST:
-            yield from _boxes(data, start + head + _CONTAINERS[kind], stop, parts, depth + 1)
-        start = stop
+def _numbers(data: memoryview, places: list[tuple[bytes, int, int]], parts: Parts) -> tuple[set[int], set[int]]:
+    """Return the numbers of items that a decoder may read, and of those that are hidden from it."""
+    seen: set[int] = set()
+    hidden: set[int] = set()
+    for kind, start, end in places:
+        for number, item_kind, _ in item_kinds(data, start, end, parts) if kind == b"iinf" else ():
+            (hidden if item_kind == HIDDEN else seen).add(number)
+    return seen, hidden
 
 
-def _items(reader: "_Reader", data: memoryview, own: memoryview, parts: _Parts) -> Iterator[memoryview]:
-    """Yield the bytes of each item of an "iloc" box; `own` is what the file keeps beside its boxes, in "idat"."""
-    version = reader.number(1)
-    reader.take(3)
-    sizes = reader.number(2)
-    offset_bytes, length_bytes, base_bytes, index_bytes = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
-    for _ in range(reader.number(2 if version < 2 else 4)):
-        parts.count()
-        reader.take(2 if version < 2 else 4)
-        source = own if version and reader.number(2) & 15 == 1 else data
-        reader.take(2)
-        base = reader.number(base_bytes)
-        extents = []
-        for _ in range(reader.number(2)):
-            reader.take(index_bytes if version else 0)
-            offset, length = base + reader.number(offset_bytes), reader.number(length_bytes)
-            extents.append(source[offset : offset + length] if length else source[offset:])
-            parts.count(len(extents[-1]))
-        yield extents[0] if len(extents) == 1 else memoryview(b"".join(extents))
-
-
-def _sequence_pixels(item: memoryview, parts: _Parts) -> int:
+def _sequence_pixels(item: memoryview, parts: Parts) -> int:
     """Return the largest size of the AV1 sequence headers among the item's units (OBUs)."""
-    reader, largest = _Reader(item), 0
+    reader, largest = Reader(item), 0
     try:
         while True:
             parts.count()
@@ -149,32 +110,6 @@ def _skip_operating_points(bits: "_Bits") -> None:
             bits.read(2 * delay_bits + 1)
         if has_display_delay and bits.read(1):
             bits.read(4)
-
-
-class _Reader:
-    """Reads bytes one after the other; raises EOFError behind the last."""
-
-    def __init__(self, data: memoryview) -> None:
-        self._data, self._position = data, 0
-
-    def take(self, count: int) -> memoryview:
-        taken = self._data[self._position : self._position + count]
-        if len(taken) < count:
-            raise EOFError
-        self._position += count
-        return taken
-
-    def number(self, byte_count: int) -> int:
-        return int.from_bytes(self.take(byte_count), "big")
-
-    def leb128(self) -> int:
-        value = 0
-        for place in range(8):
-            byte = self.number(1)
-            value |= (byte & 127) << 7 * place
-            if not byte & 128:
-                return value
-        raise EOFError
 
 
 class _Bits:

@@ -11,7 +11,6 @@ with what `pixels_to_decode` returns. One format may use more than its header sa
 library allows: a GIF with a huge frame 179 MB (Pillow's limit, one byte per pixel).
 """
 
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -34,8 +33,19 @@ from worker.errors import (
     UnsupportedImage,
 )
 from worker.images.avif import UNBOUNDED, largest_coded_pixels
-from worker.images.capture import NO_CAPTURE, Capture
-from worker.images.damage import ImageWarning
+from worker.images.capture import NO_CAPTURE, Capture, capture_of
+from worker.images.cleaning.formats import cleaned
+from worker.images.cleaning.jpeg import has_more_scans
+from worker.images.cleaning.result import MOST_PROFILE_BYTES, Cleaned, bounded, too_many_parts
+from worker.images.damage import (
+    ImageWarning,
+    jpeg_warning,
+    may_lack_rows,
+    missing_rows_warning,
+    png_from_its_rows,
+    with_end,
+)
+from worker.images.gifs import screen_of
 from worker.images.pixels import SIDEWAYS, mirrored_axes, upright_bgr
 from worker.recognition.interfaces import Image
 
@@ -64,13 +74,8 @@ MAX_SIDE_PIXELS = 65_535
 # a few dozen.
 #: Reads per file: a header is read part by part, and Pillow reads a run-length encoded BMP byte by byte.
 _MAX_READS = 200_000
-#: EXIF blocks: Pillow joins them, and for each one copies all those before it.
-_MAX_EXIF_BLOCKS = 64
 #: Scans of a progressive JPEG: each covers the whole picture, even an empty one of ten bytes.
 _MAX_SCANS = 64
-#: A scan's header: marker, length for one to four components, and their number (ITU-T T.81, B.2.3).
-_SCAN = re.compile(rb"\xff\xda\0(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
-
 
 #: Held while the header of a GIF is read: only one at a time takes memory for a frame that is far too large.
 _ONE_GIF = threading.Lock()
@@ -112,32 +117,33 @@ class DecodedImage(ImageInfo):
 
 def pixels_to_decode(data: bytes, *, limits: ImageLimits) -> int:
     """Return how many pixels `decode` would hold at a time. Reads the header only. Raises what `decode` raises."""
-    _check_bytes(data, limits)
-    with _ONE_GIF if data.startswith(b"GIF8") else nullcontext(), _opened(data) as picture:
-        return _checked_pixels(picture, data, limits)
+    file = _cleaned(data, limits)
+    with _ONE_GIF if data.startswith(b"GIF8") else nullcontext(), _opened(file.data) as picture:
+        return _checked_pixels(picture, file.data, limits)
 
 
 def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None) -> DecodedImage:
     """Decode a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC; the first frame of an animated one.
 
-    The EXIF orientation is applied, transparency is laid over white, 16 bits are scaled to 8, and any colour
-    space becomes BGR. With `enough_pixels` (1 or more) a JPEG is decoded at the smallest scale at which its longer side
-    still has that many pixels; the limits still apply to the whole picture.
+    The decoder is given the pixels alone, so nothing else in a file changes them. The orientation is applied,
+    transparency is laid over white, 16 bits are scaled to 8, and any colour space becomes sRGB. With `enough_pixels`
+    (1 or more) a JPEG is decoded at the smallest scale at which its longer side still has that many pixels; the limits
+    still apply to the whole picture.
     Raises EmptyImage, NotAnImage, UnsupportedImage, TruncatedImage or ImageTooLarge.
     """
-    _check_bytes(data, limits)
-    with _opened(data) as picture:
-        _checked_pixels(picture, data, limits)
-        stored_width, stored_height = picture.size
-        reduction = 1 if enough_pixels is None else _reduced(picture, enough_pixels)
-        expected = picture.size
-        with _coded(TruncatedImage("The picture is cut short or damaged: it cannot be read to its end.")):
-            picture.load()
-        if picture.size != expected:
-            raise TruncatedImage("The picture is damaged: its size differs from the size in its header.")
-        orientation = _orientation(picture)
+    file = _cleaned(data, limits)
+    completed = with_end(file.data) if file.data.startswith(b"\xff\xd8") else None
+    with _opened(completed or file.data) as opened:
+        _checked_pixels(opened, file.data, limits)
+        stored_width, stored_height = opened.size
+        reduction = 1 if enough_pixels is None else _reduced(opened, enough_pixels)
+        picture, warning = _loaded(opened, file.data)
+        if completed:
+            warning = jpeg_warning(picture)
+        orientation = _orientation(picture, file)
+        profile = _profile(picture) or file.profile
         with _coded(UnsupportedImage(f"Pictures in the colour mode {picture.mode} are not supported.")):
-            pixels = upright_bgr(picture, orientation)
+            pixels = upright_bgr(screen_of(picture), orientation, profile)
     is_sideways = orientation in SIDEWAYS
     width, height = (stored_height, stored_width) if is_sideways else (stored_width, stored_height)
     mirrored_x, mirrored_y = mirrored_axes(orientation)
@@ -147,11 +153,40 @@ def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None
         width=width,
         height=height,
         scale=1 / reduction,
+        warning=warning,
+        capture=capture_of(file.exif),
         origin=(
             width - pixels.shape[1] * reduction if mirrored_x else 0,
             height - pixels.shape[0] * reduction if mirrored_y else 0,
         ),
     )
+
+
+def _loaded(picture: Pillow.Image, data: bytes) -> tuple[Pillow.Image, ImageWarning | None]:
+    """Decode the pixels; of a damaged PNG, those that are left, in another picture. Raises TruncatedImage."""
+    expected = picture.size
+    try:
+        with _coded(TruncatedImage("The picture is cut short or damaged: it cannot be read to its end.")):
+            picture.load()
+    except TruncatedImage:
+        if picture.format != "PNG":
+            raise
+        return _from_its_rows(data)
+    if picture.size != expected:
+        raise TruncatedImage("The picture is damaged: its size differs from the size in its header.")
+    return _from_its_rows(data) if may_lack_rows(picture) else (picture, None)
+
+
+def _from_its_rows(data: bytes) -> tuple[Pillow.Image, ImageWarning | None]:
+    found = png_from_its_rows(data)
+    if found is None:
+        raise TruncatedImage("The picture is cut short or damaged: it cannot be read to its end.")
+    whole, missing_share = found
+    warning = missing_rows_warning(missing_share)
+    with _coded(TruncatedImage("The picture is cut short or damaged: it cannot be read to its end.")):
+        picture = _opened(whole)
+        picture.load()
+    return picture, warning
 
 
 @contextmanager
@@ -207,19 +242,16 @@ def _is_heic(data: bytes) -> bool:
     return data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS
 
 
-def _check_bytes(data: bytes, limits: ImageLimits) -> None:
+def _cleaned(data: bytes, limits: ImageLimits) -> Cleaned:
+    """Return what the decoder is given of the file. Raises EmptyImage, ImageTooLarge or UnsupportedImage."""
     if not data:
         raise EmptyImage
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(f"The file has {len(data):,} bytes; at most {limits.max_bytes:,} bytes are accepted.")
-    if data.count(b"Exif\0\0") > _MAX_EXIF_BLOCKS or (
-        data.startswith(b"\xff\xd8") and len(_SCAN.findall(data)) > _MAX_SCANS
-    ):
-        raise _too_many_parts()
-
-
-def _too_many_parts() -> ImageError:
-    return UnsupportedImage("The picture consists of far more parts than a photo does.")
+    file = cleaned(data)
+    if file.data.startswith(b"\xff\xd8") and has_more_scans(file.data, _MAX_SCANS):
+        raise too_many_parts()
+    return file
 
 
 class _CountedReads(BytesIO):
@@ -232,7 +264,7 @@ class _CountedReads(BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self._reads_left -= 1
         if self._reads_left < 0:
-            raise _too_many_parts()
+            raise too_many_parts()
         return super().read(size)
 
 
@@ -251,7 +283,7 @@ def _checked_pixels(picture: Pillow.Image, data: bytes, limits: ImageLimits) -> 
         )
     inside = _pixels_inside(picture, data)
     if inside == UNBOUNDED:
-        raise _too_many_parts()
+        raise too_many_parts()
     if not 0 <= inside <= limits.max_pixels:
         raise ImageTooLarge(f"The picture has {inside:,} pixels inside; at most {limits.max_pixels:,} are accepted.")
     return max(width * height, inside)
@@ -281,10 +313,13 @@ def _reduced(picture: Pillow.Image, enough_pixels: int) -> int:
     return 1 if drafted is None else round(width / drafted[1][2])
 
 
-def _orientation(picture: Pillow.Image) -> int:
-    """Return how the stored picture must be turned, as an EXIF number; 1 (not at all) when that cannot be read."""
-    try:
-        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # noqa: BLE001 - Pillow has no root, and a picture is not refused for damaged EXIF
-        return 1
-    return orientation if isinstance(orientation, int) else 1
+def _orientation(picture: Pillow.Image, file: Cleaned) -> int:
+    """Return how the stored picture must be turned, as an EXIF number; 1: not at all."""
+    if picture.format != "AVIF":
+        return file.orientation  # that of a HEIC is applied by its decoder
+    return int(picture.getexif().get(ExifTags.Base.Orientation, 1))  # made by Pillow from the picture's properties
+
+
+def _profile(picture: Pillow.Image) -> bytes:
+    """Return the ICC profile of a HEIC or AVIF, which is a property of one of its pictures."""
+    return bounded(picture.info.get("icc_profile") or b"", MOST_PROFILE_BYTES)

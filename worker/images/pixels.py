@@ -1,4 +1,4 @@
-"""A decoded Pillow picture of any mode -> upright BGR pixels.
+"""A decoded Pillow picture of any mode -> upright BGR pixels in sRGB.
 
 The work is done in strips of whole rows that fit into the processor's cache: five times faster than on the whole
 picture, and only the result takes memory in addition to Pillow's picture.
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageCms
 
+from worker.images.colours import Recolouring, recolouring
 from worker.recognition.interfaces import Image
 
 __all__ = ["SIDEWAYS", "mirrored_axes", "upright_bgr"]
@@ -42,12 +43,12 @@ def mirrored_axes(orientation: int) -> tuple[bool, bool]:
     return orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
 
 
-def upright_bgr(picture: Pillow.Image, orientation: int) -> Image:
-    """Return a loaded picture, stored with this EXIF orientation, upright: BGR uint8.
+def upright_bgr(picture: Pillow.Image, orientation: int, profile: bytes = b"") -> Image:
+    """Return a loaded picture, stored with this EXIF orientation and ICC profile, upright: BGR uint8 in sRGB.
 
     Transparency is laid over white and 16 bits are scaled to 8. Raises ValueError for a mode without colours.
     """
-    convert = _conversion(picture)
+    convert = _conversion(picture, profile)
     turn = _UPRIGHT.get(orientation)
     is_sideways = orientation in SIDEWAYS
     width, height = picture.size
@@ -68,25 +69,37 @@ def _strips(picture: Pillow.Image) -> Iterator[tuple[Pillow.Image, int, int]]:
         yield picture.crop((0, top, width, bottom)), top, bottom
 
 
-def _conversion(picture: Pillow.Image) -> _Conversion:
-    """Return the conversion of a strip of this picture to 8-bit RGB."""
-    if picture.mode.startswith("I;16"):
-        return _from_16_bits
+def _conversion(picture: Pillow.Image, profile: bytes) -> _Conversion:
+    """Return the conversion of a strip of this picture to 8-bit sRGB."""
     if picture.mode in ("I", "F"):
         return partial(_stretched, extremes=_extremes(picture))
     if picture.mode == "LAB":
         return _from_lab()
+    recolour = recolouring(profile, picture.mode) if profile else None
+    if picture.mode == "CMYK":
+        return recolour or _to_rgb
+    if picture.mode.startswith("I;16"):
+        return partial(_recoloured, convert=_from_16_bits, recolour=recolour)
     if picture.has_transparency_data:
-        return _over_white
-    return _to_rgb
+        return partial(_over_white, recolour=recolour)
+    return partial(_recoloured, convert=_to_rgb, recolour=recolour)
+
+
+def _recoloured(strip: Pillow.Image, *, convert: _Conversion, recolour: Recolouring | None) -> Pillow.Image:
+    rgb = convert(strip)
+    return rgb if recolour is None else recolour(rgb)
 
 
 def _to_rgb(strip: Pillow.Image) -> Pillow.Image:
     return strip if strip.mode == "RGB" else strip.convert("RGB")
 
 
-def _over_white(strip: Pillow.Image) -> Pillow.Image:
+def _over_white(strip: Pillow.Image, *, recolour: Recolouring | None) -> Pillow.Image:
     colour = strip.convert("RGBA")
+    if recolour is not None:
+        alpha = colour.getchannel("A")
+        colour = recolour(colour.convert("RGB"))
+        colour.putalpha(alpha)
     return Pillow.alpha_composite(Pillow.new("RGBA", colour.size, "white"), colour).convert("RGB")
 
 

@@ -1,0 +1,62 @@
+"""TIFF and HEIC files, which Chromium does not show, and BMP: what becomes of them is checked here alone."""
+
+from collections.abc import Iterator
+from functools import cache
+
+from PIL import Image as Pillow
+from PIL import ImageCms
+
+from tests import pictures
+from tests.formats import exifs
+from tests.formats.corpus import MODES, File
+from tests.formats.webps import CLEAR, PICTURE
+
+
+@cache
+def files() -> tuple[File, ...]:
+    return tuple(_files())
+
+
+def _files() -> Iterator[File]:
+    for kind, group in (("TIFF", _tiffs()), ("HEIC", _heics()), ("BMP", _bmps())):
+        for variant, data in group.items():
+            yield File(kind, variant, data)
+
+
+def _tiff(picture: Pillow.Image = PICTURE, **options: object) -> bytes:
+    return pictures.pillow_bytes(picture, "TIFF", **options)
+
+
+def _tiffs() -> dict[str, bytes]:
+    made = {name: _tiff(PICTURE.convert(mode)) for mode, name in MODES.items()}
+    made["16-bit grey"] = _tiff(PICTURE.convert("I").convert("I;16"))
+    lab = ImageCms.profileToProfile(
+        PICTURE, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
+    assert lab is not None
+    made["LAB"] = _tiff(lab)
+    for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
+        made[f"RGB, {compression.removeprefix('tiff_')}"] = _tiff(compression=compression)
+    made["black and white, group 4 fax"] = _tiff(PICTURE.convert("1"), compression="group4")
+    made["BigTIFF"] = _tiff(big_tiff=True)
+    made["several pages"] = _tiff(save_all=True, append_images=[PICTURE.resize((60, 44))])
+    made |= {f"orientation {number}": _tiff(exif=pictures.exif_orientation(number)) for number in range(1, 9)}
+    whole = _tiff(compression="tiff_lzw")
+    made |= {f"cut at {share} %": whole[: len(whole) * share // 100] for share in (99, 75, 50, 5)}
+    return made
+
+
+def _heics() -> dict[str, bytes]:
+    made = {"RGB": pictures.heic(PICTURE), "RGBA": pictures.heic(CLEAR), "grey": pictures.heic(PICTURE.convert("L"))}
+    made |= {
+        f"orientation {number}": pictures.heic(PICTURE, exif=b"Exif\0\0" + exifs.orientation(number))
+        for number in range(1, 9)
+    }
+    made |= {f"cut at {share} %": made["RGB"][: len(made["RGB"]) * share // 100] for share in (99, 75, 50, 5)}
+    return made
+
+
+def _bmps() -> dict[str, bytes]:
+    made = {MODES[mode]: pictures.pillow_bytes(PICTURE.convert(mode), "BMP") for mode in ("1", "L", "P", "RGB", "RGBA")}
+    made |= {f"cut at {share} %": made["RGB"][: len(made["RGB"]) * share // 100] for share in (99, 75, 50, 5)}
+    return made

@@ -198,7 +198,8 @@ def refusal(page: Page, site: dict[str, str]) -> None:
 def new_key(page: Page, site: dict[str, str]) -> None:
     page.goto("/account/keys/")
     page.get_by_label("Name").first.fill("accessible")
-    page.get_by_role("button", name="Create").click()
+    page.get_by_role("checkbox", name="read:").check()
+    page.get_by_role("button", name="Make a key").click()
     expect(page.locator(".secret")).to_be_visible()
 
 

@@ -165,7 +165,8 @@ def test_axe_finds_nothing_on(path: str, site: dict[str, str], member_page: Page
     answer = page.goto(filled(path, site))
     assert answer is not None
     assert answer.status == 200, path
-    assert page.url.partition("?")[0].endswith(filled(path, site)), f"{path} leads to {page.url}"
+    if "{token}" not in path:  # a page hides the token from its own address
+        assert page.url.partition("?")[0].endswith(filled(path, site)), f"{path} leads to {page.url}"
     assert problems_of(page, slug(path)) == []
 
 
@@ -197,7 +198,8 @@ def refusal(page: Page, site: dict[str, str]) -> None:
 def new_key(page: Page, site: dict[str, str]) -> None:
     page.goto("/account/keys/")
     page.get_by_label("Name").first.fill("accessible")
-    page.get_by_role("button", name="Create").click()
+    page.get_by_role("checkbox", name="read:").check()
+    page.get_by_role("button", name="Make a key").click()
     expect(page.locator(".secret")).to_be_visible()
 
 
@@ -228,7 +230,8 @@ def test_axe_finds_nothing_in_the_state(
 def test_the_summary_of_the_plain_form_is_accessible(
     browser: Browser, service: RunningService, site: dict[str, Any]
 ) -> None:
-    with opened_page(browser, service, has_javascript=False) as page:
+    with opened_page(browser, service, complaints=(*REFUSALS, "net::ERR_")) as page:  # axe needs JavaScript itself
+        page.route("**/js/upload.js", lambda route: route.abort())
         log_in(page)
         page.goto(f"/galleries/{site['gallery_id']}/")
         page.locator("input[name=photos]").set_input_files(pictures.sample_file("astronaut"))

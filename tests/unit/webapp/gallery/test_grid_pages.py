@@ -164,6 +164,8 @@ def test_tiles_show_a_thumbnail_a_placeholder_or_why_there_is_none(page: Client,
     assert f'data-waiting="{pending.id}"' in shown
     assert "No picture yet" in shown
     assert "This file is not a picture." in shown
+    for named in (pending, bad):
+        assert f'<span class="unseen">{named.filename}: </span>' in shown, "links of the same text lead to one place"
     assert "/original/" not in shown
     assert "/preview/" not in shown
 

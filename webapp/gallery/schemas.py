@@ -60,7 +60,7 @@ class PhotoOut(Schema):
     created: datetime
     #: The folder that it was in, with "/" between names; empty: none.
     folder: str
-    #: What the camera's clock showed (ISO 8601 without a time zone), and how far that clock is ahead of UTC; null as far
+    #: What the camera's clock showed (ISO 8601 without a time zone), and how far it is ahead of UTC; null as far
     #: as the file does not say.
     taken_at: str | None
     taken_utc_offset_minutes: int | None

@@ -76,6 +76,10 @@ _SCAN = re.compile(rb"\xff\xda\0(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 _ONE_GIF = threading.Lock()
 
 
+#: The formats that can be decoded at a fraction of their size.
+REDUCED_FORMATS = ("JPEG", "MPO")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageInfo:
     """What is known of an image once it is decoded: `format` in capitals ("JPEG").

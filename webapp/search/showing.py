@@ -118,7 +118,7 @@ def _slider(answer: SearchAnswer) -> tuple[float, float]:
     if answer.certainties is None:
         return _NO_CERTAINTIES
     possible = answer.certainties.possible
-    return max(_whole_steps(possible - (1 - possible) / 2), -1.0), _whole_steps(possible)
+    return max(_whole_steps(possible - (1 - possible) / 2), -1.0), possible
 
 
 def _matches(face: FaceRow, levels: Mapping[UUID, Level], *, least: float, loosest: float) -> tuple[ShownMatch, ...]:

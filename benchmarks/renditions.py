@@ -1,9 +1,9 @@
 """The share of an index worker's time that renditions take, and the room that they need, by the size of the photo.
 
 `python -m benchmarks.renditions [--photo NAME] [--reduced-decoding] [--megapixels N ...] [--rounds N] [--json]`. A
-photo, magnified to each size with a camera's noise and saved as JPEG of quality 90, is indexed with the pack dlib with and without renditions, in turns and on one
-thread. Times are CPU time of the process, medians of the rounds. Writing the vectors is left out, so the share is, if
-anything, too large; decoding as many pixels as renditions need counts as theirs.
+photo, magnified to each size with a camera's noise and saved as JPEG of quality 90, is indexed with the pack dlib with
+and without renditions, in turns and on one thread. Times are CPU time of the process, medians of the rounds. Writing the
+vectors is left out, so the share is, if anything, too large; decoding as many pixels as renditions need counts as theirs.
 """
 
 import argparse

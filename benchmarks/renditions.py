@@ -1,9 +1,9 @@
 """The share of an index worker's time that renditions take, and the room that they need, by the size of the photo.
 
-`python -m benchmarks.renditions [--rounds N] [--json]`. A photo of six people, magnified to each size with a camera's
-noise and saved as JPEG of quality 90, is indexed with the pack dlib with and without renditions, in turns and on one
-thread. Times are CPU time of the process, medians of the rounds. Writing the vectors is left out, so the share is, if
-anything, too large; decoding as many pixels as renditions need counts as theirs.
+`python -m benchmarks.renditions [--photo NAME] [--reduced-decoding] [--megapixels N ...] [--rounds N] [--json]`. A
+photo, magnified to each size with a camera's noise and saved as JPEG of quality 90, is indexed with the pack dlib with
+and without renditions, in turns and on one thread. Times are CPU time of the process, medians of the rounds. Writing the
+vectors is left out, so the share is, if anything, too large; decoding as many pixels as renditions need counts as theirs.
 """
 
 import argparse
@@ -28,6 +28,8 @@ from worker.config import FaceConfig, ImageLimits
 from worker.recognition.engine import FaceEngine
 from worker.renditions import RenditionNames, Renditions
 
+#: Of six people, and of one whose face is large.
+PHOTOS: Final = ("six_people", "astronaut")
 MEGAPIXELS: Final = (1, 3, 6, 12, 24, 48)
 #: The most that renditions may take of the worker's time, and of which photos.
 TARGET_SHARE, TARGET_MEGAPIXELS = 0.25, 12
@@ -55,6 +57,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megapixels", type=int, nargs="+", default=MEGAPIXELS, metavar="N", help="only these sizes")
     parser.add_argument("--rounds", type=int, default=5, help="number of rounds (default 5)")
+    parser.add_argument("--photo", choices=PHOTOS, default=PHOTOS[0], help=f"default: {PHOTOS[0]}")
+    parser.add_argument("--reduced-decoding", action="store_true", help="with FACE_CONFIG's REDUCED_DECODING")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -65,6 +69,7 @@ def main() -> None:
             decode_threads=1,
             threads_per_run=1,
             runs_at_once=1,
+            reduced_decoding=options.reduced_decoding,
             max_image_pixels=100_000_000,
         )
     )
@@ -72,7 +77,10 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory() as folder:
             _use_storage(folder)
-            rows = [_row(engine, megapixels, options.rounds) for megapixels in options.megapixels]
+            rows = [
+                _row(engine, _photo(options.photo, megapixels), megapixels, options.rounds)
+                for megapixels in options.megapixels
+            ]
     finally:
         engine.close()
     print(json.dumps([asdict(row) for row in rows], indent=2) if options.json else _table(rows))
@@ -87,11 +95,10 @@ def _use_storage(folder: str) -> None:
     settings.MEDIA_ROOT = folder
 
 
-def _row(engine: FaceEngine, megapixels: int, rounds: int) -> Row:
+def _row(engine: FaceEngine, data: bytes, megapixels: int, rounds: int) -> Row:
     from tasks.storage.photo_files import photo_files_delete
     from tasks.worker.photos.opening import save
 
-    data = _photo(megapixels)
     made: list[Renditions] = []
 
     def kept(renditions: Renditions) -> RenditionNames:
@@ -128,11 +135,11 @@ def _cpu_seconds(work: "partial[object]") -> float:
     return time.process_time() - began
 
 
-def _photo(megapixels: int) -> bytes:
+def _photo(name: str, megapixels: int) -> bytes:
     """Return a JPEG of that size, 4:3."""
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
     width = round(height * 4 / 3)
-    photo = pictures.sample("six_people")
+    photo = pictures.sample(name)
     large = cv2.resize(photo, (width, height), interpolation=cv2.INTER_LANCZOS4)
     noise = np.random.default_rng(1).normal(0, NOISE, (height, width, 1)).astype(np.float32)
     noisy = np.clip(large + noise, 0, 255).astype(np.uint8)

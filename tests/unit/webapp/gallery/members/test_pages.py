@@ -186,11 +186,11 @@ def test_the_file_of_a_photo_is_downloaded_under_its_name_by_whoever_may(
     saved = owner.get(address)
     assert (saved.content, saved["Content-Disposition"]) == (b"the bytes", 'attachment; filename="ada & babbage.jpg"')
     assert member.get(address).status_code == 403
-    assert "Download</a>" not in text(member.get(f"/photos/{photo.id}/"))
+    assert "Download the original</a>" not in text(member.get(f"/photos/{photo.id}/"))
     assert member.get(f"/photos/{photo.id}/preview/{photo.renditions}.jpg").status_code == 200, "pages show it"
     shown = owner.post(f"/galleries/{gallery.id}/download/", {"is_allowed": "1"}, follow=True)
     assert "Members may download" in text(shown)
     assert member.get(address).content == b"the bytes"
-    assert "Download</a>" in text(member.get(f"/photos/{photo.id}/"))
+    assert "Download the original</a>" in text(member.get(f"/photos/{photo.id}/"))
     assert "Members may not download" in text(owner.post(f"/galleries/{gallery.id}/download/", follow=True))
     assert member.get(address).status_code == 403

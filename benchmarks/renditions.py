@@ -2,8 +2,9 @@
 
 `python -m benchmarks.renditions [--photo NAME] [--reduced-decoding] [--megapixels N ...] [--rounds N] [--json]`. A
 photo, magnified to each size with a camera's noise and saved as JPEG of quality 90, is indexed with the pack dlib with
-and without renditions, in turns and on one thread. Times are CPU time of the process, medians of the rounds. Writing the
-vectors is left out, so the share is, if anything, too large; decoding as many pixels as renditions need counts as theirs.
+and without renditions, in turns and on one thread. Times are CPU time of the process, medians of the rounds. Writing
+the vectors is left out, so the share is, if anything, too large; decoding as many pixels as renditions need counts as
+theirs.
 """
 
 import argparse

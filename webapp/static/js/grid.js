@@ -29,7 +29,8 @@ document.body.addEventListener("htmx:beforeRequest", (event) => {
   if (event.detail.elt.id !== "grid") return;
   const grid = event.detail.elt;
   const hasMoreParts = grid.querySelectorAll(".tile").length > TILES_RENEWED;
-  if (hasMoreParts || grid.querySelector("input[name=photo]:checked")) event.preventDefault();
+  const isInUse = grid.contains(document.activeElement) || grid.querySelector("input[name=photo]:checked");
+  if (hasMoreParts || isInUse) event.preventDefault();
 });
 
 // A tile that is replaced keeps its tick, and the focus.
@@ -45,7 +46,8 @@ document.body.addEventListener("htmx:oobBeforeSwap", (event) => {
 // "Back" from a photo comes to the part of the grid that it is in, not to the first one.
 document.addEventListener("click", (event) => {
   const tile = event.target.closest("#tiles a.picture")?.closest(".tile");
-  if (!tile) return;
+  const staysHere = event.ctrlKey || event.metaKey || event.shiftKey; // the photo has a tab or a window of its own
+  if (!tile || staysHere) return;
   const address = new URL(window.location.href);
   address.searchParams.delete("cursor");
   address.searchParams.set("at", tile.id.replace("photo-", ""));

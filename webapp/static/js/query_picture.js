@@ -16,10 +16,18 @@ const CHOSEN = "facequeue.query.chosen";
 const OF_SEARCH = "facequeue.query.of:";
 const ORDER = "facequeue.query.order";
 
+/** Which file was chosen last: a larger one that was chosen before it may be read later. */
+let latest = null;
+
 /** Keep a copy of the file as the one that is about to be sent. Rejects if the browser cannot show such a picture. */
 export async function keepChosen(file) {
   forgetChosen();
+  latest = file;
   const picture = await createImageBitmap(file);
+  if (latest !== file) {
+    picture.close();
+    return;
+  }
   const scale = Math.min(1, LONGEST_SIDE / Math.max(picture.width, picture.height));
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(picture.width * scale));
@@ -33,6 +41,7 @@ export async function keepChosen(file) {
 }
 
 export function forgetChosen() {
+  latest = null;
   sessionStorage.removeItem(CHOSEN);
 }
 

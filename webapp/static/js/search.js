@@ -17,8 +17,8 @@ function watch(chooser) {
 
   chooser.querySelector("[data-hint]").hidden = false;
   input.addEventListener("change", () => show(input.files[0]));
-  // A browser may keep the file when the page is loaded again.
-  if (input.files.length) show(input.files[0]);
+  // A browser keeps the file when somebody comes back to the page; the copy of it has been taken by the search.
+  addEventListener("pageshow", () => input.files.length && show(input.files[0]));
 
   document.addEventListener("paste", (event) => take(event.clipboardData, event));
   document.addEventListener("dragover", (event) => {

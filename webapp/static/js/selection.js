@@ -8,7 +8,7 @@ const one = (selector) => document.querySelector(`#selection ${selector}`);
 const every = (selector) => [...document.querySelectorAll(`#selection ${selector}`)];
 const boxes = () => every("input[name=photo]");
 
-// The box at which a range begins.
+// The photo at which a range begins. Its box may have been replaced since.
 let last = null;
 
 function show() {
@@ -21,17 +21,22 @@ function show() {
   one("[data-clear]").hidden = isNone;
   bar.classList.toggle("idle", isNone);
   for (const button of every("button[type=submit]")) button.disabled = isNone || isTooMany;
+  if (isAll) say("All are chosen.");
+  else if (isTooMany) say(`${number} chosen: at most ${MOST_TICKED} at a time, or all.`);
+  else say(isNone ? "Tick photos to choose them." : `${number} chosen`);
+}
+
+// A screen reader reads what is written, also if it is the same as before.
+function say(words) {
   const count = one("[data-count]");
-  if (isAll) count.textContent = "All are chosen.";
-  else if (isTooMany) count.textContent = `${number} chosen: at most ${MOST_TICKED} at a time, or all.`;
-  else count.textContent = isNone ? "Tick photos to choose them." : `${number} chosen`;
+  if (count.textContent !== words) count.textContent = words;
 }
 
 function tickRange(from, to, isTicked) {
-  const all = boxes();
-  const [first, end] = [all.indexOf(from), all.indexOf(to)].sort((smaller, larger) => smaller - larger);
+  const ids = boxes().map((box) => box.value);
+  const [first, end] = [ids.indexOf(from), ids.indexOf(to)].sort((smaller, larger) => smaller - larger);
   if (first < 0) return;
-  for (const box of all.slice(first, end + 1)) box.checked = isTicked;
+  for (const box of boxes().slice(first, end + 1)) box.checked = isTicked;
 }
 
 function tickAll(isTicked) {
@@ -42,8 +47,8 @@ function tickAll(isTicked) {
 document.addEventListener("click", (event) => {
   const box = event.target.closest("#selection input[name=photo]");
   if (!box) return;
-  if (event.shiftKey && last) tickRange(last, box, box.checked);
-  last = box;
+  if (event.shiftKey && last) tickRange(last, box.value, box.checked);
+  last = box.value;
   // Whoever takes one out does not mean all any more.
   if (!box.checked) one("input[name=all]").checked = false;
   show();

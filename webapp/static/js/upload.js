@@ -34,18 +34,19 @@ function start(root) {
   const suffixes = new Set(root.dataset.suffixes.split(" "));
   // A folder holds other files, too; a file that somebody chose by itself is sent, whatever its name.
   const add = (found) => {
+    queue.hold();
     const isPicture = ({ file, folder }) => !folder || suffixes.has(suffixOf(file.name));
     const readable = found.filter((each) => each.file);
-    if (readable.some(isPicture)) queue.add(readable.filter(isPicture));
+    queue.add(readable.filter(isPicture));
     const path = ({ name, folder }) => (folder ? `${folder}/${name}` : name);
     for (const each of found.filter((one) => one.error)) view.list("failed", path(each), each.error);
     for (const each of readable.filter((one) => !isPicture(one))) {
       view.list("skipped", path({ name: each.file.name, folder: each.folder }));
     }
-    view.draw(queue);
+    queue.release();
   };
   wireForm(root, form, add);
-  wireDrops(root, add);
+  wireDrops(root, queue, add);
   wirePaste(add);
   wireProgress(root, queue, view);
 }
@@ -69,7 +70,7 @@ function wireForm(root, form, add) {
 }
 
 // The whole page is the target: who misses a small one would have the browser leave the page for the picture.
-function wireDrops(root, add) {
+function wireDrops(root, queue, add) {
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
   let depth = 0; // dragenter and dragleave come for each element on the way
   const mark = (change) => {
@@ -84,7 +85,13 @@ function wireDrops(root, add) {
     event.preventDefault();
     mark(-depth);
     root.scrollIntoView({ block: "nearest" });
-    for await (const found of filesOfEntries(entriesOf(event.dataTransfer))) add(found);
+    const entries = entriesOf(event.dataTransfer);
+    queue.hold();
+    try {
+      for await (const found of filesOfEntries(entries)) add(found);
+    } finally {
+      queue.release();
+    }
   });
 }
 

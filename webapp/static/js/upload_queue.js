@@ -13,6 +13,7 @@ const MOST_FAILURES = 3;
 // Refusals that the next files would meet, too.
 const HALTING = new Set(["quota_photos", "quota_bytes", "storage_full", "storage_failed"]);
 const STOPPED = "stopped";
+const UNSENT = "The upload was stopped.";
 
 // A file on its way. `state` is one of: waiting, sending, added, already_there, refused, failed, unsent.
 class Item {
@@ -34,8 +35,8 @@ class Item {
   }
 }
 
-// Tells `onBegin` that files come after nothing was left to do, `onChange` that anything is different, and `onSettled` of
-// each item whose fate is known.
+// Tells `onBegin` that an upload begins, `onChange` that anything is different, and `onSettled` of each item whose fate is
+// known. It is over once nobody holds it and nothing is left to do.
 export class UploadQueue {
   constructor({ terms, onBegin, onChange, onSettled }) {
     this.terms = terms; // {photosUrl, jobUrl(id), closeUrl(id), fileBytes, requests, csrfToken()}
@@ -46,7 +47,7 @@ export class UploadQueue {
   }
 
   begin() {
-    this.jobId = null;
+    this.jobId = randomId();
     this.hasJob = false;
     this.photoIds = new Set(); // of those added
     this.waiting = [];
@@ -60,6 +61,7 @@ export class UploadQueue {
     this.pause = null; // {message, until}: `until` null waits for the visitor
     this.aborting = new AbortController();
     this.startedAt = performance.now();
+    this.holds = 0; // by those who are still reading what to add
     this.isOver = true;
   }
 
@@ -71,18 +73,30 @@ export class UploadQueue {
     return [...this.sending].reduce((sum, item) => sum + item.sentBytes, this.settledBytes);
   }
 
-  add(found) {
+  // Call before files are added, and `release` after the last: what is read folder by folder is one upload, however
+  // quickly the first of it has arrived.
+  hold() {
     if (this.isOver) {
       this.begin();
-      this.jobId = randomId();
       this.isOver = false;
       this.onBegin();
     }
+    this.holds += 1;
+  }
+
+  release() {
+    this.holds -= 1;
+    this.run();
+  }
+
+  add(found) {
     for (const each of found) {
       const item = new Item(each);
       this.total += 1;
       this.totalBytes += item.file.size;
-      if (item.file.size > this.terms.fileBytes) {
+      if (this.aborting.signal.aborted) {
+        this.settle(item, "unsent", UNSENT);
+      } else if (item.file.size > this.terms.fileBytes) {
         const limit = Math.floor(this.terms.fileBytes / 2 ** 20);
         this.settle(item, "refused", `The file is larger than ${limit} MiB, the limit here.`);
       } else {
@@ -107,13 +121,13 @@ export class UploadQueue {
     const left = [...this.sending, ...this.waiting];
     this.waiting = [];
     this.sending.clear();
-    for (const item of left) this.settle(item, "unsent", "Not sent: the upload was stopped.");
+    for (const item of left) this.settle(item, "unsent", UNSENT);
     this.run();
   }
 
   run() {
     while (!this.pause && this.waiting.length && this.requests() < this.terms.requests) this.sendBatch();
-    if (!this.isOver && !this.waiting.length && !this.sending.size) this.finish();
+    if (!this.isOver && !this.holds && !this.waiting.length && !this.sending.size) this.finish();
     this.onChange();
   }
 
@@ -143,9 +157,9 @@ export class UploadQueue {
       form.append("files", item.file, item.file.name);
       form.append("folders", item.folder);
     }
-    const { signal } = this.aborting;
+    const { jobId, aborting: { signal } } = this;
     try {
-      const answer = await post(`${this.terms.photosUrl}?job_id=${this.jobId}`, form, {
+      const answer = await post(`${this.terms.photosUrl}?job_id=${jobId}`, form, {
         csrfToken: this.terms.csrfToken(),
         onProgress: (share) => this.spread(batch, share),
         signal,
@@ -153,7 +167,7 @@ export class UploadQueue {
       this.accept(batch, answer);
     } catch (error) {
       if (signal.aborted) return;
-      await this.handle(batch, error);
+      await this.handle(batch, { jobId, signal }, error);
       if (signal.aborted) return;
     }
     this.run();
@@ -199,16 +213,18 @@ export class UploadQueue {
 
   // -- what goes wrong ------------------------------------------------------------------------------------
 
-  async handle(batch, error) {
+  // Whatever waits here looks at the signal afterwards: once the upload was stopped, its items have been settled.
+  async handle(batch, { jobId, signal }, error) {
     if (error instanceof ConnectionLost) {
       const gone = await unreadable(batch);
+      if (signal.aborted) return;
       for (const item of gone) this.settle(item, "failed", "The file has changed or cannot be read any more.");
       const left = batch.filter((item) => !gone.includes(item));
       if (left.length) this.sendAgain(left, "The connection is lost.");
     } else if (!(error instanceof Refused)) {
       throw error;
     } else if (error.code === "job_over") {
-      await this.jobIsOver(batch);
+      await this.jobIsOver(batch, { jobId, signal });
     } else if (error.status === 401 || error.code === "csrf") {
       this.putBack(batch);
       this.halt("You are logged out. Please log in again in another tab, then go on here.");
@@ -268,9 +284,11 @@ export class UploadQueue {
   }
 
   // A computer that slept for long finds its job closed, and begins another; a job that was cancelled ends the upload.
-  async jobIsOver(batch) {
+  async jobIsOver(batch, { jobId, signal }) {
+    const job = await fetch(this.terms.jobUrl(jobId)).then((answer) => answer.json()).catch(() => ({}));
+    if (signal.aborted) return;
     this.putBack(batch);
-    const job = await fetch(this.terms.jobUrl(this.jobId)).then((answer) => answer.json(), () => ({}));
+    if (jobId !== this.jobId) return; // another request has found that out before
     if (job.state === "finished") {
       this.jobId = randomId();
       this.hasJob = false;

@@ -28,6 +28,7 @@ NEED_TABLES = {
     "import_photos": ["{folder}", "--gallery", "Friends"],
     "jobs": ["list"],
     "reindex": ["status"],
+    "renditions": [],
     "search_photo": ["{folder}/a.jpg", "--gallery", "Friends"],
 }
 #: Commands that make the tables, list what is missing, or need none.

@@ -5,9 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Case, QuerySet, When
+from django.db.models import Case, Q, QuerySet, When
 
-from webapp.gallery.models import Gallery, Photo, Tombstone
+from webapp.gallery.models import FailedPhoto, Gallery, Photo, Tombstone
 from webapp.http.problems import Problem
 from webapp.indexing.feeding import index_queue_feed
 from webapp.jobs.models import Job
@@ -41,10 +41,11 @@ def photo_retry(*, photo: Photo, requested_by_id: int | None = None) -> tuple[Jo
 
 
 def job_retry(*, job: Job, requested_by_id: int | None = None) -> tuple[Job | None, str]:
-    """Send the job's failed and cancelled photos again, as `failed_photos_retry` does."""
+    """Send the job's cancelled photos, and its failed ones that may succeed now, as `failed_photos_retry` does."""
     if job.gallery is None:
         return None, ""
-    return _retry(job.gallery, job.gallery.photos.filter(state__in=RETRIED, job=job), requested_by_id)
+    may_succeed = Q(state=State.CANCELLED) | Q(state=State.FAILED, code__in=FailedPhoto.CODES)
+    return _retry(job.gallery, job.gallery.photos.filter(may_succeed, job=job), requested_by_id)
 
 
 def photos_begin_again(photos: QuerySet[Photo], *, job: Job) -> None:

@@ -55,5 +55,10 @@ class Job(models.Model):
             models.Index(fields=["state"], name="job_state"),
         ]
 
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it is running."""
+        return (self.finished_at - self.created).total_seconds() if self.finished_at else None
+
     def __str__(self) -> str:
         return f"{self.get_kind_display()} in {self.gallery_name}"

@@ -44,7 +44,7 @@ class JobsOut(Schema):
 
 
 class RetryOut(Schema):
-    """`job` is the new job of the failed and cancelled photos; null when there were none."""
+    """`job` is the new job of the photos that are sent again; null when there were none."""
 
     job: JobOut | None
     #: Not empty when the queue is down: the photos are sent once it is back.

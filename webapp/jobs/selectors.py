@@ -11,7 +11,7 @@ from django.db.models import Count, Q, QuerySet
 from tasks import clock
 from webapp.accounts.callers import Caller
 from webapp.gallery.access import visible_galleries
-from webapp.gallery.models import UNSETTLED, Level, Photo
+from webapp.gallery.models import UNSETTLED, FailedPhoto, Level, Photo
 from webapp.http.problems import not_found
 from webapp.jobs.models import Job
 
@@ -33,6 +33,8 @@ class JobProgress:
     cancelled: int = 0
     #: Photos that are deleted, or that a later job has taken over.
     gone: int = 0
+    #: Of the failed ones, those that may succeed if they are tried again.
+    retryable: int = 0
     #: Photos per second; None while no photo is done.
     rate: float | None = None
     #: None unless the job is running and has a rate.
@@ -83,6 +85,7 @@ def progress_of_each(jobs: Sequence[Job]) -> dict[UUID, JobProgress]:
             no_faces=Count("id", filter=Q(state=State.NO_FACES)),
             failed=Count("id", filter=Q(state=State.FAILED)),
             cancelled=Count("id", filter=Q(state=State.CANCELLED)),
+            retryable=Count("id", filter=Q(state=State.FAILED, code__in=FailedPhoto.CODES)),
             lately=Count("id", filter=Q(settled_at__gte=now - timedelta(seconds=RATE_WINDOW_SECONDS))),
         )
     )
@@ -93,7 +96,7 @@ def progress_of_each(jobs: Sequence[Job]) -> dict[UUID, JobProgress]:
 def _progress(job: Job, row: dict[str, Any], now: datetime) -> JobProgress:
     counts = {name: row.get(name, 0) for name in ("pending", "indexed", "no_faces", "failed", "cancelled")}
     gone = max(0, job.total - sum(counts.values()))
-    progress = JobProgress(total=job.total, gone=gone, **counts)
+    progress = JobProgress(total=job.total, gone=gone, retryable=row.get("retryable", 0), **counts)
     rate = _rate(job, progress, row.get("lately", 0), now)
     is_running = job.state == Job.State.RUNNING
     return replace(progress, rate=rate, seconds_left=progress.pending / rate if is_running and rate else None)

@@ -4,7 +4,7 @@ These are common to all jobs; what a job does to its photos is in `webapp/indexi
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -38,12 +38,17 @@ def job_is_saved(job: Job) -> bool:
 
 def photo_count_in(*, job: Job) -> None:
     """Count one more photo in the job, in the caller's transaction. Raises Problem when the job is over."""
-    open_until = clock.utcnow() + timedelta(seconds=OPEN_SECONDS)
     if not job_is_saved(job):
-        job.total, job.open_until = 1, open_until
+        job.total, job.open_until = 1, _open_until()
         job.save(force_insert=True)
-    elif not _running(job).update(total=F("total") + 1, open_until=open_until):
+    elif not _running(job).update(total=F("total") + 1, open_until=_open_until()):
         raise Problem("job_over", "This import is over or was cancelled; it takes no more photos.", status=409)
+
+
+def import_stay_open(*, job: Job) -> None:
+    """Keep the job open although no photo is added for some time."""
+    if job_is_saved(job):
+        _running(job).update(open_until=_open_until())
 
 
 def import_close(*, job: Job) -> None:
@@ -120,6 +125,10 @@ def _new(kind: Job.Kind, gallery: Gallery, requested_by_id: int | None) -> Job:
         gallery_name=gallery.name,
         kind=kind,
     )
+
+
+def _open_until() -> datetime:
+    return clock.utcnow() + timedelta(seconds=OPEN_SECONDS)
 
 
 def _running(job: Job) -> QuerySet[Job]:

@@ -1,7 +1,9 @@
 """Generations in the API, on the pages and in the admin: for staff, and nobody's pictures for anybody else."""
 
+import re
 import uuid
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -188,6 +190,29 @@ def test_the_list_shows_only_the_forms_that_its_reader_may_send(user: User) -> N
     for permission, shown in ((START, [True, False]), (CHANGE, [False, True]), (DROP, [False, False])):
         page = text(staff_with(user, permission).get("/generations/"))
         assert [address in page for address in ("/generations/start/", "/generations/rollback/")] == shown
+
+
+def test_packs_and_indexes_are_a_choice(
+    staff: Client, reports: list[WorkerReport], settings: Any, tmp_path: Path
+) -> None:
+    settings.FACE_CONFIG = settings.FACE_CONFIG | {"PACKS_DIR": tmp_path}
+    settings.MILVUS_CONFIG = {}
+    for name in ("one.onnx", "two.onnx"):
+        (tmp_path / "own").mkdir(exist_ok=True)
+        (tmp_path / "own" / name).write_bytes(b"model")
+    (tmp_path / "half").mkdir()
+    reports.append(report_of("elsewhere"))
+    page = text(staff.get("/generations/"))
+    packs = re.findall(r'<option value="([^"]*)">', page.partition('name="pack"')[2].partition("</select>")[0])
+    assert packs == [active_generation().pack, "own", "elsewhere"]
+    indexes = page.partition('name="index_type"')[2].partition("</select>")[0]
+    assert 'value="">Default' in indexes
+    assert "HNSW" in indexes
+    assert "GPU_CAGRA" not in indexes, "Milvus Lite has none"
+    settings.MILVUS_CONFIG = {"URI": "http://milvus:19530"}
+    assert "GPU_CAGRA" in text(staff.get("/generations/"))
+    assert staff.post("/generations/start/", {"pack": packs[1], "index_type": ""}).status_code == 302
+    assert Generation.objects.get(state=State.BUILDING).pack == "own"
 
 
 # -- the API --------------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def site(service: RunningService) -> dict[str, str]:
     service.manage("shell", "--command", MEMBER.format(gallery_id=gallery_id))
     password, sign_up = (
         urlsplit(service.manage(*command).stdout.strip()).path.strip("/").split("/")
-        for command in (("password_link", USERNAME), ("invite_user",))
+        for command in (("password_link", "accessible-member"), ("invite_user",))
     )
     return {
         "gallery_id": gallery_id,
@@ -200,7 +200,7 @@ def new_key(page: Page, site: dict[str, str]) -> None:
     page.get_by_label("Name").first.fill("accessible")
     page.get_by_role("checkbox", name="read:").check()
     page.get_by_role("button", name="Make a key").click()
-    expect(page.locator(".secret")).to_be_visible()
+    expect(page.locator("input.secret")).to_be_visible()
 
 
 def chosen(page: Page, site: dict[str, str]) -> None:

@@ -1,9 +1,9 @@
-"""What the gate for decoded pixels does: 32 pictures at the pixel limit at once, and small ones beside them.
+"""What the gate for pictures does: 32 pictures of 40 megapixels at once, and small ones beside them.
 
 `python -m benchmarks.hostile_pictures`. Eight threads look for faces in small files of 40 million pixels each, while
 one more thread looks at a portrait again and again; the pack `dlib`. A row is a process of its own, with one bound of
 `FACE_MAX_DECODED_BYTES`: the default, and one that keeps nobody waiting. Memory is the peak beyond what the process
-had once it had seen one file of each format; its ceiling is what `FaceConfig.most_picture_bytes` says.
+had once it had seen one file of each format.
 """
 
 import argparse

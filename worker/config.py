@@ -15,6 +15,8 @@ from worker.settings import Check, Flag, Folder, Settings, Share, choice, whole
 LARGEST_MAX_IMAGE_PIXELS = 178_000_000
 #: By default pictures may take so many bytes per pixel of the largest photo: what one in AVIF takes (images/cost.py).
 DEFAULT_BYTES_PER_PIXEL = 17
+#: The largest query image by default: somebody waits for the answer.
+MAX_QUERY_PIXELS = 40_000_000
 #: How cuDNN may search for a convolution's algorithm: `cudnn_conv_algo_search` of onnxruntime's CUDA provider.
 CONVOLUTION_SEARCHES = ("HEURISTIC", "EXHAUSTIVE", "DEFAULT")
 
@@ -91,7 +93,7 @@ class FaceConfig(Settings):
     Photos of up to `max_image_pixels` are indexed, and queries of up to `max_query_pixels` are searched for, because
     somebody waits for those. Photos are decoded by `decode_threads` threads, each of which holds one picture. All
     threads of a process together take at most `max_decoded_bytes` for pictures, and a picture that takes more is
-    refused; None: as much as the largest photo in a costly format, or two of them as JPEG. See `most_picture_bytes`.
+    refused; None: as much as the largest photo takes as AVIF. See `most_picture_bytes`.
     `reduced_decoding` reads large JPEGs at a fraction of their size where that is enough.
     """
 
@@ -112,7 +114,7 @@ class FaceConfig(Settings):
     repair_graphs: Flag = True
     max_image_bytes: Annotated[int, whole(1, 2**31)] = ImageLimits().max_bytes
     max_image_pixels: Annotated[int, whole(1, LARGEST_MAX_IMAGE_PIXELS)] = ImageLimits().max_pixels
-    max_query_pixels: Annotated[int, whole(1, LARGEST_MAX_IMAGE_PIXELS)] = 40_000_000
+    max_query_pixels: Annotated[int, whole(1, LARGEST_MAX_IMAGE_PIXELS)] = MAX_QUERY_PIXELS
     max_decoded_bytes: Annotated[int | None, whole(1, 10**12)] = None
     reduced_decoding: Flag = False
     decode_threads: Annotated[int, whole(1, 256)] = field(default_factory=_decode_threads)

@@ -51,12 +51,10 @@ class FaceIndex:
         live: LiveQueries | None = None,
         stages: Stages = NO_STAGES,
     ) -> None:
-        """`limits` hold for photos, `query_limits` for the images of searches, verifications and detections.
+        """`limits` hold for photos, `query_limits` for all other images; both default to those of the configuration.
 
-        Both default to those of the engine's configuration. `query_faces` keeps the faces of query images.
-
-        `live` is offered every query that the store has answered. `stages` records how long each stage of searching and
-        adding takes.
+        `query_faces` keeps the faces of query images. `live` is offered every query that the store has answered.
+        `stages` records how long each stage of searching and adding takes.
         """
         self._engine = engine
         self._store = store

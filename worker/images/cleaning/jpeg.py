@@ -5,11 +5,14 @@ of 0 or 1 means 2. So a segment is metadata here exactly where it is for them.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from worker.images.cleaning.result import MOST_PROFILE_BYTES, Cleaned, Parts, bounded
 from worker.images.exif import orientation_of
 
+#: Frame headers (B.2.2): C4, C8 and CC between them are other segments.
+_FRAMES: Final = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+_WITH_LOSS: Final = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 _SOI, _SOS, _EOI, _COMMENT = 0xD8, 0xDA, 0xD9, 0xFE
 _APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
 #: Markers without a segment: TEM and the restart markers.
@@ -51,6 +54,26 @@ def cleaned_jpeg(data: bytes) -> Cleaned:
         orientation=orientation_of(exif),
         profile=_profile(icc_parts),
     )
+
+
+class Frame(NamedTuple):
+    """What a JPEG's frame header says. `is_lossless`: coded in a way that only raw converters read."""
+
+    width: int
+    height: int
+    components: int
+    is_lossless: bool
+
+
+def frame_of(jpeg: bytes) -> Frame | None:
+    """Return what a JPEG's frame header says; None if there is none."""
+    if not jpeg.startswith(b"\xff\xd8"):
+        return None
+    for marker, start, end in _segments(jpeg):
+        if marker in _FRAMES and end - start >= 10:
+            height, width = (int.from_bytes(jpeg[start + at : start + at + 2], "big") for at in (5, 7))
+            return Frame(width, height, jpeg[start + 9], is_lossless=marker not in _WITH_LOSS)
+    return None
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

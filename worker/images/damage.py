@@ -85,18 +85,21 @@ def jpeg_warning(picture: Pillow.Image) -> ImageWarning | None:
     A progressive JPEG is coded several times over, ever more finely: it may lack details rather than rows.
     """
     height = picture.height
-    warning = missing_rows_warning((height - _rows_before(picture, _UNKNOWN)) / height)
+    rows = _rows_before(picture, _UNKNOWN)
+    if rows == height:  # then at most the end of the last row of blocks is missing
+        rows = max(_rows_before(picture, _UNKNOWN, left=max(0, picture.width - _BLOCK_ROWS)), height - 2 * _BLOCK_ROWS)
+    warning = missing_rows_warning((height - rows) / height)
     if warning is None and picture.info.get("progressive"):
         return ImageWarning("image_incomplete", "The file is cut short: the picture may lack details.")
     return warning
 
 
-def _rows_before(picture: Pillow.Image, filling: tuple[int, ...]) -> int:
-    """Return the rows above those at the bottom that have no other values than these."""
+def _rows_before(picture: Pillow.Image, filling: tuple[int, ...], *, left: int = 0) -> int:
+    """Return the rows above those at the bottom that have no other values than these, from the column `left` on."""
     bottom = picture.height
     while bottom > 0:
         top = max(0, bottom - _BLOCK_ROWS)
-        extremes = picture.crop((0, top, picture.width, bottom)).getextrema()
+        extremes = picture.crop((left, top, picture.width, bottom)).getextrema()
         ranges = extremes if isinstance(extremes[0], tuple) else (extremes,)
         if not all(low in filling and high in filling for low, high in ranges):
             break
@@ -108,7 +111,7 @@ def _rows_before(picture: Pillow.Image, filling: tuple[int, ...]) -> int:
 
 
 def png_from_its_rows(png: bytes) -> tuple[bytes, float] | None:
-    """Return a whole PNG with the rows that are left of a damaged one, and the share of its rows that is missing (0..1).
+    """Return a whole PNG with the rows that are left of a damaged one, and the share of them that is missing (0..1).
 
     `png` has no chunks but critical ones and tRNS. None if nothing can be said of its rows, as of an interlaced one.
     Takes little memory, however large the picture.
@@ -144,7 +147,7 @@ def may_lack_rows(picture: Pillow.Image) -> bool:
 
 
 def _pixel_parts(png: bytes, before: list[bytes]) -> Iterator[bytes]:
-    """Yield what the IDAT chunks contain, up to the first damaged one; the last may be cut short. Collect the others."""
+    """Yield what the IDAT chunks hold, up to the first damaged one; the last may be cut short. Collect the others."""
     place = len(_SIGNATURE)
     while place + 8 <= len(png):
         length, kind = struct.unpack_from(">I4s", png, place)

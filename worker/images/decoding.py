@@ -11,7 +11,6 @@ with what `pixels_to_decode` returns. One format may use more than its header sa
 library allows: a GIF with a huge frame 179 MB (Pillow's limit, one byte per pixel).
 """
 
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -35,6 +34,7 @@ from worker.errors import (
 )
 from worker.images.avif import UNBOUNDED, largest_coded_pixels
 from worker.images.capture import NO_CAPTURE, Capture, capture_of
+from worker.images.cleaning.jpeg import has_more_scans
 from worker.images.cleaning.result import MOST_PROFILE_BYTES, Cleaned, bounded, too_many_parts
 from worker.images.containers import cleaned_photo, is_whole_tiff
 from worker.images.damage import (
@@ -76,9 +76,6 @@ MAX_SIDE_PIXELS = 65_535
 _MAX_READS = 200_000
 #: Scans of a progressive JPEG: each covers the whole picture, even an empty one of ten bytes.
 _MAX_SCANS = 64
-#: A scan's header: marker, length for one to four components, and their number (ITU-T T.81, B.2.3).
-_SCAN = re.compile(rb"\xff\xda\0(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
-
 
 #: Held while the header of a GIF is read: only one at a time takes memory for a frame that is far too large.
 _ONE_GIF = threading.Lock()
@@ -254,7 +251,7 @@ def _cleaned(data: bytes, limits: ImageLimits) -> Cleaned:
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(f"The file has {len(data):,} bytes; at most {limits.max_bytes:,} bytes are accepted.")
     file = cleaned_photo(data)
-    if file.data.startswith(b"\xff\xd8") and len(_SCAN.findall(file.data)) > _MAX_SCANS:
+    if file.data.startswith(b"\xff\xd8") and has_more_scans(file.data, _MAX_SCANS):
         raise too_many_parts()
     return file
 

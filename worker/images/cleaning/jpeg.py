@@ -4,6 +4,7 @@ Segments are found as libjpeg finds them, which browsers use: bytes before a mar
 of 0 or 1 means 2. So a segment is metadata here exactly where it is for them.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -13,6 +14,8 @@ from worker.images.exif import orientation_of
 #: Frame headers (B.2.2): C4, C8 and CC between them are other segments.
 _FRAMES: Final = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 _WITH_LOSS: Final = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
+#: Not an escaped 255 among the pixels, and not a restart.
+_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _SOI, _SOS, _EOI, _COMMENT = 0xD8, 0xDA, 0xD9, 0xFE
 _APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
 #: Markers without a segment: TEM and the restart markers.
@@ -74,6 +77,25 @@ def frame_of(jpeg: bytes) -> Frame | None:
             height, width = (int.from_bytes(jpeg[start + at : start + at + 2], "big") for at in (5, 7))
             return Frame(width, height, jpeg[start + 9], is_lossless=marker not in _WITH_LOSS)
     return None
+
+
+def has_more_scans(data: bytes, most: int) -> bool:
+    """Return whether a cleaned JPEG has more scans than that up to its end; what follows the end does not count.
+
+    It costs a search for one word, unless that is there so often that each marker must be looked at.
+    """
+    if data.count(b"\xff\xda") <= most:
+        return False
+    scans, found = 0, _MARKER.search(data, 2)
+    while found is not None and scans <= most:
+        marker, place = data[found.start() + 1], found.end()
+        if marker == _EOI:
+            break
+        scans += marker == _SOS
+        if marker not in _ALONE:
+            place += max(2, int.from_bytes(data[place : place + 2], "big"))
+        found = _MARKER.search(data, place)
+    return scans > most
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

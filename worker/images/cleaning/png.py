@@ -31,17 +31,18 @@ def cleaned_png(data: bytes) -> Cleaned:
 
     Other chunks count if their checksum is right, the first of each kind, and but for eXIf only before the pixels.
     """
-    kept: list[bytes] = []
+    view = memoryview(data)  # the pixels are copied once
+    kept: list[bytes | memoryview] = [view[:_SIGNATURE_BYTES]]
     others: dict[bytes, bytes] = {}
     bits, colour_type = _kind_of_pixels(data)
     has_pixels = False
     for kind, start, end in _chunks(data):
         is_metadata = kind in _READ and (kind == b"eXIf" or not has_pixels)
         if kind == b"IDAT" or kind in (b"IHDR", b"IEND"):
-            kept.append(data[start:end])
+            kept.append(view[start:end])
             has_pixels = has_pixels or kind == b"IDAT"
         elif kind == b"PLTE" and not _is_right(data, start, end):
-            kept.append(data[start:end])  # for the decoder to refuse
+            kept.append(view[start:end])  # for the decoder to refuse
         elif (is_metadata or kind == b"PLTE") and kind not in others and _is_right(data, start, end):
             others[kind] = data[start + _HEAD_BYTES : end - _CHECKSUM_BYTES]
             if kind == b"PLTE" and colour_type == _PALETTE:
@@ -49,10 +50,10 @@ def cleaned_png(data: bytes) -> Cleaned:
             if kind == b"tRNS":
                 kept += _transparency(others, colour_type)
         elif kind.isalpha() and not kind[0] & _ANCILLARY and kind != b"PLTE":
-            kept.append(data[start:end])  # critical, and nobody knows what it means
+            kept.append(view[start:end])  # critical, and nobody knows what it means
     exif = bounded(others.get(b"eXIf", b""), MOST_EXIF_BYTES)
     return Cleaned(
-        data=data[:_SIGNATURE_BYTES] + b"".join(kept),
+        data=b"".join(kept),
         exif=exif,
         orientation=orientation_of(exif),
         profile=_profile(others),

@@ -15,14 +15,16 @@ _PREFIX: Final = b"Exif\0\0"
 
 def cleaned_webp(data: bytes) -> Cleaned:
     """Return a WebP of the chunks that pixels need. The standard's EXIF has no prefix; many files have JPEG's."""
-    kept, exif, profile, size = [], b"", b"", 4
+    view = memoryview(data)  # the pixels are copied once
+    kept: list[bytes | memoryview] = []
+    exif, profile, size = b"", b"", 4
     for kind, start, end, declared in _chunks(data):
         content_start = start + 8
         if kind == b"VP8X" and end > content_start:
             flags = data[content_start] & _ANIMATION_AND_ALPHA
-            kept += [data[start:content_start], bytes([flags]), data[content_start + 1 : end]]
+            kept += [view[start:content_start], bytes([flags]), view[content_start + 1 : end]]
         elif kind in _PIXELS:
-            kept.append(data[start:end])
+            kept.append(view[start:end])
         elif kind == b"EXIF" and not exif:
             exif = bounded(data[content_start : content_start + declared].removeprefix(_PREFIX), MOST_EXIF_BYTES)
         elif kind == b"ICCP" and not profile:

@@ -2,10 +2,8 @@
 
 import struct
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
-import pillow_heif
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -228,14 +226,10 @@ def test_of_a_jpeg_with_more_pictures_behind_it_the_first_is_the_photo() -> None
 
 
 @pytest.mark.parametrize("primary", [0, 1])
-def test_of_a_heic_with_several_pictures_the_primary_one_is_the_photo(primary: int, tmp_path: Path) -> None:
-    file = pillow_heif.HeifFile()
-    for image in (PHOTO, PREVIEW):
-        file.add_from_pillow(Pillow.fromarray(np.ascontiguousarray(image[:, :, ::-1])))
-    path = tmp_path / "several.heic"
-    file.save(path, primary_index=primary, quality=90)
+def test_of_a_heic_with_several_pictures_the_primary_one_is_the_photo(primary: int) -> None:
+    data = pictures.heics(*(Pillow.fromarray(each) for each in (PHOTO, PREVIEW)), primary=primary)
 
-    assert pixels(path.read_bytes()).shape == (PHOTO, PREVIEW)[primary].shape
+    assert pixels(data).shape == (PHOTO, PREVIEW)[primary].shape
 
 
 def test_of_a_moving_picture_the_first_frame_is_the_photo_even_a_blank_one() -> None:

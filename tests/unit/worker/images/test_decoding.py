@@ -65,8 +65,8 @@ def first_pixel(data: bytes) -> list[int]:
         pytest.param(pictures.jpeg_with_scans(65), "image_unsupported", id="JPEG of very many scans"),
         pytest.param(bytes(5_000_001), "image_too_large", id="too many bytes"),
         pytest.param(pictures.saved(PICTURE, "PNG")[:20], "image_truncated", id="PNG cut in its header"),
-        pytest.param(pictures.saved(PICTURE, "PNG")[:-60], "image_truncated", id="PNG cut in its pixels"),
-        pytest.param(pictures.saved(PICTURE, "JPEG")[:-200], "image_truncated", id="JPEG cut in its pixels"),
+        pytest.param(pictures.saved(PICTURE, "PNG")[:90], "image_truncated", id="PNG cut in its pixels"),
+        pytest.param(pictures.saved(PICTURE, "JPEG")[:615], "image_truncated", id="JPEG cut before its pixels"),
         pytest.param(pictures.saved(PICTURE, "WEBP")[:-20], "image_truncated", id="WebP cut"),
         pytest.param(pictures.saved(PICTURE, "GIF")[:-40], "image_truncated", id="GIF cut"),
         pytest.param(pictures.saved(PICTURE, "TIFF")[:300], "image_truncated", id="TIFF cut"),
@@ -427,9 +427,16 @@ def test_the_same_bytes_can_be_decoded_reduced_and_then_whole() -> None:
     np.testing.assert_array_equal(shown(data).pixels, whole)
 
 
-def test_a_reduced_jpeg_that_is_cut_short_is_refused() -> None:
-    with pytest.raises(ImageError):
-        decode(pictures.saved(LARGE, "JPEG")[:-2000], limits=LIMITS, enough_pixels=160)
+def test_a_reduced_jpeg_that_is_cut_short_has_the_warning_of_the_whole_one() -> None:
+    data = pictures.saved(LARGE, "JPEG")
+    cut = data[: len(data) * 3 // 4]
+
+    whole, reduced = decode(cut, limits=LIMITS), decode(cut, limits=LIMITS, enough_pixels=160)
+
+    assert reduced.scale < 1
+    assert whole.warning is not None
+    assert reduced.warning is not None
+    assert reduced.warning.code == whole.warning.code == "image_incomplete"
 
 
 def test_beside_pillows_picture_only_the_result_takes_memory() -> None:

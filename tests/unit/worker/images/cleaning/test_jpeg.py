@@ -8,7 +8,7 @@ from tests import pictures
 from tests.pictures import exif_bytes, jpeg_segment, short_orientation
 from worker.config import ImageLimits
 from worker.errors import UnsupportedImage
-from worker.images.cleaning.jpeg import cleaned_jpeg
+from worker.images.cleaning.jpeg import cleaned_jpeg, has_more_scans
 from worker.images.cleaning.result import MOST_PARTS
 from worker.images.decoding import decode
 from worker.images.profiles import coded_profile
@@ -125,3 +125,15 @@ def test_a_jpeg_of_very_many_segments_is_refused() -> None:
 @pytest.mark.parametrize("data", [b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xe1", b"\xff\xd8\xff\xe1\xff\xff12"])
 def test_a_file_that_ends_in_its_header_comes_back_as_it_is(data: bytes) -> None:
     assert cleaned_jpeg(data).data == data
+
+
+def test_scans_count_up_to_the_end_of_the_picture() -> None:
+    scans = pictures.jpeg_with_scans(30)
+
+    assert has_more_scans(scans, 29)
+    assert not has_more_scans(scans, 30)
+    assert not has_more_scans(scans + scans * 9, 30), "a phone's film behind the picture may hold any bytes"
+
+
+def test_what_follows_the_picture_is_no_reason_to_refuse_it() -> None:
+    np.testing.assert_array_equal(pixels(BARE + b"\xff\xda\0\x0c\x03" * 1000), pixels(BARE))

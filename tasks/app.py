@@ -14,7 +14,8 @@ check_settings_or_exit()  # here, because workers, beat and Flower all begin wit
 GPU_TASKS = [
     "tasks.worker.lifecycle",
     "tasks.worker.search",
-    "tasks.worker.indexing",
+    "tasks.worker.photos.indexing",
+    "tasks.worker.photos.rendering",
     "tasks.worker.generations",
     "tasks.worker.consistency",
     "tasks.worker.canary",

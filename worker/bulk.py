@@ -12,19 +12,14 @@ from typing import Literal
 
 from worker.config import ImageLimits
 from worker.detection import detect_faces
-from worker.errors import (
-    FaceQueueError,
-    ImageError,
-    PhotoMissing,
-    PhotoStorageUnavailable,
-    PhotoWithdrawn,
-)
+from worker.errors import FaceQueueError, ImageError, PhotoMissing, PhotoWithdrawn
 from worker.face_ids import face_ids
 from worker.images.capture import NO_CAPTURE, Capture
 from worker.images.damage import ImageWarning
 from worker.images.decoding import DecodedImage
 from worker.metrics import NO_STAGES, Stages, timed
 from worker.prefetch import prefetched
+from worker.reading import photo_bytes
 from worker.reasons import why_no_face
 from worker.recognition.interfaces import Box, DetectedFaces, Detection, Engine, Face, RejectedFace
 from worker.renditions import PREVIEW_SIDE_PIXELS, RenditionNames, Renditions, renditions_of
@@ -130,13 +125,9 @@ def _detect(engine: Engine, photo: PhotoToIndex, limits: ImageLimits, stages: St
     engine.pack  # noqa: B018  raises NotOpen, for which no photo is to blame
     failed = PhotoOutcome(photo_id=photo.photo_id, state="failed")
     try:
-        data = photo.read()
-    except PhotoWithdrawn as error:
+        data = photo_bytes(photo.read)
+    except (PhotoWithdrawn, PhotoMissing) as error:
         return _Detected(photo=photo, outcome=replace(failed, code=error.code, message=str(error)))
-    except FileNotFoundError:
-        return _Detected(photo=photo, outcome=replace(failed, code=PhotoMissing.code, message=PhotoMissing.sentence))
-    except OSError as error:
-        raise PhotoStorageUnavailable("The storage of the photos cannot be read at the moment.") from error
     rendering = _Rendering(photo, stages)
     try:
         info, faces = detect_faces(

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from worker.config import ImageLimits
-from worker.images.decoding import DecodedImage, ImageInfo, decode, pixels_to_decode
+from worker.images.decoding import REDUCED_FORMATS, DecodedImage, ImageInfo, decode, pixels_to_decode
+from worker.images.halving import halved_to
 from worker.metrics import NO_STAGES, Stages, timed
 from worker.recognition.interfaces import DetectedFaces, Detection, Engine, Image, Reduction
 
@@ -36,14 +37,21 @@ def detect_faces(
         with timed(stages, "decode"):
             picture = decode(data, limits=limits, enough_pixels=enough_pixels)
         check_wanted()
-        reduction = _reduction(picture, whole=cache(lambda: decode(data, limits=limits).pixels))
+        whole = cache(lambda: picture.pixels if picture.scale == 1 else decode(data, limits=limits).pixels)
+        seen = halved_to(picture, engine.pack.enough_pixels) if _is_larger_than_needed(picture, engine) else picture
+        reduction = _reduction(seen, whole=whole)
         if located:
-            faces = engine.align(picture.pixels, located, reduction=reduction)
+            faces = engine.align(seen.pixels, located, reduction=reduction)
         else:
             with timed(stages, "detect"):
-                faces = engine.detect(picture.pixels, reduction=reduction)
+                faces = engine.detect(seen.pixels, reduction=reduction)
         look(picture, faces)
         return picture.info, faces
+
+
+def _is_larger_than_needed(picture: DecodedImage, engine: Engine) -> bool:
+    """Tell whether renditions need more of the picture than detecting: without them, it would be decoded smaller."""
+    return engine.config.reduced_decoding and picture.format in REDUCED_FORMATS
 
 
 def _reduction(picture: DecodedImage, *, whole: Callable[[], Image]) -> Reduction | None:

@@ -8,6 +8,7 @@ from tasks import names
 from tasks.messages.answers import Answer, RejectedFaceInfo, SeenFace
 from tasks.messages.base import Message, Target
 from worker.reasons import Reason
+from worker.recognition.certainty import Certainties
 
 #: Which faces of a query image are searched.
 SearchedFaces = Literal["all", "largest"]
@@ -63,6 +64,8 @@ class SearchResult(Answer):
 
     faces: tuple[FaceMatches, ...] = ()
     rejected: tuple[RejectedFaceInfo, ...] = ()
+    #: What the pack's similarities say; None with an error.
+    certainties: Certainties | None = None
     reason: Reason | None = None
     #: Size of the upright query image in pixels, for drawing its boxes.
     width: int | None = None

@@ -2,9 +2,10 @@
 
 They lie in one folder per photo, so what a late worker writes for a deleted photo is found and deleted by the photo's
 id alone. The names of renditions carry a digest of their content, so a file never changes under its name and may be
-cached for ever.
+cached for ever. A storage need not know folders: S3, for example, has only keys.
 """
 
+import errno
 import hashlib
 from typing import Final, Literal
 from uuid import UUID
@@ -17,11 +18,14 @@ RenditionKind = Literal["thumbnail", "preview", "face"]
 
 #: 64 bits: a photo has few renditions, so no two of them have the same digest by chance.
 _DIGEST_CHARACTERS: Final = 16
+_ORIGINAL: Final = "original"
+#: How often a folder is emptied that a worker writes to at the same time: it writes a few files at most.
+_DELETE_ATTEMPTS: Final = 5
 
 
 def original_key(photo_id: UUID | str) -> str:
     """Return the storage key of the file as it was uploaded."""
-    return f"{_folder(photo_id)}/original"
+    return f"{_folder(photo_id)}/{_ORIGINAL}"
 
 
 def rendition_key(photo_id: UUID | str, kind: RenditionKind, digest: str) -> str:
@@ -30,12 +34,13 @@ def rendition_key(photo_id: UUID | str, kind: RenditionKind, digest: str) -> str
 
 
 def digest_of(*contents: bytes) -> str:
-    """Return what names renditions of this content."""
-    return hashlib.sha256(b"".join(contents)).hexdigest()[:_DIGEST_CHARACTERS]
+    """Return what names renditions of these contents together."""
+    each = b"".join(hashlib.sha256(content).digest() for content in contents)
+    return hashlib.sha256(each).hexdigest()[:_DIGEST_CHARACTERS]
 
 
 def rendition_save(photo_id: UUID | str, kind: RenditionKind, digest: str, content: bytes) -> None:
-    """Write a rendition unless it is there. May run twice, also at the same time. Raises OSError.
+    """Write a rendition unless it is there. May run twice, also at the same time. Raises what the storage raises.
 
     A worker that was killed while it wrote left a part of the file: that is written again.
     """
@@ -50,16 +55,32 @@ def rendition_save(photo_id: UUID | str, kind: RenditionKind, digest: str, conte
         default_storage.delete(stored)
 
 
+def renditions_stored(photo_id: UUID | str) -> set[str]:
+    """Return the storage keys of the photo's renditions. Raises what the storage raises."""
+    return {f"{_folder(photo_id)}/{name}" for name in _names(photo_id) if name != _ORIGINAL}
+
+
 def photo_files_delete(photo_id: UUID | str) -> None:
-    """Delete all files of the photo; none need be there. Raises OSError."""
+    """Delete all files of the photo; none need be there. Raises what the storage raises."""
     folder = _folder(photo_id)
+    for attempt in range(_DELETE_ATTEMPTS):
+        for name in _names(photo_id):
+            default_storage.delete(f"{folder}/{name}")
+        try:
+            default_storage.delete(folder)
+        except OSError as error:
+            # A worker has just written another file into it.
+            if error.errno != errno.ENOTEMPTY or attempt == _DELETE_ATTEMPTS - 1:
+                raise
+        else:
+            return
+
+
+def _names(photo_id: UUID | str) -> list[str]:
     try:
-        _, names = default_storage.listdir(folder)
+        return default_storage.listdir(_folder(photo_id))[1]
     except FileNotFoundError:
-        return
-    for name in names:
-        default_storage.delete(f"{folder}/{name}")
-    default_storage.delete(folder)
+        return []
 
 
 def _folder(photo_id: UUID | str) -> str:

@@ -17,6 +17,7 @@ from worker.metrics import Stages
 from worker.queries.faces import QueryFaceCache
 from worker.recognition.engine import FaceEngine
 from worker.recognition.interfaces import Pack
+from worker.rendering import PhotoRendering, PhotoToRender, renderings
 from worker.vector_search.cache import CachedVectorStore, CacheManager
 from worker.vector_search.config import CollectionConfig
 from worker.vector_search.core import VectorSearchService
@@ -134,6 +135,10 @@ class OpenIndexes:
             with suppress(CollectionMissing):
                 opened = self._open(target, dimension=target.dimension, fingerprint=target.fingerprint, is_foreign=True)
                 opened.store.delete_photos(gallery_id=gallery_id, photo_ids=photo_ids)
+
+    def render(self, photos: Sequence[PhotoToRender]) -> list[PhotoRendering]:
+        """Make renditions of photos. No model runs, and no collection is needed. Raises what `renderings` raises."""
+        return renderings(self._engine, photos, limits=self._config.image_limits, stages=self._stages)
 
     def drop(self, target: Target) -> None:
         """Delete the target's collection, whichever pack fills it. Raises what the store raises."""

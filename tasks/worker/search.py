@@ -84,7 +84,7 @@ def _search(request: SearchRequest, check_wanted: CheckWanted) -> SearchResult:
             min_similarity=request.min_similarity,
             check_wanted=check_wanted,
         )
-        return SearchResult(faces=(_matches(found),), reason=found.reason)
+        return SearchResult(faces=(_matches(found),), certainties=index.pack.certainties, reason=found.reason)
     answer = index.search(
         state.query_images.get(request.image_key),
         gallery_ids=request.gallery_ids,
@@ -97,6 +97,7 @@ def _search(request: SearchRequest, check_wanted: CheckWanted) -> SearchResult:
     return SearchResult(
         faces=tuple(_matches(found) for found in answer.faces),
         rejected=tuple(_rejected(face) for face in answer.rejected),
+        certainties=index.pack.certainties,
         reason=answer.reason,
         width=answer.width,
         height=answer.height,

@@ -6,7 +6,7 @@ run a second time: the sweep sends its photos again.
 
 Nor may such a photo take its neighbours with it. Which of the photos in a dead worker killed it is not known, so each
 of them is a suspect: it comes back in a message of its own, which runs while no other photo is open in the process
-(`indexing.py`). A suspect is guilty when workers died while they had opened it alone, often enough that chance is
+(`photos/`). A suspect is guilty when workers died while they had opened it alone, often enough that chance is
 unlikely. It is not opened again.
 """
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -167,11 +168,17 @@ def test_the_commands_import_and_search_a_folder(service: RunningService, tmp_pa
     for name, content in (pictures.sample_files() | bad_files()).items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "notes.txt").write_text("not imported")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / os.fsdecode(b"caf\xe9")).symlink_to(tmp_path)
     name = f"commands {uuid.uuid4()}"
-    done = service.manage("import_photos", str(tmp_path), "--gallery", name, "--create", "--wait")
+    done = service.manage("import_photos", str(tmp_path), "--gallery", name, "--create", "--wait", check=False)
+    assert done.returncode == 3, f"bad files fail: {done.stdout}{done.stderr}"
     assert "indexed" in done.stdout
-    again = service.manage("import_photos", str(tmp_path), "--gallery", name, "--wait", "--json")
+    assert "caf\u00e9: The link leads back to a folder that it is in. (link_cycle)" in done.stdout
+    again = service.manage("import_photos", str(tmp_path), "--gallery", name, "--json")
     assert json.loads(again.stdout)["added"] == 0
+    left_out = [item["path"] for item in json.loads(again.stdout)["items"] if item["result"] == "left_out"]
+    assert left_out == ["pipe.jpg", "caf\u00e9"]
 
     query = tmp_path / "query.jpg"
     query.write_bytes(pictures.edited_portrait())

@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
@@ -40,16 +41,26 @@ def page(request: pytest.FixtureRequest, browser: Browser, service: RunningServi
 
 
 @contextmanager
-def opened_page(browser: Browser, service: RunningService, *, has_javascript: bool = True) -> Iterator[Page]:
-    """A page in a context of its own, without anybody's cookies. In the end, it must not have complained."""
-    context = browser.new_context(base_url=service.url, java_script_enabled=has_javascript)
+def opened_page(
+    browser: Browser,
+    service: RunningService,
+    *,
+    has_javascript: bool = True,
+    url: str = "",
+    complaints: tuple[str, ...] = REFUSALS,
+) -> Iterator[Page]:
+    """A page in a context of its own, without anybody's cookies. In the end, it must not have complained.
+
+    `url` is another way to the service; errors in the console with one of `complaints` are what a test is about.
+    """
+    context = browser.new_context(base_url=url or service.url, java_script_enabled=has_javascript)
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     problems: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
         # Chromium reports refusals, which tests ask for, as well; anything else is a fault of a page.
-        if message.type == "error" and not any(status in message.text for status in REFUSALS):
+        if message.type == "error" and not any(words in message.text for words in complaints):
             problems.append(message.text)
 
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -59,6 +70,17 @@ def opened_page(browser: Browser, service: RunningService, *, has_javascript: bo
     finally:
         context.close()
     assert problems == []
+
+
+def add_photos(page: Page, files: Sequence[Path]) -> None:
+    """Upload from a gallery's page, by its form: with JavaScript, choosing the files is enough."""
+    page.wait_for_load_state()  # its script has run, if it may
+    page.locator("input[name=photos]").set_input_files(files)
+    has_javascript = page.locator("#upload.has-script").count() > 0
+    if has_javascript:
+        expect(page.locator(".upload-summary")).to_be_visible()
+    else:
+        page.get_by_role("button", name="Upload").click()
 
 
 def log_in(page: Page) -> None:

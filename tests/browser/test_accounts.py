@@ -10,6 +10,7 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from playwright.sync_api import Page, expect
 
 from tests import pictures
+from tests.browser.conftest import add_photos
 from tests.faults.invariants import database, photo_states
 from tests.service import RunningService
 
@@ -96,11 +97,10 @@ def test_a_person_deletes_their_account_and_no_row_file_or_vector_of_it_is_left(
     page.get_by_role("button", name="Create").click()
     photo = tmp_path / f"{name}.jpg"
     photo.write_bytes(pictures.edited_portrait())
-    page.locator("input[name=photos]").set_input_files(photo)
-    page.get_by_role("button", name="Upload").click()
+    add_photos(page, [photo])
     expect(page.locator(".tile")).to_have_count(1)
     service.wait_until(lambda: "pending" not in photo_states(service).values(), "no photo is pending")
-    expect(page.locator(".tile .badge.indexed")).to_have_count(1)
+    expect(page.locator(".tile", has_text="1 face")).to_have_count(1)
     service.wait_until(lambda: set(service.all_face_ids()) - others, "its face is in the vector store")
     files = _files_of(service, name)
     assert len(files) == 1

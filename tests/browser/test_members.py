@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests import pictures
-from tests.browser.conftest import opened_page
+from tests.browser.conftest import add_photos, opened_page
 from tests.faults.invariants import photo_states
 from tests.service import RunningService
 from tests.web_client import PASSWORD, USERNAME
@@ -43,8 +43,7 @@ def test_a_gallery_is_shared_by_a_link_and_taken_back(alice_page: Page, bob_page
     fill_log_in(alice_page, USERNAME)
     alice_page.get_by_label("Name").fill(name)
     alice_page.get_by_role("button", name="Create").click()
-    alice_page.locator("input[name=photos]").set_input_files(pictures.sample_file("astronaut"))
-    alice_page.get_by_role("button", name="Upload").click()
+    add_photos(alice_page, [pictures.sample_file("astronaut")])
     expect(alice_page.locator(".tile")).to_have_count(1)
     service.wait_until(lambda: "pending" not in photo_states(service).values(), "no photo is pending")
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import pictures
-from tests.browser.conftest import log_in
+from tests.browser.conftest import add_photos, log_in
 from tests.faults.invariants import photo_states
 from tests.service import RunningService
 
@@ -26,11 +26,10 @@ def test_a_person_uploads_photos_sees_them_indexed_and_finds_a_face(
     bad = tmp_path / "words.jpg"
     bad.write_bytes(b"no picture at all")
     good = [pictures.sample_file(name) for name in ("astronaut", "coffee")]
-    page.locator("input[name=photos]").set_input_files([*good, bad])
-    page.get_by_role("button", name="Upload").click()
+    add_photos(page, [*good, bad])
     expect(page.locator(".tile")).to_have_count(3)
     service.wait_until(lambda: "pending" not in photo_states(service).values(), "no photo is pending")
-    expect(page.locator(".tile .badge.indexed")).to_have_count(1)
+    expect(page.locator(".tile", has_text="1 face")).to_have_count(1)
     expect(page.locator(".tile .badge.no_faces")).to_have_count(1)
     expect(page.locator(".tile .badge.failed")).to_have_count(1)
     expect(page.locator(".tile .why")).to_contain_text("not a picture")

@@ -1,4 +1,7 @@
-"""A TCP proxy whose connections can be frozen: half-open, as after a cable was pulled or a firewall forgot them."""
+"""A TCP proxy whose connections can be frozen or cut.
+
+Frozen, they are half-open, as after a cable was pulled or a firewall forgot them; cut, both ends learn of it.
+"""
 
 import selectors
 import socket
@@ -24,6 +27,7 @@ class FreezingProxy:
         self._pairs: dict[socket.socket, socket.socket] = {}
         self._frozen: set[socket.socket] = set()
         self._freezes_new = False
+        self._cuts_new = False
         self._closing = False
         self._selector = selectors.DefaultSelector()
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
@@ -51,10 +55,22 @@ class FreezingProxy:
             self._frozen |= thawed
             return len(thawed) // 2
 
+    def cut(self, *, new_too: bool = False) -> int:
+        """Close every connection that is not frozen, and while `new_too` those to come at once. Return how many."""
+        with self._lock:
+            self._cuts_new = new_too
+            open_ones = self._pairs.keys() - self._frozen
+            for one in list(open_ones):
+                self._selector.unregister(one)
+                del self._pairs[one]
+                one.close()
+            return len(open_ones) // 2
+
     def heal(self) -> None:
         """Let new connections through again. Those that were frozen stay so: their bytes are lost."""
         with self._lock:
             self._freezes_new = False
+            self._cuts_new = False
 
     def _run(self) -> None:
         while not self._closing:
@@ -67,6 +83,9 @@ class FreezingProxy:
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()
+        if self._cuts_new:
+            client.close()
+            return
         if self._freezes_new:
             self._pairs[client] = client
             self._frozen.add(client)

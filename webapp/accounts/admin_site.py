@@ -19,6 +19,10 @@ HASHING_PAGES: Final = frozenset({"auth_user_add", "auth_user_password_change"})
 
 
 class AdminSite(DjangoAdminSite):
+    site_header = "facequeue admin"
+    site_title = "facequeue"
+    index_title = "Users and rows of the database"
+
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Send visitors to the page where everybody logs in. For users who are not staff there is no admin."""
         if request.user.is_authenticated and not self.has_permission(request):

@@ -30,7 +30,7 @@ MACHINES: Final = replace(LOGIN, pattern=r"/static/.*|/health/(live|ready)|/metr
 QUERY: Final = Route(
     pattern="|".join(
         [
-            r"/galleries/[^/]+/search/",
+            r"/(galleries/[^/]+/)?search/",
             r"/api/v1/(galleries/[^/]+/)?searches",
             r"/api/v1/(verify|detect)",
             *settings.QUERY_IMAGE_PATHS,

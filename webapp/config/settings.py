@@ -36,6 +36,8 @@ REDIS_CACHE_URL = redis_url("REDIS_CACHE_URL", f"redis://127.0.0.1:{PORTS.redis_
 EXTERNAL_REDIS = frozenset(name for name in ("REDIS_URL", "REDIS_CACHE_URL") if text(name, ""))
 #: Where Milvus is unless MILVUS_CONFIG says so.
 LOCAL_MILVUS_URI = f"http://127.0.0.1:{PORTS.milvus}"
+#: Where staff find Flower: the status page links to it.
+FLOWER_URL = text("FLOWER_URL", f"http://127.0.0.1:{PORTS.flower}/")
 
 # -- the face search --------------------------------------------------------------------------------------
 # Only what is set: the worker's configuration classes have the defaults. A site may write these dictionaries in a
@@ -130,7 +132,8 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "webapp.accounts.own.profiles.appearance",
                 "webapp.operations.service_info.service_info",
-            ]
+            ],
+            "libraries": {"durations": "webapp.http.wording.durations"},
         },
     }
 ]

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
+from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.core.files.storage import default_storage
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.http import http_date
+from django.utils.http import content_disposition_header, http_date
 
 from tasks.storage.photo_files import RenditionKind, rendition_key
 from webapp.gallery import selectors
@@ -29,29 +30,38 @@ if TYPE_CHECKING:
 
 
 def file_answer(request: HttpRequest, photo: Photo) -> HttpResponseBase:
-    """Return the photo's bytes unchanged, as the kind of picture that a worker found in them; or the part asked for.
+    """Return the photo's bytes unchanged, with all their metadata, as a file to save under its name; or the part asked
+    for.
 
-    The file comes from outside: the browser must treat it as that kind of picture or not at all. Raises not_found, and
-    Problem (`precondition_failed`).
+    The file comes from outside: a browser must take it for the kind of picture that a worker found in it, or for
+    nothing that it knows. Raises not_found, and Problem (`precondition_failed`).
     """
-    content_type = selectors.content_type_of(photo)
-    if content_type is None:
-        raise not_found("picture")
     original = _Stored(
-        key=str(photo.file.name), content_type=content_type, etag=f'"{photo.sha256}"', last_modified=photo.created
+        key=str(photo.file.name),
+        content_type=selectors.content_type_of(photo),
+        etag=f'"{photo.sha256}"',
+        last_modified=photo.created,
     )
-    return _answer(request, original, cache_control="private, max-age=300")
+    response = _answer(request, original, cache_control="private, max-age=300")
+    response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=photo.filename) or ""
+    return response
 
 
-def rendition_answer(request: HttpRequest, photo: Photo, kind: RenditionKind, digest: str) -> HttpResponseBase:
-    """Return a rendition of the photo, or the part asked for. It never changes, so browsers keep it.
+def rendition_answer(
+    request: HttpRequest, photo_id: UUID, kind: RenditionKind, digest: str, *, asked: str
+) -> HttpResponseBase:
+    """Return the rendition with this digest, or the part asked for. It never changes, so browsers keep it.
 
+    If the address has another digest (`asked`), the rendition was made again since: lead to the one that there is.
     Raises not_found, and Problem (`precondition_failed`).
     """
     if not digest:
         raise not_found("picture")
-    key = rendition_key(photo.id, kind, digest)
-    rendition = _Stored(key=key, content_type="image/jpeg", etag=f'"{digest}"', last_modified=photo.created)
+    if digest != asked:
+        address = f"{request.path.rpartition('/')[0]}/{digest}.jpg"
+        return HttpResponseRedirect(address, headers={"Cache-Control": "private, no-store"})
+    key = rendition_key(photo_id, kind, digest)
+    rendition = _Stored(key=key, content_type="image/jpeg", etag=f'"{digest}"')
     return _answer(request, rendition, cache_control="private, max-age=31536000, immutable")
 
 
@@ -62,11 +72,13 @@ class _Stored:
     key: str
     content_type: str
     etag: str
-    last_modified: datetime
+    last_modified: datetime | None = None
 
 
 def _answer(request: HttpRequest, stored: _Stored, *, cache_control: str) -> HttpResponseBase:
-    unread = HttpResponse(headers={"ETag": stored.etag, "Last-Modified": http_date(stored.last_modified.timestamp())})
+    unread = HttpResponse(headers={"ETag": stored.etag})
+    if stored.last_modified is not None:
+        unread["Last-Modified"] = http_date(stored.last_modified.timestamp())
     response: HttpResponseBase = evaluated(request, unread, etag=stored.etag, last_modified=stored.last_modified)
     if response is unread:
         try:

@@ -164,6 +164,9 @@ class Photo(Attempted):
     )
     created = models.DateTimeField(default=clock.utcnow, editable=False)
 
+    #: Set by `webapp/generations/faces.py` where it is shown.
+    face_count: int
+
     class Meta:
         ordering = ["-created", "-id"]
         constraints = [
@@ -205,6 +208,33 @@ class FailedPhoto(Photo):
 
     class Meta:
         proxy = True
+
+
+class Rendering(Attempted):
+    """A photo whose renditions a job has made. Deleted once it has them; a failed one says why it has not."""
+
+    class State(models.TextChoices):
+        PENDING = "pending", "pending"
+        FAILED = "failed", "failed"
+        CANCELLED = "cancelled", "cancelled"
+
+    photo = models.OneToOneField(Photo, on_delete=models.CASCADE, related_name="rendering")
+    job = models.ForeignKey("jobs.Job", on_delete=models.CASCADE, related_name="renderings", db_index=False)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["state", "enqueued_at"], name="rendering_state_enqueued"),
+            models.Index(fields=["job", "state"], name="rendering_job_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"renditions of {self.photo_id}"
+
+    @property
+    def gallery_id(self) -> uuid.UUID:
+        """The photo's gallery."""
+        return self.photo.gallery_id
 
 
 class Tombstone(models.Model):

@@ -3,10 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
+from django.urls import reverse
 from ninja import Schema
 
-from webapp.gallery.models import Face, Gallery, Level
+from webapp.gallery.models import Face, Gallery, Level, Photo
 from webapp.http.schemas import BoxOut
+
+#: The namespace of the API's addresses.
+_API = "api-1"
 
 
 class GalleryOut(Schema):
@@ -32,6 +36,13 @@ def gallery_out(gallery: Gallery, level: Level) -> GalleryOut:
     )
 
 
+class WarningOut(Schema):
+    """A stable code and a sentence."""
+
+    code: str
+    message: str
+
+
 class PhotoOut(Schema):
     id: UUID
     gallery_id: UUID
@@ -47,6 +58,34 @@ class PhotoOut(Schema):
     byte_size: int
     face_count: int
     created: datetime
+    #: The folder that it was in, with "/" between names; empty: none.
+    folder: str
+    #: What the camera's clock showed (ISO 8601 without a time zone), and how far it is ahead of UTC; null as far
+    #: as the file does not say.
+    taken_at: str | None
+    taken_utc_offset_minutes: int | None
+    camera: str
+    #: What is wrong with a picture that could be decoded even so.
+    warning: WarningOut | None
+    #: Addresses of pictures to look at; null: there are none.
+    thumbnail: str | None
+    preview: str | None
+
+    @staticmethod
+    def resolve_taken_at(photo: Photo) -> str | None:
+        return photo.taken_at.replace(tzinfo=None).isoformat() if photo.taken_at else None
+
+    @staticmethod
+    def resolve_warning(photo: Photo) -> WarningOut | None:
+        return WarningOut(code=photo.warning_code, message=photo.warning) if photo.warning_code else None
+
+    @staticmethod
+    def resolve_thumbnail(photo: Photo) -> str | None:
+        return _address("photo_thumbnail", photo.id, photo.renditions)
+
+    @staticmethod
+    def resolve_preview(photo: Photo) -> str | None:
+        return _address("photo_preview", photo.id, photo.renditions)
 
 
 class PhotosOut(Schema):
@@ -77,6 +116,12 @@ class FaceOut(Schema):
     is_found: bool
     person: str | None
     person_id: UUID | None
+    #: The address of a picture of it; null: there is none.
+    crop: str | None
+
+    @staticmethod
+    def resolve_crop(face: Face) -> str | None:
+        return _address("face_crop", face.id, face.crop)
 
     @staticmethod
     def resolve_box(face: Face) -> Face:
@@ -90,3 +135,8 @@ class FaceOut(Schema):
 class FacesOut(Schema):
     items: list[FaceOut]
     next_cursor: str | None
+
+
+def _address(name: str, of: UUID, digest: str) -> str | None:
+    """Return the address of a rendition in the API, see api/renditions.py."""
+    return reverse(f"{_API}:{name}", args=[of, digest]) if digest else None

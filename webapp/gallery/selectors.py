@@ -1,7 +1,7 @@
 """Reads of galleries, photos and faces. Each starts from what the caller may see; anything else is not found."""
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
@@ -13,7 +13,7 @@ from webapp.gallery.models import UNSETTLED, Face, Gallery, Level, Photo
 from webapp.http.names import cleaned
 from webapp.http.problems import not_found
 
-#: The content type of each format that a worker reports. Photos of other formats are not served.
+#: The content type of each format that a worker reports.
 CONTENT_TYPES = {
     "JPEG": "image/jpeg",
     "MPO": "image/jpeg",  # written by many phones: a JPEG followed by a second picture
@@ -23,10 +23,15 @@ CONTENT_TYPES = {
     "BMP": "image/bmp",
     "TIFF": "image/tiff",
     "AVIF": "image/avif",
+    "HEIF": "image/heic",
 }
+#: Of files that no worker could decode: a browser saves them, and does not look into them.
+UNKNOWN_CONTENT_TYPE = "application/octet-stream"
 
 #: The most values in one query: SQLite limits their number.
 IDS_PER_QUERY = 500
+#: The most folders that a page offers.
+FOLDERS_SHOWN = 1000
 
 
 def galleries_for(caller: Caller) -> QuerySet[Gallery]:
@@ -86,17 +91,29 @@ def photo_for(caller: Caller, photo_id: UUID, at_least: Level = Level.VIEWER) ->
     return photo
 
 
+def renditions_of(caller: Caller, photo_id: UUID) -> str:
+    """Return the digest of the photo's thumbnail and preview, in one query; empty: it has none. Raises not_found."""
+    digest = photos_for(caller).filter(id=photo_id).values_list("renditions", flat=True).first()
+    if digest is None:
+        raise not_found("photo")
+    return digest
+
+
 def photos_filtered(
     photos: QuerySet[Photo],
     *,
     state: Photo.State | None = None,
     filename: str = "",
+    folder: str = "",
     created_from: datetime | None = None,
     created_before: datetime | None = None,
+    taken_from: date | None = None,
+    taken_before: date | None = None,
 ) -> QuerySet[Photo]:
-    """Return those of the photos in the state, with this in their file name, and of that age.
+    """Return those of the photos in the state, with this in their file name, in the folder, and of these times.
 
-    Photos that are being deleted are left out, unless that is the state.
+    Photos that are being deleted are left out, unless that is the state. A folder has those in it, too. The days on
+    which photos were taken are those of the camera's clock; a photo that does not say when it was taken has none.
     """
     photos = photos.exclude(state=Photo.State.DELETING) if state is None else photos.filter(state=state)
     if filename:
@@ -105,7 +122,31 @@ def photos_filtered(
         photos = photos.filter(created__gte=created_from)
     if created_before is not None:
         photos = photos.filter(created__lt=created_before)
+    if folder:
+        photos = photos.filter(Q(folder=folder) | Q(folder__startswith=f"{folder}/"))
+    if taken_from is not None or taken_before is not None:
+        photos = photos.filter(taken_at__isnull=False)
+    # By the date that is indexed: it is the same for photos that have one.
+    if taken_from is not None:
+        photos = photos.filter(dated_at__gte=_midnight(taken_from))
+    if taken_before is not None:
+        photos = photos.filter(dated_at__lt=_midnight(taken_before))
     return photos
+
+
+def _midnight(day: date) -> datetime:
+    """Return when a day begins by cameras' clocks, which are kept as if they showed UTC."""
+    return datetime.combine(day, time.min, tzinfo=UTC)
+
+
+def folders_of(gallery: Gallery) -> list[str]:
+    """Return the folders of the gallery's photos, with those that they are in, by name; at most FOLDERS_SHOWN."""
+    named = gallery.photos.exclude(folder="").order_by("folder").values_list("folder", flat=True).distinct()
+    found: set[str] = set()
+    for folder in named[:FOLDERS_SHOWN]:
+        names = folder.split("/")
+        found |= {"/".join(names[:depth]) for depth in range(1, len(names) + 1)}
+    return sorted(found)[:FOLDERS_SHOWN]
 
 
 def progress_of(gallery: Gallery) -> dict[str, int]:
@@ -119,9 +160,9 @@ def is_settled(progress: dict[str, int]) -> bool:
     return not any(progress[state] for state in UNSETTLED)
 
 
-def content_type_of(photo: Photo) -> str | None:
-    """Return the content type to serve the photo with; None if no worker could decode it."""
-    return CONTENT_TYPES.get(photo.image_format.upper())
+def content_type_of(photo: Photo) -> str:
+    """Return the content type to serve the photo's file with."""
+    return CONTENT_TYPES.get(photo.image_format.upper(), UNKNOWN_CONTENT_TYPE)
 
 
 def photos_by_id(galleries: Iterable[Gallery], photo_ids: Iterable[str]) -> dict[str, Photo]:

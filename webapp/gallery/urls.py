@@ -1,18 +1,19 @@
 from django.urls import path
 
-from webapp.gallery.views import galleries, invitations, members, photos, pictures, selection
+from webapp.gallery.views import galleries, grid, invitations, members, photos, pictures, selection, uploads
 
 urlpatterns = [
     path("", galleries.gallery_list, name="gallery_list"),
-    path("galleries/<uuid:gallery_id>/", galleries.gallery_detail, name="gallery_detail"),
-    path("galleries/<uuid:gallery_id>/grid/", galleries.gallery_grid, name="gallery_grid"),
-    path("galleries/<uuid:gallery_id>/photos/", photos.photos_upload, name="photos_upload"),
+    path("galleries/<uuid:gallery_id>/", grid.gallery_detail, name="gallery_detail"),
+    path("galleries/<uuid:gallery_id>/grid/", grid.gallery_grid, name="gallery_grid"),
+    path("galleries/<uuid:gallery_id>/changes/", grid.gallery_changes, name="gallery_changes"),
+    path("galleries/<uuid:gallery_id>/photos/", uploads.photos_upload, name="photos_upload"),
     path("galleries/<uuid:gallery_id>/retry/", galleries.failed_retry, name="failed_retry"),
     path("galleries/<uuid:gallery_id>/rename/", galleries.gallery_rename, name="gallery_rename"),
     path("galleries/<uuid:gallery_id>/delete/", galleries.gallery_delete, name="gallery_delete"),
-    path("galleries/<uuid:gallery_id>/select/", selection.photos_select, name="photos_select"),
     path("galleries/<uuid:gallery_id>/selected/delete/", selection.selected_delete, name="selected_delete"),
     path("galleries/<uuid:gallery_id>/selected/move/", selection.selected_move, name="selected_move"),
+    path("galleries/<uuid:gallery_id>/selected/retry/", selection.selected_retry, name="selected_retry"),
     path("photos/<uuid:photo_id>/move/", selection.photo_move, name="photo_move"),
     path("galleries/<uuid:gallery_id>/members/", members.member_list, name="member_list"),
     path("galleries/<uuid:gallery_id>/members/<uuid:member_id>/", members.member_change, name="member_change"),

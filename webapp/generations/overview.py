@@ -23,8 +23,6 @@ from webapp.http.problems import not_found
 
 #: The rate of a generation is that of its last minute.
 RATE_WINDOW_SECONDS = 60.0
-#: A crop shows this share of the face's size around it, on each side.
-CROP_MARGIN = 0.3
 
 State = Generation.State
 
@@ -67,19 +65,6 @@ class Portrait:
 
     face: Face
     is_visible: bool
-
-    @property
-    def has_picture(self) -> bool:
-        photo = self.face.photo
-        return photo.width is not None and photo.image_format != ""
-
-    @property
-    def crop(self) -> str:
-        """The part of the upright photo around the face, as an SVG view box."""
-        face = self.face
-        across, down = face.width * CROP_MARGIN, face.height * CROP_MARGIN
-        sides = (face.left - across, face.top - down, face.width + 2 * across, face.height + 2 * down)
-        return " ".join(f"{side:.1f}" for side in sides)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,13 @@ from django.db import DatabaseError, close_old_connections
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from tasks import clock
+from tasks.dictionaries import face_config
 from tasks.messages.base import Target
 from tasks.targets import LiveTargets, default_target
+from tasks.work_queue import work_queue
 from webapp.gallery.models import Face, Photo
 from webapp.generations.models import LIVE_STATES, Entry, Generation
+from worker.recognition.packs.inventory import pack_entries
 
 #: How long a web process may go on searching the previous generation after an activation, in seconds.
 FRESH_SECONDS = 1.0
@@ -46,6 +49,14 @@ class GenerationProgress:
     @property
     def done(self) -> int:
         return self.indexed + self.no_faces + self.failed
+
+
+def usable_packs() -> list[str]:
+    """Return the packs that a generation can be built with: the active one, those installed here, those of workers."""
+    config = face_config()
+    installed = [entry.name for entry in pack_entries(config.packs_dir, config.pack) if entry.state == "installed"]
+    reported = sorted(report.pack for report in work_queue().worker_reports() if report.pack)
+    return list(dict.fromkeys([active_generation().pack, *installed, *reported]))
 
 
 def active_generation() -> Generation:

@@ -10,7 +10,6 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from tasks import clock
-from tasks.dictionaries import face_config
 from tasks.errors import QueueUnavailable
 from tasks.messages.generations import DropRequest
 from tasks.queues import index_queue
@@ -25,7 +24,6 @@ from webapp.http import problems
 from webapp.http.problems import Problem, not_found
 from worker.config import bad_pack_name, is_pack_name
 from worker.errors import ConfigError
-from worker.recognition.packs.inventory import pack_entry
 
 State = Generation.State
 
@@ -209,9 +207,7 @@ def _check_pack(pack: str) -> None:
     """
     if not is_pack_name(pack):
         raise Problem("bad_pack", bad_pack_name(pack), status=400)
-    entry = pack_entry(face_config().packs_dir, pack, pack)
-    is_installed = entry is not None and entry.state == "installed"
-    if not is_installed and all(report.pack != pack for report in work_queue().worker_reports()):
+    if pack not in selectors.usable_packs():
         remedy = f"install it with `manage.py packs fetch {pack}`, or start its workers where it is"
         raise Problem("pack_missing", f"The pack {pack} is not installed here: {remedy}.", status=409)
 

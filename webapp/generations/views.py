@@ -8,9 +8,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from pydantic import Field, Json
 
+from tasks.dictionaries import milvus_is_local
 from webapp.accounts.callers import caller_of
 from webapp.accounts.staff import actor_of, staff_only, staff_with
-from webapp.generations import overview, services
+from webapp.generations import overview, selectors, services
 from webapp.generations.gates import GATES, ROLLBACK_GATES
 from webapp.generations.models import CHANGE, DROP, START, Generation, Trial
 from webapp.generations.schemas import RateIn, SearchParamsIn, StartIn
@@ -18,7 +19,7 @@ from webapp.generations.searched import trials
 from webapp.http.pages import STOP_POLLING, form_of
 from webapp.http.problems import Problem
 from webapp.http.schemas import IndexParameters
-from worker.vector_search.milvus.indexes import INDEXES
+from worker.vector_search.milvus.indexes import INDEXES, INDEXES_OF_MILVUS_LITE
 
 #: Changed answers that are shown.
 CHANGES_SHOWN = 50
@@ -48,7 +49,8 @@ def generation_list(request: HttpRequest) -> HttpResponse:
         "overviews": overviews,
         "can_start": not states & {State.BUILDING, State.READY},
         "can_roll_back": State.RETIRED in states,
-        "index_types": list(INDEXES),
+        "packs": selectors.usable_packs(),
+        "index_types": [name for name in INDEXES if name in INDEXES_OF_MILVUS_LITE or not milvus_is_local()],
         "gates": ROLLBACK_GATES,
     }
     return render(request, "generations/generation_list.html", context)

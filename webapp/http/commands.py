@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 
 import redis
 from django.conf import settings
@@ -66,6 +67,9 @@ def run_command_line(arguments: list[str]) -> None:
 
     `--traceback` shows the traceback instead.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that it cannot print must not end the command
     try:
         _read_settings()
         execute_from_command_line(arguments)

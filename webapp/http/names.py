@@ -37,6 +37,8 @@ _UNSEEN: Final = re.compile(
 #: Where the tags of a flag such as Scotland's stand: a black flag, a region's code, and the end of it.
 _FLAG: Final = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
 _SKIN: Final = re.compile("[\U0001f3fb-\U0001f3ff]")
+#: Bytes that are no UTF-8, as `os.fsdecode` returns them.
+_UNDECODED: Final = re.compile("[\udc80-\udcff]")
 _VARIATIONS: Final = re.compile("[\u180b-\u180d\u180f\ufe00-\ufe0d\U000e0100-\U000e01ef]")
 
 
@@ -49,6 +51,21 @@ def cleaned_name(text: str, *, longest: int, code: str = "bad_name", what: str =
     if len(name) > longest or not any(_is_visible(char) for char in name):
         raise Problem(code, f"{what} has 1 to {longest} characters, at least one of them visible.", status=400)
     return name
+
+
+def readable(name: str) -> str:
+    """Return a name of the file system with its bytes that are no UTF-8 read as Windows-1252, as in most old archives.
+
+    Python passes them on as surrogates, which no database, page or terminal takes.
+    """
+    return _UNDECODED.sub(lambda found: _undecoded_read(ord(found[0]) - 0xDC00), name)
+
+
+def _undecoded_read(byte: int) -> str:
+    try:
+        return bytes([byte]).decode("cp1252")
+    except UnicodeDecodeError:  # one of the five that it leaves out
+        return "\ufffd"
 
 
 def cleaned(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
+from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
@@ -20,6 +21,14 @@ STOP_POLLING = 286
 REFUSALS_SHOWN = 10
 #: Photos on a page of a grid.
 GRID_SIZE = 60
+
+
+def uuid_or_none(text: str) -> UUID | None:
+    """Return the id in a form's field or an address; None if it is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def photos_text(count: int) -> str:

@@ -16,7 +16,7 @@ from tasks.dictionaries import face_config
 from tasks.storage.photo_files import original_key
 from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo
-from webapp.http.names import MOST_RAW_PER_CHARACTER, cleaned
+from webapp.http.names import MOST_RAW_PER_CHARACTER, cleaned, readable
 from webapp.http.problems import is_full_disk, not_found, storage_full
 from webapp.indexing.feeding import index_queue_feed
 from webapp.indexing.retrying import photos_begin_again
@@ -29,6 +29,15 @@ if TYPE_CHECKING:
     File = DjangoFile[bytes]
 else:
     File = DjangoFile  # generic in the type stubs only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingFile:
+    """A file to add that was in a folder, which its photo remembers."""
+
+    file: File
+    #: As it came, below what was chosen or imported: "2019/Rome", with "/" or "\\" between the names.
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +75,19 @@ class PhotosAdded:
         return [file for file in self.files if file.result == "refused"]
 
 
+class _Refused(Exception):
+    """The file cannot be accepted: a code and a sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
 class _HashedFile(File):
-    """Yields a file's chunks while computing their SHA-256 and total size."""
+    """Yields a file's chunks while computing their SHA-256 and total size.
+
+    Raises _Refused when it cannot be read, and when it has become too large meanwhile: it may be written to for ever.
+    """
 
     def __init__(self, source: File) -> None:
         super().__init__(None, name=source.name)
@@ -76,10 +96,15 @@ class _HashedFile(File):
         self.byte_size = 0
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        for chunk in self._source.chunks(chunk_size):
-            self._digest.update(chunk)
-            self.byte_size += len(chunk)
-            yield chunk
+        try:
+            for chunk in self._source.chunks(chunk_size):
+                self._digest.update(chunk)
+                self.byte_size += len(chunk)
+                _size_check(self.byte_size)
+                yield chunk
+        except OSError as error:
+            message = f"The file cannot be read: {error.strerror or type(error).__name__}."
+            raise _Refused("file_unreadable", message) from error
 
     @property
     def sha256(self) -> str:
@@ -87,18 +112,25 @@ class _HashedFile(File):
 
 
 def photos_add(
-    *, gallery: Gallery, files: Iterable[File], job: Job | None = None, requested_by_id: int | None = None
+    *,
+    gallery: Gallery,
+    files: Iterable[File | IncomingFile],
+    job: Job | None = None,
+    requested_by_id: int | None = None,
 ) -> PhotosAdded:
     """Add files to the gallery as `pending` photos, and send as many to the index workers as the queue has room for.
 
     Identical content is added once per gallery, even by concurrent uploads. A file that cannot be accepted is refused
-    without affecting the others. Whether the content is a picture is decided by a worker, even for an empty file.
-    Without a `job` the files become one that `requested_by_id` asked for. Raises Problem when the gallery was deleted
-    or the job cancelled meanwhile, and when a full disk takes none of them.
+    without affecting the others. Whether the content is a picture is decided by a worker, even for an empty file. A
+    bare file was in no folder. Without a `job` the files become one that `requested_by_id` asked for. Raises Problem
+    when the gallery was deleted or the job cancelled meanwhile, and when a full disk takes none of them.
     """
     into = job or import_prepare(gallery=gallery, requested_by_id=requested_by_id)
     try:
-        results = tuple(_file_add(gallery, file, into) for file in files)
+        results = tuple(
+            _file_add(gallery, file if isinstance(file, IncomingFile) else IncomingFile(file=file), into)
+            for file in files
+        )
     finally:
         if job is None:
             import_close(job=into)
@@ -110,48 +142,70 @@ def photos_add(
 
 def display_name(name: str | None) -> str:
     """Return a file name that is safe to show: no folders, nothing that a terminal or a page would interpret."""
-    base = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
+    base = readable(name or "").replace("\\", "/").rsplit("/", 1)[-1]
     longest = Photo._meta.get_field("filename").max_length or 0
     return cleaned(cleaned(base[-MOST_RAW_PER_CHARACTER * longest :])[-longest:]) or "photo"
 
 
-def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
-    filename = display_name(file.name)
-    limit = face_config().max_image_bytes
-    if file.size > limit:
-        message = f"The file has {file.size / 2**20:.1f} MiB; the limit is {limit / 2**20:.0f} MiB."
-        return AddedFile(filename=filename, result="refused", code="image_too_large", message=message)
+def display_folder(folder: str) -> str:
+    """Return a folder below another one that is safe to show, with "/" between the names; empty: that one itself.
+
+    What is too long loses its end, so that a folder is still found by those above it.
+    """
+    longest = Photo._meta.get_field("folder").max_length or 0
+    names = [
+        name.strip() for name in readable(folder)[: MOST_RAW_PER_CHARACTER * longest].replace("\\", "/").split("/")
+    ]
+    shown = [cleaned(name) or "folder" for name in names if name not in ("", ".", "..")]
+    return "/".join(shown)[:longest].rstrip("/ ")
+
+
+def _file_add(gallery: Gallery, incoming: IncomingFile, job: Job) -> AddedFile:
+    filename = display_name(incoming.file.name)
+    try:
+        return _photo_add(gallery, incoming, filename, job)
+    except quotas.QuotaReached as reached:
+        message = reached.sentence_for(job.requested_by_id, owner_id=gallery.owner_id)
+        return AddedFile(filename=filename, result="refused", code=reached.code, message=message)
+    except _Refused as refused:
+        return AddedFile(filename=filename, result="refused", code=refused.code, message=refused.message)
+
+
+def _photo_add(gallery: Gallery, incoming: IncomingFile, filename: str, job: Job) -> AddedFile:
+    """Store the file and add its photo. Raises QuotaReached, _Refused; the storage has nothing of it then."""
+    file = incoming.file
+    _size_check(file.size)
     try:
         quotas.photo_check(owner_id=gallery.owner_id, byte_size=file.size)
-    except quotas.QuotaReached as reached:
+    except quotas.QuotaReached:
         if not _is_there(gallery, file):  # that takes no room
-            return _no_room(filename, gallery, job, reached)
+            raise
     photo_id = uuid4()
     key = original_key(photo_id)
     try:
         sha256, byte_size = _store(key, file)
-    except OSError as error:
-        if is_full_disk(error):
-            default_storage.delete(key)
-            return AddedFile(filename=filename, result="refused", code="storage_full", message=str(storage_full()))
-        logger.exception("Photo %s could not be stored.", photo_id)
+    except _Refused:
         default_storage.delete(key)
+        raise
+    except OSError as error:
+        default_storage.delete(key)
+        if is_full_disk(error):
+            raise _Refused("storage_full", str(storage_full())) from error
+        logger.exception("Photo %s could not be stored.", photo_id)
         message = "The file could not be stored; please contact the administrator of this service."
-        return AddedFile(filename=filename, result="refused", code="storage_failed", message=message)
+        raise _Refused("storage_failed", message) from error
     photo = Photo(
         id=photo_id,
         gallery=gallery,
         filename=filename,
+        folder=display_folder(incoming.folder),
         file=key,
         sha256=sha256,
         byte_size=byte_size,
     )
     try:
         kept, is_added = _row_add(photo, job)
-    except quotas.QuotaReached as reached:  # another upload was quicker
-        default_storage.delete(key)
-        return _no_room(filename, gallery, job, reached)
-    except Exception:
+    except Exception:  # such as QuotaReached, when another upload was quicker
         default_storage.delete(key)
         raise
     if kept is not photo:
@@ -159,9 +213,12 @@ def _file_add(gallery: Gallery, file: File, job: Job) -> AddedFile:
     return AddedFile(filename=filename, result="added" if is_added else "already_there", photo=kept)
 
 
-def _no_room(filename: str, gallery: Gallery, job: Job, reached: quotas.QuotaReached) -> AddedFile:
-    message = reached.sentence_for(job.requested_by_id, owner_id=gallery.owner_id)
-    return AddedFile(filename=filename, result="refused", code=reached.code, message=message)
+def _size_check(byte_size: int) -> None:
+    """Raises _Refused."""
+    limit = face_config().max_image_bytes
+    if byte_size > limit:
+        message = f"The file has {byte_size / 2**20:.1f} MiB; the limit is {limit / 2**20:.0f} MiB."
+        raise _Refused("image_too_large", message)
 
 
 def _is_there(gallery: Gallery, file: File) -> bool:

@@ -17,7 +17,9 @@ from tasks.errors import QueueUnavailable
 from tasks.storage.photo_files import photo_files_delete
 from tasks.work_queue import work_queue
 from webapp.gallery import quotas
+from webapp.gallery.chunks import chunks
 from webapp.gallery.models import Gallery, Photo, Tombstone
+from webapp.gallery.selectors import IDS_PER_QUERY
 from webapp.gallery.tombstones import tombstones_set
 from webapp.http.problems import QUEUE_DOWN, not_found
 from webapp.http.rest.conditions import Check, no_check
@@ -66,9 +68,15 @@ def gallery_delete(*, gallery: Gallery, requested_by_id: int | None = None, chec
 
 
 def photos_delete(
-    *, gallery: Gallery, photo_ids: Iterable[UUID], requested_by_id: int | None = None, check: Check = no_check
+    *,
+    gallery: Gallery,
+    photo_ids: Iterable[UUID],
+    requested_by_id: int | None = None,
+    check: Check = no_check,
 ) -> PhotosDeleted:
     """Mark photos for deletion; they are deleted once their vectors are removed. Deleting several photos is a job.
+
+    Many photos are given as a query for their ids: it becomes a part of the queries here.
 
     What `check` raises prevents the deletion. Raises Problem (`not_found`) when the gallery is gone.
     """
@@ -78,7 +86,7 @@ def photos_delete(
         if locked is None:
             raise not_found("gallery")
         check()
-        chosen = locked.photos.filter(id__in=list(photo_ids))
+        chosen = locked.photos.filter(id__in=photo_ids)
         marked, job = _mark_for_deletion(locked, chosen, requested_by_id)
     work_queue().withdraw([str(photo.id) for photo in marked if photo.state == State.PENDING and photo.enqueued_at])
     warning = removals_feed([gallery.id, *_left_by(marked)])
@@ -90,11 +98,13 @@ def _mark_for_deletion(
 ) -> tuple[list[Photo], Job | None]:
     """Mark the photos that are not marked yet; return them as they were, and their job."""
     kept = photos.exclude(state=State.DELETING)
-    found = list(kept.select_for_update().only("id", "state", "enqueued_at", "moved_from"))
+    found = list(kept.select_for_update().only("id", "gallery", "state", "enqueued_at", "moved_from"))
     job = None
     if len(found) > 1:
         job = job_start(kind=Job.Kind.DELETE, gallery=gallery, total=len(found), requested_by_id=requested_by_id)
-    kept.update(state=State.DELETING, enqueued_at=None, job=job)
+    # By their ids: what belongs to the query may have become more meanwhile.
+    for photo_ids in chunks((photo.id for photo in found), IDS_PER_QUERY):
+        Photo.objects.filter(id__in=photo_ids).update(state=State.DELETING, enqueued_at=None, job=job)
     return found, job
 
 
@@ -156,16 +166,17 @@ def removals_record(*, gallery_id: UUID, photo_ids: Sequence[UUID | str]) -> Non
 
     Rows and files of deleted photos are deleted; photos that were moved wait to be indexed in their gallery.
 
-    The file is deleted first: a crash in between leaves a `deleting` row, whose removal is sent again, and never a file
-    without a row. Raises QueueUnavailable when a photo must be indexed again and cannot be sent.
+    Files are deleted first: a crash in between leaves a `deleting` row, whose removal is sent again, and never a file
+    without a row. So does a storage that fails. A photo whose row is gone already may have got files since, from a
+    worker that was late: they go, too. Raises QueueUnavailable when a photo must be indexed again and cannot be sent.
     """
     photos = list(_to_remove(gallery_id).filter(id__in=photo_ids))
     moved = [photo for photo in photos if photo.moved_from]
-    deleted = [photo for photo in photos if not photo.moved_from]
-    for photo in deleted:
-        photo_files_delete(photo.id)
+    deleted = [photo for photo in photos if not photo.moved_from and _files_delete(photo.id)]
+    there = set(Photo.objects.filter(id__in=photo_ids).values_list("id", flat=True))
+    cleared = [photo_id for photo_id in map(_as_id, photo_ids) if photo_id in there or _files_delete(photo_id)]
     with transaction.atomic():
-        removed = Tombstone.objects.filter(gallery_id=gallery_id, photo_id__in=photo_ids)
+        removed = Tombstone.objects.filter(gallery_id=gallery_id, photo_id__in=cleared)
         removed.filter(removal_sent_at__isnull=False).delete()
         _rows_delete(deleted)
         tombstones_set({photo.id: gallery_id for photo in deleted})
@@ -176,6 +187,23 @@ def removals_record(*, gallery_id: UUID, photo_ids: Sequence[UUID | str]) -> Non
     _index_again(photo_ids)
     if moved:
         index_queue_feed()
+
+
+def _files_delete(photo_id: UUID) -> bool:
+    """Delete the files of a photo; return False if the storage fails: the removal is sent again, and tries once more.
+
+    It fails for this photo only: the others of the removal go on.
+    """
+    try:
+        photo_files_delete(photo_id)
+    except Exception:  # each storage has errors of its own
+        logger.exception("The files of photo %s cannot be deleted now; they are tried again.", photo_id)
+        return False
+    return True
+
+
+def _as_id(photo_id: UUID | str) -> UUID:
+    return photo_id if isinstance(photo_id, UUID) else UUID(photo_id)
 
 
 def _arrive(gallery_id: UUID, photo_ids: Sequence[UUID]) -> None:

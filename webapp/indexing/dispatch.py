@@ -56,7 +56,7 @@ def send_photos(
     again. A suspect is sent as the only photo, and `alone`.
     """
     gallery_id = str(photos[0].gallery_id)
-    refs = tuple(_photo_refs(photos, located_in))
+    refs = tuple(photo_refs(photos, located_in))
     request = IndexRequest(target=target, gallery_id=gallery_id, photos=refs, alone=alone)
     work_queue().send(request, queue=queue, priority=priority)
 
@@ -83,11 +83,14 @@ def left_index_queue(seconds: float) -> datetime:
     return datetime.fromtimestamp(work_queue().left_before(index_queue(active_generation().pack), seconds), tz=UTC)
 
 
-def _photo_refs(photos: Sequence[Photo], located_in: Generation | None) -> list[PhotoRef]:
+def photo_refs(photos: Sequence[Photo], located_in: Generation | None = None) -> list[PhotoRef]:
     """Refer to the photos, with the faces they already have: a face that is found again keeps its id."""
     known: defaultdict[UUID, list[KnownFace]] = defaultdict(list)
+    unrendered: set[UUID] = set()
     for face in Face.objects.filter(photo__in=photos):
         known[face.photo_id].append(KnownFace(face_id=str(face.id), box=_box(face)))
+        if not face.crop:
+            unrendered.add(face.photo_id)
     located = _located_faces(photos, located_in) if located_in else {}
     return [
         PhotoRef(
@@ -97,7 +100,7 @@ def _photo_refs(photos: Sequence[Photo], located_in: Generation | None) -> list[
             job_id=str(photo.job_id or "") if photo.state == Photo.State.PENDING else "",
             known_faces=tuple(located.get(photo.id, known[photo.id])),
             detector=located_in.detector if located_in and photo.id in located else "",
-            is_rendered=bool(photo.renditions),
+            is_rendered=bool(photo.renditions) and photo.id not in unrendered,
         )
         for photo in photos
     ]

@@ -22,7 +22,9 @@ from django.db.models.functions import Coalesce
 
 from tasks import clock
 from webapp.gallery import quotas
+from webapp.gallery.chunks import chunks
 from webapp.gallery.models import Gallery, Photo, Tombstone
+from webapp.gallery.selectors import IDS_PER_QUERY
 from webapp.gallery.tombstones import tombstones_set
 from webapp.generations.models import Entry
 from webapp.generations.selectors import live_generations
@@ -98,10 +100,14 @@ def photos_leave(
 
 def _movable(source: Gallery, target: Gallery, asked: Sequence[UUID], refused: dict[UUID, MovedPhoto]) -> list[Photo]:
     """Lock the photos; return those that the target does not have yet, and add the others to `refused`."""
-    kept = Photo.objects.filter(gallery=source, id__in=asked).exclude(state=State.DELETING)
-    found = {photo.id: photo for photo in kept.order_by("id").select_for_update()}
-    same = Photo.objects.filter(gallery=target, sha256__in=[photo.sha256 for photo in found.values()])
-    there = set(same.exclude(state=State.DELETING).values_list("sha256", flat=True))
+    kept = Photo.objects.exclude(state=State.DELETING)
+    found: dict[UUID, Photo] = {}
+    there: set[str] = set()
+    for photo_ids in chunks(sorted(asked), IDS_PER_QUERY):
+        locked = list(kept.filter(gallery=source, id__in=photo_ids).order_by("id").select_for_update())
+        same = kept.filter(gallery=target, sha256__in=[photo.sha256 for photo in locked])
+        there.update(same.values_list("sha256", flat=True))
+        found |= {photo.id: photo for photo in locked}
     for photo_id in asked:
         if photo_id not in found:
             _refuse(refused, photo_id, not_found("photo"))
@@ -159,31 +165,31 @@ def _refuse(refused: dict[UUID, MovedPhoto], photo_id: UUID, problem: Problem) -
 
 
 def _rows_move(photos: Sequence[Photo], source: Gallery, target: Gallery, requested_by_id: int | None) -> Job:
-    photo_ids = [photo.id for photo in photos]
     job = job_start(kind=Job.Kind.MOVE, gallery=target, total=len(photos), requested_by_id=requested_by_id)
-    tombstones_set(dict.fromkeys(_written_lately(photos), source.id))
-    # What comes back late about the target is welcome there.
-    Tombstone.objects.filter(photo_id__in=photo_ids, gallery_id=target.id).delete()
-    Entry.objects.filter(photo__in=photo_ids).delete()  # what they say is no longer true
-    Photo.objects.filter(id__in=photo_ids).update(
-        gallery=target,
-        moved_from=Coalesce(F("moved_from"), F("gallery_id")),
-        state=State.MOVING,
-        job=job,
-        **as_new(),
-    )
+    for photo_ids in chunks((photo.id for photo in photos), IDS_PER_QUERY):
+        tombstones_set(dict.fromkeys(_written_lately(photo_ids), source.id))
+        # What comes back late about the target is welcome there.
+        Tombstone.objects.filter(photo_id__in=photo_ids, gallery_id=target.id).delete()
+        Entry.objects.filter(photo__in=photo_ids).delete()  # what they say is no longer true
+        Photo.objects.filter(id__in=photo_ids).update(
+            gallery=target,
+            moved_from=Coalesce(F("moved_from"), F("gallery_id")),
+            state=State.MOVING,
+            job=job,
+            **as_new(),
+        )
     return job
 
 
-def _written_lately(photos: Sequence[Photo]) -> set[UUID]:
+def _written_lately(photo_ids: Sequence[UUID]) -> set[UUID]:
     """Return those of the photos about which a message may still come back and write faces into the gallery.
 
     A message that left its queue longer ago than the visibility timeout has come back, if it ever does; what was sent
     before twice that time is over. While several generations are filled, a range of photos may also be copied.
     """
     if len(live_generations()) > 1:
-        return {photo.id for photo in photos}
+        return set(photo_ids)
     since = clock.utcnow() - timedelta(seconds=2 * settings.VISIBILITY_TIMEOUT_SECONDS)
     sent = Q(state=State.PENDING) | Q(enqueued_at__gte=since) | Q(entries__enqueued_at__gte=since)
-    lately = Photo.objects.filter(sent, id__in=[photo.id for photo in photos])
+    lately = Photo.objects.filter(sent, id__in=photo_ids)
     return set(lately.values_list("id", flat=True))

@@ -16,6 +16,12 @@ from webapp.generations.models import Generation
 from webapp.generations.selectors import generation_of
 from webapp.indexing import dispatch
 from webapp.indexing.feeding import index_queue_feed
+from webapp.indexing.renditions.recording import (
+    outcome_renditions,
+    rendering_forget,
+    renditions_named,
+    unused_delete,
+)
 from webapp.jobs.services import jobs_finish
 
 State = Photo.State
@@ -52,22 +58,32 @@ def outcomes_record(*, gallery_id: UUID, outcomes: Sequence[PhotoOutcomeInfo], c
 
 
 def _outcome_record(outcome: PhotoOutcomeInfo, generation: Generation, gallery_id: UUID) -> Photo | None:
-    """Record one outcome and return its photo; None when the photo is deleted, cancelled or in another gallery."""
+    """Record one outcome and return its photo; None when the photo is deleted, cancelled or in another gallery.
+
+    Renditions that the photo's rows do not name afterwards go.
+    """
+    photo_id = UUID(outcome.photo_id)
     with transaction.atomic():
+        before = renditions_named(photo_id)
         unwanted = (State.CANCELLED, State.DELETING, State.MOVING)
         wanted = Photo.objects.filter(gallery=gallery_id).exclude(state__in=unwanted)
-        photo = wanted.select_for_update().filter(id=outcome.photo_id).first()
-        if photo is None:
-            return None
-        entry = outcome_enter(generation=generation, photo=photo, outcome=outcome)
-        changed = _picture_describe(photo, outcome)
-        if generation.state == Generation.State.ACTIVE:
-            for field in OUTCOME_FIELDS:
-                setattr(photo, field, getattr(entry, field))
-            changed += OUTCOME_FIELDS
-        if changed:
-            photo.save(update_fields=changed)
+        photo = wanted.select_for_update().filter(id=photo_id).first()
+        if photo is not None:
+            _record(photo, outcome, generation)
+    unused_delete(photo_id, before | outcome_renditions(outcome))
     return photo
+
+
+def _record(photo: Photo, outcome: PhotoOutcomeInfo, generation: Generation) -> None:
+    entry = outcome_enter(generation=generation, photo=photo, outcome=outcome)
+    changed = _picture_describe(photo, outcome)
+    if generation.state == Generation.State.ACTIVE:
+        for field in OUTCOME_FIELDS:
+            setattr(photo, field, getattr(entry, field))
+        changed += OUTCOME_FIELDS
+    if changed:
+        photo.save(update_fields=changed)
+    rendering_forget(photo, outcome)
 
 
 def _picture_describe(photo: Photo, outcome: PhotoOutcomeInfo) -> tuple[str, ...]:

@@ -5,11 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Case, QuerySet, When
+from django.db.models import Case, Q, QuerySet, When
 
-from webapp.gallery.models import Gallery, Photo, Tombstone
+from webapp.gallery.models import FailedPhoto, Gallery, Photo, Tombstone
 from webapp.http.problems import Problem
 from webapp.indexing.feeding import index_queue_feed
+from webapp.indexing.renditions.starting import renditions_again
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_start
 from worker.errors import PhotoKillsWorkers
@@ -27,8 +28,11 @@ def failed_photos_retry(*, gallery: Gallery, requested_by_id: int | None = None)
 def photos_retry(
     *, gallery: Gallery, photo_ids: Iterable[UUID], requested_by_id: int | None = None
 ) -> tuple[Job | None, str]:
-    """Send those of the gallery's photos that failed or were cancelled again, as `failed_photos_retry` does."""
-    chosen = gallery.photos.filter(state__in=RETRIED, id__in=list(photo_ids))
+    """Send those of the gallery's photos that failed or were cancelled again, as `failed_photos_retry` does.
+
+    Many photos are given as a query for their ids: it becomes a part of the queries here.
+    """
+    chosen = gallery.photos.filter(state__in=RETRIED, id__in=photo_ids)
     return _retry(gallery, chosen, requested_by_id)
 
 
@@ -41,10 +45,13 @@ def photo_retry(*, photo: Photo, requested_by_id: int | None = None) -> tuple[Jo
 
 
 def job_retry(*, job: Job, requested_by_id: int | None = None) -> tuple[Job | None, str]:
-    """Send the job's failed and cancelled photos again, as `failed_photos_retry` does."""
+    """Send the job's cancelled photos, and its failed ones that may succeed now, as `failed_photos_retry` does."""
+    if job.kind == Job.Kind.RENDITIONS:
+        return renditions_again(job=job, requested_by_id=requested_by_id)
     if job.gallery is None:
         return None, ""
-    return _retry(job.gallery, job.gallery.photos.filter(state__in=RETRIED, job=job), requested_by_id)
+    may_succeed = Q(state=State.CANCELLED) | Q(state=State.FAILED, code__in=FailedPhoto.CODES)
+    return _retry(job.gallery, job.gallery.photos.filter(may_succeed, job=job), requested_by_id)
 
 
 def photos_begin_again(photos: QuerySet[Photo], *, job: Job) -> None:

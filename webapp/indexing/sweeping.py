@@ -11,9 +11,10 @@ from django.db.models import Q
 from tasks import clock
 from tasks.errors import QueueUnavailable
 from tasks.queues import Priority
-from webapp.gallery.models import Photo, Tombstone
+from webapp.gallery.models import Photo, Rendering, Tombstone
 from webapp.indexing import deleting, dispatch
 from webapp.indexing.feeding import index_queue_feed
+from webapp.indexing.renditions.feeding import renditions_feed
 from webapp.jobs.services import jobs_finish
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,9 @@ def stale_photos_requeue() -> None:
     jobs_finish()
     sent_before = dispatch.left_index_queue(settings.INDEX_LEASE_SECONDS)
     pending, given_up = Photo.objects.send_again_if_stale(sent_before=sent_before)
+    again, lost = Rendering.objects.send_again_if_stale(sent_before=sent_before)
+    if again or lost:
+        logger.info("Stale renditions: %d photos wait to be sent again, %d given up.", again, lost)
     removals = _removals_send_again(sent_before)
     if given_up or pending or removals:
         logger.info(
@@ -40,6 +44,7 @@ def stale_photos_requeue() -> None:
         )
     _tombstones_clear(sent_before)
     index_queue_feed()
+    renditions_feed()
 
 
 def _removals_send_again(sent_before: datetime) -> int:

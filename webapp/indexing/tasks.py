@@ -12,7 +12,10 @@ from tasks import names
 from tasks.messages.consistency import Checked
 from tasks.messages.generations import Copied
 from tasks.messages.indexing import IndexFailure, Outcomes, Removals
+from tasks.messages.renditions import Rendered
 from webapp.indexing import consistency, deleting, feeding, filling, recording, sweeping
+from webapp.indexing.renditions.feeding import renditions_feed
+from webapp.indexing.renditions.recording import renditions_record
 from webapp.record_tasks import RETRIED, long_tick
 
 
@@ -23,6 +26,12 @@ def record_outcomes(message: dict[str, Any]) -> None:
     recording.outcomes_record(
         gallery_id=UUID(recorded.gallery_id), outcomes=recorded.outcomes, collection=recorded.collection
     )
+
+
+@shared_task(name=names.RECORD_RENDITIONS, **RETRIED)
+def record_renditions(message: dict[str, Any]) -> None:
+    """Record what a rendering task has made."""
+    renditions_record(photos=Rendered.from_json(message).photos)
 
 
 @shared_task(name=names.RECORD_REMOVALS, **RETRIED)
@@ -48,8 +57,9 @@ def requeue_stale_photos() -> None:
 # Not retried: beat soon sends the next one.
 @shared_task(name=names.FEED_INDEX_QUEUE, ignore_result=True)
 def feed_index_queue() -> None:
-    """Send photos that are waiting for room in the index queue."""
+    """Send photos that are waiting for room in the index queue, first those to be indexed."""
     feeding.index_queue_feed()
+    renditions_feed()
 
 
 @long_tick(names.ADVANCE_GENERATIONS)

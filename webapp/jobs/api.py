@@ -108,9 +108,17 @@ def cancel_job(request: HttpRequest, job_id: UUID) -> JobOut:
     return _seen_by(caller, job_id)
 
 
+@router.post("/jobs/{uuid:job_id}/close", response={200: JobOut, 404: ProblemOut}, auth=writing)
+def close_job(request: HttpRequest, job_id: UUID) -> JobOut:
+    """Say that no more photos will be added to an import, so that it ends with its last one. May be repeated."""
+    caller = caller_of(request)
+    services.import_close(job=selectors.job_for(caller, job_id))
+    return _seen_by(caller, job_id)
+
+
 @router.post("/jobs/{uuid:job_id}/retry", response={202: RetryOut, 404: ProblemOut}, auth=writing)
 def retry_job(request: HttpRequest, job_id: UUID) -> Status[RetryOut]:
-    """Send the job's failed and cancelled photos again, as a new job."""
+    """Send the job's cancelled photos, and the failed ones that may succeed now, again, as a new job."""
     caller = caller_of(request)
     retried, warning = retrying.job_retry(job=selectors.job_for(caller, job_id), requested_by_id=caller.user.pk)
     return Status(202, RetryOut(job=_seen_by(caller, retried.id) if retried else None, warning=warning))

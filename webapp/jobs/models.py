@@ -11,7 +11,8 @@ from tasks import clock
 class Job(models.Model):
     """Work on many photos that one request or command started. A search is not a job: it has a ticket instead.
 
-    The job's photos refer to it; its progress is counted from their rows on demand (`webapp/jobs/selectors.py`).
+    The job's photos refer to it, or their `Rendering` does; its progress is counted from these rows on demand
+    (`webapp/jobs/selectors.py`).
     """
 
     class Kind(models.TextChoices):
@@ -19,6 +20,7 @@ class Job(models.Model):
         DELETE = "delete", "deletion"
         RETRY = "retry", "retry"
         MOVE = "move", "move"
+        RENDITIONS = "renditions", "renditions"
 
     class State(models.TextChoices):
         RUNNING = "running", "running"
@@ -26,7 +28,7 @@ class Job(models.Model):
         CANCELLED = "cancelled", "cancelled"
 
     #: Kinds that can be cancelled. What the others do begins with taking their photos out of a gallery.
-    STOPPABLE = (Kind.IMPORT, Kind.RETRY)
+    STOPPABLE = (Kind.IMPORT, Kind.RETRY, Kind.RENDITIONS)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     #: The gallery's owner: whose turn it is when photos are sent.
@@ -54,6 +56,11 @@ class Job(models.Model):
             models.Index(fields=["owner", "-fed_at"], name="job_owner_fed"),
             models.Index(fields=["state"], name="job_state"),
         ]
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it is running."""
+        return (self.finished_at - self.created).total_seconds() if self.finished_at else None
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} in {self.gallery_name}"

@@ -10,13 +10,17 @@ from webapp.jobs.selectors import JobProgress
 
 
 class CountsOut(Schema):
-    """The job's photos by state; they add up to its total. `gone`: deleted, or taken over by a later job."""
+    """The job's photos by state; they add up to its total.
+
+    `rendered`: they have their renditions, of a job that makes these. `gone`: deleted, or taken over by a later job.
+    """
 
     pending: int
     indexed: int
     no_faces: int
     failed: int
     cancelled: int
+    rendered: int
     gone: int
 
 
@@ -44,7 +48,7 @@ class JobsOut(Schema):
 
 
 class RetryOut(Schema):
-    """`job` is the new job of the failed and cancelled photos; null when there were none."""
+    """`job` is the new job of the photos that are sent again; null when there were none."""
 
     job: JobOut | None
     #: Not empty when the queue is down: the photos are sent once it is back.

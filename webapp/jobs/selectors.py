@@ -1,5 +1,6 @@
 """Reads of jobs. Progress is counted from the photos' rows each time, because a stored counter could drift."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from django.db.models import Count, Q, QuerySet
 from tasks import clock
 from webapp.accounts.callers import Caller
 from webapp.gallery.access import visible_galleries
-from webapp.gallery.models import UNSETTLED, Level, Photo
+from webapp.gallery.models import UNSETTLED, FailedPhoto, Level, Photo, Rendering
 from webapp.http.problems import not_found
 from webapp.jobs.models import Job
 
@@ -31,8 +32,12 @@ class JobProgress:
     no_faces: int = 0
     failed: int = 0
     cancelled: int = 0
+    #: Photos that have their renditions, of a job that makes these.
+    rendered: int = 0
     #: Photos that are deleted, or that a later job has taken over.
     gone: int = 0
+    #: Of the failed ones, those that may succeed if they are tried again.
+    retryable: int = 0
     #: Photos per second; None while no photo is done.
     rate: float | None = None
     #: None unless the job is running and has a rate.
@@ -62,8 +67,17 @@ def job_for(caller: Caller, job_id: UUID | str) -> Job:
     return job
 
 
-def failed_photos_of(job: Job) -> QuerySet[Photo]:
-    return Photo.objects.filter(job=job, state=State.FAILED).order_by("filename", "id")
+def failed_photos_of(job: Job) -> QuerySet[Photo] | list[Photo]:
+    """Return the job's failed photos; `code` and `message` say why it failed on them."""
+    if job.kind != Job.Kind.RENDITIONS:
+        return Photo.objects.filter(job=job, state=State.FAILED).order_by("filename", "id")
+    failed = Rendering.objects.filter(job=job, state=Rendering.State.FAILED).select_related("photo")
+    photos = []
+    for rendering in failed.order_by("photo__filename", "photo_id"):
+        photo = rendering.photo
+        photo.code, photo.message = rendering.code, rendering.message
+        photos.append(photo)
+    return photos
 
 
 def progress_of(job: Job) -> JobProgress:
@@ -71,7 +85,7 @@ def progress_of(job: Job) -> JobProgress:
 
 
 def progress_of_each(jobs: Sequence[Job]) -> dict[UUID, JobProgress]:
-    """Count for many jobs in one query."""
+    """Count for many jobs in one query, and one more if some of them make renditions."""
     now = clock.utcnow()
     rows = (
         Photo.objects.filter(job__in=[job.id for job in jobs])
@@ -83,17 +97,30 @@ def progress_of_each(jobs: Sequence[Job]) -> dict[UUID, JobProgress]:
             no_faces=Count("id", filter=Q(state=State.NO_FACES)),
             failed=Count("id", filter=Q(state=State.FAILED)),
             cancelled=Count("id", filter=Q(state=State.CANCELLED)),
+            retryable=Count("id", filter=Q(state=State.FAILED, code__in=FailedPhoto.CODES)),
             lately=Count("id", filter=Q(settled_at__gte=now - timedelta(seconds=RATE_WINDOW_SECONDS))),
         )
     )
     found = {row["job_id"]: cast("dict[str, Any]", row) for row in rows}
+    rendering = [job.id for job in jobs if job.kind == Job.Kind.RENDITIONS]
+    found |= _unrendered(rendering) if rendering else {}
     return {job.id: _progress(job, found.get(job.id, {}), now) for job in jobs}
+
+
+def _unrendered(job_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+    """Count the photos that jobs have made no renditions of, by state."""
+    rows = Rendering.objects.filter(job__in=job_ids).order_by().values_list("job_id", "state").annotate(Count("id"))
+    found: defaultdict[UUID, dict[str, Any]] = defaultdict(dict)
+    for job_id, state, count in rows:
+        found[job_id][state] = count
+    return found
 
 
 def _progress(job: Job, row: dict[str, Any], now: datetime) -> JobProgress:
     counts = {name: row.get(name, 0) for name in ("pending", "indexed", "no_faces", "failed", "cancelled")}
-    gone = max(0, job.total - sum(counts.values()))
-    progress = JobProgress(total=job.total, gone=gone, **counts)
+    rest = max(0, job.total - sum(counts.values()))
+    counts["rendered" if job.kind == Job.Kind.RENDITIONS else "gone"] = rest
+    progress = JobProgress(total=job.total, retryable=row.get("retryable", 0), **counts)
     rate = _rate(job, progress, row.get("lately", 0), now)
     is_running = job.state == Job.State.RUNNING
     return replace(progress, rate=rate, seconds_left=progress.pending / rate if is_running and rate else None)
@@ -102,7 +129,7 @@ def _progress(job: Job, row: dict[str, Any], now: datetime) -> JobProgress:
 def _rate(job: Job, progress: JobProgress, lately: int, now: datetime) -> float | None:
     """Return photos per second: over the last minute while photos settle, else over the job's whole time.
 
-    Deleted rows have no time, so a deletion always has the rate of its whole time.
+    Deleted rows have no time, so jobs that delete photos, or make renditions, have the rate of their whole time.
     """
     seconds = ((job.finished_at or now) - job.created).total_seconds()
     done = progress.done - progress.cancelled

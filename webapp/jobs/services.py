@@ -4,7 +4,7 @@ These are common to all jobs; what a job does to its photos is in `webapp/indexi
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -13,9 +13,9 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from tasks import clock
 from tasks.work_queue import work_queue
-from webapp.gallery.models import UNSETTLED, Gallery, Photo
+from webapp.gallery.models import UNSETTLED, Gallery, Photo, Rendering
 from webapp.gallery.tombstones import tombstones_set
-from webapp.http.problems import Problem
+from webapp.http.problems import Problem, not_found
 from webapp.jobs.models import Job
 
 #: How long a job stays open while no photo is added: longer than any pause of an import that is still alive.
@@ -25,6 +25,7 @@ PURGE_SIZE = 100
 #: Why a cancelled photo is not indexed.
 CANCELLED = "cancelled"
 CANCELLED_MESSAGE = "Its job was cancelled before this photo was indexed."
+UNRENDERED_MESSAGE = "The job was cancelled before the renditions of this photo were made."
 
 
 def import_prepare(*, gallery: Gallery, requested_by_id: int | None = None) -> Job:
@@ -32,18 +33,49 @@ def import_prepare(*, gallery: Gallery, requested_by_id: int | None = None) -> J
     return _new(Job.Kind.IMPORT, gallery, requested_by_id)
 
 
+def renditions_prepare(*, gallery: Gallery, requested_by_id: int | None = None) -> Job:
+    """Return an unsaved job that makes renditions. Its first photo saves it, as that of an import does."""
+    return _new(Job.Kind.RENDITIONS, gallery, requested_by_id)
+
+
+def import_joined(*, job_id: UUID, gallery: Gallery, requested_by_id: int) -> Job:
+    """Return the import with an id that its client has chosen, so that several requests add to it; at first, unsaved.
+
+    Raises Problem when the id belongs to another job: of another kind, gallery or user.
+    """
+    found = Job.objects.filter(id=job_id).first()
+    if found is None:
+        prepared = import_prepare(gallery=gallery, requested_by_id=requested_by_id)
+        prepared.id = job_id
+        return prepared
+    if (found.kind, found.gallery_id, found.requested_by_id) != (Job.Kind.IMPORT, gallery.id, requested_by_id):
+        raise not_found("import")
+    return found
+
+
 def job_is_saved(job: Job) -> bool:
     return not job._state.adding
 
 
-def photo_count_in(*, job: Job) -> None:
-    """Count one more photo in the job, in the caller's transaction. Raises Problem when the job is over."""
-    open_until = clock.utcnow() + timedelta(seconds=OPEN_SECONDS)
+def photo_count_in(*, job: Job, photos: int = 1) -> None:
+    """Count more photos in the job, in the caller's transaction, which has locked the gallery.
+
+    Raises Problem when the job is over.
+    """
+    # Requests that join an import at the same time have each prepared it; the first to come here saves it.
     if not job_is_saved(job):
-        job.total, job.open_until = 1, open_until
+        job._state.adding = not Job.objects.filter(id=job.id, gallery=job.gallery_id).exists()
+    if not job_is_saved(job):
+        job.total, job.open_until = photos, _open_until()
         job.save(force_insert=True)
-    elif not _running(job).update(total=F("total") + 1, open_until=open_until):
-        raise Problem("job_over", "This import is over or was cancelled; it takes no more photos.", status=409)
+    elif not _running(job).update(total=F("total") + photos, open_until=_open_until()):
+        raise Problem("job_over", "This job is over or was cancelled; it takes no more photos.", status=409)
+
+
+def import_stay_open(*, job: Job) -> None:
+    """Keep the job open although no photo is added for some time."""
+    if job_is_saved(job):
+        _running(job).update(open_until=_open_until())
 
 
 def import_close(*, job: Job) -> None:
@@ -68,8 +100,9 @@ def jobs_finish(job_ids: Iterable[UUID] | None = None) -> int:
     """Finish the jobs that have nothing left to do, among those given or all; return how many. May run at any time."""
     now = clock.utcnow()
     unsettled = Photo.objects.filter(job=OuterRef("id"), state__in=UNSETTLED).order_by()
+    unrendered = Rendering.objects.filter(job=OuterRef("id"), state=Rendering.State.PENDING)
     closed = Q(open_until=None) | Q(open_until__lt=now)
-    done = Job.objects.filter(closed, ~Exists(unsettled), state=Job.State.RUNNING)
+    done = Job.objects.filter(closed, ~Exists(unsettled), ~Exists(unrendered), state=Job.State.RUNNING)
     if job_ids is not None:
         done = done.filter(id__in=list(job_ids))
     return done.update(state=Job.State.FINISHED, finished_at=now)
@@ -91,7 +124,7 @@ def jobs_purge() -> int:
 
 
 def job_cancel(*, job: Job) -> int:
-    """Stop the job; return how many photos were still pending. They are cancelled, and workers skip them.
+    """Stop the job; return how many photos were still pending. Workers skip them; those to be indexed are cancelled.
 
     An outcome that a worker sends for such a photo even so is ignored. Raises Problem for a deletion or a
     move, and for a job that is over.
@@ -107,7 +140,10 @@ def job_cancel(*, job: Job) -> int:
         # A worker that holds one of these may still index it, and die before it reports that.
         sent = pending.select_for_update().filter(enqueued_at__isnull=False)
         tombstones_set(dict(sent.values_list("id", "gallery_id")))
-        count = pending.update(state=Photo.State.CANCELLED, code=CANCELLED, message=CANCELLED_MESSAGE, settled_at=now)
+        cancelled = {"code": CANCELLED, "settled_at": now}
+        count = pending.update(state=Photo.State.CANCELLED, message=CANCELLED_MESSAGE, **cancelled)
+        unrendered = Rendering.objects.filter(job=job, state=Rendering.State.PENDING)
+        count += unrendered.update(state=Rendering.State.CANCELLED, message=UNRENDERED_MESSAGE, **cancelled)
     work_queue().withdraw([str(job.id)])
     return count
 
@@ -120,6 +156,10 @@ def _new(kind: Job.Kind, gallery: Gallery, requested_by_id: int | None) -> Job:
         gallery_name=gallery.name,
         kind=kind,
     )
+
+
+def _open_until() -> datetime:
+    return clock.utcnow() + timedelta(seconds=OPEN_SECONDS)
 
 
 def _running(job: Job) -> QuerySet[Job]:

@@ -75,13 +75,13 @@ def job_cancel(request: HttpRequest, job_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def job_retry(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    """Send the failed and cancelled photos again and show the new job."""
+    """Send the cancelled photos, and the failed ones that may succeed, again and show the new job."""
     job = selectors.job_for(caller_of(request), job_id)
     retried, warning = retry(job=job, requested_by_id=caller_of(request).user.pk)
     if warning:
         messages.warning(request, warning)
     if retried is None:
-        messages.info(request, "No photo of this job has failed or was cancelled.")
+        messages.info(request, "This job has no photo that may succeed if it is tried again.")
         return redirect("job_detail", job.id)
     messages.success(request, f"{photos_text(retried.total)} sent again.")
     return redirect("job_detail", retried.id)

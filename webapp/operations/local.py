@@ -12,8 +12,9 @@ from honcho.environ import parse_procfile
 
 from tasks.dictionaries import face_config, milvus_is_local, pack_name
 from tasks.roles import PACK_ROLES, ROLES
+from webapp.operations.flower import FLOWER_USER, flower_password
 from webapp.operations.ports import LocalPorts
-from webapp.operations.private_files import kept_secret, private_folder
+from webapp.operations.private_files import private_folder
 from worker.config import bad_pack_name, is_pack_name
 from worker.recognition.packs.inventory import pack_entry
 
@@ -21,7 +22,6 @@ from worker.recognition.packs.inventory import pack_entry
 REDIS_VARIABLES: Final = {"redis": "REDIS_URL", "redis-cache": "REDIS_CACHE_URL"}
 #: The processes of a pack: there may be several packs at a time, each with its own workers.
 PACK_WORKERS: Final = tuple(role.process for role in PACK_ROLES)
-FLOWER_USER: Final = "admin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +94,6 @@ def process_environment(ports: LocalPorts, data_dir: Path) -> dict[str, str]:
 def pack_environment(pack: str) -> dict[str, str]:
     """Return the variables that give a GPU worker this pack. `pack` is a name, or the path of a folder."""
     return {"FACE_PACK": pack, "PACK_NAME": Path(pack).name}
-
-
-def flower_password(data_dir: Path) -> str:
-    """Return Flower's password on this machine."""
-    return kept_secret(data_dir / "flower_password", length_bytes=12)
 
 
 def taken_ports(processes: list[LocalProcess]) -> str:

@@ -17,6 +17,7 @@ from tasks.dictionaries import monitoring_config
 from webapp.generations.overview import pack_workers
 from webapp.generations.selectors import live_generations
 from webapp.http.problems import not_found
+from webapp.operations.flower import FLOWER_USER, kept_password_file
 from webapp.operations.health import Health, exposition, observed_health, queue_rows, readiness
 
 
@@ -65,6 +66,9 @@ def _status_page(request: HttpRequest, health: Health) -> HttpResponse:
         "health": health,
         "queues": queue_rows(health),
         "active": generations[0] if generations else None,
+        "flower_url": settings.FLOWER_URL,
+        "flower_user": FLOWER_USER,
+        "flower_password_file": kept_password_file(settings.DATA_DIR),
         "packs": pack_workers((generation.pack for generation in generations), workers),
     }
     return render(request, "operations/status.html", context)

@@ -111,7 +111,7 @@ def list_person_photos(
     person = selectors.person_for(caller_of(request), person_id)
     found = photos_filtered(faces.photos_of(person.gallery, person_id=person.id))
     photos, following = part_of(found, order=("-created", "-id"), cursor=cursor, limit=limit)
-    return {"items": photos, "next_cursor": following}
+    return {"items": faces.with_face_counts(photos), "next_cursor": following}
 
 
 @router.get("/faces/{uuid:face_id}/person", response={200: PersonOut, (403, 404): ProblemOut})

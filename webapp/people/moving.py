@@ -6,7 +6,9 @@ from uuid import UUID
 
 from django.db import transaction
 
+from webapp.gallery.chunks import chunks
 from webapp.gallery.models import Face, Gallery
+from webapp.gallery.selectors import IDS_PER_QUERY
 from webapp.http.problems import Problem
 from webapp.indexing.deleting import removals_feed
 from webapp.indexing.moving import PhotosMoved, galleries_lock, photos_leave
@@ -35,8 +37,9 @@ def photos_move(
 
 
 def _names_follow(photo_ids: Sequence[UUID], source: Gallery, target: Gallery) -> None:
-    faces = Face.objects.filter(photo__in=photo_ids, person__isnull=False)
-    for person in Person.objects.filter(id__in=faces.values("person_id").order_by()):
-        namesake, _ = Person.objects.get_or_create(gallery=target, name=person.name)
-        faces.filter(person=person).update(person=namesake)
+    for ids in chunks(photo_ids, IDS_PER_QUERY):
+        faces = Face.objects.filter(photo__in=ids, person__isnull=False)
+        for person in Person.objects.filter(id__in=faces.values("person_id").order_by()):
+            namesake, _ = Person.objects.get_or_create(gallery=target, name=person.name)
+            faces.filter(person=person).update(person=namesake)
     people_tidy([source])

@@ -3,7 +3,7 @@
 A `check` is called when nobody else can change the people of the gallery any more; what it raises ends the write.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
@@ -33,6 +33,24 @@ def face_name(*, face: Face, name: str, check: Check = no_check) -> Person | Non
         person = Person.objects.get_or_create(gallery=gallery, name=name)[0] if name else None
         _give(face, person)
     return person
+
+
+def faces_name(*, faces: Sequence[Face], name: str) -> int:
+    """Give the faces to the people of that name in their galleries, each created if new; return how many were named.
+
+    A face that is gone, or has just been moved to another gallery, is left out. Raises Problem (`person_name`).
+    """
+    name = person_name(name)
+    by_gallery: dict[UUID, list[UUID]] = {}
+    for face in faces:
+        by_gallery.setdefault(face.photo.gallery_id, []).append(face.id)
+    named = 0
+    for gallery_id, face_ids in by_gallery.items():
+        with suppress(Problem), _turn_in_gallery(gallery_id) as gallery:  # it may be gone, with its faces
+            person = Person.objects.get_or_create(gallery=gallery, name=name)[0]
+            named += Face.objects.filter(id__in=face_ids, photo__gallery=gallery_id).update(person=person)
+            people_tidy([gallery])
+    return named
 
 
 def face_give(*, face: Face, person_id: UUID, check: Check = no_check) -> Person:

@@ -7,12 +7,14 @@ from ninja import Schema
 from webapp.http.schemas import BoxOut
 from webapp.search.selectors import MatchRow
 from worker.reasons import RejectCode, UnmatchedCode
+from worker.recognition.certainty import Certainty
 
 
 class MatchOut(Schema):
     """A match. `person` is the name of the face's person, null while it has none.
 
     `similarity` (-1 to 1, larger is more alike) is on the scale of the active pack: another model, another scale.
+    `certainty` says the same in a word that does not depend on the model; null if the worker did not say it.
     """
 
     photo: str
@@ -20,6 +22,7 @@ class MatchOut(Schema):
     gallery_id: UUID
     face_id: UUID
     similarity: float
+    certainty: Certainty | None
     person: str | None
     person_id: UUID | None
 

@@ -15,16 +15,21 @@ from webapp.http.problems import Problem
 from webapp.people.models import Person
 from worker.errors import FaceNotIndexed
 from worker.reasons import Reason, below_threshold, rejected_text, why_no_match
+from worker.recognition.certainty import Certainties, Certainty
 
 Point = Sequence[float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchRow:
-    """A match with its photo. `face` is None when the face's row has not been written yet."""
+    """A match with its photo. `face` is None when the face's row has not been written yet.
+
+    `certainty` says how sure the similarity makes one, on the scale of the pack that has answered; None if unknown.
+    """
 
     face_id: str
     similarity: float
+    certainty: Certainty | None
     photo: Photo
     face: Face | None
 
@@ -65,6 +70,7 @@ class SearchAnswer:
     faces: tuple[FaceRow, ...]
     rejected: tuple[RejectedFaceInfo, ...]
     reason: Reason | None
+    certainties: Certainties | None
     width: int | None
     height: int | None
     stored: Face | None
@@ -92,22 +98,28 @@ def search_answer(result: SearchResult, *, galleries: Iterable[Gallery], stored:
     matches = [match for face in result.faces for match in face.matches]
     photos = photos_by_id(galleries, {match.photo_id for match in matches})
     faces = faces_by_id({match.face_id for match in matches if match.photo_id in photos})
-    rows = tuple(_face_row(face, stored, _match_rows(face.matches, photos, faces)) for face in result.faces)
+    rows = tuple(
+        _face_row(face, stored, _match_rows(face.matches, photos, faces, result.certainties)) for face in result.faces
+    )
     return SearchAnswer(
         faces=rows,
         rejected=result.rejected,
         reason=why_no_match([row.reason for row in rows]) if rows else result.reason,
+        certainties=result.certainties,
         width=stored.photo.width if stored else result.width,
         height=stored.photo.height if stored else result.height,
         stored=stored,
     )
 
 
-def _match_rows(matches: Iterable[Match], photos: dict[str, Photo], faces: dict[str, Face]) -> tuple[MatchRow, ...]:
+def _match_rows(
+    matches: Iterable[Match], photos: dict[str, Photo], faces: dict[str, Face], certainties: Certainties | None
+) -> tuple[MatchRow, ...]:
     return tuple(
         MatchRow(
             face_id=match.face_id,
             similarity=match.similarity,
+            certainty=certainties.of(match.similarity) if certainties else None,
             photo=photos[match.photo_id],
             face=faces.get(match.face_id),
         )

@@ -81,6 +81,10 @@ _MAX_SCANS = 64
 _ONE_GIF = threading.Lock()
 
 
+#: The formats that can be decoded at a fraction of their size.
+REDUCED_FORMATS = ("JPEG", "MPO")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageInfo:
     """What is known of an image once it is decoded: `format` in capitals ("JPEG").

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from worker.config import FaceConfig
 from worker.gates import PixelGate
 from worker.reasons import RejectCode
+from worker.recognition.certainty import Certainties, certainties
+from worker.recognition.packs.entries import Threshold
 from worker.recognition.similarity import SimilarityScale
 
 #: An upright picture: uint8, shape (height, width, 3), channels in the order blue, green, red.
@@ -189,12 +191,19 @@ class Pack:
     similarity: SimilarityScale
     #: Two faces at least this similar are shown as a match, unless the caller sets another threshold.
     match_similarity: float
+    #: What was measured of such similarities; empty where nothing was.
+    thresholds: tuple[Threshold, ...] = ()
     #: The execution providers that are active, e.g. ("CPUExecutionProvider",).
     providers: tuple[str, ...]
     #: The graphs that it runs, to check their health and to close them.
     models: tuple["Model", ...] = ()
     #: One sentence for the reports of the workers that run it; empty when there is nothing to warn of.
     warning: str = ""
+
+    @property
+    def certainties(self) -> Certainties:
+        """From which similarities on two faces are possibly, likely and very likely the same person's."""
+        return certainties(self.match_similarity, self.thresholds)
 
     @property
     def dimension(self) -> int:

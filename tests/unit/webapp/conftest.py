@@ -15,6 +15,7 @@ from tasks.messages.base import BoxInfo, Target
 from tasks.messages.generations import DropRequest
 from tasks.messages.indexing import FaceInfo, IndexRequest, PhotoOutcomeInfo, PhotoRef, RemoveRequest
 from tasks.queues import Priority
+from tasks.storage.photo_files import RenditionKind, digest_of, rendition_save
 from tasks.web.memory import MemorySearchClient, MemoryWorkQueue, SentMessage
 from tasks.web.search_client import set_search_client
 from tasks.work_queue import use_work_queue
@@ -194,8 +195,23 @@ def record(gallery: Gallery, *outcomes: PhotoOutcomeInfo) -> None:
     recording.outcomes_record(gallery_id=gallery.id, outcomes=outcomes, collection=collection)
 
 
+def rendered(outcome: PhotoOutcomeInfo) -> PhotoOutcomeInfo:
+    """Store renditions of the photo and its faces as a worker does; return the outcome that names them."""
+
+    def saved(kind: RenditionKind, content: bytes, digest: str = "") -> str:
+        digest = digest or digest_of(content)
+        rendition_save(outcome.photo_id, kind, digest, content)
+        return digest
+
+    renditions = saved("thumbnail", b"thumbnail")
+    saved("preview", b"preview", renditions)
+    faces = tuple(face.model_copy(update={"crop": saved("face", face.face_id.encode())}) for face in outcome.faces)
+    return outcome.model_copy(update={"renditions": renditions, "faces": faces})
+
+
 def add_indexed_photo(gallery: Gallery, *faces: FaceInfo, content: bytes = b"picture", name: str = "ada.jpg") -> Photo:
+    """Add a photo with faces, one unless they are given, and with its renditions."""
     photo = add_photo(gallery, content, name)
-    record(gallery, indexed(photo, *(faces or (face_info(),))))
+    record(gallery, rendered(indexed(photo, *(faces or (face_info(),)))))
     photo.refresh_from_db()
     return photo

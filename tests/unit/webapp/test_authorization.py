@@ -122,6 +122,7 @@ class World:
         active_generation()
         generation = Generation.objects.create(pack="other", collection="others", state=Generation.State.BUILDING)
         self.gallery = gallery
+        self.renditions, self.crop = photo.renditions, face.crop
         self.values: dict[str, Any] = {
             "gallery_id": gallery.id,
             "photo_id": photo.id,
@@ -168,7 +169,8 @@ class World:
             timeout_seconds=30.0,
         )
         key_id = self.own_keys[caller.user.pk] if caller.user else 0
-        values = self.values | {"ticket": ticket.to_token(), "key_id": key_id}
+        digest = self.crop if "/faces/" in row.path else self.renditions
+        values = self.values | {"ticket": ticket.to_token(), "key_id": key_id, "digest": digest}
         path = row.path.format(**values)
         cookies = {name: each.value for name, each in caller.client.cookies.items()}
         with undone():

@@ -1,25 +1,21 @@
 """The pages of galleries."""
 
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST
 
 from webapp.accounts.callers import caller_of
 from webapp.gallery import quotas, selectors, services
-from webapp.gallery.access import level_of
-from webapp.gallery.models import Gallery, Level, Photo
-from webapp.generations import faces
-from webapp.http.pages import GRID_SIZE, STOP_POLLING, photos_text, warn
+from webapp.gallery.browsing.covers import covers_of
+from webapp.gallery.models import Level
+from webapp.http.pages import photos_text, warn
 from webapp.http.problems import Problem
 from webapp.indexing import deleting, retrying
-
-PAGE_SIZE = GRID_SIZE
 
 
 @login_required
@@ -34,43 +30,12 @@ def gallery_list(request: HttpRequest) -> HttpResponse:
             return redirect("gallery_detail", gallery.id)
         except Problem as error:
             problem = error
-    galleries = selectors.galleries_for(caller_of(request))
+    galleries = list(selectors.galleries_for(caller_of(request)))
+    covers = covers_of(galleries)
     quota = quotas.quota_text(cast(int, request.user.pk))
-    context = {"galleries": galleries, "problem": problem, "name": name, "quota": quota}
+    shown = [(gallery, covers.get(gallery.id)) for gallery in galleries]
+    context = {"galleries": shown, "problem": problem, "name": name, "quota": quota}
     return render(request, "gallery/gallery_list.html", context, status=problem.status if problem else 200)
-
-
-@login_required
-@require_safe
-def gallery_detail(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
-    gallery = selectors.gallery_for(caller_of(request), gallery_id)
-    return render(request, "gallery/gallery_detail.html", _grid_context(request, gallery))
-
-
-@login_required
-@require_safe
-def gallery_grid(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
-    """The part of the gallery's page that changes, for htmx to poll until nothing is pending."""
-    gallery = selectors.gallery_for(caller_of(request), gallery_id)
-    context = _grid_context(request, gallery)
-    status = STOP_POLLING if context["is_settled"] else 200
-    return render(request, "gallery/_grid.html", context, status=status)
-
-
-def _grid_context(request: HttpRequest, gallery: Gallery) -> dict[str, Any]:
-    progress = selectors.progress_of(gallery)
-    state = request.GET.get("state", "")
-    photos = faces.photos_of(gallery, state=state if state in Photo.State else "")
-    return {
-        "gallery": gallery,
-        "level": level_of(caller_of(request), gallery),
-        "page": Paginator(photos, PAGE_SIZE).get_page(request.GET.get("page")),
-        "state": state if state in Photo.State else "",
-        "progress": [(choice, progress[choice]) for choice in Photo.State if progress[choice]],
-        "failed_count": progress[Photo.State.FAILED],
-        "total": sum(progress.values()),
-        "is_settled": selectors.is_settled(progress),
-    }
 
 
 @login_required

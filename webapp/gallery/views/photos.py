@@ -7,18 +7,19 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
-from django.utils.http import content_disposition_header
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts.callers import caller_of
 from webapp.gallery import selectors
 from webapp.gallery.access import check_download, level_of, may_download
+from webapp.gallery.browsing.neighbours import neighbours_of
+from webapp.gallery.browsing.photo_lists import PhotoList
 from webapp.gallery.files import file_answer
-from webapp.gallery.models import Level
+from webapp.gallery.models import UNSETTLED, FailedPhoto, Level, Photo
 from webapp.generations import faces
-from webapp.http.pages import photos_text, tell_refused, warn
+from webapp.http.pages import warn
 from webapp.http.problems import not_found
-from webapp.indexing import adding, deleting, retrying
+from webapp.indexing import deleting, retrying
 from webapp.people.selectors import people_of
 
 #: The most names that a face's form suggests.
@@ -26,43 +27,40 @@ NAMES_SHOWN = 500
 
 
 @login_required
-@require_POST
-def photos_upload(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
-    gallery = selectors.gallery_for(caller_of(request), gallery_id, Level.EDITOR)
-    files = request.FILES.getlist("photos")
-    if not files:
-        messages.error(request, "Please choose at least one photo.")
-        return redirect("gallery_detail", gallery.id)
-    outcome = adding.photos_add(gallery=gallery, files=files, requested_by_id=caller_of(request).user.pk)
-    _tell(request, outcome)
-    return redirect("gallery_detail", gallery.id)
-
-
-def _tell(request: HttpRequest, outcome: adding.PhotosAdded) -> None:
-    if outcome.added:
-        messages.success(request, f"{photos_text(len(outcome.added))} added.")
-    if outcome.already_there:
-        messages.info(request, f"{photos_text(len(outcome.already_there))} already here.")
-    tell_refused(request, [f"{file.filename}: {file.message}" for file in outcome.refused], more="files were refused")
-    warn(request, outcome.warning)
-
-
-@login_required
 @require_safe
 def photo_detail(request: HttpRequest, photo_id: UUID) -> HttpResponse:
-    """A photo with its faces drawn; `?face=` marks one of them."""
+    """A photo with its faces drawn; `?face=` marks one of them, and the rest says in which list it is looked at.
+
+    The page asks for itself again while the photo is being indexed, and is loaded anew once something has changed.
+    """
     caller = caller_of(request)
     photo = selectors.photo_for(caller, photo_id)
+    is_settled = photo.state not in UNSETTLED
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=204, headers={"HX-Refresh": "true"} if is_settled else None)
+    level = level_of(caller, photo.gallery)
+    shown = PhotoList.asked(request.GET)
     context = {
         "photo": photo,
-        "level": level_of(caller, photo.gallery),
-        "may_download": may_download(caller, photo.gallery) and selectors.content_type_of(photo) is not None,
+        "shown": shown,
+        "neighbours": neighbours_of(photo, shown),
+        "level": level,
+        "is_settled": is_settled,
+        "may_retry": level.may_edit and _may_retry(photo),
+        "may_download": may_download(caller, photo.gallery),
         "targets": selectors.targets_for(caller, photo.gallery),
         "faces": faces.faces_of(photo),
         "marked": request.GET.get("face", ""),
         "names": people_of(photo.gallery).values_list("name", flat=True)[:NAMES_SHOWN],
     }
     return render(request, "gallery/photo_detail.html", context)
+
+
+def _may_retry(photo: Photo) -> bool:
+    """Tell whether indexing the photo once more may change anything."""
+    if photo.state == Photo.State.FAILED:
+        return photo.code in FailedPhoto.CODES
+    return photo.state == Photo.State.CANCELLED
 
 
 @login_required
@@ -72,9 +70,7 @@ def photo_original(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
     caller = caller_of(request)
     photo = selectors.photo_for(caller, photo_id)
     check_download(caller, photo.gallery)
-    response = file_answer(request, photo)
-    response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=photo.filename) or ""
-    return response
+    return file_answer(request, photo)
 
 
 @login_required
@@ -88,9 +84,12 @@ def photo_retry(request: HttpRequest, photo_id: UUID) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def photo_delete(request: HttpRequest, photo_id: UUID) -> HttpResponse:
+    """Ask first; POST deletes the photo."""
     photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
+    if request.method != "POST":
+        return render(request, "gallery/photo_delete.html", {"photo": photo})
     deleted = deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
     if not deleted.photo_ids:  # it has just been moved away, or deleted
         raise not_found("photo")

@@ -16,7 +16,7 @@ class NoSuchPart(Exception):
     """The part begins behind the end of the file."""
 
 
-def part_wanted(request: HttpRequest, *, size: int, etag: str, last_modified: datetime) -> range | None:
+def part_wanted(request: HttpRequest, *, size: int, etag: str, last_modified: datetime | None) -> range | None:
     """Return the bytes that a GET asks for; None for the whole file, which HEAD is always about. Raises NoSuchPart.
 
     With If-Range, the part is wanted only if the file is still the one that the client has the rest of.
@@ -25,7 +25,7 @@ def part_wanted(request: HttpRequest, *, size: int, etag: str, last_modified: da
     if request.method == "HEAD" or found is None or not any(found.groups()):
         return None
     same_as = request.headers.get("If-Range")
-    if same_as is not None and same_as != etag and parse_http_date_safe(same_as) != int(last_modified.timestamp()):
+    if same_as is not None and same_as != etag and not _is_moment(same_as, last_modified):
         return None
     first, last = found.groups()
     if not first:
@@ -37,3 +37,7 @@ def part_wanted(request: HttpRequest, *, size: int, etag: str, last_modified: da
     if begin >= size:
         raise NoSuchPart
     return range(begin, end)
+
+
+def _is_moment(text: str, moment: datetime | None) -> bool:
+    return moment is not None and parse_http_date_safe(text) == int(moment.timestamp())

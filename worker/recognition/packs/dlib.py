@@ -77,6 +77,7 @@ def load_dlib_pack(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
         enough_pixels=longest_side_pixels,
         similarity=SimilarityScale(known.similarity_spread),
         match_similarity=known.match_similarity,
+        thresholds=known.thresholds,
         providers=resnet.providers,
         models=(*detector.models, resnet),
         warning=known.warning,

@@ -61,6 +61,7 @@ def load_insightface_pack(folder: Path, known: KnownPack, config: FaceConfig) ->
         face_score=known.face_score,
         enough_pixels=scrfd.SIDE_PIXELS,
         match_similarity=known.match_similarity,
+        thresholds=known.thresholds,
         similarity=SimilarityScale(known.similarity_spread),
         providers=recognizer_model.providers,
         models=(detector_model, recognizer_model),

@@ -58,6 +58,7 @@ def load_zoo_pack(folder: Path, known: KnownPack, config: FaceConfig) -> Pack:
         face_score=known.face_score,
         enough_pixels=detector.side_pixels,
         match_similarity=known.match_similarity,
+        thresholds=known.thresholds,
         similarity=SimilarityScale(known.similarity_spread),
         providers=recognizer_model.providers,
         models=(detector_model, recognizer_model),

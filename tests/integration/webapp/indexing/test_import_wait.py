@@ -1,4 +1,4 @@
-"""`import_photos --wait` gives up when nothing happens, and not while a worker is at work."""
+"""`import_photos --wait` gives up when no worker is alive that could index the photos, and not before."""
 
 import io
 import threading
@@ -45,9 +45,9 @@ def cache(url: str, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPat
         yield client
 
 
-def report(cache: redis.Redis, *, active_tasks: int, queue: str = "index.dlib", is_healthy: bool = True) -> None:
+def report(cache: redis.Redis, *, queue: str = "index.dlib", active_tasks: int = 0) -> None:
     """Say what a worker says of itself."""
-    worker = WorkerReport(name="a", pid=1, queues=(queue,), is_healthy=is_healthy, active_tasks=active_tasks)
+    worker = WorkerReport(name="a", pid=1, queues=(queue,), is_healthy=True, active_tasks=active_tasks)
     cache.set(report_key("a"), worker.model_dump_json())
 
 
@@ -64,38 +64,40 @@ def import_and_wait(folder: Path) -> None:
         )
 
 
-def test_it_waits_while_a_worker_is_busy_and_gives_up_afterwards(
-    cache: redis.Redis,
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    "worker",
+    [
+        pytest.param({}, id="idle"),
+        pytest.param({"active_tasks": 1}, id="busy"),
+        pytest.param({"queue": "records", "active_tasks": 1}, id="recording what is left"),
+    ],
+)
+def test_it_waits_while_a_worker_is_alive_and_gives_up_afterwards(
+    cache: redis.Redis, tmp_path: Path, worker: dict[str, Any]
 ) -> None:
-    report(cache, active_tasks=1)
-    idle_at: list[float] = []
+    report(cache, **worker)
+    died_at: list[float] = []
 
-    def fall_idle() -> None:
-        idle_at.append(time.monotonic())
-        report(cache, active_tasks=0)
+    def die() -> None:
+        died_at.append(time.monotonic())
+        cache.delete(report_key("a"))
 
-    timer = threading.Timer(4 * TIMEOUT_SECONDS, fall_idle)
+    timer = threading.Timer(4 * TIMEOUT_SECONDS, die)
     timer.start()
     import_and_wait(tmp_path)
     given_up_at = time.monotonic()
     timer.cancel()
-    assert idle_at, "it gave up while the worker was busy"
-    assert given_up_at >= idle_at[0]
+    assert died_at, "it gave up while the worker was alive"
+    assert given_up_at >= died_at[0]
 
 
 @pytest.mark.parametrize(
     "worker",
     [
-        pytest.param({"active_tasks": 0}, id="idle"),
-        pytest.param({"active_tasks": 1, "is_healthy": False}, id="ill"),
-        pytest.param({"active_tasks": 1, "queue": "search.dlib"}, id="busy with searches"),
+        pytest.param({"queue": "search.dlib", "active_tasks": 1}, id="for searches"),
+        pytest.param({"queue": "records"}, id="with nothing to record"),
     ],
 )
-def test_no_other_worker_is_waited_for(
-    cache: redis.Redis,
-    tmp_path: Path,
-    worker: dict[str, Any],
-) -> None:
+def test_no_other_worker_is_waited_for(cache: redis.Redis, tmp_path: Path, worker: dict[str, Any]) -> None:
     report(cache, **worker)
     import_and_wait(tmp_path)

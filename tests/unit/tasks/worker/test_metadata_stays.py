@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image as Pillow
 
-from tasks.worker import indexing
+from tasks.worker.photos import indexing
 from tests import pictures
 from tests.packs import dlib_config
 from worker.bulk import PhotoToIndex, outcomes

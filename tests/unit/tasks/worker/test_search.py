@@ -19,6 +19,7 @@ from tasks.worker.state import state
 from worker.errors import FaceNotIndexed, TruncatedImage
 from worker.queries.answers import DetectionAnswer, Matches, SearchAnswer, SearchedFace, Verification, VerifiedPicture
 from worker.reasons import below_threshold, not_the_same, why_no_face
+from worker.recognition.certainty import certainties
 from worker.recognition.interfaces import AlignedFace, Box, Detection, Face, RejectedFace
 from worker.vector_search.interfaces import Match
 
@@ -47,6 +48,8 @@ SEEN = {
 
 class Index:
     """Answers with one of everything."""
+
+    pack = SimpleNamespace(certainties=certainties(0.5))
 
     def __init__(self) -> None:
         self.runs: list[Any] = []
@@ -156,6 +159,7 @@ def test_a_search_answers_with_faces_matches_and_what_was_left_out(index: Index,
     assert found.face is not None
     assert found.face.model_dump(mode="json") == SEEN
     assert [match.model_dump() for match in found.matches] == [{"face_id": "f", "photo_id": "p", "similarity": 0.75}]
+    assert result.certainties == Index.pack.certainties
     [rejected] = result.rejected
     assert (rejected.reason, rejected.box) == ("face_too_small", BoxInfo(left=1, top=2, right=3, bottom=4))
     assert (result.reason, result.width, result.height) == (None, 10, 20)
@@ -168,6 +172,7 @@ def test_a_search_by_a_stored_face_reads_no_image(index: Index, uploads: Uploads
     [found] = result.faces
     assert (found.face, found.matches, found.reason) == (None, (), below_threshold(0.25))
     assert (result.reason, result.width) == (below_threshold(0.25), None)
+    assert result.certainties == Index.pack.certainties
     assert len(uploads.images) == 2
 
 

@@ -1,5 +1,6 @@
 """The API of galleries and photos."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -192,6 +193,26 @@ def test_photos_are_listed_in_parts_in_every_order(api: Client, gallery: Gallery
     assert [each["id"] for each in listed(api, address)] == oldest[::-1]
 
 
+def test_photos_are_listed_by_folder_and_by_when_they_were_taken(api: Client, gallery: Gallery) -> None:
+    early, late, undated = (add_photo(gallery, bytes([number]), f"{number}.jpg") for number in range(3))
+    for photo, folder, day in ((early, "2024", 1), (late, "2024/Ibiza", 2)):
+        taken_at = datetime(2024, 6, day, 23, 59, tzinfo=UTC)
+        Photo.objects.filter(id=photo.id).update(folder=folder, taken_at=taken_at)
+    address = f"/api/v1/galleries/{gallery.id}/photos"
+
+    def found(**query: str) -> list[str]:
+        return [each["id"] for each in listed(api, address, **query)]
+
+    by_date = [str(photo.id) for photo in (early, late, undated)]
+    assert found(sort="taken_at") == by_date
+    assert found(sort="-taken_at") == by_date[::-1]
+    assert found(folder="2024", sort="taken_at") == by_date[:2]
+    assert found(folder="2024/Ibiza/") == [str(late.id)]
+    assert found(taken_from="2024-06-02") == [str(late.id)]
+    assert found(taken_before="2024-06-02") == [str(early.id)]
+    assert found(taken_from="2024-06-02", taken_before="2024-06-02") == []
+
+
 def test_photos_are_listed_by_state_person_name_and_time(api: Client, gallery: Gallery) -> None:
     ada = add_indexed_photo(gallery, face_info(), face_info(left=99), content=b"x", name="Ada & Bob 100%_1.jpg")
     person = people.face_name(face=ada.faces.all()[0], name="Ada")
@@ -251,7 +272,7 @@ def test_the_cursor_of_another_list_is_refused(api: Client, gallery: Gallery) ->
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="Plans of SQLite.")
-@pytest.mark.parametrize("sort", ["-created", "created", "filename", "-filename"])
+@pytest.mark.parametrize("sort", ["-created", "created", "-taken_at", "taken_at", "filename", "-filename"])
 def test_no_part_of_a_list_sorts_or_scans_the_whole_gallery(api: Client, gallery: Gallery, sort: str) -> None:
     for number in range(4):
         add_photo(gallery, bytes([number]), f"{number}.jpg")
@@ -261,8 +282,8 @@ def test_no_part_of_a_list_sorts_or_scans_the_whole_gallery(api: Client, gallery
         api.get(address, {"limit": 2, "sort": sort, "cursor": cursor})
     (query,) = (each["sql"] for each in queries if 'ORDER BY "gallery_photo"' in each["sql"])
     plan = plan_of(query)
-    column = sort.removeprefix("-")
-    assert f"USING INDEX photo_gallery_{column} (gallery_id=? AND {column}" in plan
+    column = sort.removeprefix("-").replace("taken_at", "dated_at")
+    assert f"USING INDEX photo_gallery_{column.removesuffix('_at')} (gallery_id=? AND {column}" in plan
     assert "TEMP B-TREE FOR ORDER BY" not in plan
 
 

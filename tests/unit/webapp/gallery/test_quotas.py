@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.files.storage import default_storage
 from django.db import connection
 from django.test import Client
 
+from tests.stored_files import stored_keys
 from tests.unit.webapp.conftest import add_photo, upload
 from webapp.accounts.models import Quota
 from webapp.gallery import quotas, services
@@ -25,10 +25,6 @@ def usage(user: User) -> tuple[int, int]:
     return found.photos, found.byte_size
 
 
-def stored(gallery: Gallery) -> list[str]:
-    return default_storage.listdir(str(gallery.id))[1]
-
-
 def test_without_a_quota_nothing_is_refused_and_what_there_is_is_counted(gallery: Gallery, user: User) -> None:
     add_photo(gallery, b"123")
     add_photo(gallery, b"4567")
@@ -41,7 +37,7 @@ def test_photos_beyond_the_quota_are_refused_one_by_one(gallery: Gallery, settin
     added = adding.photos_add(gallery=gallery, files=[upload(bytes([number])) for number in range(3)])
     assert (len(added.added), [file.code for file in added.refused]) == (2, ["quota_photos"])
     assert "2 of 2 photos" in added.refused[0].message
-    assert len(stored(gallery)) == 2, "a refused file stays nowhere"
+    assert len(stored_keys()) == 2, "a refused file stays nowhere"
 
 
 def test_a_file_that_is_there_already_needs_no_room(gallery: Gallery, user: User, settings: Any) -> None:
@@ -53,7 +49,7 @@ def test_a_file_that_is_there_already_needs_no_room(gallery: Gallery, user: User
     again = adding.photos_add(gallery=gallery, files=[upload(b"1")])
     assert [file.result for file in again.files] == ["added"]
     assert usage(user) == (1, 1)
-    assert len(stored(gallery)) == 1
+    assert len(stored_keys()) == 1
 
 
 def test_a_file_that_does_not_fit_is_refused_and_a_smaller_one_is_not(

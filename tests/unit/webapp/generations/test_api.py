@@ -1,7 +1,9 @@
 """Generations in the API, on the pages and in the admin: for staff, and nobody's pictures for anybody else."""
 
+import re
 import uuid
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -190,6 +192,29 @@ def test_the_list_shows_only_the_forms_that_its_reader_may_send(user: User) -> N
         assert [address in page for address in ("/generations/start/", "/generations/rollback/")] == shown
 
 
+def test_packs_and_indexes_are_a_choice(
+    staff: Client, reports: list[WorkerReport], settings: Any, tmp_path: Path
+) -> None:
+    settings.FACE_CONFIG = settings.FACE_CONFIG | {"PACKS_DIR": tmp_path}
+    settings.MILVUS_CONFIG = {}
+    for name in ("one.onnx", "two.onnx"):
+        (tmp_path / "own").mkdir(exist_ok=True)
+        (tmp_path / "own" / name).write_bytes(b"model")
+    (tmp_path / "half").mkdir()
+    reports.append(report_of("elsewhere"))
+    page = text(staff.get("/generations/"))
+    packs = re.findall(r'<option value="([^"]*)">', page.partition('name="pack"')[2].partition("</select>")[0])
+    assert packs == [active_generation().pack, "own", "elsewhere"]
+    indexes = page.partition('name="index_type"')[2].partition("</select>")[0]
+    assert 'value="">Default' in indexes
+    assert "HNSW" in indexes
+    assert "GPU_CAGRA" not in indexes, "Milvus Lite has none"
+    settings.MILVUS_CONFIG = {"URI": "http://milvus:19530"}
+    assert "GPU_CAGRA" in text(staff.get("/generations/"))
+    assert staff.post("/generations/start/", {"pack": packs[1], "index_type": ""}).status_code == 302
+    assert Generation.objects.get(state=State.BUILDING).pack == "own"
+
+
 # -- the API --------------------------------------------------------------------------------------------------
 
 
@@ -327,10 +352,8 @@ def test_the_page_shows_changes_side_by_side_but_no_strangers_pictures(
     generation = another(measurements=compared((mine, other, None), (theirs, mine, None)))
     shown = text(staff.get(f"/generations/{generation.pk}/"))
     assert "2 of 2 sampled faces" in shown
-    # 30 x 40 pixels at (10.5, 20), and 30 % around it
-    picture = f'<image href="/photos/{mine.photo_id}/file/" width="640" height="480"/>'
-    assert f'viewBox="1.5 8.0 48.0 64.0" role="img" aria-label="A face in ada.jpg">{picture}' in shown
-    assert f"/photos/{other.photo_id}/file/" in shown
+    assert f'<img class="portrait" src="/faces/{mine.id}/crop/{mine.crop}.jpg" alt="A face in ada.jpg"' in shown
+    assert f"/faces/{other.id}/crop/{other.crop}.jpg" in shown
     assert '<span class="muted">none</span>' in shown
     assert f"a face in a gallery that is not shared with you<br><code>{theirs.id}</code>" in shown
     secrets = (str(theirs.photo_id), str(their_gallery.id), "secret.jpg", "Eve", "Secrets")

@@ -1,5 +1,6 @@
 """Every command says in one sentence why it cannot work: no database, no tables, no server, a bad environment."""
 
+import io
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from django.conf import settings
 from django.core.management import get_commands
 
 from tests.ports import free_port_block
+from webapp.http import commands
 from webapp.http.commands import command_actor
 
 #: Commands that need tables, with arguments that are right.
@@ -28,6 +30,7 @@ NEED_TABLES = {
     "import_photos": ["{folder}", "--gallery", "Friends"],
     "jobs": ["list"],
     "reindex": ["status"],
+    "renditions": [],
     "search_photo": ["{folder}/a.jpg", "--gallery", "Friends"],
 }
 #: Commands that make the tables, list what is missing, or need none.
@@ -215,3 +218,15 @@ def test_whoever_has_no_name_in_the_system_is_named_by_number(monkeypatch: pytes
 
     monkeypatch.setattr("getpass.getuser", nameless)
     assert command_actor() == f"manage.py ({os.getuid()})"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_name_that_the_terminal_cannot_print_does_not_end_the_command(
+    monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding=encoding))
+    monkeypatch.setattr(commands, "execute_from_command_line", lambda _: print("\u732b.jpg \udce9"))
+    commands.run_command_line(["manage.py", "import_photos"])
+    sys.stdout.flush()
+    assert printed.getvalue() == b"\\u732b.jpg \\udce9\n"

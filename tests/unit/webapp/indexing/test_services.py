@@ -7,6 +7,8 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tasks import clock
@@ -182,6 +184,16 @@ def test_a_large_gallery_does_not_hold_up_the_removals_of_others(
         removed += 1
     assert [len(photo_ids) for _, photo_ids in queue.removed] == [2, 1, 2, 1]
     assert not Photo.objects.exists()
+
+
+def test_deleting_many_photos_takes_no_query_for_each_of_them(gallery: Gallery, their_gallery: Gallery) -> None:
+    def queries(gallery: Gallery, count: int) -> int:
+        photos = [add_photo(gallery, bytes([number])) for number in range(count)]
+        with CaptureQueriesContext(connection) as captured:
+            deleting.photos_delete(gallery=gallery, photo_ids=[photo.id for photo in photos])
+        return len(captured)
+
+    assert queries(gallery, 12) == queries(their_gallery, 2)
 
 
 def test_what_is_deleted_is_withdrawn_from_the_workers(gallery: Gallery, queue: WatchedQueue) -> None:

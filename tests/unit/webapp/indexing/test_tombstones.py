@@ -6,8 +6,20 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from tests.unit.webapp.conftest import WatchedQueue, add_photo, face_info, indexed, record, upload
+from tasks.storage import photo_files
+from tests.stored_files import stored_keys
+from tests.unit.webapp.conftest import (
+    WatchedQueue,
+    add_indexed_photo,
+    add_photo,
+    face_info,
+    indexed,
+    record,
+    rendered,
+    upload,
+)
 from webapp.gallery.models import Gallery, Photo, Tombstone
+from webapp.gallery.services import gallery_create
 from webapp.indexing import adding, deleting, retrying, sweeping
 from webapp.jobs import services as jobs
 
@@ -125,3 +137,57 @@ def test_cancelling_leaves_tombstones_for_what_was_sent(gallery: Gallery, queue:
     deleting.removals_record(gallery_id=gallery.id, photo_ids=[photo_id])
     assert not Tombstone.objects.exists()
     assert Photo.objects.filter(state="cancelled").count() == 2
+
+
+# -- files --------------------------------------------------------------------------------------------------
+
+
+def last_removal(deleted: Photo, settings: Any) -> None:
+    age(settings)
+    sweeping.stale_photos_requeue()
+    deleting.removals_record(gallery_id=deleted.gallery_id, photo_ids=[str(deleted.id)])
+
+
+def test_what_a_late_worker_writes_goes_with_the_last_removal(deleted: Photo, settings: Any) -> None:
+    photo_files.rendition_save(deleted.id, "preview", "d1", b"late")
+    assert len(stored_keys()) == 1
+    last_removal(deleted, settings)
+    assert stored_keys() == set()
+
+
+def test_a_late_outcomes_renditions_go_at_once(deleted: Photo, gallery: Gallery) -> None:
+    late = rendered(indexed(deleted, face_info()))
+    assert len(stored_keys()) == 3
+    record(gallery, late)
+    assert stored_keys() == set()
+
+
+def test_a_moved_photo_keeps_its_files_when_the_gallery_it_left_forgets_it(gallery: Gallery, settings: Any) -> None:
+    photo = add_indexed_photo(gallery)
+    files = stored_keys()
+    Photo.objects.update(gallery=gallery_create(owner=gallery.owner, name="Family"))
+    Tombstone.objects.create(photo_id=photo.id, gallery_id=gallery.id, deleted_at=timezone.now())
+    last_removal(photo, settings)
+    assert not Tombstone.objects.exists()
+    assert stored_keys() == files
+
+
+def test_files_that_cannot_be_deleted_keep_back_their_own_photo_only(
+    gallery: Gallery, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, other = add_indexed_photo(gallery, content=b"1"), add_indexed_photo(gallery, content=b"2")
+    real = photo_files.photo_files_delete
+
+    def delete(photo_id: Any) -> None:
+        if photo_id == stuck.id:
+            raise OSError(5, "Input/output error")
+        real(photo_id)
+
+    deleting.photos_delete(gallery=gallery, photo_ids=[stuck.id, other.id])
+    with monkeypatch.context() as patched:
+        patched.setattr(deleting, "photo_files_delete", delete)
+        deleting.removals_record(gallery_id=gallery.id, photo_ids=[str(stuck.id), str(other.id)])
+    assert list(Photo.objects.values_list("id", "state")) == [(stuck.id, Photo.State.DELETING)]
+    deleting.removals_record(gallery_id=gallery.id, photo_ids=[str(stuck.id)])
+    assert not Photo.objects.exists()
+    assert stored_keys() == set()

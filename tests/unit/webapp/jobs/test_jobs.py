@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
+from tasks import clock
 from tests.unit.webapp.conftest import WatchedQueue, add_photo, face_info, failed, indexed, upload
 from webapp.accounts.callers import Caller
 from webapp.gallery import selectors as gallery_selectors
@@ -259,7 +260,7 @@ def test_the_content_of_a_cancelled_photo_may_be_added_again(gallery: Gallery, q
 
 def test_a_retry_is_a_job_of_its_own_that_takes_the_photos_over(gallery: Gallery, queue: WatchedQueue) -> None:
     job, (good, bad) = add_photos(gallery, 2)
-    record(good, indexed(good, face_info()), failed(bad))
+    record(good, indexed(good, face_info()), failed(bad, "gave_up"))
     queue.forget()
     assert retrying.job_retry(job=job) == (Job.objects.get(kind="retry"), "")
     retry = Job.objects.get(kind="retry")
@@ -273,10 +274,37 @@ def test_a_retry_is_a_job_of_its_own_that_takes_the_photos_over(gallery: Gallery
 def test_a_retry_leaves_the_photos_of_other_jobs_alone(gallery: Gallery) -> None:
     job, (photo,) = add_photos(gallery, 1)
     other = add_photo(gallery, b"other")
-    record(photo, failed(photo), failed(other))
+    record(photo, failed(photo, "gave_up"), failed(other, "gave_up"))
     retrying.job_retry(job=job)
     other.refresh_from_db()
     assert other.state == State.FAILED
+
+
+def test_only_what_may_succeed_is_tried_again(client: Client, gallery: Gallery) -> None:
+    job, (broken, hopeful, other) = add_photos(gallery, 3)
+    record(broken, failed(broken, "not_an_image"), failed(hopeful, "gave_up"), failed(other, "not_an_image"))
+    page = client.get(f"/jobs/{job.id}/").content.decode()
+    assert "Try 1 failed photo again" in page
+    assert "The other failed photos would fail again" in page
+    retry, _ = retrying.job_retry(job=job)
+    assert retry is not None
+    assert list(retry.photos.values_list("id", flat=True)) == [hopeful.id]
+    page = client.get(f"/jobs/{job.id}/").content.decode()
+    assert "again</button>" not in page
+    assert "The failed photos would fail again" in page
+    assert retrying.job_retry(job=job) == (None, "")
+
+
+def test_the_page_says_in_words_how_long_it_takes(client: Client, gallery: Gallery) -> None:
+    job, photos = add_photos(gallery, 4)
+    record(photos[0])
+    Photo.objects.filter(id=photos[0].id).update(settled_at=clock.utcnow() - timedelta(hours=1))
+    Job.objects.update(created=clock.utcnow() - timedelta(hours=2, minutes=20))
+    assert "about 7 h left" in client.get(f"/jobs/{job.id}/").content.decode()
+    assert "about 7 h left" in client.get("/jobs/").content.decode()
+    assert "about 7 h left" in run("show", str(job.id))
+    record(photos[1], *(indexed(photo) for photo in photos[1:]))
+    assert "after 2 h 20 min" in client.get(f"/jobs/{job.id}/").content.decode()
 
 
 def test_nothing_to_retry_is_no_job(gallery: Gallery) -> None:
@@ -389,7 +417,7 @@ def test_cancel_and_retry_by_their_buttons(client: Client, gallery: Gallery) -> 
     retried = client.post(f"/jobs/{job.id}/retry/", follow=True)
     assert retried.redirect_chain[-1][0] == f"/jobs/{Job.objects.get(kind='retry').id}/"
     assert "2 photos sent again" in retried.content.decode()
-    assert "No photo of this job has failed" in client.post(f"/jobs/{job.id}/retry/", follow=True).content.decode()
+    assert "no photo that may succeed" in client.post(f"/jobs/{job.id}/retry/", follow=True).content.decode()
 
 
 @pytest.mark.parametrize(
@@ -418,7 +446,15 @@ def test_the_api_follows_a_job(client: Client, gallery: Gallery) -> None:
     uploaded = client.post(f"/api/v1/galleries/{gallery.id}/photos", files).json()
     job = client.get(f"/api/v1/jobs/{uploaded['job_id']}").json()
     assert (job["kind"], job["state"], job["total"], job["gallery_name"]) == ("import", "running", 2, "Friends")
-    assert job["counts"] == {"pending": 2, "indexed": 0, "no_faces": 0, "failed": 0, "cancelled": 0, "gone": 0}
+    assert job["counts"] == {
+        "pending": 2,
+        "indexed": 0,
+        "no_faces": 0,
+        "failed": 0,
+        "cancelled": 0,
+        "rendered": 0,
+        "gone": 0,
+    }
     assert [row["id"] for row in client.get("/api/v1/jobs").json()["items"]] == [job["id"]]
 
     cancelled = client.post(f"/api/v1/jobs/{job['id']}/cancel")
@@ -480,7 +516,7 @@ def test_the_command_lists_shows_cancels_and_retries(gallery: Gallery) -> None:
         run("cancel", str(job.id))
     with pytest.raises(CommandError, match="no such job"):
         run("show", str(gallery.id))
-    with pytest.raises(CommandError, match="failed"):
+    with pytest.raises(CommandError, match="no photo that may succeed"):
         run("retry", str(job.id))
 
 

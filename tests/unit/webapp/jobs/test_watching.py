@@ -13,7 +13,7 @@ from webapp.jobs.watching import JobWatch
 
 
 def job(job_id: UUID | None = None, *, pending: int = 2, state: str = "running", rate: float | None = None) -> JobOut:
-    counts = CountsOut(pending=pending, indexed=2 - pending, no_faces=0, failed=0, cancelled=0, gone=0)
+    counts = CountsOut(pending=pending, indexed=2 - pending, no_faces=0, failed=0, cancelled=0, rendered=0, gone=0)
     return JobOut(
         id=job_id or uuid4(),
         kind="import",

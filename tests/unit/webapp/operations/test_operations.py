@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,7 @@ from webapp.accounts.models import Session
 from webapp.generations.models import Generation
 from webapp.generations.selectors import active_generation
 from webapp.operations import tasks
+from webapp.operations.flower import flower_password
 
 
 def test_live_depends_on_nothing() -> None:
@@ -66,6 +68,34 @@ def test_the_status_page_is_for_staff(user: User, face_search: MemorySearchClien
     response = client.get("/status/")
     assert response.status_code == status
     assert ("No healthy worker consumes" in response.content.decode()) == is_staff
+
+
+def test_the_status_page_links_flower_and_the_admin_and_says_where_the_password_is(
+    user: User, face_search: MemorySearchClient, settings: Any, tmp_path: Path
+) -> None:
+    user.is_staff = True
+    user.save()
+    client = Client()
+    client.force_login(user)
+    settings.DATA_DIR, settings.FLOWER_URL = tmp_path, "http://127.0.0.1:4242/"
+    page = client.get("/status/").content.decode()
+    assert 'href="http://127.0.0.1:4242/"' in page
+    assert 'href="/admin/"' in page
+    assert "flower_password" not in page, "there is no such file: Flower has another password"
+    password = flower_password(tmp_path)
+    page = client.get("/status/").content.decode()
+    assert str(tmp_path / "flower_password") in page
+    assert password not in page
+
+
+def test_the_admin_carries_the_name_of_the_project(user: User, face_search: MemorySearchClient) -> None:
+    user.is_staff = True
+    user.save()
+    client = Client()
+    client.force_login(user)
+    page = client.get("/admin/").content.decode()
+    assert "facequeue admin" in page
+    assert "Django" not in page
 
 
 # -- metrics ------------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def test_a_move_is_a_job_of_the_target_that_ends_with_the_last_outcome(
     record(target, indexed(photos[0], face_info()))
     assert progress_of(Job.objects.get(id=job.id)).pending == 1
     removed(gallery, photos[1])
-    record(target, failed(photos[1]))
+    record(target, failed(photos[1], "photo_missing"))
     job.refresh_from_db()
     assert job.state == "finished"
     assert (progress_of(job).indexed, progress_of(job).failed) == (1, 1)

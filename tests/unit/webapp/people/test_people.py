@@ -177,7 +177,8 @@ def shown(photo: Photo) -> dict[str, bool]:
 
 
 def face_count(gallery: Gallery) -> int:
-    return selectors.photos_of(gallery).get().face_count
+    [photo] = selectors.with_face_counts([gallery.photos.get()])
+    return photo.face_count
 
 
 def test_what_only_a_generation_being_built_has_found_is_hidden_until_it_is_searched(gallery: Gallery) -> None:
@@ -202,7 +203,7 @@ def test_a_named_face_keeps_its_name_when_the_new_model_does_not_find_it(page: C
     activate(generation)
     (listed,) = page.get(f"/api/v1/photos/{face.photo_id}").json()["faces"]
     assert (listed["person"], listed["is_found"]) == ("Ada", False)
-    assert "not detected by the current model" in page.get(f"/photos/{face.photo_id}/").content.decode()
+    assert "Not detected by the current model" in page.get(f"/photos/{face.photo_id}/").content.decode()
     assert face_count(gallery) == 0
 
 

@@ -26,6 +26,7 @@ from webapp.search import services as search_services
 from webapp.search import tickets
 from webapp.search.tickets import Ticket, ticket_from
 from worker.reasons import Reason
+from worker.recognition.certainty import certainties
 
 #: A face of a query image.
 SEEN = SeenFace(
@@ -42,7 +43,8 @@ def answer_with(*photos: Photo) -> SearchResult:
         Match(face_id=str(photo.faces.get().id), photo_id=str(photo.id), similarity=0.9 - number / 10)
         for number, photo in enumerate(photos)
     )
-    return SearchResult(faces=(FaceMatches(face=SEEN, matches=matches),), width=100, height=80)
+    face = FaceMatches(face=SEEN, matches=matches)
+    return SearchResult(faces=(face,), certainties=certainties(0.5), width=100, height=80)
 
 
 @pytest.fixture
@@ -88,6 +90,7 @@ def test_a_held_search_answers_with_its_matches(api: Client, gallery: Gallery, f
                         "gallery_id": str(gallery.id),
                         "face_id": str(photo.faces.get().id),
                         "similarity": 0.9,
+                        "certainty": "very_likely",
                         "person": None,
                         "person_id": None,
                     }

@@ -12,7 +12,7 @@ from tasks.messages.base import BoxInfo
 from tasks.messages.search import FaceMatches, Match, SearchResult
 from tasks.web.memory import MemorySearchClient
 from tests.unit.webapp.conftest import add_indexed_photo, upload
-from tests.unit.webapp.indexing.test_commands import run
+from tests.unit.webapp.indexing.importing.test_import_photos import run
 from tests.unit.webapp.search.test_api import SEEN
 from webapp.gallery.models import Gallery, Photo
 from webapp.indexing import deleting

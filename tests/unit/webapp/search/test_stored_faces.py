@@ -174,7 +174,7 @@ def test_finding_a_face_leads_to_its_matches(
     assert "found.jpg" in shown
     assert "Family &amp; friends" in shown, "several galleries were searched, so each match says where it is"
     assert f'href="/photos/{face.photo_id}/?face={face.id}"' in shown
-    assert f"/photos/{face.photo_id}/file/" in shown
+    assert f'href="/search/?face={face.id}"' in shown
 
 
 def test_finding_a_face_takes_a_post_with_the_token(user: User, face: Face, face_search: MemorySearchClient) -> None:

@@ -60,7 +60,7 @@ class Command(BaseCommand):
             shown = {"id": key.pk, "name": key.name, "token": token, "scopes": key.scopes}
             shown["galleries"] = None if galleries is None else [str(gallery.pk) for gallery in galleries]
             shown["expires_at"] = key.expires_at and key.expires_at.isoformat()
-            self.stdout.write(json.dumps(shown, ensure_ascii=False))
+            self.stdout.write(json.dumps(shown))
         else:
             self.stdout.write(token)
             self.stderr.write("Keep it now: it cannot be shown again.")

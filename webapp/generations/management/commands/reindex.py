@@ -19,6 +19,7 @@ from webapp.generations.searched import trials
 from webapp.http.commands import command_actor, expected_failures
 from webapp.http.pages import photos_text
 from webapp.http.schemas import IndexParameters, PhotosPerSecond, RowNumber, argument
+from webapp.http.wording.durations import time_left
 from webapp.indexing import consistency
 
 #: How often `status --watch` looks, in seconds.
@@ -207,7 +208,7 @@ class Command(BaseCommand):
             self.stdout.write(sentence)
 
     def _dump(self, value: Any) -> None:
-        self.stdout.write(json.dumps(value, ensure_ascii=False))
+        self.stdout.write(json.dumps(value))
 
 
 def _start_arguments(parser: argparse.ArgumentParser) -> None:
@@ -292,8 +293,8 @@ def _check_text(check: CheckOut) -> str:
 
 def _speed(shown: Overview) -> str:
     rate = f"; {shown.rate:.1f} photos per second now" if shown.rate else ""
-    left = f", about {shown.seconds_left:.0f} s left" if shown.seconds_left is not None else ""
-    return rate + left
+    left = time_left(shown.seconds_left)
+    return f"{rate}, {left}" if left else rate
 
 
 def _next(shown: Overview) -> str:

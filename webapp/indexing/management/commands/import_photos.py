@@ -1,42 +1,52 @@
 """`manage.py import_photos DIR --gallery NAME`: import a folder of pictures into a gallery."""
 
-import json
 import time
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
 from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError
-from tqdm import tqdm
 
 from webapp.gallery import services
 from webapp.gallery.chunks import chunks
 from webapp.gallery.command_support import gallery_named, only_user, user_named
 from webapp.gallery.models import Gallery, Photo
-from webapp.gallery.selectors import IDS_PER_QUERY
 from webapp.http.commands import expected_failures
-from webapp.http.names import cleaned
-from webapp.http.problems import QUEUE_DOWN
+from webapp.http.pages import photos_text
+from webapp.http.problems import QUEUE_DOWN, Problem
 from webapp.http.schemas import Seconds, argument
+from webapp.http.wording.durations import duration, time_left
 from webapp.indexing import adding
-from webapp.indexing.activity import is_a_worker_busy
-from webapp.indexing.folders import FolderContent, folder_content
+from webapp.indexing.importing.account import ImportAccount, Line, display_path
+from webapp.indexing.importing.folders import Item, Why, folder_items, open_file, unreadable
+from webapp.indexing.importing.telling import Progress, summary_write, summary_write_json
+from webapp.indexing.importing.waiting import Standing, outcomes_wait, workers_sentence
 from webapp.jobs.models import Job
-from webapp.jobs.services import import_close, import_prepare
+from webapp.jobs.services import import_close, import_prepare, import_stay_open, job_is_saved
 
-#: The most names that are listed of each kind.
-NAMES_SHOWN = 10
-POLL_SECONDS = 0.5
+#: Exit codes, besides 0 (every picture is in the gallery), 1 (something stopped the import) and 2 (wrong arguments).
+MISSED, STILL_PENDING = 3, 4
+#: After how long without an outcome the wait says how the workers are.
+STILL_SECONDS: Final = 30.0
+#: How often the job is kept open while there is no picture among what is read.
+STAY_OPEN_SECONDS: Final = 30.0
+#: Of pictures that were not looked at because something stopped the import.
+STOPPED: Final = Why(code="stopped", message="The import stopped before it.", may_be_missed=True)
 
 
 class Command(BaseCommand):
-    help = "Import a folder of pictures and its subfolders into a gallery. Running it again adds nothing twice."
+    help = (
+        "Import a folder of pictures and its subfolders into a gallery. Running it again adds nothing twice. "
+        "Exit codes: 0 every picture is in the gallery (with --wait: and indexed); 1 something stopped the import; "
+        "2 wrong arguments; 3 pictures were refused, could not be read or failed, as the summary says; 4 with --wait: "
+        "photos are still pending and no worker is alive. --verbosity 2 lists every file and folder."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", metavar="DIR", type=Path)
@@ -51,84 +61,163 @@ class Command(BaseCommand):
             metavar="SECONDS",
             type=argument(Seconds),
             default=120.0,
-            help="stop waiting when no photo has settled for this long and no worker is busy (120)",
+            help="stop waiting when no photo has settled for this long and no index worker is alive (120)",
         )
-        parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+        parser.add_argument("--json", action="store_true", help="print the summary as JSON, with every file and folder")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        content = _content(options["folder"])
-        with expected_failures():
+        with ImportAccount() as account, expected_failures():
+            items = _items(options["folder"])
+            first = _first_picture(items, account)
+            if first is None:
+                self._summary_write(
+                    {"gallery": options["gallery"], "gallery_id": None, "job_id": None}, account, options
+                )
+                sentence = f"There are no pictures in “{display_path(str(options['folder']))}”."
+                raise CommandError(sentence, returncode=MISSED if account.missed else 1)
             gallery = _gallery(options["gallery"], options["owner"], create=options["create"])
-            job = import_prepare(gallery=gallery)
+            importing = _Import(gallery, import_prepare(gallery=gallery), account)
             try:
-                added = self._add(gallery, content.pictures, job)
+                with Progress(self.stderr, "saving", has_lines=options["wait"]) as progress:
+                    stopped = importing.add(chain([first], items), progress)
             finally:
-                import_close(job=job)
-            photo_ids = [file.photo.id for file in added.files if file.photo]
-            finished = not options["wait"] or added.warning or self._wait(photo_ids, options["timeout"])
-            summary = _summary(gallery, content, added, photo_ids)
-        self._print(summary, as_json=options["json"])
-        if added.warning:
-            rest = len(content.pictures) - len(added.files)
-            raise CommandError(QUEUE_DOWN + (f" Run the command again for the other {rest} pictures." if rest else ""))
-        if not finished:
+                import_close(job=importing.job)
+            is_waiting = options["wait"] and not stopped
+            pending = self._wait(importing, options["timeout"]).pending if is_waiting else 0
+            outcomes = self._summary_write(importing.described, account, options)
+        if stopped:
+            rest = account.reasons[STOPPED.code]
+            raise CommandError(stopped + (f" Run the command again for the other {rest} pictures." if rest else ""))
+        if pending:
             raise CommandError(
-                f"No worker answered within {options['timeout']:g} seconds; {summary['outcomes']['pending']} photos "
-                "are still pending. They are saved and will be indexed once a worker runs."
+                f"No worker answered within {options['timeout']:g} seconds; {photos_text(pending)} are still pending. "
+                "They are saved and will be indexed once a worker runs.",
+                returncode=STILL_PENDING,
+            )
+        failed = outcomes[Photo.State.FAILED] if is_waiting else 0
+        if account.missed or failed:
+            sentence = f"{account.missed} not in the gallery that should be, {failed} failed: the summary says why."
+            raise CommandError(sentence, returncode=MISSED)
+
+    def _summary_write(self, about: Line, account: ImportAccount, options: dict[str, Any]) -> Counter[str]:
+        """Write the summary; return how many photos are in which state."""
+        if options["json"]:
+            return summary_write_json(self.stdout, about, account)
+        return summary_write(self.stdout, about, account, has_all=options["verbosity"] > 1)
+
+    def _wait(self, importing: "_Import", timeout_seconds: float) -> Standing:
+        """Wait for the outcomes, and tell how far they are."""
+        total = importing.waited_for
+
+        def tell(standing: Standing) -> None:
+            note = ""
+            if standing.still_seconds > STILL_SECONDS:
+                note = f"none in the last {duration(standing.still_seconds)}. {workers_sentence()}"
+            done, failed = total - standing.pending, f"{standing.failed} failed" if standing.failed else ""
+            parts = (f"{done} of {photos_text(total)} done", failed, note or time_left(standing.seconds_left))
+            progress.is_at(done, ", ".join(filter(None, parts)), note=note)
+
+        with Progress(self.stderr, "indexing", total=total, has_lines=True) as progress:
+            return outcomes_wait(
+                job=importing.job, others=importing.pending_before, timeout_seconds=timeout_seconds, tell=tell
             )
 
-    def _add(self, gallery: Gallery, pictures: Sequence[Path], job: Job) -> adding.PhotosAdded:
-        """Add the files in chunks, so that workers index the first ones while the last ones are still being read."""
-        files: list[adding.AddedFile] = []
-        with _bar(self.stderr, len(pictures), "saving") as bar:
-            for paths in chunks(pictures, settings.INDEX_CHUNK_SIZE):
-                added = adding.photos_add(gallery=gallery, files=_opened(paths, files), job=job)
-                files.extend(added.files)
-                bar.update(len(paths))
-                if added.warning:  # the queue is down: do not wait for it with every chunk
-                    return adding.PhotosAdded(files=tuple(files), job=job, warning=added.warning)
-        return adding.PhotosAdded(files=tuple(files), job=job)
 
-    def _wait(self, photo_ids: Sequence[UUID], timeout_seconds: float) -> bool:
-        """Wait until no photo is pending; return False after `timeout_seconds` without an outcome or a busy worker."""
-        waiting = _pending(photo_ids)
-        with _bar(self.stderr, len(photo_ids), "indexing") as bar:
-            bar.update(len(photo_ids) - len(waiting))
-            deadline = time.monotonic() + timeout_seconds
-            while waiting:
-                if time.monotonic() > deadline:
-                    if not is_a_worker_busy():
-                        return False
-                    deadline = time.monotonic() + timeout_seconds
-                time.sleep(POLL_SECONDS)
-                left = _pending(waiting)
-                if len(left) < len(waiting):
-                    deadline = time.monotonic() + timeout_seconds
-                bar.update(len(waiting) - len(left))
-                waiting = left
-        return True
+class _Import:
+    """Adds pictures to a gallery, and accounts for them."""
 
-    def _print(self, summary: dict[str, Any], *, as_json: bool) -> None:
-        if as_json:
-            self.stdout.write(json.dumps(summary, ensure_ascii=False))
-            return
-        write = self.stdout.write
-        write(f"Gallery {summary['gallery']}: {summary['added']} added, {summary['already_there']} already there.")
-        if summary["job_id"]:
-            write(f"Job {summary['job_id']}; `manage.py jobs show` follows it.")
-        write("Now: " + ", ".join(f"{count} {state}" for state, count in summary["outcomes"].items() if count) + ".")
-        for title, rows in (("Failed", summary["failed"]), ("Refused", summary["refused"])):
-            _write_some(self.stdout, title, [f"{row['photo']}: {row['message']} ({row['code']})" for row in rows])
-        _write_some(self.stdout, "Skipped, not pictures judging by their names", summary["skipped"])
+    def __init__(self, gallery: Gallery, job: Job, account: ImportAccount) -> None:
+        self.job = job
+        self._gallery, self._account = gallery, account
+        self._added = 0
+        #: Photos that were there before, and wait for their outcomes.
+        self.pending_before: list[UUID] = []
+
+    @property
+    def described(self) -> Line:
+        """The gallery and the job, for the summary."""
+        job_id = str(self.job.id) if job_is_saved(self.job) else None
+        return {"gallery": self._gallery.name, "gallery_id": str(self._gallery.id), "job_id": job_id}
+
+    @property
+    def waited_for(self) -> int:
+        """How many photos had no outcome when they were added or found."""
+        return self._added + len(self.pending_before)
+
+    def add(self, items: Iterable[Item], progress: Progress) -> str:
+        """Add the pictures in chunks, so that workers index the first ones while the last ones are still being read.
+
+        Return a sentence about what stopped it; empty: nothing did.
+        """
+        stopped, count = "", 0
+        for chunk in chunks(self._pictures(items), settings.INDEX_CHUNK_SIZE):
+            if stopped:
+                for item in chunk:
+                    self._account.passed_over(item, STOPPED)
+                continue
+            stopped = self._add_chunk(chunk)
+            count += len(chunk)
+            progress.is_at(count, f"{photos_text(count)} saved")
+        return stopped
+
+    def _pictures(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield the pictures, and account for the other items; there may be so many that the job would be closed."""
+        opened_at = time.monotonic()
+        for item in items:
+            if item.result is None:
+                yield item
+                opened_at = time.monotonic()
+                continue
+            self._account.passed_over(item)
+            if time.monotonic() - opened_at >= STAY_OPEN_SECONDS:
+                import_stay_open(job=self.job)
+                opened_at = time.monotonic()
+
+    def _add_chunk(self, chunk: Sequence[Item]) -> str:
+        opened: list[Item] = []
+        try:
+            added = adding.photos_add(gallery=self._gallery, files=self._opened(chunk, opened), job=self.job)
+        except Problem as problem:  # the disk is full, or somebody cancelled the job or deleted the gallery
+            for item in opened:
+                self._account.passed_over(item, STOPPED)
+            return problem.message
+        for item, file in zip(opened, added.files, strict=True):
+            self._account.taken(item, file)
+            self._added += file.result == "added"
+            if file.result == "already_there" and file.photo and file.photo.state == Photo.State.PENDING:
+                self.pending_before.append(file.photo.id)
+        return QUEUE_DOWN if added.warning else ""  # every further chunk would wait for the queue
+
+    def _opened(self, chunk: Sequence[Item], opened: list[Item]) -> Iterator[adding.IncomingFile]:
+        """Open one file at a time; put those that could be opened into `opened`."""
+        for item in chunk:
+            try:
+                file = open_file(item.path)
+            except OSError as error:
+                self._account.passed_over(item, unreadable(error))
+                continue
+            with file:
+                opened.append(item)
+                folder, _, name = item.place.rpartition("/")
+                yield adding.IncomingFile(file=File(file, name=name), folder=folder)
 
 
-def _content(folder: Path) -> FolderContent:
+def _items(folder: Path) -> Iterator[Item]:
     if not folder.is_dir():
-        raise CommandError(f"There is no folder “{folder}”.")
-    content = folder_content(folder)
-    if not content.pictures:
-        raise CommandError(f"There are no pictures in “{folder}” ({len(content.skipped)} other files).")
-    return content
+        raise CommandError(f"There is no folder “{display_path(str(folder))}”.")
+    try:
+        yield from folder_items(folder)
+    except OSError as error:
+        raise CommandError(unreadable(error, what="folder").message) from None
+
+
+def _first_picture(items: Iterable[Item], account: ImportAccount) -> Item | None:
+    """Return the first picture, and account for what comes before it."""
+    for item in items:
+        if item.result is None:
+            return item
+        account.passed_over(item)
+    return None
 
 
 def _gallery(name: str, owner: str | None, *, create: bool) -> Gallery:
@@ -138,69 +227,3 @@ def _gallery(name: str, owner: str | None, *, create: bool) -> Gallery:
         if not (exists.filter(owner_id=user.pk) if user else exists).exists():
             return services.gallery_create(owner=user or only_user(), name=name)
     return gallery_named(name, owner)
-
-
-def _opened(paths: Sequence[Path], refused: list[adding.AddedFile]) -> Iterator[Any]:
-    """Open one file at a time. A file that cannot be read is refused, and the others are still imported."""
-    for path in paths:
-        try:
-            file = path.open("rb")
-        except OSError as error:
-            message = f"The file cannot be read: {error.strerror}."
-            refused.append(
-                adding.AddedFile(
-                    filename=adding.display_name(path.name), result="refused", code="file_unreadable", message=message
-                )
-            )
-            continue
-        with file:
-            yield File(file, name=path.name)
-
-
-def _pending(photo_ids: Sequence[UUID]) -> list[UUID]:
-    pending = Photo.objects.filter(state=Photo.State.PENDING)
-    return [
-        photo_id
-        for ids in chunks(photo_ids, IDS_PER_QUERY)
-        for photo_id in pending.filter(id__in=ids).values_list("id", flat=True)
-    ]
-
-
-def _summary(
-    gallery: Gallery, content: FolderContent, added: adding.PhotosAdded, photo_ids: Sequence[UUID]
-) -> dict[str, Any]:
-    photos = [
-        photo for ids in chunks(dict.fromkeys(photo_ids), IDS_PER_QUERY) for photo in Photo.objects.filter(id__in=ids)
-    ]
-    counts = Counter(photo.state for photo in photos)
-    failed = [photo for photo in photos if photo.state == Photo.State.FAILED]
-    return {
-        "gallery": gallery.name,
-        "gallery_id": str(gallery.id),
-        "job_id": str(added.job.id) if added.added else None,
-        "added": len(added.added),
-        "already_there": len(added.already_there),
-        "outcomes": {state.value: counts[state.value] for state in Photo.State},
-        "failed": [{"photo": photo.filename, "code": photo.code, "message": photo.message} for photo in failed],
-        "refused": [{"photo": file.filename, "code": file.code, "message": file.message} for file in added.refused],
-        "skipped": [cleaned(str(path)) for path in content.skipped],
-    }
-
-
-def _write_some(stdout: Any, title: str, lines: Sequence[str]) -> None:
-    if not lines:
-        return
-    stdout.write(f"{title} ({len(lines)}):")
-    for line in lines[:NAMES_SHOWN]:
-        stdout.write(f"  {line}")
-    if len(lines) > NAMES_SHOWN:
-        stdout.write(f"  and {len(lines) - NAMES_SHOWN} more")
-
-
-def _bar(stderr: Any, total: int, title: str) -> "tqdm[Any]":
-    """Return a progress bar, which is shown on a terminal only."""
-    is_terminal = False
-    with suppress(AttributeError):
-        is_terminal = stderr.isatty()
-    stream: TextIO = stderr
-    return tqdm(total=total, desc=title, unit="photo", file=stream, disable=not is_terminal, leave=False)

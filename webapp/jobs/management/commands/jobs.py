@@ -8,6 +8,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp.http.commands import expected_failures
+from webapp.http.wording.durations import pace, time_left
 from webapp.indexing import retrying
 from webapp.jobs import selectors, services
 from webapp.jobs.models import Job
@@ -20,7 +21,7 @@ FAILURES_SHOWN = 10
 
 
 class Command(BaseCommand):
-    help = "List the newest jobs of all users, show one, cancel one, or send its failed and cancelled photos again."
+    help = "List the newest jobs of all users, show one, cancel one, or try again its photos that may succeed then."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON")
@@ -28,7 +29,7 @@ class Command(BaseCommand):
         listing = actions.add_parser("list", help="list the newest jobs (the default)")
         show = actions.add_parser("show", help="show a job and its failed photos")
         cancel = actions.add_parser("cancel", help="stop an import or a retry before its next photo")
-        retry = actions.add_parser("retry", help="send a job's failed and cancelled photos again, as a new job")
+        retry = actions.add_parser("retry", help="try a job's cancelled photos again, and failed ones that may succeed")
         for action in (show, cancel, retry):
             action.add_argument("job_id", metavar="JOB", type=UUID)
         for action in (listing, show, cancel, retry):
@@ -69,8 +70,8 @@ class Command(BaseCommand):
         counts = ", ".join(f"{count} {name}" for name, count in shown["counts"].items() if count)
         self.stdout.write(f"Job {job.id}: {job}, {job.state}, {job.total} photos: {counts}.")
         if shown["rate"]:
-            left = f", about {shown['seconds_left']:.0f} s left" if shown["seconds_left"] is not None else ""
-            self.stdout.write(f"{shown['rate']:.1f} photos per second{left}.")
+            left = time_left(shown["seconds_left"])
+            self.stdout.write(f"{pace(shown['rate'])}{', ' if left else ''}{left}.")
         for photo in failed[:FAILURES_SHOWN]:
             self.stdout.write(f"  {photo.filename}: {photo.message} ({photo.code})")
         if shown["counts"]["failed"] > FAILURES_SHOWN:
@@ -86,14 +87,14 @@ class Command(BaseCommand):
     def _retry(self, job: Job, *, as_json: bool) -> None:
         retried, warning = retrying.job_retry(job=job)
         if retried is None:
-            raise CommandError("No photo of this job has failed or was cancelled.")
+            raise CommandError("This job has no photo that may succeed if it is tried again.")
         if as_json:
             self._dump(_as_json(retried) | {"warning": warning})
         else:
             self.stdout.write(f"{retried.total} photos sent again, as job {retried.id}. {warning}".rstrip())
 
     def _dump(self, value: Any) -> None:
-        self.stdout.write(json.dumps(value, ensure_ascii=False))
+        self.stdout.write(json.dumps(value))
 
 
 def _job(job_id: UUID) -> Job:

@@ -25,6 +25,7 @@ from webapp.generations.selectors import ActiveTarget
 from webapp.indexing import adding
 from webapp.indexing.activity import is_a_worker_busy
 from webapp.operations import local, samples, starting
+from webapp.operations.flower import FLOWER_USER, flower_password
 from worker.errors import PackError
 
 #: The demo gives up when nothing has changed for this long and no worker is busy, however long everything takes.
@@ -85,8 +86,8 @@ class Command(BaseCommand):
         warning = next((worker.warning for worker in starting.health_report().workers if worker.warning), "")
         self._say(
             f"\nPages:  http://127.0.0.1:{settings.PORTS.web}/   log in as {USERNAME!r} with password {password!r}\n"
-            f"Flower: http://127.0.0.1:{settings.PORTS.flower}/   log in as {local.FLOWER_USER!r} with password "
-            f"{local.flower_password(settings.DATA_DIR)!r}\n"
+            f"Flower: http://127.0.0.1:{settings.PORTS.flower}/   log in as {FLOWER_USER!r} with password "
+            f"{flower_password(settings.DATA_DIR)!r}\n"
             f"{'Note:   ' + warning if warning else ''}"
         )
         return found

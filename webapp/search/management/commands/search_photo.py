@@ -78,7 +78,7 @@ class Command(BaseCommand):
             answer = search_answer(result, galleries=galleries)
         if options["json"]:
             shown = AnswerOut.from_orm(answer).model_dump(mode="json")
-            self.stdout.write(json.dumps(shown, ensure_ascii=False))
+            self.stdout.write(json.dumps(shown))
         else:
             self._print(answer)
 

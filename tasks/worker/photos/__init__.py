@@ -1,0 +1,1 @@
+"""The tasks that open photos, and the one that removes their vectors."""

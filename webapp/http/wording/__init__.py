@@ -1,0 +1,1 @@
+"""How pages and commands put things into words."""

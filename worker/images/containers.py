@@ -8,6 +8,7 @@ files, whose photo nobody has developed yet. The JPEG that a camera has made of 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, NamedTuple
 
 from PIL.TiffImagePlugin import COMPRESSION_INFO
@@ -38,8 +39,9 @@ _SENSORS: Final = (32803, 34892)
 #: How makers pack that, in directories that do not say so: Sony, Samsung, Nikon, Kodak and Pentax.
 _PACKED_SENSORS: Final = (32767, 32769, 32770, 34713, 65000, 65535)
 _JPEGS: Final = (6, 7)
-#: Enough for all that stands before a JPEG's frame header.
+#: Enough for all that stands before a JPEG's frame header; and how many JPEGs are looked at. Raws have two or three.
 _JPEG_HEAD_BYTES: Final = 2**17
+_MOST_JPEGS: Final = 8
 _MAKE_BYTES: Final = 16
 _MAKERS: Final = {
     b"NIKON": "Nikon NEF",
@@ -203,17 +205,22 @@ def _raws_jpeg(data: bytes, layout: Layout, directories: list[_Directory], senso
 
 
 def _jpegs(data: bytes, directories: list[_Directory]) -> Iterator[_Jpeg]:
+    for start, size in islice(_jpeg_places(directories), _MOST_JPEGS):
+        frame = frame_of(data[start : start + min(size, _JPEG_HEAD_BYTES)])
+        if frame is not None:
+            pixels = frame.width * frame.height * (frame.components if frame.is_lossless else 1)
+            yield _Jpeg(start, start + size, pixels, frame.is_lossless)
+
+
+def _jpeg_places(directories: list[_Directory]) -> Iterator[tuple[int, int]]:
+    """Yield where JPEGs may begin, and their bytes: by tags of their own, and where a JPEG is the only strip."""
     for directory in directories:
-        spans = [(directory.tags.get(_JPEG_PLACE, ()), directory.tags.get(_JPEG_BYTES, ()))]
+        spans = [(_JPEG_PLACE, _JPEG_BYTES)]
         if directory.first(_COMPRESSION) in _JPEGS:
-            spans.append((directory.tags.get(_PLACES, ()), directory.tags.get(_BYTES, ())))
+            spans.append((_PLACES, _BYTES))
         for places, sizes in spans:
-            if len(places) == len(sizes) == 1:
-                (start,), (size,) = places, sizes
-                frame = frame_of(data[start : start + min(size, _JPEG_HEAD_BYTES)])
-                if frame is not None:
-                    pixels = frame.width * frame.height * (frame.components if frame.is_lossless else 1)
-                    yield _Jpeg(start, start + size, pixels, frame.is_lossless)
+            if len(directory.tags.get(places, ())) == len(directory.tags.get(sizes, ())) == 1:
+                yield directory.first(places), directory.first(sizes)
 
 
 def _name(data: bytes, layout: Layout, directories: list[_Directory]) -> str:

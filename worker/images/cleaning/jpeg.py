@@ -16,6 +16,8 @@ _FRAMES: Final = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *r
 _WITH_LOSS: Final = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 #: Not an escaped 255 among the pixels, and not a restart.
 _MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+#: Before a marker, there may be any number of bytes of 255.
+_NO_FILLING: Final = re.compile(rb"[^\xff]")
 _SOI, _SOS, _EOI, _COMMENT = 0xD8, 0xDA, 0xD9, 0xFE
 _APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
 #: Markers without a segment: TEM and the restart markers.
@@ -103,10 +105,12 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     parts, place = Parts(), 2
     while True:
         parts.count()
-        start = data.find(b"\xff", place)
-        while data[start + 1 : start + 2] == b"\xff":
-            start += 1
-        marker = data[start + 1] if 0 <= start < len(data) - 1 else _EOI
+        filling = data.find(b"\xff", place)
+        found = _NO_FILLING.search(data, filling) if filling >= 0 else None
+        if found is None:
+            return
+        start = found.start() - 1
+        marker = data[start + 1]
         if marker in (_SOI, _SOS, _EOI):
             return
         if marker == 0 or marker in _ALONE:

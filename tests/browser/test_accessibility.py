@@ -20,7 +20,7 @@ from tests import pictures
 from tests.browser.conftest import REFUSALS, log_in, opened_page
 from tests.service import RunningService
 from tests.unit.webapp.authorization import ROWS, ROWS_OF_SETTINGS
-from tests.web_client import USERNAME, WebClient
+from tests.web_client import WebClient
 
 pytestmark = pytest.mark.browser
 

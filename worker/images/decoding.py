@@ -33,9 +33,9 @@ from worker.errors import (
 )
 from worker.images.avif import UNBOUNDED, largest_coded_pixels
 from worker.images.capture import NO_CAPTURE, Capture, capture_of
-from worker.images.cleaning.formats import cleaned
 from worker.images.cleaning.jpeg import has_more_scans
 from worker.images.cleaning.result import MOST_PROFILE_BYTES, Cleaned, bounded, too_many_parts
+from worker.images.containers import cleaned_photo, is_whole_tiff
 from worker.images.cost import decoded_bytes
 from worker.images.damage import (
     ImageWarning,
@@ -220,6 +220,8 @@ def _opened(data: bytes) -> Pillow.Image:
 
 def _why_unidentified(data: bytes) -> ImageError:
     """Return the error that says what the bytes are, as far as their beginning shows."""
+    if is_whole_tiff(data):
+        return UnsupportedImage(f"TIFF pictures of this kind are not supported; send one of {_TAKEN}.")
     beginning = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
     is_riff_webp = data[:4] == b"RIFF" and data[8:12] in (b"", b"WEBP")
     if data.startswith(_BEGINNINGS) or is_riff_webp or (data[4:8] == b"ftyp" and data[8:12] == b"avif"):
@@ -246,7 +248,7 @@ def _cleaned(data: bytes, limits: ImageLimits) -> Cleaned:
         raise EmptyImage
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(f"The file has {len(data):,} bytes; at most {limits.max_bytes:,} bytes are accepted.")
-    file = cleaned(data)
+    file = cleaned_photo(data)
     if file.data.startswith(b"\xff\xd8") and has_more_scans(file.data, _MAX_SCANS):
         raise too_many_parts()
     return file

@@ -125,6 +125,15 @@ def heic(picture: Pillow.Image, **options: object) -> bytes:
     return file.getvalue()
 
 
+def heics(*several: Pillow.Image, primary: int) -> bytes:
+    """Return pictures as one HEIC, of which one is the primary picture."""
+    made, file = pillow_heif.HeifFile(), BytesIO()
+    for picture in several:
+        made.add_from_pillow(picture)
+    made.save(file, primary_index=primary, quality=90)
+    return file.getvalue()
+
+
 def from_pillow(picture: Pillow.Image) -> Image:
     return np.ascontiguousarray(np.asarray(picture.convert("RGB"))[:, :, ::-1])
 

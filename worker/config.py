@@ -5,15 +5,18 @@
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from worker.gates import MOST_BYTES_PER_PIXEL
 from worker.settings import Check, Flag, Folder, Settings, Share, choice, whole
 
 #: Pillow refuses images of more than twice its own MAX_IMAGE_PIXELS; a higher limit here would have no effect.
 LARGEST_MAX_IMAGE_PIXELS = 178_000_000
+#: By default pictures may take so many bytes per pixel of the largest photo: what one in AVIF takes (images/cost.py).
+DEFAULT_BYTES_PER_PIXEL = 17
+#: The largest query image by default: somebody waits for the answer.
+MAX_QUERY_PIXELS = 40_000_000
 #: How cuDNN may search for a convolution's algorithm: `cudnn_conv_algo_search` of onnxruntime's CUDA provider.
 CONVOLUTION_SEARCHES = ("HEURISTIC", "EXHAUSTIVE", "DEFAULT")
 
@@ -59,10 +62,11 @@ def _decode_threads() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLimits:
-    """The largest image that is decoded."""
+    """The largest image that is decoded: the file, its pixels, and the memory that decoding it takes."""
 
     max_bytes: int = 20 * 1024 * 1024
-    max_pixels: int = 40_000_000
+    max_pixels: int = 100_000_000
+    max_decoded_bytes: int = 100_000_000 * DEFAULT_BYTES_PER_PIXEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +90,11 @@ class FaceConfig(Settings):
     side is over `longest_side_pixels` is reduced to it first; None: the pack's own. Only the detector of the dlib packs
     has these settings; the others look at every picture in one size.
 
-    Photos are decoded by `decode_threads` threads, each of which holds one picture. All threads of a process together
-    hold at most `max_pixels_at_once`, which must leave room for the largest image in four fifths of it; None: room for
-    two of the largest. Memory follows from it, see `most_picture_bytes`. `reduced_decoding` reads large
-    JPEGs at a fraction of their size where that is enough.
+    Photos of up to `max_image_pixels` are indexed, and queries of up to `max_query_pixels` are searched for, because
+    somebody waits for those. Photos are decoded by `decode_threads` threads, each of which holds one picture. All
+    threads of a process together take at most `max_decoded_bytes` for pictures, and a picture that takes more is
+    refused; None: as much as the largest photo takes as AVIF. See `most_picture_bytes`.
+    `reduced_decoding` reads large JPEGs at a fraction of their size where that is enough.
     """
 
     dictionary: ClassVar[str] = "FACE_CONFIG"
@@ -109,7 +114,8 @@ class FaceConfig(Settings):
     repair_graphs: Flag = True
     max_image_bytes: Annotated[int, whole(1, 2**31)] = ImageLimits().max_bytes
     max_image_pixels: Annotated[int, whole(1, LARGEST_MAX_IMAGE_PIXELS)] = ImageLimits().max_pixels
-    max_pixels_at_once: Annotated[int | None, whole(1, 10**10)] = None
+    max_query_pixels: Annotated[int, whole(1, LARGEST_MAX_IMAGE_PIXELS)] = MAX_QUERY_PIXELS
+    max_decoded_bytes: Annotated[int | None, whole(1, 10**12)] = None
     reduced_decoding: Flag = False
     decode_threads: Annotated[int, whole(1, 256)] = field(default_factory=_decode_threads)
     min_face_score: Share | None = None
@@ -118,23 +124,27 @@ class FaceConfig(Settings):
     smallest_face_pixels: Annotated[int | None, whole(12, 10_000)] = None
     longest_side_pixels: Annotated[int | None, whole(64, 20_000)] = None
 
-    def _check_together(self) -> None:
-        if self.max_pixels_at_once is not None and self.max_pixels_at_once * 4 < self.max_image_pixels * 5:
-            self._refuse("max_pixels_at_once", "at least 5/4 of MAX_IMAGE_PIXELS")
-
-    @property
-    def pixels_at_once(self) -> int:
-        """The most pixels that a process holds decoded."""
-        return self.max_image_pixels * 5 // 2 if self.max_pixels_at_once is None else self.max_pixels_at_once
-
     @property
     def most_picture_bytes(self) -> int:
         """The most memory that a process takes to decode pictures and look for faces in them, whatever they are."""
-        return self.pixels_at_once * MOST_BYTES_PER_PIXEL
+        if self.max_decoded_bytes is not None:
+            return self.max_decoded_bytes
+        return self.max_image_pixels * DEFAULT_BYTES_PER_PIXEL
 
     @property
     def image_limits(self) -> ImageLimits:
-        return ImageLimits(max_bytes=self.max_image_bytes, max_pixels=self.max_image_pixels)
+        """Those of photos."""
+        return ImageLimits(
+            max_bytes=self.max_image_bytes,
+            max_pixels=self.max_image_pixels,
+            max_decoded_bytes=self.most_picture_bytes,
+        )
+
+    @property
+    def query_limits(self) -> ImageLimits:
+        """Those of query images: no larger than photos may be."""
+        limits = self.image_limits
+        return replace(limits, max_pixels=min(limits.max_pixels, self.max_query_pixels))
 
     @property
     def faintest_score(self) -> float:

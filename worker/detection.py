@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from worker.config import ImageLimits
-from worker.images.decoding import REDUCED_FORMATS, DecodedImage, ImageInfo, decode, pixels_to_decode
+from worker.images.decoding import REDUCED_FORMATS, DecodedImage, ImageInfo, bytes_to_decode, decode
 from worker.images.halving import halved_to
 from worker.metrics import NO_STAGES, Stages, timed
 from worker.recognition.interfaces import DetectedFaces, Detection, Engine, Image, Reduction
@@ -26,13 +26,13 @@ def detect_faces(
     With `reduced_decoding` a large JPEG is decoded at a fraction of its size, and decoded whole only for faces that are
     then too small; its longer side keeps at least `least_pixels`. `located` are faces that the same detector found in
     the picture before: with them it does not run. `look` is called once with the picture and its faces.
-    Blocks while other threads hold as many pixels as the engine allows (`engine.gate`). `check_wanted` is called after
-    each wait, before the picture is decoded and before the model runs, and may raise. Raises what `decode` and
-    `Engine.detect` raise.
+    Blocks while the pictures of other threads take as much memory as the engine allows (`engine.gate`). `check_wanted`
+    is called after each wait, before the picture is decoded and before the model runs, and may raise. Raises what
+    `decode` and `Engine.detect` raise.
     """
     enough_pixels = max(engine.pack.enough_pixels, least_pixels) if engine.config.reduced_decoding else None
     # A reduced picture passes as the whole one, because it may have to be decoded whole.
-    with engine.gate.admit(pixels_to_decode(data, limits=limits)):
+    with engine.gate.admit(bytes_to_decode(data, limits=limits)):
         check_wanted()
         with timed(stages, "decode"):
             picture = decode(data, limits=limits, enough_pixels=enough_pixels)

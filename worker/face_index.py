@@ -46,18 +46,20 @@ class FaceIndex:
         store: VectorStore,
         *,
         limits: ImageLimits | None = None,
+        query_limits: ImageLimits | None = None,
         query_faces: QueryFaceCache | None = None,
         live: LiveQueries | None = None,
         stages: Stages = NO_STAGES,
     ) -> None:
-        """`limits` default to those of the engine's configuration. `query_faces` keeps the faces of query images.
+        """`limits` hold for photos, `query_limits` for all other images; both default to those of the configuration.
 
-        `live` is offered every query that the store has answered. `stages` records how long each stage of searching and
-        adding takes.
+        `query_faces` keeps the faces of query images. `live` is offered every query that the store has answered.
+        `stages` records how long each stage of searching and adding takes.
         """
         self._engine = engine
         self._store = store
         self._limits = limits or engine.config.image_limits
+        self._query_limits = query_limits or engine.config.query_limits
         self._query_faces = query_faces
         self._live = live
         self._stages = stages
@@ -190,7 +192,7 @@ class FaceIndex:
         `check_wanted` is called before a model runs, and may raise. Raises NotOpen, Busy, ImageError.
         """
         info, seen = detect_faces(
-            self._engine, image, limits=self._limits, stages=self._stages, check_wanted=check_wanted
+            self._engine, image, limits=self._query_limits, stages=self._stages, check_wanted=check_wanted
         )
         return DetectionAnswer(faces=seen.faces, rejected=seen.rejected, width=info.width, height=info.height)
 
@@ -305,7 +307,7 @@ class FaceIndex:
 
     def _see(self, image: bytes, faces: Literal["all", "largest"], check_wanted: Callable[[], None]) -> QueryFaces:
         info, seen = detect_faces(
-            self._engine, image, limits=self._limits, stages=self._stages, check_wanted=check_wanted
+            self._engine, image, limits=self._query_limits, stages=self._stages, check_wanted=check_wanted
         )
         found = seen.faces
         if faces == "largest" and found:

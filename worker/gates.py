@@ -1,18 +1,15 @@
-"""Who may be inside at a time: the pixels that a process holds decoded, or the tasks that have photos open.
+"""Who may be inside at a time: the pictures that a process decodes, or the tasks that have photos open.
 
-The pixels decoded at once in one process are bounded, and with them its memory, whatever the files claim.
+The memory that pictures take at once in one process is bounded, whatever the files claim. `images/cost.py` says what
+each takes.
 """
 
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Final
 
-#: The most bytes that a decoded pixel takes at a time, from the first decoded row until its faces are cut out. Measured
-#: on pictures of 40 million pixels: 7 (JPEG, PNG, TIFF, BMP), 12 (progressive JPEG in CMYK), 13 (AVIF with
-#: transparency; up to 17 with ten bits a channel, computed), 16 (WebP). Later it is 3, of the BGR picture.
-MOST_BYTES_PER_PIXEL: Final = 17
 #: The share of the bound that is kept for small pictures. No large picture takes it, so small ones pass beside them.
 SMALL_SHARE: Final = 1 / 5
 #: A picture of at most this share of the bound is small: eight of them fit into the places that are kept.
@@ -56,16 +53,26 @@ class Gate:
                 self._changed.notify_all()
 
 
-class PixelGate:
+class PictureGate:
     """Every thread that decodes passes it. Large and small pictures queue separately, each first come, first served."""
 
-    def __init__(self, most_pixels: int) -> None:
-        """At most `most_pixels` are decoded at once: four fifths in large pictures, one fifth in small ones."""
-        small = int(most_pixels * SMALL_SHARE)
-        self._small, self._large = Gate(small), Gate(most_pixels - small)
-        self._small_picture_pixels = int(most_pixels * SMALL_PICTURE_SHARE)
+    def __init__(self, most_bytes: int) -> None:
+        """Pictures take at most `most_bytes` at once: four fifths for large ones, one fifth for small ones."""
+        small = int(most_bytes * SMALL_SHARE)
+        self._small, self._large = Gate(small), Gate(most_bytes - small)
+        self._small_picture_bytes = int(most_bytes * SMALL_PICTURE_SHARE)
 
-    def admit(self, pixels: int) -> AbstractContextManager[None]:
-        """Return a block in which a picture of so many pixels may be decoded and held. Blocks until there is room."""
-        gate = self._small if pixels <= self._small_picture_pixels else self._large
-        return gate.take(pixels)
+    @contextmanager
+    def admit(self, picture_bytes: int) -> Iterator[None]:
+        """Let a picture that takes so much memory be decoded and held in the block. Blocks until there is room.
+
+        One that needs more than there is for large ones borrows the rest from the small ones, which pass as soon as
+        it has gone. It waits for them only once it is among the large ones, and never the other way about.
+        """
+        if picture_bytes <= self._small_picture_bytes:
+            with self._small.take(picture_bytes):
+                yield
+            return
+        borrowed = picture_bytes - self._large.places
+        with self._large.take(picture_bytes), self._small.take(borrowed) if borrowed > 0 else nullcontext():
+            yield

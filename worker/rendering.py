@@ -10,7 +10,7 @@ from typing import Final
 
 from worker.config import ImageLimits
 from worker.errors import ImageError, PhotoMissing, PhotoStorageUnavailable, PhotoWithdrawn
-from worker.images.decoding import decode, pixels_to_decode
+from worker.images.decoding import bytes_to_decode, decode
 from worker.metrics import NO_STAGES, Stages, timed
 from worker.prefetch import prefetched
 from worker.reading import photo_bytes
@@ -74,7 +74,7 @@ def _made(engine: Engine, photo: PhotoToRender, limits: ImageLimits, stages: Sta
     # As `detect_faces` decodes a photo without renditions.
     enough_pixels = max(engine.pack.enough_pixels, PREVIEW_SIDE_PIXELS) if engine.config.reduced_decoding else None
     data = photo_bytes(photo.read)
-    with engine.gate.admit(pixels_to_decode(data, limits=limits)):
+    with engine.gate.admit(bytes_to_decode(data, limits=limits)):
         with timed(stages, "decode"):
             picture = decode(data, limits=limits, enough_pixels=enough_pixels)
         with timed(stages, "render"):

@@ -186,6 +186,7 @@ class OpenIndexes:
             self._engine,
             store,
             limits=self._config.image_limits,
+            query_limits=self._config.query_limits,
             query_faces=opened.query_faces,
             live=live,
             stages=self._stages,

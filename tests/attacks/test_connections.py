@@ -163,7 +163,7 @@ def test_clients_that_do_not_take_their_photos_hold_little_memory_and_are_given_
     (added,) = user.upload(gallery, {"large.jpg": photo})
     with closing(sqlite3.connect(attacked.folder / "db.sqlite3", timeout=20)) as database, database:
         database.execute("UPDATE gallery_photo SET state = 'indexed', image_format = 'JPEG'")  # as a worker would
-    path = f"/photos/{added['photo_id']}/file/"
+    path = f"/photos/{added['photo_id']}/original/"
     assert user.http.get(path).content == photo, "a client that takes it gets all of it"
     spent = Spent(attacked)
     clients = [Client(attacked) for _ in range(40)]

@@ -20,7 +20,7 @@ from tests import pictures
 from tests.browser.conftest import REFUSALS, log_in, opened_page
 from tests.service import RunningService
 from tests.unit.webapp.authorization import ROWS, ROWS_OF_SETTINGS
-from tests.web_client import USERNAME, WebClient
+from tests.web_client import WebClient
 
 pytestmark = pytest.mark.browser
 
@@ -104,7 +104,7 @@ def site(service: RunningService) -> dict[str, str]:
     service.manage("shell", "--command", MEMBER.format(gallery_id=gallery_id))
     password, sign_up = (
         urlsplit(service.manage(*command).stdout.strip()).path.strip("/").split("/")
-        for command in (("password_link", USERNAME), ("invite_user",))
+        for command in (("password_link", "accessible-member"), ("invite_user",))
     )
     return {
         "gallery_id": gallery_id,
@@ -200,7 +200,7 @@ def new_key(page: Page, site: dict[str, str]) -> None:
     page.get_by_label("Name").first.fill("accessible")
     page.get_by_role("checkbox", name="read:").check()
     page.get_by_role("button", name="Make a key").click()
-    expect(page.locator(".secret")).to_be_visible()
+    expect(page.locator("input.secret")).to_be_visible()
 
 
 def chosen(page: Page, site: dict[str, str]) -> None:

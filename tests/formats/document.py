@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.formats import known
 from tests.formats.comparison import AVERAGED_PIXELS, MOST, MOST_IN_PREVIEW, Comparison
 from tests.formats.rules import Rule
-from worker.config import ImageLimits
+from worker.config import MAX_QUERY_PIXELS, ImageLimits
 from worker.errors import ImageError
 from worker.images.decoding import MAX_SIDE_PIXELS
 
@@ -29,7 +29,8 @@ def _lines(rules: Sequence[Rule], compared: Sequence[Comparison], others: Sequen
         "every line of it; nobody edits it by hand.",
         "",
         f"Of a photo, at most {limits.max_bytes / 1024**2:.0f} MB, {limits.max_pixels / 1e6:.0f} megapixels and "
-        f"{MAX_SIDE_PIXELS:,} pixels per side are accepted by default.",
+        f"{MAX_SIDE_PIXELS:,} pixels per side are accepted by default; queries may have at most "
+        f"{MAX_QUERY_PIXELS / 1e6:.0f} megapixels.",
         "",
         "## Rules",
     )

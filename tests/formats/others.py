@@ -1,12 +1,13 @@
 """TIFF and HEIC files, which Chromium does not show, and BMP: what becomes of them is checked here alone."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from tests import pictures
+from tests import pictures, tiffs
 from tests.formats import exifs
 from tests.formats.corpus import MODES, File
 from tests.formats.webps import CLEAR, PICTURE
@@ -41,9 +42,29 @@ def _tiffs() -> dict[str, bytes]:
     made["BigTIFF"] = _tiff(big_tiff=True)
     made["several pages"] = _tiff(save_all=True, append_images=[PICTURE.resize((60, 44))])
     made |= {f"orientation {number}": _tiff(exif=pictures.exif_orientation(number)) for number in range(1, 9)}
+    made |= _tiffs_of_several_pictures()
     whole = _tiff(compression="tiff_lzw")
     made |= {f"cut at {share} %": whole[: len(whole) * share // 100] for share in (99, 75, 50, 5)}
     return made
+
+
+def _tiffs_of_several_pictures() -> dict[str, bytes]:
+    photo, small = pictures.from_pillow(PICTURE), pictures.from_pillow(PICTURE.resize((40, 30)))
+    height, width = photo.shape[:2]
+    jpeg = pictures.pillow_bytes(PICTURE, "JPEG", quality=95)
+    preview = tiffs.picture(small, is_reduced=True)
+    dng = tiffs.picture(small, is_reduced=True, DNG_VERSION=0x01040000)
+    sensor = tiffs.sensor(width + 8, height + 4)
+    whole = tiffs.jpeg_strip(width, height, jpeg)
+    part = tiffs.jpeg_strip(40, 30, pictures.saved(small, "JPEG"))
+    return {
+        "preview before the photo": tiffs.tiff(preview, tiffs.picture(photo)),
+        "preview above the photo": tiffs.tiff(replace(preview, below=[tiffs.picture(photo)])),
+        "smaller copy below the photo": tiffs.tiff(replace(tiffs.picture(photo), below=[preview])),
+        "camera raw (DNG) with a JPEG of full size": tiffs.tiff(replace(dng, below=[sensor, part, whole])),
+        "camera raw (DNG) with a small JPEG": tiffs.tiff(replace(dng, below=[sensor, part])),
+        "packed with JPEG 2000": tiffs.tiff(tiffs.picture(photo, COMPRESSION=34712)),
+    }
 
 
 def _heics() -> dict[str, bytes]:
@@ -52,6 +73,7 @@ def _heics() -> dict[str, bytes]:
         f"orientation {number}": pictures.heic(PICTURE, exif=b"Exif\0\0" + exifs.orientation(number))
         for number in range(1, 9)
     }
+    made["several pictures, the second primary"] = pictures.heics(PICTURE.resize((60, 44)), PICTURE, primary=1)
     made |= {f"cut at {share} %": made["RGB"][: len(made["RGB"]) * share // 100] for share in (99, 75, 50, 5)}
     return made
 

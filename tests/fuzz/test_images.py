@@ -27,8 +27,8 @@ LIMITS = ImageLimits(max_bytes=1_000_000, max_pixels=4_000_000)
 ENOUGH_PIXELS = 640
 #: Processor time for one picture; and how long a process may do nothing at all, on a machine that is busy.
 MOST_SECONDS, MOST_IDLE_SECONDS = 2.0, 60.0
-#: 16 bytes a pixel, as images.py says, and what the libraries keep.
-MOST_BYTES = LIMITS.max_pixels * 16 + 64_000_000
+#: What a pixel takes in the costliest format (images/cost.py), and what the libraries keep.
+MOST_BYTES = LIMITS.max_pixels * 21 + 64_000_000
 #: Pillow lays out a GIF's first frame, at a byte a pixel, before anybody can look at its size; this is its own limit.
 GIF_FRAME_BYTES = 179_000_000
 CODES = {"not_an_image", "image_empty", "image_unsupported", "image_truncated", "image_too_large"}

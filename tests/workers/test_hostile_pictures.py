@@ -33,7 +33,8 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(HANG_SECONDS)]
 NODES = ("redis", "redis-cache", "milvus", "worker-search", "worker-index")
 #: The pixel limit of the workers: the default would keep two cores busy for a minute.
 WIDTH, HEIGHT = 4000, 2500
-ENVIRONMENT = {"FACE_MAX_IMAGE_PIXELS": str(WIDTH * HEIGHT)}
+LIMITS = {"MAX_IMAGE_PIXELS": WIDTH * HEIGHT, "MAX_DECODED_BYTES": 425_000_000}
+ENVIRONMENT = {f"FACE_{name}": str(value) for name, value in LIMITS.items()}
 HOSTILE = 32
 SMALL = 16
 CHUNK = 8
@@ -125,7 +126,7 @@ async def test_memory_stays_below_its_ceiling_and_small_searches_are_answered(
     outcomes = [outcome for _ in requests for outcome in take_outcomes(broker)]
 
     assert [(outcome["state"], outcome["code"]) for outcome in outcomes] == [("no_faces", "no_face")] * HOSTILE
-    config = FaceConfig.from_settings({"PACKS_DIR": settings.DATA_DIR, "MAX_IMAGE_PIXELS": WIDTH * HEIGHT})
+    config = FaceConfig.from_settings({"PACKS_DIR": settings.DATA_DIR, **LIMITS})
     pictures_mb = config.most_picture_bytes / 2**20
     for role, report in workers.items():
         print(

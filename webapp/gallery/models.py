@@ -203,11 +203,15 @@ UNSETTLED = (Photo.State.PENDING, Photo.State.DELETING, Photo.State.MOVING)
 class FailedPhoto(Photo):
     """The dead-letter list: failed photos that may succeed if they are retried once the cause is fixed."""
 
-    #: Files that are not pictures are left out: a retry would not change their outcome.
-    CODES = ("gave_up", "kills_workers", "capacity_reached", "bad_image", "photo_missing")
+    #: Files that are not pictures are left out: a retry would not change their outcome. A limit may have been raised.
+    CODES = ("gave_up", "kills_workers", "capacity_reached", "bad_image", "image_too_large", "photo_missing")
 
     class Meta:
         proxy = True
+
+
+#: The photos that another attempt may index: cancelled ones, and failed ones whose cause may be gone.
+MAY_SUCCEED = Q(state=Photo.State.CANCELLED) | Q(state=Photo.State.FAILED, code__in=FailedPhoto.CODES)
 
 
 class Rendering(Attempted):

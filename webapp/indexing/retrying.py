@@ -1,13 +1,13 @@
-"""Retrying failed and cancelled photos."""
+"""Retrying photos that may succeed now: `MAY_SUCCEED` says which, whoever asks."""
 
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Case, Q, QuerySet, When
+from django.db.models import Case, QuerySet, When
 
-from webapp.gallery.models import FailedPhoto, Gallery, Photo, Tombstone
+from webapp.gallery.models import MAY_SUCCEED, Gallery, Photo, Tombstone
 from webapp.http.problems import Problem
 from webapp.indexing.feeding import index_queue_feed
 from webapp.indexing.renditions.starting import renditions_again
@@ -16,42 +16,44 @@ from webapp.jobs.services import job_start
 from worker.errors import PhotoKillsWorkers
 
 State = Photo.State
-#: The states of photos that a retry sends again.
-RETRIED = (State.FAILED, State.CANCELLED)
 
 
 def failed_photos_retry(*, gallery: Gallery, requested_by_id: int | None = None) -> tuple[Job | None, str]:
-    """Send the gallery's failed photos again. Return their new job, if there are any, and a warning or ""."""
+    """Send the gallery's failed photos again that may succeed. Return their new job, if any, and a warning or ""."""
     return _retry(gallery, gallery.photos.filter(state=State.FAILED), requested_by_id)
 
 
 def photos_retry(
     *, gallery: Gallery, photo_ids: Iterable[UUID], requested_by_id: int | None = None
 ) -> tuple[Job | None, str]:
-    """Send those of the gallery's photos that failed or were cancelled again, as `failed_photos_retry` does.
+    """Send those of these photos again that were cancelled or may succeed, as `failed_photos_retry` does.
 
     Many photos are given as a query for their ids: it becomes a part of the queries here.
     """
-    chosen = gallery.photos.filter(state__in=RETRIED, id__in=photo_ids)
-    return _retry(gallery, chosen, requested_by_id)
+    return _retry(gallery, gallery.photos.filter(id__in=photo_ids), requested_by_id)
 
 
 def photo_retry(*, photo: Photo, requested_by_id: int | None = None) -> tuple[Job, str]:
-    """Send the photo again, as `failed_photos_retry` does. Raises Problem unless it failed or was cancelled."""
+    """Send the photo again, as `photos_retry` does.
+
+    Raises Problem unless it failed or was cancelled (not_failed), or if it would fail again (would_fail_again).
+    """
     job, warning = photos_retry(gallery=photo.gallery, photo_ids=[photo.id], requested_by_id=requested_by_id)
+    if job is None and photo.state == State.FAILED:
+        message = "This photo would fail again: what is wrong is in its file."
+        raise Problem("would_fail_again", message, status=409)
     if job is None:
         raise Problem("not_failed", "This photo has not failed, so there is nothing to retry.", status=409)
     return job, warning
 
 
 def job_retry(*, job: Job, requested_by_id: int | None = None) -> tuple[Job | None, str]:
-    """Send the job's cancelled photos, and its failed ones that may succeed now, as `failed_photos_retry` does."""
+    """Send those of the job's photos again that were cancelled or may succeed, as `failed_photos_retry` does."""
     if job.kind == Job.Kind.RENDITIONS:
         return renditions_again(job=job, requested_by_id=requested_by_id)
     if job.gallery is None:
         return None, ""
-    may_succeed = Q(state=State.CANCELLED) | Q(state=State.FAILED, code__in=FailedPhoto.CODES)
-    return _retry(job.gallery, job.gallery.photos.filter(may_succeed, job=job), requested_by_id)
+    return _retry(job.gallery, job.gallery.photos.filter(job=job), requested_by_id)
 
 
 def photos_begin_again(photos: QuerySet[Photo], *, job: Job) -> None:
@@ -71,6 +73,7 @@ def as_new() -> dict[str, Any]:
 
 
 def _retry(gallery: Gallery, photos: QuerySet[Photo], requested_by_id: int | None) -> tuple[Job | None, str]:
+    photos = photos.filter(MAY_SUCCEED)
     with transaction.atomic(durable=True):
         count = len(photos.select_for_update().values_list("id"))
         if not count:

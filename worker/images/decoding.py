@@ -6,22 +6,21 @@ facequeue handles undecoded bytes: OpenCV's decoders trust the header and would 
 The order of the checks matters: the number of bytes, then the size in the header, and only then pixels. So a small
 file that claims to be huge costs nothing. Safe to call from many threads at once: no state is kept or changed.
 
-`gates.py` says how much memory a decoded pixel takes; whoever holds several pictures at a time passes that gate
-with what `pixels_to_decode` returns. One format may use more than its header says before it is refused, as much as its
+`cost.py` says how much memory a decoded pixel takes; whoever holds several pictures at a time passes `gates.py` with
+what `bytes_to_decode` returns. One format may use more than its header says before it is refused, as much as its
 library allows: a GIF with a huge frame 179 MB (Pillow's limit, one byte per pixel).
 """
 
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
-from importlib import import_module
-from importlib.util import find_spec
 from io import BytesIO
-from typing import Any
 
-from PIL import ExifTags, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError, features
+from PIL import ExifTags, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 from PIL import Image as Pillow
+from pillow_heif import HeifImageFile
 
 from worker.config import ImageLimits
 from worker.errors import (
@@ -34,9 +33,10 @@ from worker.errors import (
 )
 from worker.images.avif import UNBOUNDED, largest_coded_pixels
 from worker.images.capture import NO_CAPTURE, Capture, capture_of
-from worker.images.cleaning.formats import cleaned
 from worker.images.cleaning.jpeg import has_more_scans
 from worker.images.cleaning.result import MOST_PROFILE_BYTES, Cleaned, bounded, too_many_parts
+from worker.images.containers import cleaned_photo, is_whole_tiff
+from worker.images.cost import decoded_bytes
 from worker.images.damage import (
     ImageWarning,
     jpeg_warning,
@@ -49,17 +49,13 @@ from worker.images.gifs import screen_of
 from worker.images.pixels import SIDEWAYS, mirrored_axes, upright_bgr
 from worker.recognition.interfaces import Image
 
-__all__ = ["DecodedImage", "ImageInfo", "ImageLimits", "decode", "pixels_to_decode"]
-
-#: Pillow's plugin for HEIC, from the extra "heic"; None without it. It is not registered with Pillow: only we use it.
-HeifImageFile: Any = import_module("pillow_heif").HeifImageFile if find_spec("pillow_heif") else None
+__all__ = ["DecodedImage", "ImageInfo", "ImageLimits", "bytes_to_decode", "decode"]
 
 #: The formats that Pillow may open. It could open others (EPS starts Ghostscript), which stay closed.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(("AVIF",) if features.check("avif") else ()))
-_NAMES = (*FORMATS, *(("HEIC",) if HeifImageFile else ()))
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 #: Formats that Pillow names differently: a JPEG with a second picture inside (depth map, preview), and HEIC.
 _NAMES_OF_PILLOW = {"MPO": "JPEG", "HEIF": "HEIC"}
-_TAKEN = f"{', '.join(_NAMES[:-1])} and {_NAMES[-1]}"
+_TAKEN = f"{', '.join(FORMATS)} and HEIC"
 
 #: The first bytes of those formats: a file that starts with them but has no readable header was cut short.
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -69,6 +65,8 @@ _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b
 #: The longest side, whatever the number of pixels: the maximum of JPEG and GIF. A PNG of one row and forty million
 #: columns is not a photo, and later code should not have to consider it.
 MAX_SIDE_PIXELS = 65_535
+#: Pillow warns of pictures of more than half of what it takes; ours is the limit that counts.
+warnings.filterwarnings("ignore", category=Pillow.DecompressionBombWarning)
 
 # A file that is small and has few pixels, yet keeps a decoder busy for minutes, has far too many parts. Real ones have
 # a few dozen.
@@ -119,11 +117,11 @@ class DecodedImage(ImageInfo):
         return ImageInfo(**{each.name: getattr(self, each.name) for each in fields(ImageInfo)})
 
 
-def pixels_to_decode(data: bytes, *, limits: ImageLimits) -> int:
-    """Return how many pixels `decode` would hold at a time. Reads the header only. Raises what `decode` raises."""
+def bytes_to_decode(data: bytes, *, limits: ImageLimits) -> int:
+    """Return how much memory `decode` takes beside the file. Reads the header only. Raises what `decode` raises."""
     file = _cleaned(data, limits)
     with _ONE_GIF if data.startswith(b"GIF8") else nullcontext(), _opened(file.data) as picture:
-        return _checked_pixels(picture, file.data, limits)
+        return _checked_bytes(picture, file.data, limits)
 
 
 def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None) -> DecodedImage:
@@ -138,7 +136,7 @@ def decode(data: bytes, *, limits: ImageLimits, enough_pixels: int | None = None
     file = _cleaned(data, limits)
     completed = with_end(file.data) if file.data.startswith(b"\xff\xd8") else None
     with _opened(completed or file.data) as opened:
-        _checked_pixels(opened, file.data, limits)
+        _checked_bytes(opened, file.data, limits)
         stored_width, stored_height = opened.size
         reduction = 1 if enough_pixels is None else _reduced(opened, enough_pixels)
         picture, warning = _loaded(opened, file.data)
@@ -175,13 +173,14 @@ def _loaded(picture: Pillow.Image, data: bytes) -> tuple[Pillow.Image, ImageWarn
     except TruncatedImage:
         if picture.format != "PNG":
             raise
-        return _from_its_rows(data)
+        return _from_its_rows(picture, data)
     if picture.size != expected:
         raise TruncatedImage("The picture is damaged: its size differs from the size in its header.")
-    return _from_its_rows(data) if may_lack_rows(picture) else (picture, None)
+    return _from_its_rows(picture, data) if may_lack_rows(picture) else (picture, None)
 
 
-def _from_its_rows(data: bytes) -> tuple[Pillow.Image, ImageWarning | None]:
+def _from_its_rows(damaged: Pillow.Image, data: bytes) -> tuple[Pillow.Image, ImageWarning | None]:
+    damaged.close()  # two at a time would take more memory than a picture may
     found = png_from_its_rows(data)
     if found is None:
         raise TruncatedImage("The picture is cut short or damaged: it cannot be read to its end.")
@@ -212,8 +211,8 @@ def _opened(data: bytes) -> Pillow.Image:
         try:
             return Pillow.open(_CountedReads(data), formats=FORMATS)
         except UnidentifiedImageError as error:
-            if HeifImageFile and _is_heic(data):
-                heic: Pillow.Image = HeifImageFile(_CountedReads(data))
+            if _is_heic(data):  # its plugin is not registered with Pillow: only we use it
+                heic: Pillow.Image = HeifImageFile(_CountedReads(data))  # type: ignore[no-untyped-call]
                 return heic
             reason, cause = _why_unidentified(data), error
     raise reason from cause
@@ -221,15 +220,12 @@ def _opened(data: bytes) -> Pillow.Image:
 
 def _why_unidentified(data: bytes) -> ImageError:
     """Return the error that says what the bytes are, as far as their beginning shows."""
+    if is_whole_tiff(data):
+        return UnsupportedImage(f"TIFF pictures of this kind are not supported; send one of {_TAKEN}.")
     beginning = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
     is_riff_webp = data[:4] == b"RIFF" and data[8:12] in (b"", b"WEBP")
     if data.startswith(_BEGINNINGS) or is_riff_webp or (data[4:8] == b"ftyp" and data[8:12] == b"avif"):
         return TruncatedImage("The picture is cut short or damaged: its header cannot be read.")
-    if _is_heic(data):
-        return UnsupportedImage(
-            "HEIC pictures need the extra \"heic\" on the server (pip install 'facequeue[heic]'); "
-            f"send one of {_TAKEN}."
-        )
     other = ""
     if b"<svg" in beginning.lower():
         other = "SVG drawings"
@@ -252,7 +248,7 @@ def _cleaned(data: bytes, limits: ImageLimits) -> Cleaned:
         raise EmptyImage
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(f"The file has {len(data):,} bytes; at most {limits.max_bytes:,} bytes are accepted.")
-    file = cleaned(data)
+    file = cleaned_photo(data)
     if file.data.startswith(b"\xff\xd8") and has_more_scans(file.data, _MAX_SCANS):
         raise too_many_parts()
     return file
@@ -272,8 +268,8 @@ class _CountedReads(BytesIO):
         return super().read(size)
 
 
-def _checked_pixels(picture: Pillow.Image, data: bytes, limits: ImageLimits) -> int:
-    """Return how many pixels decoding holds at a time. Raises TruncatedImage, UnsupportedImage or ImageTooLarge."""
+def _checked_bytes(picture: Pillow.Image, data: bytes, limits: ImageLimits) -> int:
+    """Return how much memory decoding takes. Raises TruncatedImage, UnsupportedImage or ImageTooLarge."""
     width, height = picture.size
     if width < 1 or height < 1:
         raise TruncatedImage("The picture is cut short or damaged: it has no pixels.")
@@ -290,7 +286,13 @@ def _checked_pixels(picture: Pillow.Image, data: bytes, limits: ImageLimits) -> 
         raise too_many_parts()
     if not 0 <= inside <= limits.max_pixels:
         raise ImageTooLarge(f"The picture has {inside:,} pixels inside; at most {limits.max_pixels:,} are accepted.")
-    return max(width * height, inside)
+    needed = decoded_bytes(picture, data, pixels=max(width * height, inside))
+    if needed > limits.max_decoded_bytes:
+        raise ImageTooLarge(
+            f"The picture has {width} x {height} pixels, and one of its kind takes {needed / 2**20:,.0f} MB to be "
+            f"decoded; at most {limits.max_decoded_bytes / 2**20:,.0f} MB are allowed."
+        )
+    return needed
 
 
 def _pixels_inside(picture: Pillow.Image, data: bytes) -> int:

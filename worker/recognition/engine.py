@@ -5,7 +5,7 @@ from itertools import islice
 
 from worker.config import FaceConfig
 from worker.errors import NotOpen
-from worker.gates import PixelGate
+from worker.gates import PictureGate
 from worker.reasons import RejectCode
 from worker.recognition.alignment import aligned_crop
 from worker.recognition.interfaces import (
@@ -32,7 +32,7 @@ class FaceEngine:
     def __init__(self, config: FaceConfig) -> None:
         self.config = config
         #: For all threads that decode pictures for this engine.
-        self.gate = PixelGate(config.pixels_at_once)
+        self.gate = PictureGate(config.most_picture_bytes)
         self._pack: Pack | None = None
 
     def open(self) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.config import FaceConfig
-from worker.gates import PixelGate
+from worker.gates import PictureGate
 from worker.reasons import RejectCode
 from worker.recognition.certainty import Certainties, certainties
 from worker.recognition.packs.entries import Threshold
@@ -259,7 +259,7 @@ class Engine(Protocol):
     def config(self) -> FaceConfig: ...
 
     @property
-    def gate(self) -> PixelGate: ...
+    def gate(self) -> PictureGate: ...
 
     @property
     def is_open(self) -> bool: ...

@@ -158,12 +158,22 @@ def test_the_image_limits_are_those_of_the_configuration() -> None:
     assert limits == ImageLimits(max_bytes=1000)
 
 
-def test_two_of_the_largest_images_are_decoded_at_once_unless_the_settings_say_otherwise(tmp_path: Path) -> None:
-    def pixels_at_once(**keys: int) -> int:
-        return FaceConfig.from_settings({"PACKS_DIR": tmp_path, **keys}).pixels_at_once
+def test_the_largest_image_may_take_all_memory_for_pictures_unless_the_settings_say_otherwise(tmp_path: Path) -> None:
+    def most_bytes(**keys: int) -> int:
+        config = FaceConfig.from_settings({"PACKS_DIR": tmp_path, **keys})
+        assert config.image_limits.max_decoded_bytes == config.most_picture_bytes
+        return config.most_picture_bytes
 
-    assert pixels_at_once() == 100_000_000
-    assert pixels_at_once(MAX_IMAGE_PIXELS=1000) == 2500
-    assert pixels_at_once(MAX_PIXELS_AT_ONCE=50_000_000) == 50_000_000
-    with pytest.raises(ConfigError, match=r"MAX_PIXELS_AT_ONCE is 49999999; it must be at least 5/4 of MAX_IMAGE"):
-        pixels_at_once(MAX_PIXELS_AT_ONCE=49_999_999)
+    assert most_bytes() == 1_700_000_000
+    assert most_bytes(MAX_IMAGE_PIXELS=1000) == 17_000
+    assert most_bytes(MAX_DECODED_BYTES=50_000_000) == 50_000_000
+
+
+def test_queries_are_smaller_than_photos_and_never_larger(tmp_path: Path) -> None:
+    def pixels(**keys: int) -> tuple[int, int]:
+        config = FaceConfig.from_settings({"PACKS_DIR": tmp_path, **keys})
+        return config.image_limits.max_pixels, config.query_limits.max_pixels
+
+    assert pixels() == (100_000_000, 40_000_000)
+    assert pixels(MAX_QUERY_PIXELS=2_000_000) == (100_000_000, 2_000_000)
+    assert pixels(MAX_IMAGE_PIXELS=1_000_000) == (1_000_000, 1_000_000)

@@ -144,7 +144,7 @@ def test_a_picture_passes_the_gate_from_before_it_is_decoded_until_its_faces_are
     monkeypatch.setattr(detection, "decode", noted("decoded", detection.decode))
     monkeypatch.setattr(engine, "detect", noted("detected", engine.detect))
     assert len(faces_in(engine, pictures.sample_bytes("astronaut"))) == 1
-    assert events == [512 * 512, "decoded", "detected", "left"]
+    assert events == [7 * 512 * 512, "decoded", "detected", "left"]
 
 
 def test_a_picture_that_nobody_wants_any_more_is_not_looked_at(

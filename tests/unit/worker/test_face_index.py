@@ -903,6 +903,17 @@ class TestFaceIds:
         assert face_ids(photo_id(1), [box], {}) != face_ids(photo_id(2), [box], {})
 
 
+def test_a_query_may_be_limited_more_than_a_photo(store: WatchedStore) -> None:
+    index = FaceIndex(FaceEngine(replace(ENGINE.config, max_query_pixels=100)), store)
+    index.open()
+    assert index.add([photo(1, TOM)])[0].state == "indexed"
+    for asks in (lambda: search(index, TOM), lambda: index.detect(TOM), lambda: index.verify((TOM, TOM))):
+        with pytest.raises(ImageError) as caught:
+            asks()
+        assert caught.value.code == "image_too_large"
+    index.close()
+
+
 def test_the_limits_of_the_configuration_hold_for_photos_and_for_queries(store: WatchedStore) -> None:
     strict = FaceEngine(replace(ENGINE.config, max_image_pixels=100))
     index = FaceIndex(strict, store)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.waiting import eventually
-from worker.gates import Gate, PixelGate
+from worker.gates import Gate, PictureGate
 
 PLACES = 10
 
@@ -14,7 +14,7 @@ PLACES = 10
 class Visitor:
     """A thread that enters, stays until it is told to leave, and then leaves."""
 
-    def __init__(self, gate: Gate | PixelGate, places: int) -> None:
+    def __init__(self, gate: Gate | PictureGate, places: int) -> None:
         self._entering = gate.take(places) if isinstance(gate, Gate) else gate.admit(places)
         self._has_come, self._may_leave = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -87,7 +87,7 @@ def test_who_fails_inside_leaves_too(gate: Gate) -> None:
 
 
 def test_small_pictures_pass_beside_large_ones_that_wait() -> None:
-    gate = PixelGate(1000)
+    gate = PictureGate(1000)
     large = [Visitor(gate, 400) for _ in range(5)]
     eventually(lambda: sum(each.is_in for each in large) == 2, "two large pictures are in")
     small = [Visitor(gate, 25) for _ in range(8)]
@@ -99,7 +99,7 @@ def test_small_pictures_pass_beside_large_ones_that_wait() -> None:
 
 
 def test_small_pictures_are_bounded_too_and_cannot_starve_large_ones() -> None:
-    gate = PixelGate(1000)
+    gate = PictureGate(1000)
     small = [Visitor(gate, 25) for _ in range(9)]
     eventually(lambda: sum(each.is_in for each in small) == 8, "eight small pictures are in")
     large = Visitor(gate, 800)
@@ -107,3 +107,30 @@ def test_small_pictures_are_bounded_too_and_cannot_starve_large_ones() -> None:
     assert sum(each.is_in for each in small) == 8
     for each in (large, *small):
         each.leave()
+
+
+def test_a_picture_that_needs_more_than_large_ones_have_borrows_from_small_ones() -> None:
+    gate = PictureGate(1000)
+    huge = Visitor(gate, 950)
+    huge.wait_until_in()
+    small = [Visitor(gate, 25) for _ in range(3)]
+    eventually(lambda: sum(each.is_in for each in small) == 2, "two small pictures pass beside it")
+    huge.leave()
+    for each in small:
+        each.wait_until_in()
+        each.leave()
+
+
+def test_huge_pictures_do_not_starve_others() -> None:
+    gate = PictureGate(1000)
+    first, second = Visitor(gate, 1000), Visitor(gate, 1000)
+    eventually(lambda: first.is_in or second.is_in, "one is in")
+    small, large = Visitor(gate, 25), Visitor(gate, 100)
+    assert not small.is_in
+    (first if first.is_in else second).leave()
+    small.wait_until_in()  # whichever is next: the other huge one waits for the small ones that came before it
+    small.leave()
+    first.leave()
+    second.leave()
+    large.wait_until_in()
+    large.leave()

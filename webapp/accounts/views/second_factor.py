@@ -29,7 +29,7 @@ from webapp.http.problems import Problem
 #: Key in the session: the secret that is shown until a code proves that the app has it.
 SHOWN: Final = "second_factor_shown"
 #: The QR code is an image that the page itself contains.
-QR_POLICY: Final = f"{PAGE_POLICY}; img-src 'self' data:"
+QR_POLICY: Final = PAGE_POLICY.replace("img-src 'self' blob:", "img-src 'self' data:")
 
 
 class OnForm(ConfirmedForm):

@@ -95,7 +95,10 @@ def delete_photos(request: HttpRequest, gallery_id: UUID, data: PhotosIn) -> Sta
 
 @router.post("/galleries/{uuid:gallery_id}/photos/retry", response={202: PhotosRetryOut, REFUSED: ProblemOut})
 def retry_photos(request: HttpRequest, gallery_id: UUID, data: RetryIn) -> Status[PhotosRetryOut]:
-    """Send those of the photos that failed or were cancelled again, as a job; by default all that failed."""
+    """Send photos again, as a job: those named that were cancelled or may succeed now; by default all that failed.
+
+    A photo whose file is at fault is left out: it would fail again.
+    """
     caller, gallery = _editable(request, gallery_id)
     user_id = caller.user.pk
     if data.photo_ids is None:

@@ -212,7 +212,7 @@ def delete_photo(request: HttpRequest, photo_id: UUID) -> Status[PhotoStateOut]:
 
 @router.post("/photos/{uuid:photo_id}/retry", response={202: PhotoStateOut, (403, 404, 409): ProblemOut}, auth=writing)
 def retry_photo(request: HttpRequest, photo_id: UUID) -> Status[PhotoStateOut]:
-    """Index a photo that failed, or whose job was cancelled, again, as a job."""
+    """Index a photo again, as a job, whose job was cancelled or which failed and may succeed now."""
     caller = caller_of(request)
     photo = selectors.photo_for(caller, photo_id, Level.EDITOR)
     job, warning = retrying.photo_retry(photo=photo, requested_by_id=caller.user.pk)

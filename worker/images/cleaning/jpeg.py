@@ -6,13 +6,18 @@ of 0 or 1 means 2. So a segment is metadata here exactly where it is for them.
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from worker.images.cleaning.result import MOST_PROFILE_BYTES, Cleaned, Parts, bounded
 from worker.images.exif import orientation_of
 
+#: Frame headers (B.2.2): C4, C8 and CC between them are other segments.
+_FRAMES: Final = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+_WITH_LOSS: Final = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 #: Not an escaped 255 among the pixels, and not a restart.
 _MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+#: Before a marker, there may be any number of bytes of 255.
+_NO_FILLING: Final = re.compile(rb"[^\xff]")
 _SOI, _SOS, _EOI, _COMMENT = 0xD8, 0xDA, 0xD9, 0xFE
 _APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
 #: Markers without a segment: TEM and the restart markers.
@@ -56,6 +61,26 @@ def cleaned_jpeg(data: bytes) -> Cleaned:
     )
 
 
+class Frame(NamedTuple):
+    """What a JPEG's frame header says. `is_lossless`: coded in a way that only raw converters read."""
+
+    width: int
+    height: int
+    components: int
+    is_lossless: bool
+
+
+def frame_of(jpeg: bytes) -> Frame | None:
+    """Return what a JPEG's frame header says; None if there is none."""
+    if not jpeg.startswith(b"\xff\xd8"):
+        return None
+    for marker, start, end in _segments(jpeg):
+        if marker in _FRAMES and end - start >= 10:
+            height, width = (int.from_bytes(jpeg[start + at : start + at + 2], "big") for at in (5, 7))
+            return Frame(width, height, jpeg[start + 9], is_lossless=marker not in _WITH_LOSS)
+    return None
+
+
 def has_more_scans(data: bytes, most: int) -> bool:
     """Return whether a cleaned JPEG has more scans than that up to its end; what follows the end does not count.
 
@@ -80,10 +105,12 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     parts, place = Parts(), 2
     while True:
         parts.count()
-        start = data.find(b"\xff", place)
-        while data[start + 1 : start + 2] == b"\xff":
-            start += 1
-        marker = data[start + 1] if 0 <= start < len(data) - 1 else _EOI
+        filling = data.find(b"\xff", place)
+        found = _NO_FILLING.search(data, filling) if filling >= 0 else None
+        if found is None:
+            return
+        start = found.start() - 1
+        marker = data[start + 1]
         if marker in (_SOI, _SOS, _EOI):
             return
         if marker == 0 or marker in _ALONE:

@@ -23,7 +23,7 @@ def config(**keys: object) -> FaceConfig:
 
 def test_memory_follows_from_the_settings() -> None:
     assert growth_mb(config(), threads=8) == pytest.approx(1621 + 480 + 512, abs=1)
-    assert growth_mb(config(MAX_PIXELS_AT_ONCE=50_000_000), threads=8) == pytest.approx(811 + 480 + 512, abs=1)
+    assert growth_mb(config(MAX_DECODED_BYTES=850_000_000), threads=8) == pytest.approx(811 + 480 + 512, abs=1)
     assert growth_mb(config(MAX_IMAGE_BYTES=1024 * 1024), threads=8) == pytest.approx(1621 + 24 + 512, abs=1)
 
 

@@ -74,7 +74,7 @@ def test_a_photo_that_is_being_deleted_is_not_found_the_second_time(api: Client,
 
 def test_failed_photos_are_retried_all_or_those_that_are_named(api: Client, gallery: Gallery) -> None:
     photos = [add_photo(gallery, bytes([number])) for number in range(3)]
-    record(gallery, *[failed(photo) for photo in photos])
+    record(gallery, *[failed(photo, "gave_up") for photo in photos])
     named = post(api, f"/galleries/{gallery.id}/photos/retry", photo_ids=ids(photos[0])).json()
     assert (named["count"], Job.objects.get(id=named["job_id"]).kind) == (1, "retry")
     assert post(api, f"/galleries/{gallery.id}/photos/retry").json()["count"] == 2

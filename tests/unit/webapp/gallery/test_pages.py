@@ -172,7 +172,7 @@ def test_an_upload_while_the_queue_is_down_is_kept(page: Client, gallery: Galler
 
 def test_failed_photos_are_sent_again(page: Client, gallery: Gallery, queue: WatchedQueue) -> None:
     photos = [add_photo(gallery, b"1"), add_photo(gallery, b"2")]
-    record(gallery, *[failed(photo) for photo in photos])
+    record(gallery, *[failed(photo, "gave_up") for photo in photos])
     queue.forget()
     page.post(f"/photos/{photos[0].id}/retry/")
     assert queue.indexed_ids == [str(photos[0].id)]

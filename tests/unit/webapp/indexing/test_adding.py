@@ -172,7 +172,7 @@ def test_a_queue_that_is_down_is_a_warning_and_loses_nothing(gallery: Gallery, q
 def test_known_faces_travel_with_a_photo_that_is_sent_again(gallery: Gallery, queue: WatchedQueue) -> None:
     photo, face = add_photo(gallery), face_info()
     record(gallery, indexed(photo, face))
-    Photo.objects.update(state=Photo.State.FAILED)
+    Photo.objects.update(state=Photo.State.FAILED, code="gave_up")
     retrying.failed_photos_retry(gallery=gallery)
     known = queue.indexed[-1][1][0].known_faces
     assert [(k.face_id, k.box) for k in known] == [(face.face_id, face.box)]

@@ -25,7 +25,7 @@ def send_late_outcome(gallery: Gallery) -> None:
 
 def retry_failed(gallery: Gallery) -> None:
     photo = add_photo(gallery)
-    record(gallery, failed(photo))
+    record(gallery, failed(photo, "gave_up"))
     retrying.failed_photos_retry(gallery=gallery)
 
 

@@ -102,7 +102,7 @@ def test_size_and_format_of_a_picture_are_kept_once_any_generation_has_decoded_i
 
 def test_a_later_failure_does_not_erase_the_size_of_a_picture(gallery: Gallery) -> None:
     photo = add_photo(gallery)
-    record(selectors.active_generation(), failed(photo).model_copy(update={"width": 640, "height": 480}))
+    record(selectors.active_generation(), failed(photo, "gave_up").model_copy(update={"width": 640, "height": 480}))
     retrying.failed_photos_retry(gallery=gallery)
     record(selectors.active_generation(), failed(photo, "photo_missing"))
     assert (shown(photo)[1], picture_of(photo)[:2]) == ("photo_missing", (640, 480))
@@ -167,7 +167,7 @@ def test_a_rebuild_that_is_given_up_is_shown_with_its_last_cause(gallery: Galler
 def test_a_retried_photo_that_the_generation_has_indexed_is_indexed_whatever_a_late_run_says(
     gallery: Gallery, other: Generation
 ) -> None:
-    photo = add_failed_photo(gallery)
+    photo = add_failed_photo(gallery, "gave_up")
     record(other, indexed(photo, face_info()))
     retrying.failed_photos_retry(gallery=gallery)
     activate(other)

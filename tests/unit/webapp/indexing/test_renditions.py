@@ -300,10 +300,10 @@ def test_a_photo_that_lacks_a_crop_counts_as_not_rendered_when_it_is_sent(
     gallery: Gallery, queue: WatchedQueue
 ) -> None:
     photo = add_indexed_photo(gallery)
-    Photo.objects.update(state=Photo.State.FAILED)
+    Photo.objects.update(state=Photo.State.FAILED, code="gave_up")
     retrying.photos_retry(gallery=gallery, photo_ids=[photo.id])
     Face.objects.update(crop="")
-    Photo.objects.update(state=Photo.State.FAILED)
+    Photo.objects.update(state=Photo.State.FAILED, code="gave_up")
     retrying.photos_retry(gallery=gallery, photo_ids=[photo.id])
     assert [sent.is_rendered for _, photos in queue.indexed[1:] for sent in photos] == [True, False]
 

@@ -340,7 +340,7 @@ def test_a_queue_that_is_down_costs_no_attempt(gallery: Gallery, queue: WatchedQ
 
 def test_failed_photos_are_sent_again(gallery: Gallery, queue: WatchedQueue) -> None:
     bad, good = add_photo(gallery, b"1"), add_indexed_photo(gallery, content=b"2")
-    record(gallery, failed(bad))
+    record(gallery, failed(bad, "gave_up"))
     queue.forget()
     assert retrying.failed_photos_retry(gallery=gallery) == (Job.objects.get(kind="retry"), "")
     bad.refresh_from_db()
@@ -351,12 +351,39 @@ def test_failed_photos_are_sent_again(gallery: Gallery, queue: WatchedQueue) -> 
 
 def test_a_photo_that_has_killed_workers_is_retried_alone(gallery: Gallery, queue: WatchedQueue) -> None:
     bad, killer = add_photo(gallery, b"1"), add_photo(gallery, b"2")
-    record(gallery, failed(bad))
+    record(gallery, failed(bad, "gave_up"))
     record(gallery, failed(killer, code="kills_workers"))
     queue.forget()
     retrying.failed_photos_retry(gallery=gallery)
     sent = {each.photos[0].photo_id: each.alone for each in queue.messages(IndexRequest)}
     assert sent == {str(bad.id): False, str(killer.id): True}
+
+
+def test_what_is_wrong_with_the_file_itself_is_not_tried_again(gallery: Gallery, queue: WatchedQueue) -> None:
+    broken, large, cancelled = (add_photo(gallery, bytes([number])) for number in range(3))
+    record(gallery, failed(broken), failed(large, "image_too_large"))
+    Photo.objects.filter(id=cancelled.id).update(state=State.CANCELLED)
+    queue.forget()
+    broken.refresh_from_db()
+    with pytest.raises(Problem) as caught:
+        retrying.photo_retry(photo=broken)
+    assert caught.value.code == "would_fail_again"
+    everything = [broken.id, large.id, cancelled.id]
+    job, _ = retrying.photos_retry(gallery=gallery, photo_ids=everything)
+    assert job is not None
+    assert job.total == 2
+    assert sorted(queue.indexed_ids) == sorted([str(large.id), str(cancelled.id)])
+    assert state_of(broken) == State.FAILED
+
+
+def test_photos_that_were_too_large_are_tried_again_after_a_limit_was_raised(
+    gallery: Gallery, queue: WatchedQueue
+) -> None:
+    broken, large = add_photo(gallery, b"1"), add_photo(gallery, b"2")
+    record(gallery, failed(broken), failed(large, "image_too_large"))
+    queue.forget()
+    retrying.failed_photos_retry(gallery=gallery)
+    assert queue.indexed_ids == [str(large.id)]
 
 
 # -- the database tasks -------------------------------------------------------------------------------------

@@ -220,7 +220,7 @@ def test_cancelled_photos_are_not_counted_as_failed_and_a_retry_of_the_failed_on
     client: Client, gallery: Gallery, queue: WatchedQueue
 ) -> None:
     job, (bad, *_) = add_photos(gallery, 3)
-    record(bad, failed(bad))
+    record(bad, failed(bad, "gave_up"))
     jobs.job_cancel(job=job)
     assert gallery_selectors.progress_of(gallery) == dict.fromkeys(State, 0) | {"failed": 1, "cancelled": 2}
     assert counts_of(job) == {"failed": 1, "cancelled": 2}

@@ -9,7 +9,7 @@ from tests import pictures
 from worker.config import ImageLimits
 from worker.errors import ImageError, UnsupportedImage
 from worker.images.avif import UNBOUNDED, largest_coded_pixels
-from worker.images.decoding import decode, pixels_to_decode
+from worker.images.decoding import bytes_to_decode, decode
 
 LIMITS = ImageLimits(max_pixels=1_000_000)
 SIDE = 1200
@@ -44,11 +44,11 @@ def test_a_header_that_claims_less_is_not_believed(mode: str) -> None:
     with Pillow.open(pictures.BytesIO(false)) as picture:
         assert picture.size == (100, 100)
     assert largest_coded_pixels(false) == SIDE * SIDE
-    for reads in (decode, pixels_to_decode):
+    for reads in (decode, bytes_to_decode):
         with pytest.raises(ImageError) as caught:
             reads(false, limits=LIMITS)
         assert caught.value.code == "image_too_large"
-    assert pixels_to_decode(false, limits=ImageLimits()) == SIDE * SIDE
+    assert bytes_to_decode(false, limits=ImageLimits()) == 17 * SIDE * SIDE
 
 
 def box(kind: bytes, content: bytes) -> bytes:
@@ -88,7 +88,7 @@ def test_a_file_of_far_too_many_parts_is_as_large_as_can_be(data: bytes) -> None
 
 def test_such_a_file_is_refused_with_a_sentence_about_its_parts() -> None:
     with pytest.raises(UnsupportedImage, match="far more parts"):
-        pixels_to_decode(SMALL + box(b"free", b"") * 50_000, limits=LIMITS)
+        bytes_to_decode(SMALL + box(b"free", b"") * 50_000, limits=LIMITS)
 
 
 def test_boxes_in_boxes_are_followed_only_so_deep() -> None:

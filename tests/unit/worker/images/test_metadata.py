@@ -263,7 +263,7 @@ def test_the_changes_are_many_and_always_the_same(name: str) -> None:
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "TIFF"])  # WebP's library takes all of them
 def test_without_cleaning_the_changes_would_be_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above could fail: Pillow alone refuses some of these files, or shows them otherwise."""
-    monkeypatch.setattr("worker.images.decoding.cleaned", lambda data: Cleaned(data=data))
+    monkeypatch.setattr("worker.images.decoding.cleaned_photo", lambda data: Cleaned(data=data))
     original = FORMATS[name].original()
     expected = pixels(original.join(original))
 

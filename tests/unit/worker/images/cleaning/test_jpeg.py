@@ -137,3 +137,11 @@ def test_scans_count_up_to_the_end_of_the_picture() -> None:
 
 def test_what_follows_the_picture_is_no_reason_to_refuse_it() -> None:
     np.testing.assert_array_equal(pixels(BARE + b"\xff\xda\0\x0c\x03" * 1000), pixels(BARE))
+
+
+def test_markers_may_be_filled_up_with_any_number_of_bytes() -> None:
+    filled = BARE[:2] + b"\xff" * 1000 + jpeg_segment(0xE1, b"Exif\0\0" + TURNED) + b"\xff" * 1000 + BARE[2:]
+
+    assert cleaned_jpeg(filled).orientation == 6
+    np.testing.assert_array_equal(pictures.stored_with_orientation(pixels(filled), 6), pixels(BARE))
+    assert cleaned_jpeg(BARE[:2] + b"\xff" * 10**6).orientation == 1  # a step per byte would take very long

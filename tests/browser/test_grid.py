@@ -102,7 +102,7 @@ def test_ten_thousand_photos_are_looked_through_chosen_and_deleted(script_page: 
     expect(page.get_by_role("heading", name="Delete 3 photos from")).to_be_visible()
     picture(page, "grid-delete-asks")
     page.get_by_role("button", name="Delete 3 photos").click()
-    expect(page.get_by_text("3 photos marked for deletion")).to_be_visible()
+    expect(page.get_by_text("3 photos are being deleted")).to_be_visible()
 
     # All that match, also those that are not loaded.
     page.goto(f"/galleries/{gallery_id}/?state=no_faces&folder=2024/Oslo&sort=taken_at")
@@ -110,7 +110,7 @@ def test_ten_thousand_photos_are_looked_through_chosen_and_deleted(script_page: 
     expect(page.locator("#chosen")).to_contain_text("All are chosen")
     page.get_by_role("button", name="Delete…").click()
     page.get_by_role("button", name=f"Delete {(MANY - 240) // 2} photos").click()
-    expect(page.get_by_text(f"{(MANY - 240) // 2} photos marked for deletion")).to_be_visible()
+    expect(page.get_by_text(f"{(MANY - 240) // 2} photos are being deleted")).to_be_visible()
     assert "folder=2024" in urlsplit(page.url).query
 
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]

@@ -250,6 +250,20 @@ def test_what_arrived_before_the_connection_broke_is_counted_as_added(script_pag
     expect(script_page.locator(".upload-lists")).to_contain_text("1 photo already here")
 
 
+def test_folders_that_are_dropped_together_are_one_upload(script_page: Page, tmp_path: Path) -> None:
+    """The first is read, and all of it settled, before the second is read."""
+    texts, photos = tmp_path / "Texts", tmp_path / "Photos"
+    for folder, name, content in ((texts, "notes.txt", b"no picture"), (photos, "one.jpg", jpeg(1800, 32))):
+        folder.mkdir()
+        (folder / name).write_bytes(content)
+    drop(script_page, texts, photos)
+    expect(script_page.locator(".upload-summary")).to_contain_text("1 photo added.")
+    expect(script_page.locator(".upload-lists")).to_contain_text("Texts/notes.txt")
+    # The photo comes into the grid, and nobody is told of a new one that they do not see.
+    expect(script_page.locator(".tile")).to_have_count(1)
+    expect(script_page.locator("#changes")).not_to_contain_text("new photo")
+
+
 def test_a_picture_is_pasted(script_page: Page) -> None:
     script_page.evaluate(
         """(bytes) => {

@@ -241,6 +241,10 @@ class Rendering(Attempted):
         return self.photo.gallery_id
 
 
+#: The renderings that may succeed in another attempt: see `MAY_SUCCEED`.
+MAY_BE_RENDERED = Q(state=Rendering.State.CANCELLED) | Q(state=Rendering.State.FAILED, code__in=FailedPhoto.CODES)
+
+
 class Tombstone(models.Model):
     """A photo that must not be indexed again in a gallery.
 

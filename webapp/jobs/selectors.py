@@ -12,7 +12,7 @@ from django.db.models import Count, Q, QuerySet
 from tasks import clock
 from webapp.accounts.callers import Caller
 from webapp.gallery.access import visible_galleries
-from webapp.gallery.models import UNSETTLED, FailedPhoto, Level, Photo, Rendering
+from webapp.gallery.models import MAY_BE_RENDERED, UNSETTLED, FailedPhoto, Level, Photo, Rendering
 from webapp.http.problems import not_found
 from webapp.jobs.models import Job
 
@@ -108,11 +108,12 @@ def progress_of_each(jobs: Sequence[Job]) -> dict[UUID, JobProgress]:
 
 
 def _unrendered(job_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
-    """Count the photos that jobs have made no renditions of, by state."""
-    rows = Rendering.objects.filter(job__in=job_ids).order_by().values_list("job_id", "state").annotate(Count("id"))
+    """Count the photos that jobs have made no renditions of, by state, and those of them that may succeed."""
+    rows = Rendering.objects.filter(job__in=job_ids).order_by().values_list("job_id", "state")
+    counted = rows.annotate(count=Count("id"), retryable=Count("id", filter=MAY_BE_RENDERED))
     found: defaultdict[UUID, dict[str, Any]] = defaultdict(dict)
-    for job_id, state, count in rows:
-        found[job_id][state] = count
+    for job_id, state, count, retryable in counted:
+        found[job_id] |= {state: count} | ({"retryable": retryable} if state == Rendering.State.FAILED else {})
     return found
 
 

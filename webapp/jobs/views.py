@@ -66,7 +66,7 @@ def job_cancel(request: HttpRequest, job_id: UUID) -> HttpResponse:
     job = selectors.job_for(caller_of(request), job_id)
     try:
         count = services.job_cancel(job=job)
-        messages.success(request, f"Cancelled; {photos_text(count)} will not be indexed.")
+        messages.success(request, f"Cancelled; {photos_text(count)} still pending.")
     except Problem as problem:
         messages.error(request, problem.message)
     return redirect("job_detail", job.id)

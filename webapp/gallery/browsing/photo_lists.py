@@ -77,6 +77,11 @@ class PhotoList:
         return urlencode({name: value for name, value in values.items() if value != usual[name]})
 
     @property
+    def suffix(self) -> str:
+        """Return what such an address ends with: the query string after its question mark, or nothing."""
+        return f"?{self.query}" if self.query else ""
+
+    @property
     def is_narrowed(self) -> bool:
         """Whether it leaves photos out for another reason than their state."""
         return bool(self.filename or self.folder or self.first_day or self.last_day)

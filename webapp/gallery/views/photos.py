@@ -16,8 +16,9 @@ from webapp.gallery.browsing.neighbours import neighbours_of
 from webapp.gallery.browsing.photo_lists import PhotoList
 from webapp.gallery.files import file_answer
 from webapp.gallery.models import UNSETTLED, FailedPhoto, Level, Photo
+from webapp.gallery.views.addresses import list_address, photo_address
 from webapp.generations import faces
-from webapp.http.pages import warn
+from webapp.http.pages import photos_text, warn
 from webapp.http.problems import not_found
 from webapp.indexing import deleting, retrying
 from webapp.people.selectors import people_of
@@ -78,21 +79,24 @@ def photo_original(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
 def photo_retry(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
     user_id = caller_of(request).user.pk
-    _, warning = retrying.photos_retry(gallery=photo.gallery, photo_ids=[photo.id], requested_by_id=user_id)
+    job, warning = retrying.photos_retry(gallery=photo.gallery, photo_ids=[photo.id], requested_by_id=user_id)
+    messages.info(request, f"{photos_text(job.total if job else 0)} sent again.")
     warn(request, warning)
-    return redirect("gallery_detail", photo.gallery_id)
+    return redirect(photo_address(photo, PhotoList.asked(request.GET)))
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def photo_delete(request: HttpRequest, photo_id: UUID) -> HttpResponse:
-    """Ask first; POST deletes the photo."""
+    """Ask first; POST deletes the photo, and leads to where it was in the list."""
     photo = selectors.photo_for(caller_of(request), photo_id, Level.EDITOR)
+    shown = PhotoList.asked(request.GET)
     if request.method != "POST":
-        return render(request, "gallery/photo_delete.html", {"photo": photo})
+        return render(request, "gallery/photo_delete.html", {"photo": photo, "shown": shown})
+    beside = neighbours_of(photo, shown)
     deleted = deleting.photos_delete(gallery=photo.gallery, photo_ids=[photo.id])
     if not deleted.photo_ids:  # it has just been moved away, or deleted
         raise not_found("photo")
     messages.success(request, f"{photo.filename} is being deleted.")
     warn(request, deleted.warning)
-    return redirect("gallery_detail", photo.gallery_id)
+    return redirect(list_address(photo.gallery_id, shown, at=beside.following or beside.previous))

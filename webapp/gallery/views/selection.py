@@ -2,6 +2,7 @@
 
 The chosen photos are those that are ticked, or all of the list that the page shows: also those that it has not loaded.
 A form says "all" together with the time at which its page was made, so that nobody deletes what they have never seen.
+States change, too: if more photos match by the time that somebody is sure, they are asked once more.
 """
 
 from datetime import datetime
@@ -10,18 +11,18 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST
 
 from webapp.accounts.callers import caller_of
 from webapp.gallery.access import check_take
 from webapp.gallery.browsing.photo_lists import PhotoList
-from webapp.gallery.models import FailedPhoto, Gallery, Level, Photo
+from webapp.gallery.models import Gallery, Level, Photo
 from webapp.gallery.selectors import gallery_for, photo_for, targets_for
+from webapp.gallery.views.addresses import list_address
 from webapp.http.pages import REFUSALS_SHOWN, photos_text, tell_refused, uuid_or_none, warn
 from webapp.indexing import deleting, retrying
 from webapp.indexing.moving import PhotosMoved
@@ -40,12 +41,11 @@ def selected_delete(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     chosen = _chosen(request, gallery)
     if not chosen.exists():
         return _nothing_chosen(request, gallery)
-    if "sure" not in request.POST:
+    if "sure" not in request.POST or _has_grown(request, chosen):
         return _ask(request, gallery, chosen, "gallery/selected_delete.html")
-    deleted = deleting.photos_delete(
-        gallery=gallery, photo_ids=chosen.values_list("id", flat=True), requested_by_id=caller.user.pk
-    )
-    messages.success(request, f"{photos_text(len(deleted.photo_ids))} marked for deletion.")
+    deleted = deleting.photos_delete(gallery=gallery, photo_ids=_ids(chosen), requested_by_id=caller.user.pk)
+    count = len(deleted.photo_ids)
+    messages.success(request, f"{photos_text(count)} {'is' if count == 1 else 'are'} being deleted.")
     warn(request, deleted.warning)
     return redirect(_back(request, gallery))
 
@@ -58,7 +58,7 @@ def selected_move(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     chosen = _chosen(request, gallery)
     if not chosen.exists():
         return _nothing_chosen(request, gallery)
-    if "target" not in request.POST:
+    if "target" not in request.POST or _has_grown(request, chosen):
         return _ask(request, gallery, chosen, "gallery/selected_move.html")
     return _move(request, gallery, list(_ids(chosen)))
 
@@ -72,12 +72,7 @@ def selected_retry(request: HttpRequest, gallery_id: UUID) -> HttpResponse:
     chosen = _chosen(request, gallery)
     if not chosen.exists():
         return _nothing_chosen(request, gallery)
-    may_succeed = Q(state=Photo.State.CANCELLED) | Q(state=Photo.State.FAILED, code__in=FailedPhoto.CODES)
-    job, warning = retrying.photos_retry(
-        gallery=gallery,
-        photo_ids=chosen.filter(may_succeed).values_list("id", flat=True),
-        requested_by_id=caller.user.pk,
-    )
+    job, warning = retrying.photos_retry(gallery=gallery, photo_ids=_ids(chosen), requested_by_id=caller.user.pk)
     messages.info(
         request,
         f"{photos_text(job.total)} sent again."
@@ -112,6 +107,13 @@ def _ids(photos: QuerySet[Photo]) -> QuerySet[Photo, UUID]:
     return photos.values_list("id", flat=True)
 
 
+def _has_grown(request: HttpRequest, chosen: QuerySet[Photo]) -> bool:
+    """Tell whether "all" are more by now than the page that asked said."""
+    count = request.POST.get("count", "")
+    asked_about = int(count) if count.isascii() and count.isdigit() and len(count) < 10 else 0
+    return "all" in request.POST and chosen.count() > asked_about
+
+
 def _nothing_chosen(request: HttpRequest, gallery: Gallery) -> HttpResponse:
     messages.error(request, "Please choose at least one photo.")
     return redirect(_back(request, gallery))
@@ -125,6 +127,7 @@ def _ask(request: HttpRequest, gallery: Gallery, chosen: QuerySet[Photo], templa
         "count": chosen.count(),
         "pictures": chosen.exclude(renditions="").order_by("-created", "-id")[:PICTURES_SHOWN],
         "is_all": everything,
+        "has_grown": "count" in request.POST,
         "seen_at": request.POST.get("seen_at", ""),
         "ids": "" if everything else ".".join(photo_id.hex for photo_id in _ids(chosen)),
         "targets": targets_for(caller_of(request), gallery),
@@ -157,8 +160,7 @@ def _tell(request: HttpRequest, moved: PhotosMoved, source: Gallery, target: Gal
 
 def _back(request: HttpRequest, gallery: Gallery) -> str:
     """Return the address of the list that the form was on."""
-    query = PhotoList.asked(request.GET).query
-    return reverse("gallery_detail", args=[gallery.id]) + (f"?{query}" if query else "")
+    return list_address(gallery.id, PhotoList.asked(request.GET))
 
 
 def _moment(text: str) -> datetime | None:

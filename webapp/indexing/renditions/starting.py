@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from tasks.storage.photo_files import rendition_key, renditions_stored
 from webapp.gallery.chunks import chunks
-from webapp.gallery.models import Face, Gallery, Photo, Rendering
+from webapp.gallery.models import MAY_BE_RENDERED, Face, Gallery, Photo, Rendering
 from webapp.gallery.selectors import IDS_PER_QUERY
 from webapp.indexing.renditions.feeding import renditions_feed
 from webapp.jobs.models import Job
@@ -31,11 +31,11 @@ def renditions_start(
 
 
 def renditions_again(*, job: Job, requested_by_id: int | None = None) -> tuple[Job | None, str]:
-    """Try once more to make the renditions that the job could not make, or did not before it was cancelled."""
+    """Try once more to make the renditions that the job did not make before it was cancelled, or may make now."""
     if job.gallery is None:
         return None, ""
-    left = job.gallery.photos.filter(rendering__job=job).exclude(rendering__state=Rendering.State.PENDING)
-    return _start(job.gallery, _ids(left), requested_by_id)
+    left = Rendering.objects.filter(MAY_BE_RENDERED, job=job)
+    return _start(job.gallery, _ids(job.gallery.photos.filter(rendering__in=left)), requested_by_id)
 
 
 def _start(gallery: Gallery, photo_ids: Iterable[UUID], requested_by_id: int | None) -> tuple[Job | None, str]:

@@ -165,7 +165,8 @@ def test_tiles_show_a_thumbnail_a_placeholder_or_why_there_is_none(page: Client,
     assert "No picture yet" in shown
     assert "This file is not a picture." in shown
     for named in (pending, bad):
-        assert f'<span class="unseen">{named.filename}: </span>' in shown, "links of the same text lead to one place"
+        # Links of the same text would lead to one place.
+        assert f'<span class="visually-hidden">{named.filename}: </span>' in shown
     assert "/original/" not in shown
     assert "/preview/" not in shown
 

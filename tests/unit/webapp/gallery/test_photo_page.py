@@ -158,6 +158,35 @@ def test_deleting_asks_first(page: Client, photo: Photo, queue: WatchedQueue) ->
     assert queue.removed_ids == [str(photo.id)]
 
 
+def test_deleting_leads_to_where_the_photo_was_in_the_list(page: Client, photo: Photo, gallery: Gallery) -> None:
+    following = add_photo(gallery, b"following")
+    Photo.objects.update(folder="Ibiza")
+    query = "?folder=Ibiza&sort=created"
+    address = f"/photos/{photo.id}/delete/{query.replace('&', '&amp;')}"
+    assert f'href="{address}"' in shown(page, photo, query)
+    assert f'action="{address}"' in page.get(f"/photos/{photo.id}/delete/{query}").content.decode()
+    answer = page.post(f"/photos/{photo.id}/delete/{query}")
+    place = f"at={following.id}#photo-{following.id}"
+    assert answer["Location"] == f"/galleries/{gallery.id}/{query}&{place}"
+    assert page.post(f"/photos/{following.id}/delete/")["Location"] == f"/galleries/{gallery.id}/", "none is left"
+
+
+def test_retrying_stays_on_the_page_and_says_so(page: Client, gallery: Gallery, photo: Photo) -> None:
+    Photo.objects.filter(id=photo.id).update(state="failed", code="gave_up")
+    answer = page.post(f"/photos/{photo.id}/retry/?sort=filename", follow=True)
+    assert answer.redirect_chain[-1][0] == f"/photos/{photo.id}/?sort=filename"
+    assert "1 photo sent again." in answer.content.decode()
+
+
+@pytest.mark.parametrize(("state", "is_said"), [("pending", False), ("failed", False), ("no_faces", True)])
+def test_nobody_says_no_faces_of_a_photo_that_was_not_looked_at(
+    page: Client, gallery: Gallery, state: str, is_said: bool
+) -> None:
+    photo = add_photo(gallery)
+    Photo.objects.filter(id=photo.id).update(state=state)
+    assert (">No faces</h2>" in shown(page, photo)) == is_said
+
+
 def test_the_download_says_that_the_file_keeps_its_metadata(page: Client, photo: Photo) -> None:
     text = shown(page, photo)
     assert f'href="/photos/{photo.id}/original/"' in text

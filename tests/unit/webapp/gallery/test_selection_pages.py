@@ -43,6 +43,11 @@ def hidden(shown: str, name: str) -> str:
     return str(value)
 
 
+def sure_of_all(asked: str) -> dict[str, str]:
+    """What the page that asks about all of a list sends when somebody is sure."""
+    return {name: hidden(asked, name) for name in ("all", "seen_at", "count")} | {"sure": "1"}
+
+
 def test_the_grid_is_a_form_with_a_box_for_each_photo(page: Client, gallery: Gallery) -> None:
     photo = add_photo(gallery)
     address = f"/galleries/{gallery.id}/"
@@ -62,7 +67,7 @@ def test_deleting_chosen_photos_asks_first(page: Client, gallery: Gallery, queue
     assert queue.removed == []
     [ids] = re.findall(r'name="photos" value="([^"]+)"', asked)
     answer = page.post(address, {"photos": ids, "sure": "1"}, follow=True)
-    assert "2 photos marked for deletion" in text(answer)
+    assert "2 photos are being deleted" in text(answer)
     assert sorted(queue.removed_ids) == sorted([str(one.id), str(two.id)])
     kept.refresh_from_db()
     assert kept.state == "pending"
@@ -84,10 +89,9 @@ def test_all_that_match_are_chosen_also_those_that_the_page_has_not_loaded(page:
     Photo.objects.update(folder="Ibiza")
     other = add_photo(gallery, b"other")
     address = f"/galleries/{gallery.id}/selected/delete/?folder=Ibiza"
-    chosen = {"all": "1", "seen_at": clock.utcnow().isoformat()}
-    asked = text(page.post(address, chosen))
+    asked = text(page.post(address, {"all": "1", "seen_at": clock.utcnow().isoformat()}))
     assert f"Delete {len(in_folder)} photos" in asked
-    answer = page.post(address, {name: hidden(asked, name) for name in chosen} | {"sure": "1"}, follow=True)
+    answer = page.post(address, sure_of_all(asked), follow=True)
     assert answer.redirect_chain[-1][0] == f"/galleries/{gallery.id}/?folder=Ibiza"
     assert set(Photo.objects.filter(state="deleting").values_list("id", flat=True)) == set(in_folder)
     other.refresh_from_db()
@@ -98,8 +102,27 @@ def test_all_never_means_photos_that_came_after_the_page_was_made(page: Client, 
     seen = add_photo(gallery, b"seen")
     seen_at = hidden(text(page.get(f"/galleries/{gallery.id}/")), "seen_at")
     add_photo(gallery, b"new")
-    page.post(f"/galleries/{gallery.id}/selected/delete/", {"all": "1", "seen_at": seen_at, "sure": "1"})
+    address = f"/galleries/{gallery.id}/selected/delete/"
+    page.post(address, sure_of_all(text(page.post(address, {"all": "1", "seen_at": seen_at}))))
     assert Photo.objects.get(state="deleting") == seen
+
+
+@pytest.mark.parametrize("action", ["delete", "move"])
+def test_photos_that_match_only_since_the_page_asked_are_asked_about_first(
+    page: Client, gallery: Gallery, target: Gallery, action: str
+) -> None:
+    one, two = add_photo(gallery, b"1"), add_photo(gallery, b"2")
+    record(gallery, failed(one, code="gave_up"))
+    address = f"/galleries/{gallery.id}/selected/{action}/?state=failed"
+    asked = text(page.post(address, {"all": "1", "seen_at": clock.utcnow().isoformat()}))
+    assert "More photos match by now" not in asked
+    record(gallery, failed(two, code="gave_up"))
+    answer = sure_of_all(asked) | {"target": str(target.id)}
+    asked = text(page.post(address, answer))
+    assert "More photos match by now" in asked
+    assert Photo.objects.filter(gallery=gallery, state="failed").count() == 2
+    page.post(address, sure_of_all(asked) | {"target": str(target.id)})
+    assert not Photo.objects.filter(state="failed").exists()
 
 
 @pytest.mark.parametrize("seen_at", ["", "yesterday", "2026-02-31T00:00:00Z", "2999-01-01T00:00:00"])
@@ -134,7 +157,7 @@ def test_more_photos_are_moved_than_one_query_names(page: Client, gallery: Galle
         Photo(gallery=gallery, filename="a", sha256=f"{number:064}", byte_size=1, state="indexed", created=now)
         for number in range(count)
     )
-    form = {"all": "1", "seen_at": clock.utcnow().isoformat(), "target": str(target.id)}
+    form = {"all": "1", "seen_at": clock.utcnow().isoformat(), "count": str(count), "target": str(target.id)}
     answer = page.post(f"/galleries/{gallery.id}/selected/move/", form, follow=True)
     assert f"{count} photos moved to “Family”." in text(answer)
     assert target.photos.filter(state="moving").count() == count

@@ -216,6 +216,22 @@ def test_a_photo_that_fails_says_why_and_can_be_tried_again(gallery: Gallery, qu
     assert (again.kind, again.total, len(requests(queue))) == (Job.Kind.RENDITIONS, 1, 2)
 
 
+def test_only_renditions_that_may_be_made_now_are_tried_again(gallery: Gallery) -> None:
+    hopeful, hopeless = add_indexed_photo(gallery), add_indexed_photo(gallery, content=b"hopeless")
+    job = started(gallery, is_anew=True)
+    codes = {hopeful: "photo_missing", hopeless: "not_an_image"}
+    renditions_record(
+        photos=[RenderedPhoto(photo_id=str(photo.id), code=code, message="No.") for photo, code in codes.items()]
+    )
+    progress = selectors.progress_of(job)
+    assert (progress.failed, progress.retryable) == (2, 1)
+    again, _ = retrying.job_retry(job=job)
+    assert again is not None
+    assert again.total == 1
+    assert hopeful.rendering.job == again
+    assert hopeless.rendering.job == job
+
+
 def test_a_cancelled_job_makes_nothing_more_and_ignores_what_comes(gallery: Gallery, queue: WatchedQueue) -> None:
     photo = add_indexed_photo(gallery)
     files = stored_keys()

@@ -284,7 +284,7 @@ def test_only_what_may_succeed_is_tried_again(client: Client, gallery: Gallery) 
     job, (broken, hopeful, other) = add_photos(gallery, 3)
     record(broken, failed(broken, "not_an_image"), failed(hopeful, "gave_up"), failed(other, "not_an_image"))
     page = client.get(f"/jobs/{job.id}/").content.decode()
-    assert "Try 1 failed photo again" in page
+    assert "Retry 1 failed photo<" in page
     assert "The other failed photos would fail again" in page
     retry, _ = retrying.job_retry(job=job)
     assert retry is not None
@@ -410,9 +410,9 @@ def test_a_job_page_polls_until_the_job_is_over(client: Client, gallery: Gallery
 def test_cancel_and_retry_by_their_buttons(client: Client, gallery: Gallery) -> None:
     job, _ = add_photos(gallery, 2)
     cancelled = client.post(f"/jobs/{job.id}/cancel/", follow=True).content.decode()
-    assert "2 photos will not be indexed" in cancelled
+    assert "2 photos still pending" in cancelled
     assert "2 cancelled" in cancelled
-    assert "Index the cancelled photos" in cancelled
+    assert "Go on with 2 cancelled photos" in cancelled
     assert "already over" in client.post(f"/jobs/{job.id}/cancel/", follow=True).content.decode()
     retried = client.post(f"/jobs/{job.id}/retry/", follow=True)
     assert retried.redirect_chain[-1][0] == f"/jobs/{Job.objects.get(kind='retry').id}/"

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp.http.commands import expected_failures
+from webapp.http.pages import photos_text
 from webapp.http.wording.durations import pace, time_left
 from webapp.indexing import retrying
 from webapp.jobs import selectors, services
@@ -82,7 +83,7 @@ class Command(BaseCommand):
         if as_json:
             self._dump(_as_json(_job(job.id)))
         else:
-            self.stdout.write(f"Cancelled; {count} photos will not be indexed.")
+            self.stdout.write(f"Cancelled; {photos_text(count)} still pending.")
 
     def _retry(self, job: Job, *, as_json: bool) -> None:
         retried, warning = retrying.job_retry(job=job)

@@ -116,6 +116,7 @@ MIDDLEWARE = [  # Django's own in their usual order, each without a thread of it
     "webapp.http.direct_middleware.MessageMiddleware",
     "webapp.http.direct_middleware.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "webapp.http.middleware.PagePartsMiddleware",
     "webapp.http.middleware.ProblemMiddleware",
 ]
 ROOT_URLCONF = "webapp.config.urls"

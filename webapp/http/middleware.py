@@ -77,6 +77,18 @@ class PageHeadersMiddleware(Direct):
         return response
 
 
+class PagePartsMiddleware(Direct):
+    """Answers 401 to a page that asks for a part of itself and would be led to another page: the log-in.
+
+    htmx would follow, and put the whole of that page in the place of the part. The page stays as it is, with an upload
+    that waits on it, and gets its parts again once somebody has logged in, in another tab.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        is_part = request.headers.get("HX-Request") == "true"
+        return HttpResponse(status=401) if is_part and response.status_code == 302 else response
+
+
 class ProblemMiddleware(Direct):
     """Gives every refusal a page or a problem: whatever a view raises or answers. Belongs last, next to the views."""
 

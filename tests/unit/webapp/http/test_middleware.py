@@ -59,3 +59,12 @@ def test_pages_of_users_are_kept_by_no_cache(user: User, gallery: Gallery) -> No
     client.force_login(user)
     for address in ("/", f"/galleries/{gallery.id}/", "/jobs/", "/account/keys/"):
         assert "no-store" in client.get(address)["Cache-Control"]
+
+
+@pytest.mark.parametrize("part", ["changes/", "grid/", ""])
+async def test_a_part_of_a_page_is_never_the_log_in(gallery: Gallery, part: str) -> None:
+    address = f"/galleries/{gallery.id}/{part}"
+    assert (await AsyncClient().get(address)).status_code == 302
+    asked = await AsyncClient().get(address, headers={"HX-Request": "true"})
+    assert asked.status_code == 401
+    assert asked.content == b""

@@ -103,6 +103,7 @@ function filterSection(section, least) {
   section.querySelector("[data-count]").textContent = count;
   section.querySelector("[data-matches]").textContent = count === 1 ? "match" : "matches";
   section.querySelector("[data-none]")?.toggleAttribute("hidden", count > 0);
+  section.querySelector("[data-names]")?.toggleAttribute("hidden", count === 0);
   const field = section.querySelector("[data-least]");
   if (field) field.value = least;
 }

@@ -13,7 +13,7 @@ from tests import pictures, tiffs
 from worker.config import ImageLimits
 from worker.errors import ImageError
 from worker.images.containers import MOST_DIRECTORIES
-from worker.images.decoding import decode, pixels_to_decode
+from worker.images.decoding import decode, bytes_to_decode
 from worker.recognition.interfaces import Image
 
 LIMITS = ImageLimits(max_bytes=5_000_000, max_pixels=4_000_000)
@@ -41,7 +41,7 @@ def test_a_photo_below_a_preview_is_the_photo(order: str, is_big: bool) -> None:
     data = tiffs.tiff(first, order=order, is_big=is_big)
 
     np.testing.assert_array_equal(pixels(data), PHOTO)
-    assert pixels_to_decode(data, limits=LIMITS) == 160 * 120
+    assert bytes_to_decode(data, limits=LIMITS) == 160 * 120 * 12
 
 
 @ORDERS

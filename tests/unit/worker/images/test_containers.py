@@ -13,7 +13,7 @@ from tests import pictures, tiffs
 from worker.config import ImageLimits
 from worker.errors import ImageError
 from worker.images.containers import MOST_DIRECTORIES
-from worker.images.decoding import decode, bytes_to_decode
+from worker.images.decoding import bytes_to_decode, decode
 from worker.recognition.interfaces import Image
 
 LIMITS = ImageLimits(max_bytes=5_000_000, max_pixels=4_000_000)

@@ -70,10 +70,30 @@ def test_a_photo_with_smaller_copies_below_is_the_photo() -> None:
     np.testing.assert_array_equal(pixels(tiffs.tiff(first)), PHOTO)
 
 
-def test_a_mask_is_no_photo() -> None:
+def test_behind_a_preview_the_first_page_is_the_photo_however_large_the_others_are() -> None:
+    larger = tiffs.picture(pictures.wavy_picture(300, 200))
+    data = tiffs.tiff(tiffs.picture(PREVIEW, is_reduced=True), tiffs.picture(PHOTO), larger)
+
+    np.testing.assert_array_equal(pixels(data), PHOTO)
+
+
+def test_of_previews_alone_the_largest_is_the_photo() -> None:
+    data = tiffs.tiff(*(tiffs.picture(each, is_reduced=True) for each in (PREVIEW, PHOTO)))
+
+    np.testing.assert_array_equal(pixels(data), PHOTO)
+
+
+def test_a_jpeg_without_loss_is_unsupported_and_not_damaged() -> None:
+    jpeg = FULL_GREY.replace(b"\xff\xc0", b"\xff\xc3")
+
+    assert "without loss" in str(refusal(tiffs.tiff(tiffs.jpeg_strip(160, 120, jpeg, is_reduced=False))))
+
+
+@pytest.mark.parametrize("kind", [4, 5, 8, 16, 65_540])  # DNG 1.7: mask (also of a preview), depth, enhanced, of what
+def test_what_is_made_of_a_photo_is_not_it(kind: int) -> None:
     first = tiffs.picture(PREVIEW, is_reduced=True)
     mask = tiffs.picture(pictures.wavy_picture(300, 200))
-    mask.tags[tiffs.SUBFILE] = 4
+    mask.tags[tiffs.SUBFILE] = kind
     first.below = [mask, tiffs.picture(PHOTO)]
 
     np.testing.assert_array_equal(pixels(tiffs.tiff(first)), PHOTO)

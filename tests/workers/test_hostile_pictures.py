@@ -67,8 +67,8 @@ def index_requests(folder: Path, files: list[bytes]) -> list[IndexRequest]:
     """Store the files as photos; return the messages that index them."""
     refs = []
     for number, data in enumerate(files):
-        (folder / f"{number}").write_bytes(data)
-        refs.append(PhotoRef(photo_id=str(uuid.uuid4()), storage_key=f"{number}"))
+        (folder / f"photo-{number}").write_bytes(data)
+        refs.append(PhotoRef(photo_id=str(uuid.uuid4()), storage_key=f"photo-{number}"))
     chunks = [tuple(refs[start : start + CHUNK]) for start in range(0, len(refs), CHUNK)]
     return [IndexRequest(target=default_target(), gallery_id=str(uuid.uuid4()), photos=chunk) for chunk in chunks]
 

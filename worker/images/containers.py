@@ -32,8 +32,9 @@ _READ: Final = frozenset(
         *(_BELOW, _JPEG_PLACE, _JPEG_BYTES, _DNG_VERSION),
     )
 )
-#: Of NewSubfileType: reduced; masks and depth maps. Of the older SubfileType: reduced.
-_IS_REDUCED, _IS_NO_PICTURE, _OLD_REDUCED = 1, 4 | 8, 2
+#: Of NewSubfileType: reduced, and a page; all other bits (masks, depth maps, what Adobe's programs enhanced) are for
+#: what is made of a photo. Of the older SubfileType: reduced.
+_IS_REDUCED, _IS_PAGE, _OLD_REDUCED = 1, 2, 2
 #: Photometric interpretations of what a sensor saw: through a colour filter, and all colours in each place.
 _SENSORS: Final = (32803, 34892)
 #: How makers pack that, in directories that do not say so: Sony, Samsung, Nikon, Kodak and Pentax.
@@ -106,6 +107,8 @@ def cleaned_photo(data: bytes) -> Cleaned:
     if compression not in COMPRESSION_INFO:
         name = _UNKNOWN_COMPRESSIONS.get(compression, f"by method {compression}")
         raise UnsupportedImage(f"TIFF pictures that are packed with {name} are not supported.")
+    if any(each.is_lossless for each in _jpegs(data, [photo])):
+        raise UnsupportedImage("TIFF pictures that are packed with JPEG without loss are not supported.")
     return cleaned(data, directory=photo.place)
 
 
@@ -142,7 +145,7 @@ class _Directory:
 
     @property
     def may_be_photo(self) -> bool:
-        return self.has_pixels and not self.first(_SUBFILE) & _IS_NO_PICTURE
+        return self.has_pixels and not self.first(_SUBFILE) & ~(_IS_REDUCED | _IS_PAGE)
 
     @property
     def is_sensor(self) -> bool:
@@ -166,11 +169,10 @@ def _directories(data: bytes, layout: Layout) -> Iterator[_Directory]:
 
 
 def _photo(directories: list[_Directory]) -> _Directory | None:
-    """Return the first directory unless it is a preview; then the largest picture, best one that is no preview."""
+    """Return the first page that is no preview; of previews alone, the largest."""
     pictures = [each for each in directories if each.may_be_photo]
-    if not pictures or (pictures[0] is directories[0] and not pictures[0].is_reduced):
-        return pictures[0] if pictures else None
-    return max([each for each in pictures if not each.is_reduced] or pictures, key=lambda each: each.pixels)
+    first = next((each for each in pictures if not each.is_reduced), None)
+    return first or max(pictures, key=lambda each: each.pixels, default=None)
 
 
 # Camera raws

@@ -46,8 +46,8 @@ def _() -> None:
 
 @rule(
     SECTION,
-    "Of a TIFF, the first page. If that is a preview of another picture (`NewSubfileType`), the largest picture in the "
-    "file, whether it stands behind or below the preview; never a mask.",
+    "Of a TIFF, the first page that is no preview of another picture (`NewSubfileType`), whether it stands behind or "
+    "below the preview; never a mask. Of previews alone, the largest.",
     because="Scanners and cameras put a preview first for programs in a hurry; its faces are too small to be found.",
 )
 def _() -> None:

@@ -18,11 +18,8 @@ from typing import BinaryIO, Final
 PICTURE_SUFFIXES: Final = frozenset(
     {".avif", ".bmp", ".dng", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".png"}
     | {".svg", ".tif", ".tiff", ".webp"}
-)
-#: Camera raws, which are large, mostly stand beside a JPEG of the same photo, and are no pictures until developed. DNG
-#: is not among them: the worker looks for a picture in it.
-RAW_SUFFIXES: Final = frozenset(
-    {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef"}
+    # camera raws: many hold a JPEG of full size
+    | {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef"}
     | {".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"}
 )
 #: How pictures begin, for files whose names say nothing.
@@ -71,9 +68,6 @@ SOCKET: Final = Why(code="socket", message="It is a socket.")
 DEVICE: Final = Why(code="device", message="It is a device.")
 LINK_CYCLE: Final = Why(code="link_cycle", message="The link leads back to a folder that it is in.")
 FOLDER_AGAIN: Final = Why(code="folder_again", message="This folder was read already: there is another way to it.")
-CAMERA_RAW: Final = Why(
-    code="camera_raw", message="It is a camera raw; import a JPEG or DNG of it instead.", may_be_missed=True
-)
 LINK_BROKEN: Final = Why(code="link_broken", message="The link leads nowhere.", may_be_missed=True)
 
 
@@ -178,8 +172,6 @@ def _item(path: str, place: str, *, is_link: bool) -> Item | None:
 
 def _file_item(path: str, place: str) -> Item:
     suffix = os.path.splitext(path)[1].lower()
-    if suffix in RAW_SUFFIXES:
-        return _left_out(path, place, CAMERA_RAW)
     try:
         if suffix in PICTURE_SUFFIXES or _begins_as_a_picture(path):
             return Item(path=path, place=place)

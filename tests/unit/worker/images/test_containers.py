@@ -13,7 +13,7 @@ from tests import pictures, tiffs
 from worker.config import ImageLimits
 from worker.errors import ImageError
 from worker.images.containers import MOST_DIRECTORIES
-from worker.images.decoding import decode, pixels_to_decode
+from worker.images.decoding import bytes_to_decode, decode
 from worker.recognition.interfaces import Image
 
 LIMITS = ImageLimits(max_bytes=5_000_000, max_pixels=4_000_000)
@@ -41,7 +41,7 @@ def test_a_photo_below_a_preview_is_the_photo(order: str, is_big: bool) -> None:
     data = tiffs.tiff(first, order=order, is_big=is_big)
 
     np.testing.assert_array_equal(pixels(data), PHOTO)
-    assert pixels_to_decode(data, limits=LIMITS) == 160 * 120
+    assert bytes_to_decode(data, limits=LIMITS) == 160 * 120 * 12
 
 
 @ORDERS
@@ -70,10 +70,30 @@ def test_a_photo_with_smaller_copies_below_is_the_photo() -> None:
     np.testing.assert_array_equal(pixels(tiffs.tiff(first)), PHOTO)
 
 
-def test_a_mask_is_no_photo() -> None:
+def test_behind_a_preview_the_first_page_is_the_photo_however_large_the_others_are() -> None:
+    larger = tiffs.picture(pictures.wavy_picture(300, 200))
+    data = tiffs.tiff(tiffs.picture(PREVIEW, is_reduced=True), tiffs.picture(PHOTO), larger)
+
+    np.testing.assert_array_equal(pixels(data), PHOTO)
+
+
+def test_of_previews_alone_the_largest_is_the_photo() -> None:
+    data = tiffs.tiff(*(tiffs.picture(each, is_reduced=True) for each in (PREVIEW, PHOTO)))
+
+    np.testing.assert_array_equal(pixels(data), PHOTO)
+
+
+def test_a_jpeg_without_loss_is_unsupported_and_not_damaged() -> None:
+    jpeg = FULL_GREY.replace(b"\xff\xc0", b"\xff\xc3")
+
+    assert "without loss" in str(refusal(tiffs.tiff(tiffs.jpeg_strip(160, 120, jpeg, is_reduced=False))))
+
+
+@pytest.mark.parametrize("kind", [4, 5, 8, 16, 65_540])  # DNG 1.7: mask (also of a preview), depth, enhanced, of what
+def test_what_is_made_of_a_photo_is_not_it(kind: int) -> None:
     first = tiffs.picture(PREVIEW, is_reduced=True)
     mask = tiffs.picture(pictures.wavy_picture(300, 200))
-    mask.tags[tiffs.SUBFILE] = 4
+    mask.tags[tiffs.SUBFILE] = kind
     first.below = [mask, tiffs.picture(PHOTO)]
 
     np.testing.assert_array_equal(pixels(tiffs.tiff(first)), PHOTO)

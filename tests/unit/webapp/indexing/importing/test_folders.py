@@ -36,7 +36,7 @@ def test_everything_in_a_folder_is_one_item(tmp_path: Path) -> None:
         ".DS_Store": "hidden",
         ".cache": "hidden",
         "b.jpg": "picture",
-        "g.NEF": "camera_raw",
+        "g.NEF": "picture",
         "h.dng": "picture",
         "a": "folder",
         "a/c.PNG": "picture",

@@ -34,7 +34,7 @@ from webapp.jobs.services import import_close, import_prepare, import_stay_open,
 MISSED, STILL_PENDING = 3, 4
 #: After how long without an outcome the wait says how the workers are.
 STILL_SECONDS: Final = 30.0
-#: How often the job is kept open while there is no picture among what is read.
+#: How often the job is kept open while it gets no new photo.
 STAY_OPEN_SECONDS: Final = 30.0
 #: Of pictures that were not looked at because something stopped the import.
 STOPPED: Final = Why(code="stopped", message="The import stopped before it.", may_be_missed=True)
@@ -44,7 +44,7 @@ class Command(BaseCommand):
     help = (
         "Import a folder of pictures and its subfolders into a gallery. Running it again adds nothing twice. "
         "Exit codes: 0 every picture is in the gallery (with --wait: and indexed); 1 something stopped the import; "
-        "2 wrong arguments; 3 pictures were refused, could not be read or failed, as the summary says; 4 with --wait: "
+        "2 wrong arguments; 3 pictures were refused, could not be read, failed or were cancelled, as the summary says; 4 with --wait: "
         "photos are still pending and no worker is alive. --verbosity 2 lists every file and folder."
     )
 
@@ -94,10 +94,12 @@ class Command(BaseCommand):
                 "They are saved and will be indexed once a worker runs.",
                 returncode=STILL_PENDING,
             )
-        failed = outcomes[Photo.State.FAILED] if is_waiting else 0
-        if account.missed or failed:
-            sentence = f"{account.missed} not in the gallery that should be, {failed} failed: the summary says why."
-            raise CommandError(sentence, returncode=MISSED)
+        counts = {"not in the gallery that should be": account.missed}
+        if is_waiting:
+            counts |= {"failed": outcomes[Photo.State.FAILED], "cancelled": outcomes[Photo.State.CANCELLED]}
+        if any(counts.values()):
+            told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+            raise CommandError(f"{told}: the summary says why.", returncode=MISSED)
 
     def _summary_write(self, about: Line, account: ImportAccount, options: dict[str, Any]) -> Counter[str]:
         """Write the summary; return how many photos are in which state."""
@@ -130,6 +132,7 @@ class _Import:
         self.job = job
         self._gallery, self._account = gallery, account
         self._added = 0
+        self._kept_open_at = time.monotonic()
         #: Photos that were there before, and wait for their outcomes.
         self.pending_before: list[UUID] = []
 
@@ -161,45 +164,48 @@ class _Import:
         return stopped
 
     def _pictures(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield the pictures, and account for the other items; there may be so many that the job would be closed."""
-        opened_at = time.monotonic()
+        """Yield the pictures, and account for the other items."""
         for item in items:
+            self._stay_open()
             if item.result is None:
                 yield item
-                opened_at = time.monotonic()
-                continue
-            self._account.passed_over(item)
-            if time.monotonic() - opened_at >= STAY_OPEN_SECONDS:
-                import_stay_open(job=self.job)
-                opened_at = time.monotonic()
+            else:
+                self._account.passed_over(item)
 
     def _add_chunk(self, chunk: Sequence[Item]) -> str:
-        opened: list[Item] = []
+        left = list(chunk)
         try:
-            added = adding.photos_add(gallery=self._gallery, files=self._opened(chunk, opened), job=self.job)
+            added = adding.photos_add(gallery=self._gallery, files=self._opened(chunk, left), job=self.job)
         except Problem as problem:  # the disk is full, or somebody cancelled the job or deleted the gallery
-            for item in opened:
+            for item in left:
                 self._account.passed_over(item, STOPPED)
             return problem.message
-        for item, file in zip(opened, added.files, strict=True):
+        for item, file in zip(left, added.files, strict=True):
             self._account.taken(item, file)
             self._added += file.result == "added"
             if file.result == "already_there" and file.photo and file.photo.state == Photo.State.PENDING:
                 self.pending_before.append(file.photo.id)
         return QUEUE_DOWN if added.warning else ""  # every further chunk would wait for the queue
 
-    def _opened(self, chunk: Sequence[Item], opened: list[Item]) -> Iterator[adding.IncomingFile]:
-        """Open one file at a time; put those that could be opened into `opened`."""
+    def _opened(self, chunk: Sequence[Item], left: list[Item]) -> Iterator[adding.IncomingFile]:
+        """Open one file at a time; account for those that cannot be opened, and remove them from `left`."""
         for item in chunk:
+            self._stay_open()
             try:
                 file = open_file(item.path)
             except OSError as error:
                 self._account.passed_over(item, unreadable(error))
+                left.remove(item)
                 continue
             with file:
-                opened.append(item)
                 folder, _, name = item.place.rpartition("/")
                 yield adding.IncomingFile(file=File(file, name=name), folder=folder)
+
+    def _stay_open(self) -> None:
+        """Keep the job open: new photos do that, but there may be none among a great many other files."""
+        if time.monotonic() - self._kept_open_at >= STAY_OPEN_SECONDS:
+            import_stay_open(job=self.job)
+            self._kept_open_at = time.monotonic()
 
 
 def _items(folder: Path) -> Iterator[Item]:

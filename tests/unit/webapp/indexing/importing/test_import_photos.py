@@ -85,7 +85,7 @@ def test_waiting_ends_with_the_outcomes(
 
     monkeypatch.setattr(waiting.time, "sleep", answer)
     out = io.StringIO()
-    with pytest.raises(CommandError, match="0 not in the gallery that should be, 1 failed") as caught:
+    with pytest.raises(CommandError, match="^1 failed: the summary says why") as caught:
         call_command("import_photos", str(folder), "--gallery", "Friends", "--wait", stdout=out)
     assert caught.value.returncode == import_photos.MISSED
     printed = out.getvalue()
@@ -105,9 +105,28 @@ def test_waiting_ends_when_somebody_cancels_the_job(
     folder: Path, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting.time, "sleep", lambda _: job_cancel(job=Job.objects.get()))
-    summary = json.loads(run("import_photos", folder, "--gallery", "Friends", "--wait", "--json"))
-    assert summary["outcomes"]["cancelled"] == 3
-    assert summary["outcomes"]["failed"] == 0
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="^3 cancelled: the summary says why") as caught:
+        call_command("import_photos", str(folder), "--gallery", "Friends", "--wait", "--json", stdout=out)
+    assert caught.value.returncode == import_photos.MISSED
+    outcomes = json.loads(out.getvalue())["outcomes"]
+    assert (outcomes["cancelled"], outcomes["failed"]) == (3, 0)
+
+
+def test_every_picture_is_accounted_for_when_the_job_is_cancelled_while_it_is_filled(
+    folder: Path, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancel_after_the_first(path: str) -> io.BufferedReader:
+        if job := Job.objects.first():
+            job_cancel(job=job)
+        return open(path, "rb")
+
+    monkeypatch.setattr(import_photos, "open_file", cancel_after_the_first)
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="Run the command again for the other 3 pictures"):
+        call_command("import_photos", str(folder), "--gallery", "Friends", "--json", stdout=out)
+    items = json.loads(out.getvalue())["items"]
+    assert [item["path"] for item in items if item["code"] == "stopped"] == ["a.jpg", "c.svg", "below/b.PNG"]
 
 
 def test_waiting_without_a_worker_ends_with_a_sentence(folder: Path, gallery: Gallery) -> None:
@@ -213,8 +232,13 @@ def test_a_folder_with_everything_in_it_is_accounted_for(tmp_path: Path, gallery
     assert gallery.photos.filter(folder="3").count() == 50
 
 
-def test_a_job_stays_open_while_a_long_stretch_of_the_folder_has_no_picture(
-    folder: Path, gallery: Gallery, settings: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "between",
+    [{"place": "notes.txt", "result": Result.SKIPPED, "why": NO_PICTURE}, {"place": "a.jpg"}],
+    ids=["no picture", "a duplicate"],
+)
+def test_a_job_stays_open_while_a_long_stretch_of_the_folder_has_no_new_picture(
+    folder: Path, gallery: Gallery, settings: Any, monkeypatch: pytest.MonkeyPatch, between: dict[str, Any]
 ) -> None:
     settings.INDEX_CHUNK_SIZE = 1
 
@@ -222,7 +246,7 @@ def test_a_job_stays_open_while_a_long_stretch_of_the_folder_has_no_picture(
         yield Item(path=str(folder / "a.jpg"), place="a.jpg")
         record(gallery, indexed(gallery.photos.get()))
         Job.objects.update(open_until=clock.utcnow())
-        yield Item(path=str(folder / "notes.txt"), place="notes.txt", result=Result.SKIPPED, why=NO_PICTURE)
+        yield Item(path=str(folder / between["place"]), **between)
         jobs_finish()
         yield Item(path=str(folder / "c.svg"), place="c.svg")
 

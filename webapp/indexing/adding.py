@@ -13,7 +13,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import transaction
 
 from tasks.dictionaries import face_config
-from tasks.storage.photo_files import original_key
+from tasks.storage.photo_files import original_key, photo_files_delete
 from webapp.gallery import quotas
 from webapp.gallery.models import Gallery, Photo
 from webapp.http.names import MOST_RAW_PER_CHARACTER, cleaned, readable
@@ -185,10 +185,10 @@ def _photo_add(gallery: Gallery, incoming: IncomingFile, filename: str, job: Job
     try:
         sha256, byte_size = _store(key, file)
     except _Refused:
-        default_storage.delete(key)
+        photo_files_delete(photo_id)
         raise
     except OSError as error:
-        default_storage.delete(key)
+        photo_files_delete(photo_id)
         if is_full_disk(error):
             raise _Refused("storage_full", str(storage_full())) from error
         logger.exception("Photo %s could not be stored.", photo_id)
@@ -206,10 +206,10 @@ def _photo_add(gallery: Gallery, incoming: IncomingFile, filename: str, job: Job
     try:
         kept, is_added = _row_add(photo, job)
     except Exception:  # such as QuotaReached, when another upload was quicker
-        default_storage.delete(key)
+        photo_files_delete(photo_id)
         raise
     if kept is not photo:
-        default_storage.delete(key)
+        photo_files_delete(photo_id)
     return AddedFile(filename=filename, result="added" if is_added else "already_there", photo=kept)
 
 

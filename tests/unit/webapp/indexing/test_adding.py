@@ -5,6 +5,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +89,8 @@ def test_the_same_content_is_added_once(gallery: Gallery, queue: WatchedQueue) -
     assert [file.photo for file in again.already_there] == [first]
     assert queue.indexed_ids == [str(first.id)]
     assert stored_keys() == {first.file.name}, "the second copy must be gone"
+    folders = [path.name for path in Path(default_storage.path("")).glob("*/*")]
+    assert folders == [str(first.id)], "and its folder: an import that is run again would leave one per photo"
 
 
 def test_two_galleries_may_hold_the_same_photo(gallery: Gallery, their_gallery: Gallery) -> None:

@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime, time
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Left
+from django.db.models.lookups import Exact
 
 from webapp.accounts.callers import Caller
 from webapp.gallery.access import check_level, may_download, visible_galleries
@@ -123,7 +125,7 @@ def photos_filtered(
     if created_before is not None:
         photos = photos.filter(created__lt=created_before)
     if folder:
-        photos = photos.filter(Q(folder=folder) | Q(folder__startswith=f"{folder}/"))
+        photos = photos.filter(Q(folder=folder) | Q(_begins_with("folder", f"{folder}/")))
     if taken_from is not None or taken_before is not None:
         photos = photos.filter(taken_at__isnull=False)
     # By the date that is indexed: it is the same for photos that have one.
@@ -132,6 +134,11 @@ def photos_filtered(
     if taken_before is not None:
         photos = photos.filter(dated_at__lt=_midnight(taken_before))
     return photos
+
+
+def _begins_with(field: str, text: str) -> Exact:
+    """Return the condition that a field begins with the text: A and a differ, unlike in SQLite's `startswith`."""
+    return Exact(Left(field, len(text)), text)
 
 
 def _midnight(day: date) -> datetime:

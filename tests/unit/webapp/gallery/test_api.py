@@ -208,6 +208,9 @@ def test_photos_are_listed_by_folder_and_by_when_they_were_taken(api: Client, ga
     assert found(sort="-taken_at") == by_date[::-1]
     assert found(folder="2024", sort="taken_at") == by_date[:2]
     assert found(folder="2024/Ibiza/") == [str(late.id)]
+    Photo.objects.filter(id=late.id).update(folder="2024/Ibiza/Beach")
+    assert found(folder="2024/Ibiza") == [str(late.id)]
+    assert found(folder="2024/ibiza") == [], "folders are told apart by A and a, here and below"
     assert found(taken_from="2024-06-02") == [str(late.id)]
     assert found(taken_before="2024-06-02") == [str(early.id)]
     assert found(taken_from="2024-06-02", taken_before="2024-06-02") == []

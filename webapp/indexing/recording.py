@@ -64,10 +64,10 @@ def _outcome_record(outcome: PhotoOutcomeInfo, generation: Generation, gallery_i
     """
     photo_id = UUID(outcome.photo_id)
     with transaction.atomic():
-        before = renditions_named(photo_id)
         unwanted = (State.CANCELLED, State.DELETING, State.MOVING)
         wanted = Photo.objects.filter(gallery=gallery_id).exclude(state__in=unwanted)
         photo = wanted.select_for_update().filter(id=photo_id).first()
+        before = renditions_named(photo_id)  # now that nobody else changes them
         if photo is not None:
             _record(photo, outcome, generation)
     unused_delete(photo_id, before | outcome_renditions(outcome))

@@ -34,8 +34,8 @@ def _record(photo_id: UUID, rendered: RenderedPhoto) -> UUID | None:
     """Record one photo; return the job that it was for, None if it is ignored."""
     reported = _keys(photo_id, rendered.renditions, rendered.crops.values())
     with transaction.atomic():
-        before = renditions_named(photo_id)
         photo = Photo.objects.exclude(state=Photo.State.DELETING).select_for_update().filter(id=photo_id).first()
+        before = renditions_named(photo_id)  # now that nobody else changes them
         pending = Rendering.objects.filter(photo=photo, state=Rendering.State.PENDING).first() if photo else None
         if pending is not None and rendered.code:
             pending.state, pending.settled_at = Rendering.State.FAILED, clock.utcnow()
@@ -51,8 +51,12 @@ def _record(photo_id: UUID, rendered: RenderedPhoto) -> UUID | None:
 
 
 def rendering_forget(photo: Photo, outcome: PhotoOutcomeInfo) -> None:
-    """Have no job make what indexing has just made, in the caller's transaction."""
-    if outcome.renditions and all(face.crop for face in outcome.faces):
+    """Have no job make what indexing has just made, in the caller's transaction.
+
+    A face that this outcome did not bring, or that another generation has found elsewhere, may still lack its crop.
+    """
+    has_made_all = outcome.renditions and all(face.crop for face in outcome.faces)
+    if has_made_all and not photo.faces.filter(crop="").exists():
         Rendering.objects.filter(photo=photo).delete()
 
 

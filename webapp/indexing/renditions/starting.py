@@ -1,6 +1,6 @@
 """Which photos have no renditions, or not all, and the job that makes them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from django.db import transaction
@@ -12,7 +12,7 @@ from webapp.gallery.models import MAY_BE_RENDERED, Face, Gallery, Photo, Renderi
 from webapp.gallery.selectors import IDS_PER_QUERY
 from webapp.indexing.renditions.feeding import renditions_feed
 from webapp.jobs.models import Job
-from webapp.jobs.services import import_close, job_is_saved, photo_count_in, renditions_prepare
+from webapp.jobs.services import import_close, import_stay_open, job_is_saved, photo_count_in, renditions_prepare
 
 State = Photo.State
 
@@ -26,7 +26,8 @@ def renditions_start(
     worker has indexed are left out, because indexing them makes their renditions.
     """
     indexed = gallery.photos.filter(state__in=(State.INDEXED, State.NO_FACES))
-    found = _ids(indexed) if is_anew else _without_renditions(indexed)
+    looked_through = chunks(_ids(indexed), IDS_PER_QUERY)
+    found = looked_through if is_anew else map(_without_renditions, looked_through)
     return _start(gallery, found, requested_by_id)
 
 
@@ -35,22 +36,28 @@ def renditions_again(*, job: Job, requested_by_id: int | None = None) -> tuple[J
     if job.gallery is None:
         return None, ""
     left = Rendering.objects.filter(MAY_BE_RENDERED, job=job)
-    return _start(job.gallery, _ids(job.gallery.photos.filter(rendering__in=left)), requested_by_id)
+    photo_ids = _ids(job.gallery.photos.filter(rendering__in=left))
+    return _start(job.gallery, chunks(photo_ids, IDS_PER_QUERY), requested_by_id)
 
 
-def _start(gallery: Gallery, photo_ids: Iterable[UUID], requested_by_id: int | None) -> tuple[Job | None, str]:
+def _start(gallery: Gallery, parts: Iterable[Sequence[UUID]], requested_by_id: int | None) -> tuple[Job | None, str]:
+    """Start a job of these photos, a part of them at a time: finding the next part may take long."""
     job = renditions_prepare(gallery=gallery, requested_by_id=requested_by_id)
     try:
-        for some in chunks(photo_ids, IDS_PER_QUERY):
-            _add(job, some)
+        for photo_ids in parts:
+            _add(job, photo_ids)
+            import_stay_open(job=job)
     finally:
         import_close(job=job)
     return (job, renditions_feed()) if job_is_saved(job) else (None, "")
 
 
 def _add(job: Job, photo_ids: Sequence[UUID]) -> None:
-    """Have the job make the renditions of these photos, unless another one is about to."""
+    """Have the job make the renditions of these photos, but of none that is gone or that another job is about to do."""
     with transaction.atomic(durable=True):
+        # Locked: none of them is deleted, or given to another job, meanwhile.
+        there = Photo.objects.filter(id__in=photo_ids).exclude(state=State.DELETING).order_by("id")
+        photo_ids = list(there.select_for_update(no_key=True).values_list("id", flat=True))
         under_way = Rendering.objects.filter(photo__in=photo_ids, state=Rendering.State.PENDING)
         taken = set(under_way.values_list("photo_id", flat=True))
         added = [photo_id for photo_id in photo_ids if photo_id not in taken]
@@ -65,15 +72,17 @@ def _ids(photos: QuerySet[Photo]) -> list[UUID]:
     return list(photos.order_by("id").values_list("id", flat=True))
 
 
-def _without_renditions(photos: QuerySet[Photo]) -> Iterator[UUID]:
-    """Yield the photos that have not all the renditions that they should have."""
-    for some in chunks(_ids(photos), IDS_PER_QUERY):
-        crops: dict[UUID, list[str]] = {photo_id: [] for photo_id in some}
-        for photo_id, crop in Face.objects.filter(photo__in=some).values_list("photo_id", "crop"):
-            crops[photo_id].append(crop)
-        for photo_id, digest in Photo.objects.filter(id__in=some).order_by("id").values_list("id", "renditions"):
-            if not digest or not all(crops[photo_id]) or not _are_stored(photo_id, digest, crops[photo_id]):
-                yield photo_id
+def _without_renditions(photo_ids: Sequence[UUID]) -> list[UUID]:
+    """Return those of the photos, few enough for one query, that have not all the renditions they should have."""
+    crops: dict[UUID, list[str]] = {photo_id: [] for photo_id in photo_ids}
+    for photo_id, crop in Face.objects.filter(photo__in=photo_ids).values_list("photo_id", "crop"):
+        crops[photo_id].append(crop)
+    digests = Photo.objects.filter(id__in=photo_ids).order_by("id").values_list("id", "renditions")
+    return [
+        photo_id
+        for photo_id, digest in digests
+        if not digest or not all(crops[photo_id]) or not _are_stored(photo_id, digest, crops[photo_id])
+    ]
 
 
 def _are_stored(photo_id: UUID, digest: str, crops: Iterable[str]) -> bool:

@@ -1,15 +1,17 @@
 """`manage.py renditions`: which photos it is for, how they are sent, and what is recorded."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import StringIO
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from tasks import clock
 from tasks.messages.renditions import RenderedPhoto, RenderRequest
 from tasks.storage.photo_files import digest_of, photo_files_delete, rendition_key, rendition_save
 from tests.stored_files import stored_keys
@@ -27,12 +29,13 @@ from webapp.gallery.models import Face, Gallery, Photo, Rendering
 from webapp.gallery.services import gallery_create
 from webapp.generations.models import Generation
 from webapp.indexing import deleting, recording, retrying, sweeping
+from webapp.indexing.renditions import starting
 from webapp.indexing.renditions.feeding import renditions_feed
 from webapp.indexing.renditions.recording import renditions_record
 from webapp.indexing.renditions.starting import renditions_start
 from webapp.jobs import selectors
 from webapp.jobs.models import Job
-from webapp.jobs.services import job_cancel
+from webapp.jobs.services import job_cancel, jobs_finish
 
 
 def requests(queue: WatchedQueue) -> list[RenderRequest]:
@@ -266,6 +269,58 @@ def test_indexing_again_makes_a_job_superfluous(gallery: Gallery) -> None:
     sweeping.stale_photos_requeue()
     job.refresh_from_db()
     assert (job.state, selectors.progress_of(job).rendered) == (Job.State.FINISHED, 1)
+
+
+def test_a_job_still_makes_the_crop_that_another_generation_did_not_record(gallery: Gallery) -> None:
+    photo = add_indexed_photo(gallery)
+    photo.faces.update(crop="")
+    job = started(gallery)
+    other = Generation.objects.create(pack="other", collection="others", state=Generation.State.BUILDING)
+    outcome = rendered(indexed(photo, face_info(str(photo.faces.get().id))))
+    recording.outcomes_record(gallery_id=gallery.id, outcomes=[outcome], collection=other.collection)
+    assert selectors.progress_of(job).pending == 1
+
+
+def test_photos_that_go_while_others_are_looked_for_are_left_out(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, deleted, kept = (add_indexed_photo(gallery, content=bytes([number])) for number in range(3))
+    lose(gone, deleted, kept)
+    look = starting._without_renditions
+
+    def look_while_photos_go(photo_ids: Sequence[UUID]) -> list[UUID]:
+        found = look(photo_ids)
+        deleting.photos_delete(gallery=gallery, photo_ids=[gone.id, deleted.id])
+        deleting.removals_record(gallery_id=gallery.id, photo_ids=[str(gone.id)])
+        return found
+
+    monkeypatch.setattr(starting, "_without_renditions", look_while_photos_go)
+    assert started(gallery).total == 1
+    assert Rendering.objects.get().photo_id == kept.id
+
+
+def test_a_job_stays_open_while_a_long_stretch_of_the_gallery_lacks_nothing(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = sorted(
+        (add_indexed_photo(gallery, content=bytes([number])) for number in range(3)), key=lambda each: each.id
+    )
+    lose(photos[0], photos[2])
+    look = starting._without_renditions
+
+    def look_slowly(photo_ids: Sequence[UUID]) -> list[UUID]:
+        jobs_finish()
+        found = look(photo_ids)
+        if not found:
+            made_first = Rendering.objects.get()
+            Job.objects.filter(kind=Job.Kind.RENDITIONS).update(open_until=clock.utcnow())
+            made_first.delete()
+        return found
+
+    monkeypatch.setattr(starting, "IDS_PER_QUERY", 1)
+    monkeypatch.setattr(starting, "_without_renditions", look_slowly)
+    assert started(gallery).id == Job.objects.get(kind=Job.Kind.RENDITIONS).id
+    assert Job.objects.get(kind=Job.Kind.RENDITIONS).total == 2
 
 
 # -- what indexing records ----------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Case, QuerySet, When
 
+from webapp.gallery.chunks import chunks
 from webapp.gallery.models import MAY_SUCCEED, Gallery, Photo, Tombstone
+from webapp.gallery.selectors import IDS_PER_QUERY
 from webapp.http.problems import Problem
 from webapp.indexing.feeding import index_queue_feed
 from webapp.indexing.renditions.starting import renditions_again
@@ -75,9 +77,11 @@ def as_new() -> dict[str, Any]:
 def _retry(gallery: Gallery, photos: QuerySet[Photo], requested_by_id: int | None) -> tuple[Job | None, str]:
     photos = photos.filter(MAY_SUCCEED)
     with transaction.atomic(durable=True):
-        count = len(photos.select_for_update().values_list("id"))
-        if not count:
+        found = list(photos.select_for_update().values_list("id", flat=True))
+        if not found:
             return None, ""
-        job = job_start(kind=Job.Kind.RETRY, gallery=gallery, total=count, requested_by_id=requested_by_id)
-        photos_begin_again(photos, job=job)
+        job = job_start(kind=Job.Kind.RETRY, gallery=gallery, total=len(found), requested_by_id=requested_by_id)
+        # By their ids: what belongs to the query may have become more meanwhile.
+        for some in chunks(found, IDS_PER_QUERY):
+            photos_begin_again(Photo.objects.filter(id__in=some), job=job)
     return job, index_queue_feed()

@@ -102,7 +102,7 @@ async def job_events(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
 
 @router.post("/jobs/{uuid:job_id}/cancel", response={200: JobOut, (404, 409): ProblemOut}, auth=writing)
 def cancel_job(request: HttpRequest, job_id: UUID) -> JobOut:
-    """Stop an import or a retry before its next photo."""
+    """Stop a running job before its next photo. Deletions and moves cannot be stopped."""
     caller = caller_of(request)
     services.job_cancel(job=selectors.job_for(caller, job_id))
     return _seen_by(caller, job_id)

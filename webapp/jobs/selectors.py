@@ -67,13 +67,13 @@ def job_for(caller: Caller, job_id: UUID | str) -> Job:
     return job
 
 
-def failed_photos_of(job: Job) -> QuerySet[Photo] | list[Photo]:
-    """Return the job's failed photos; `code` and `message` say why it failed on them."""
+def failed_photos_of(job: Job, *, most: int | None = None) -> list[Photo]:
+    """Return the job's failed photos by name, all or the first ones; `code` and `message` say why it failed on them."""
     if job.kind != Job.Kind.RENDITIONS:
-        return Photo.objects.filter(job=job, state=State.FAILED).order_by("filename", "id")
+        return list(Photo.objects.filter(job=job, state=State.FAILED).order_by("filename", "id")[:most])
     failed = Rendering.objects.filter(job=job, state=Rendering.State.FAILED).select_related("photo")
     photos = []
-    for rendering in failed.order_by("photo__filename", "photo_id"):
+    for rendering in failed.order_by("photo__filename", "photo_id")[:most]:
         photo = rendering.photo
         photo.code, photo.message = rendering.code, rendering.message
         photos.append(photo)

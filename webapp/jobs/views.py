@@ -49,7 +49,7 @@ def job_progress(request: HttpRequest, job_id: UUID) -> HttpResponse:
 
 
 def _context(job: Job) -> dict[str, Any]:
-    failed = selectors.failed_photos_of(job)[: FAILURES_SHOWN + 1]
+    failed = selectors.failed_photos_of(job, most=FAILURES_SHOWN + 1)
     return {
         "job": job,
         "progress": selectors.progress_of(job),

@@ -91,7 +91,7 @@ class Command(BaseCommand):
         progress = selectors.progress_of_each(rows)
         if as_json:
             shown = [job_out(job, progress[job.id]).model_dump(mode="json") | self._failed(job) for job in rows]
-            self.stdout.write(json.dumps(shown, ensure_ascii=False))
+            self.stdout.write(json.dumps(shown))
             return
         if not rows:
             self.stdout.write("No renditions are missing.")
@@ -100,7 +100,7 @@ class Command(BaseCommand):
             counts = {"rendered": now.rendered, "pending": now.pending, "failed": now.failed}
             text = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
             self.stdout.write(f"{job.gallery_name}: {job.total} photos, {text}. Job {job.id}.")
-            for photo in selectors.failed_photos_of(job)[:FAILURES_SHOWN]:
+            for photo in selectors.failed_photos_of(job, most=FAILURES_SHOWN):
                 self.stdout.write(f"  {photo.filename}: {photo.message} ({photo.code})")
             if now.failed > FAILURES_SHOWN:
                 self.stdout.write(f"  and {now.failed - FAILURES_SHOWN} more")

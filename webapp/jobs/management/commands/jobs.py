@@ -29,7 +29,7 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", metavar="list | show | cancel | retry")
         listing = actions.add_parser("list", help="list the newest jobs (the default)")
         show = actions.add_parser("show", help="show a job and its failed photos")
-        cancel = actions.add_parser("cancel", help="stop an import or a retry before its next photo")
+        cancel = actions.add_parser("cancel", help="stop a job before its next photo, unless it deletes or moves")
         retry = actions.add_parser("retry", help="try a job's cancelled photos again, and failed ones that may succeed")
         for action in (show, cancel, retry):
             action.add_argument("job_id", metavar="JOB", type=UUID)

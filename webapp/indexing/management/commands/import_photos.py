@@ -44,8 +44,8 @@ class Command(BaseCommand):
     help = (
         "Import a folder of pictures and its subfolders into a gallery. Running it again adds nothing twice. "
         "Exit codes: 0 every picture is in the gallery (with --wait: and indexed); 1 something stopped the import; "
-        "2 wrong arguments; 3 pictures were refused, could not be read, failed or were cancelled, as the summary says; 4 with --wait: "
-        "photos are still pending and no worker is alive. --verbosity 2 lists every file and folder."
+        "2 wrong arguments; 3 pictures were refused, could not be read, failed or were cancelled, as the summary says; "
+        "4 with --wait: photos are still pending and no worker is alive. --verbosity 2 lists every file and folder."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -85,7 +85,7 @@ def test_waiting_ends_with_the_outcomes(
 
     monkeypatch.setattr(waiting.time, "sleep", answer)
     out = io.StringIO()
-    with pytest.raises(CommandError, match="^1 failed: the summary says why") as caught:
+    with pytest.raises(CommandError, match=r"^1 failed: the summary says why") as caught:
         call_command("import_photos", str(folder), "--gallery", "Friends", "--wait", stdout=out)
     assert caught.value.returncode == import_photos.MISSED
     printed = out.getvalue()
@@ -106,7 +106,7 @@ def test_waiting_ends_when_somebody_cancels_the_job(
 ) -> None:
     monkeypatch.setattr(waiting.time, "sleep", lambda _: job_cancel(job=Job.objects.get()))
     out = io.StringIO()
-    with pytest.raises(CommandError, match="^3 cancelled: the summary says why") as caught:
+    with pytest.raises(CommandError, match=r"^3 cancelled: the summary says why") as caught:
         call_command("import_photos", str(folder), "--gallery", "Friends", "--wait", "--json", stdout=out)
     assert caught.value.returncode == import_photos.MISSED
     outcomes = json.loads(out.getvalue())["outcomes"]

@@ -244,8 +244,8 @@ def test_what_arrived_before_the_connection_broke_is_counted_as_added(script_pag
         route.abort("connectionreset")
 
     answering(script_page, lose_answer)
-    twice = few(1, 1700)[0] | {"name": "again.jpg"}
-    choose(script_page, [*few(2, 1700), twice])
+    files = few(2, 1700)
+    choose(script_page, [*files, files[0] | {"name": "again.jpg"}])
     expect(script_page.locator(".upload-summary")).to_contain_text("2 photos added.")
     expect(script_page.locator(".upload-lists")).to_contain_text("1 photo already here")
 

@@ -12,11 +12,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from webapp.accounts.callers import caller_of
 from webapp.gallery import selectors
 from webapp.gallery.access import check_download, level_of, may_download
+from webapp.gallery.browsing.addresses import list_address, photo_address
 from webapp.gallery.browsing.neighbours import neighbours_of
 from webapp.gallery.browsing.photo_lists import PhotoList
 from webapp.gallery.files import file_answer
 from webapp.gallery.models import UNSETTLED, FailedPhoto, Level, Photo
-from webapp.gallery.views.addresses import list_address, photo_address
 from webapp.generations import faces
 from webapp.http.pages import photos_text, warn
 from webapp.http.problems import not_found

@@ -19,10 +19,10 @@ from django.views.decorators.http import require_POST
 
 from webapp.accounts.callers import caller_of
 from webapp.gallery.access import check_take
+from webapp.gallery.browsing.addresses import list_address
 from webapp.gallery.browsing.photo_lists import PhotoList
 from webapp.gallery.models import Gallery, Level, Photo
 from webapp.gallery.selectors import gallery_for, photo_for, targets_for
-from webapp.gallery.views.addresses import list_address
 from webapp.http.pages import REFUSALS_SHOWN, photos_text, tell_refused, uuid_or_none, warn
 from webapp.indexing import deleting, retrying
 from webapp.indexing.moving import PhotosMoved

@@ -167,7 +167,7 @@ def test_a_page_without_a_similar_face_says_so_and_offers_the_most_similar(
 ) -> None:
     face_search.result = matching((new_face(gallery), 0.75))
     text = page.get(result_address(page, gallery)).content.decode()
-    assert '<p class="empty" data-none>No face is similar enough.' in text
+    assert '<p class="empty" data-none>No face there is similar enough.' in text
     assert '<div class="naming" data-names hidden>' in text, "nothing is shown that could be named"
     assert tiles(text) == {"0.75": False}
 

@@ -66,6 +66,7 @@ class World:
         self._keys = itertools.count()
         galleries = self._planted["galleries"]
         self._learned: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=LEARNED))
+        self._learned["digest"].extend(self._planted["digests"])
         for name, known in galleries.items():
             self._learned["ticket"].append(self._search(name, known["gallery_id"][0]))
         #: By canary: the gallery whose it is.

@@ -23,7 +23,7 @@ from tasks.worker.starts import Verdict
 from tests import pictures
 from tests.packs import dlib_config
 from tests.stored_files import stored_keys
-from worker.gates import Gate, PixelGate
+from worker.gates import Gate, PictureGate
 from worker.rendering import PhotoRendering, PhotoToRender, renderings
 
 GALLERY = str(uuid.uuid4())
@@ -48,7 +48,7 @@ class Worker:
 
     def _render(self, photos: list[PhotoToRender]) -> list[PhotoRendering]:
         config = dlib_config(decode_threads=2)
-        engine: Any = SimpleNamespace(config=config, gate=PixelGate(10**9), pack=SimpleNamespace(enough_pixels=1000))
+        engine: Any = SimpleNamespace(config=config, gate=PictureGate(10**9), pack=SimpleNamespace(enough_pixels=1000))
         return renderings(engine, photos, limits=config.image_limits)
 
 

@@ -88,10 +88,10 @@ def add_photos(gallery: Gallery) -> list[str]:
 
 
 def digests() -> list[str]:
-    """Return what is in addresses of renditions. Pictures that look alike share them: they tell nothing of a gallery."""
+    """Return what is in addresses of renditions. Those of pictures that look alike are the same, whose ever they are."""
     of_photos = Photo.objects.exclude(renditions="").values_list("renditions", flat=True)
     of_faces = Face.objects.exclude(crop="").values_list("crop", flat=True)
-    return sorted({*of_photos, *of_faces})
+    return list(dict.fromkeys((*of_photos, *of_faces)))  # the first one is that of the first photo
 
 
 def known_of(gallery: Gallery, markers: list[str]) -> dict[str, list[str]]:

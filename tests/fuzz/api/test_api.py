@@ -136,12 +136,12 @@ def check(label: str, case: Case, asker: Asker, world: World) -> int:
     return int(answer.status_code)
 
 
-def test_nine_in_ten_operations_have_succeeded_for_somebody(statuses: dict[str, set[int]]) -> None:
+def test_five_in_six_operations_have_succeeded_for_somebody(statuses: dict[str, set[int]]) -> None:
     """Or else the requests were not about things that exist. All of them would be luck."""
     if set(statuses) != set(OPERATIONS):
         pytest.skip("needs the answers of all the tests above")
     never = [label for label, seen in statuses.items() if min(seen) >= 300 and label not in SELDOM]
-    assert len(never) <= len(OPERATIONS) / 10, "\n".join(f"{label}: {sorted(statuses[label])}" for label in never)
+    assert len(never) <= len(OPERATIONS) / 6, "\n".join(f"{label}: {sorted(statuses[label])}" for label in never)
 
 
 def test_no_process_has_logged_a_traceback(fuzzed: RunningService) -> None:

@@ -6,7 +6,6 @@ MOST_MISSING of its rows are missing, and refused otherwise. A JPEG that lacks o
 lacks only its checksum, lack nothing. Any other damage is refused: what it changes cannot be told.
 """
 
-import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -16,14 +15,14 @@ from typing import Final
 from PIL import Image as Pillow
 
 from worker.errors import TruncatedImage
+from worker.images.cleaning.jpeg import MARKER
+from worker.images.cleaning.png import chunk
 
 #: The largest share of a picture's rows that may be missing. Of less than half of a photo, nobody can say what it was.
 MOST_MISSING: Final = 0.5
 
 _END: Final = b"\xff\xd9"
-#: A marker in a JPEG's scans; neither a stuffed byte nor a restart marker, which belong to the coded pixels.
-_MARKER: Final = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")
-_SCAN, _EOI = 0xDA, 0xD9
+_EOI: Final = 0xD9
 #: What libjpeg makes of blocks that it has no coefficients for (jdhuff.c), in any colour space; inverted: 127.
 _UNKNOWN: Final = (127, 128)
 #: The rows of a JPEG's blocks.
@@ -74,7 +73,7 @@ def with_end(jpeg: bytes) -> bytes | None:
         end = place + 2 + max(2, int.from_bytes(jpeg[place + 2 : place + 4], "big"))
         if end > len(jpeg):
             return jpeg[:place] + _END
-        found = _MARKER.search(jpeg, end)
+        found = MARKER.search(jpeg, end)
         place = found.start() if found else -1
     return jpeg + _END
 
@@ -137,7 +136,7 @@ def png_from_its_rows(png: bytes) -> tuple[bytes, float] | None:
         missing -= len(zeros)
         packed.append(packer.compress(zeros))
     packed.append(packer.flush())
-    whole = b"".join((_SIGNATURE, *before, _chunk(b"IDAT", b"".join(packed)), _chunk(b"IEND", b"")))
+    whole = b"".join((_SIGNATURE, *before, chunk(b"IDAT", b"".join(packed)), chunk(b"IEND", b"")))
     return whole, (height - rows) / height
 
 
@@ -185,7 +184,3 @@ def _unpacked(parts: Iterator[bytes]) -> Iterator[bytes]:
         if not piece:
             return
         yield piece
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))

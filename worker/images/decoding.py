@@ -75,6 +75,9 @@ _MAX_READS = 200_000
 #: Scans of a progressive JPEG: each covers the whole picture, even an empty one of ten bytes.
 _MAX_SCANS = 64
 
+_DAMAGED_PIXELS = "The picture is cut short or damaged: it cannot be read to its end."
+_DAMAGED_HEADER = "The picture is cut short or damaged: its header cannot be read."
+
 #: Held while the header of a GIF is read: only one at a time takes memory for a frame that is far too large.
 _ONE_GIF = threading.Lock()
 
@@ -168,7 +171,7 @@ def _loaded(picture: Pillow.Image, data: bytes) -> tuple[Pillow.Image, ImageWarn
     """Decode the pixels; of a damaged PNG, those that are left, in another picture. Raises TruncatedImage."""
     expected = picture.size
     try:
-        with _coded(TruncatedImage("The picture is cut short or damaged: it cannot be read to its end.")):
+        with _coded(TruncatedImage(_DAMAGED_PIXELS)):
             picture.load()
     except TruncatedImage:
         if picture.format != "PNG":
@@ -183,10 +186,10 @@ def _from_its_rows(damaged: Pillow.Image, data: bytes) -> tuple[Pillow.Image, Im
     damaged.close()  # two at a time would take more memory than a picture may
     found = png_from_its_rows(data)
     if found is None:
-        raise TruncatedImage("The picture is cut short or damaged: it cannot be read to its end.")
+        raise TruncatedImage(_DAMAGED_PIXELS)
     whole, missing_share = found
     warning = missing_rows_warning(missing_share)
-    with _coded(TruncatedImage("The picture is cut short or damaged: it cannot be read to its end.")):
+    with _coded(TruncatedImage(_DAMAGED_PIXELS)):
         picture = _opened(whole)
         picture.load()
     return picture, warning
@@ -207,7 +210,7 @@ def _coded(meaning: ImageError) -> Iterator[None]:
 
 def _opened(data: bytes) -> Pillow.Image:
     """Read the header only."""
-    with _coded(TruncatedImage("The picture is cut short or damaged: its header cannot be read.")):
+    with _coded(TruncatedImage(_DAMAGED_HEADER)):
         try:
             return Pillow.open(_CountedReads(data), formats=FORMATS)
         except UnidentifiedImageError as error:
@@ -225,7 +228,7 @@ def _why_unidentified(data: bytes) -> ImageError:
     beginning = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
     is_riff_webp = data[:4] == b"RIFF" and data[8:12] in (b"", b"WEBP")
     if data.startswith(_BEGINNINGS) or is_riff_webp or (data[4:8] == b"ftyp" and data[8:12] == b"avif"):
-        return TruncatedImage("The picture is cut short or damaged: its header cannot be read.")
+        return TruncatedImage(_DAMAGED_HEADER)
     other = ""
     if b"<svg" in beginning.lower():
         other = "SVG drawings"
@@ -304,7 +307,7 @@ def _pixels_inside(picture: Pillow.Image, data: bytes) -> int:
         return largest_coded_pixels(data)
     if not isinstance(picture, TiffImagePlugin.TiffImageFile):
         return 0
-    with _coded(TruncatedImage("The picture is cut short or damaged: its header cannot be read.")):
+    with _coded(TruncatedImage(_DAMAGED_HEADER)):
         tags = picture.tag_v2
         return int(tags.get(TiffImagePlugin.TILEWIDTH, 0)) * int(tags.get(TiffImagePlugin.TILELENGTH, 0))
 

@@ -15,7 +15,7 @@ from worker.images.exif import orientation_of
 _FRAMES: Final = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 _WITH_LOSS: Final = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 #: Not an escaped 255 among the pixels, and not a restart.
-_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 #: Before a marker, there may be any number of bytes of 255.
 _NO_FILLING: Final = re.compile(rb"[^\xff]")
 _SOI, _SOS, _EOI, _COMMENT = 0xD8, 0xDA, 0xD9, 0xFE
@@ -88,7 +88,7 @@ def has_more_scans(data: bytes, most: int) -> bool:
     """
     if data.count(b"\xff\xda") <= most:
         return False
-    scans, found = 0, _MARKER.search(data, 2)
+    scans, found = 0, MARKER.search(data, 2)
     while found is not None and scans <= most:
         marker, place = data[found.start() + 1], found.end()
         if marker == _EOI:
@@ -96,7 +96,7 @@ def has_more_scans(data: bytes, most: int) -> bool:
         scans += marker == _SOS
         if marker not in _ALONE:
             place += max(2, int.from_bytes(data[place : place + 2], "big"))
-        found = _MARKER.search(data, place)
+        found = MARKER.search(data, place)
     return scans > most
 
 

@@ -46,7 +46,7 @@ def cleaned_png(data: bytes) -> Cleaned:
         elif (is_metadata or kind == b"PLTE") and kind not in others and _is_right(data, start, end):
             others[kind] = data[start + _HEAD_BYTES : end - _CHECKSUM_BYTES]
             if kind == b"PLTE" and colour_type == _PALETTE:
-                kept.append(_chunk(kind, _palette(others[kind], 2**bits)))
+                kept.append(chunk(kind, _palette(others[kind], 2**bits)))
             if kind == b"tRNS":
                 kept += _transparency(others, colour_type)
         elif kind.isalpha() and not kind[0] & _ANCILLARY and kind != b"PLTE":
@@ -71,12 +71,13 @@ def _transparency(chunks: dict[bytes, bytes], colour_type: int) -> list[bytes]:
     content = chunks[b"tRNS"]
     if colour_type == _PALETTE:
         content = content[: len(chunks.get(b"PLTE", b"")) // 3]
-        return [_chunk(b"tRNS", content)] if content else []
+        return [chunk(b"tRNS", content)] if content else []
     length = _TRANSPARENT_BYTES.get(colour_type)
-    return [] if length is None or len(content) < length else [_chunk(b"tRNS", content[:length])]
+    return [] if length is None or len(content) < length else [chunk(b"tRNS", content[:length])]
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """Return a chunk as it stands in a file, with its checksum."""
     checksum = zlib.crc32(content, zlib.crc32(kind))
     return b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum)))
 

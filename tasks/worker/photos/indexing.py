@@ -58,10 +58,8 @@ def index_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         detector = index.pack.detector_fingerprint
         with opened(state, str(self.request.id), _suspects(request)) as verdict:
             if verdict is Verdict.BEGUN_BEFORE:
-                logger.warning("Not run again: started before and never finished. The sweep sends its photos.")
                 return
             if verdict is Verdict.GUILTY:
-                logger.error("Photo %s kills workers: it is not opened again.", photos[0].photo_id)
                 done = [_guilty(photo) for photo in photos]
             else:
                 pause = state.pauses().pause

@@ -1,5 +1,6 @@
 """What the tasks that open photos share: which photos are still wanted, who is beside them, reading, and saving."""
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from tasks.worker.state import WorkerState
 
 
+logger = logging.getLogger(__name__)
+
+
 def wanted(withdrawn: Withdrawn, gallery_id: str, photos: Iterable[PhotoRef]) -> list[PhotoRef]:
     """Return those of the photos that were not withdrawn."""
     by_photo = {photo: _ids(gallery_id, photo) for photo in photos}
@@ -27,7 +31,7 @@ def wanted(withdrawn: Withdrawn, gallery_id: str, photos: Iterable[PhotoRef]) ->
 
 @contextmanager
 def opened(state: "WorkerState", task_id: str, suspects: Sequence[str]) -> Iterator[Verdict]:
-    """Let a task open photos in this process while the block runs; yield what to do with its message.
+    """Let a task open photos in this process while the block runs; yield, and log, what to do with its message.
 
     `suspects` are the photos that may kill this worker: with any, no other photo is open in the process.
     """
@@ -36,6 +40,10 @@ def opened(state: "WorkerState", task_id: str, suspects: Sequence[str]) -> Itera
         state.company.take(state.company.places if suspects else 1),
         state.starts.running(task_id, suspects) as verdict,
     ):
+        if verdict is Verdict.BEGUN_BEFORE:
+            logger.warning("Not run again: started before and never finished. The sweep sends its photos.")
+        elif verdict is Verdict.GUILTY:
+            logger.error("Photo %s kills workers: it is not opened again.", suspects[0].rpartition(":")[2])
         yield verdict
 
 

@@ -1,6 +1,5 @@
 """The task that makes renditions of photos that were indexed before: thin. It may run twice for the same message."""
 
-import logging
 from functools import partial
 from typing import Any
 
@@ -17,8 +16,6 @@ from tasks.worker.state import state
 from worker.errors import FaceQueueError, PhotoKillsWorkers, PhotoWithdrawn
 from worker.rendering import PhotoRendering, PhotoToRender
 
-logger = logging.getLogger(__name__)
-
 
 @shared_task(name=names.RENDER_PHOTOS, bind=True, ignore_result=True)
 def render_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
@@ -34,10 +31,8 @@ def render_photos(self: "Task[Any, Any]", message: dict[str, Any]) -> None:
         suspects = [f"renditions:{photo.photo_id}" for photo in photos if request.alone]
         with opened(state, str(self.request.id), suspects) as verdict:
             if verdict is Verdict.BEGUN_BEFORE:
-                logger.warning("Not run again: started before and never finished. The sweep sends its photos.")
                 return
             if verdict is Verdict.GUILTY:
-                logger.error("Photo %s kills workers: it is not opened again.", photos[0].photo_id)
                 guilty = PhotoKillsWorkers
                 done = [
                     PhotoRendering(photo_id=photo.photo_id, code=guilty.code, message=guilty.sentence)
